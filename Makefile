@@ -1,0 +1,60 @@
+# Postern: `make help` lists what there is; every target works in a fresh clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+WORKERS ?= 2
+SKIPS := -rs
+
+.DEFAULT_GOAL := help
+.PHONY: help run test prove check bench tcb fmt lock system-packages journeys
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The stamp, not the directory, is the target: pip that broke off half way leaves a directory too.
+.venv: $(VENV)/.locked  ## the virtualenv with what a serving machine needs, from requirements.txt
+
+$(VENV)/.locked: requirements.txt tools/link-project
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements.txt
+	tools/link-project $(VENV)
+	touch $@
+
+$(VENV)/.locked-test: requirements-test.txt $(VENV)/.locked
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements-test.txt
+	touch $@
+
+run: $(VENV)/.locked  ## set up what is missing, then serve in the foreground (Ctrl-C or SIGTERM stops it)
+	@test -e postern.toml || $(BIN)/postern init
+	@exec $(BIN)/postern up
+
+test: $(VENV)/.locked-test system-packages check  ## everything that checks this tree (what .ci/run runs)
+	$(BIN)/python -m pytest -n $(WORKERS) $(SKIPS)
+
+check: $(VENV)/.locked-test  ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+prove: $(VENV)/.locked-test system-packages  ## the promises in full size, each printing its figure (long)
+	POSTERN_FULL=1 $(BIN)/python -m pytest $(SKIPS) -s --timeout 7200 -m must_show
+
+bench: $(VENV)/.locked-test system-packages  ## Postern and a throw-away Postfix in turn; prints the ratios (long; needs root)
+	$(BIN)/python -m benchmarks.compare
+
+tcb: $(VENV)/.locked  ## lines of trusted code, per role and in sum
+	@$(BIN)/python tools/tcb.py
+
+fmt: $(VENV)/.locked-test  ## put the code into the one format and mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## resolve the dependencies in pyproject.toml anew into requirements*.txt
+	tools/lock
+
+system-packages:
+	@tools/system-packages
