@@ -1,0 +1,190 @@
+"""THE table: every process, who it is, what it may do, to whom it may speak. Supervisor, sandbox and tests read it.
+
+A reader would otherwise get wrong: this table is not documentation of the walls, it *is* the walls. A promise that is not
+here is a system call that fails; an edge that is not here is a channel that never exists.
+"""
+
+import enum
+from dataclasses import dataclass
+
+
+class Promise(enum.Enum):
+    """A group of system calls a role keeps after it entered its sandbox. Everything else answers EPERM."""
+
+    STDIO = "stdio"  # memory, time, signals to itself, waiting, reading and writing what is already open
+    CHANNELS = "channels"  # send and receive packets, with descriptors
+    CLIENT_SOCKETS = (
+        "client-sockets"  # socket options and shutdown of sockets handed in
+    )
+    ACCEPT = "accept"  # accept on handed listening sockets
+    READ_FILES = "read-files"  # open for reading below the role's paths
+    WRITE_FILES = (
+        "write-files"  # create, write, rename, unlink, sync below the role's paths
+    )
+    THREADS = "threads"  # clone of threads only
+    SPAWN_DOMAINS = "spawn-domains"  # fork, setres[ug]id into the domains' range, wait
+    CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
+
+
+class Access(enum.Enum):
+    """What a role may do below a path."""
+
+    READ = "read"
+    WRITE = "write"  # read, create, replace and remove
+
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """A path below the state directory that the role keeps, and how."""
+
+    path: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One process of the house."""
+
+    name: str
+    number: int  # the uid is host.uid_base + number; a number is never given to another role
+    module: str
+    promises: frozenset[Promise]
+    trusted: bool  # a bug here could break a promise to another user
+    paths: tuple[PathRule, ...] = ()
+    secrets: tuple[str, ...] = ()  # names of the keys it is handed in Begin
+    groups: tuple[str, ...] = ()  # roles whose group it joins, to read what they write
+    memory_mib: int = (
+        256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
+    )
+    open_files: int = 256
+    instances: str = ""  # the setting that says how many there are; empty = one
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """*client* asks, *server* answers."""
+
+    client: str
+    server: str
+
+
+TICKET_KEY = "ticket-key"  # who may say yes, and who must believe it: directory, authenticator, enqueuer
+SESSION_KEY = "session-key"  # binds a session to its client's address: listener says, directory and enqueuer believe
+ORIGINAL_KEY = "original-key"  # the scheduler's word to the enqueuer that the bouncer may see one message's header
+
+_QUIET = frozenset({Promise.STDIO, Promise.CHANNELS})
+
+
+def _role(
+    name: str,
+    number: int,
+    *promises: Promise,
+    trusted: bool = False,
+    module: str = "",
+    **rest: object,
+) -> Role:
+    module = module or f"mta.roles.{name}"
+    return Role(name, number, module, _QUIET | frozenset(promises), trusted, **rest)  # type: ignore[arg-type]
+
+
+_READ, _WRITE = Access.READ, Access.WRITE
+
+JOURNAL = _role("journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE),))
+LISTENER = _role(
+    "listener",
+    2,
+    Promise.ACCEPT,
+    Promise.CLIENT_SOCKETS,
+    secrets=(SESSION_KEY,),
+    open_files=4096,
+)
+SMTPD = _role(
+    "smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", open_files=4096
+)
+DIRECTORY = _role(
+    "directory", 4, Promise.READ_FILES, trusted=True,
+    paths=(PathRule("snapshot/recipients", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=2048,
+)  # fmt: skip
+AUTHENTICATOR = _role(
+    "authenticator", 5, Promise.READ_FILES, Promise.THREADS, trusted=True,
+    paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY,), memory_mib=1024,
+)  # fmt: skip
+LEDGER = _role(
+    "ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),)
+)
+ENQUEUER = _role(
+    "enqueuer", 7, Promise.WRITE_FILES, trusted=True,
+    paths=(PathRule("spool/content", _WRITE), PathRule("spool/envelope", _WRITE)),
+    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY), open_files=4096,
+)  # fmt: skip
+SCHEDULER = _role(
+    "scheduler", 8, Promise.WRITE_FILES, trusted=True,
+    paths=(PathRule("spool/envelope", _READ), PathRule("spool/progress", _WRITE)),
+    secrets=(ORIGINAL_KEY,), memory_mib=1024,
+)  # fmt: skip
+LOCALSPAWN = _role(
+    "localspawn", 9, Promise.READ_FILES, Promise.SPAWN_DOMAINS, trusted=True,
+    paths=(PathRule("spool/content", _READ),), open_files=2048,
+)  # fmt: skip
+STOREKEEPER = _role(
+    "storekeeper", 10, Promise.WRITE_FILES, Promise.SPAWN_DOMAINS, Promise.CHOWN_DOMAINS, trusted=True,
+    paths=(PathRule("mail", _WRITE),),
+)  # fmt: skip
+BOUNCER = _role("bouncer", 11)
+CLEANER = _role(
+    "cleaner", 12, Promise.WRITE_FILES, trusted=True,
+    paths=tuple(PathRule(f"spool/{part}", _WRITE) for part in ("envelope", "progress", "content")),
+)  # fmt: skip
+COMPILER = _role(
+    "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
+    paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096,
+)  # fmt: skip
+WEB = _role(
+    "web", 14, Promise.WRITE_FILES, Promise.THREADS, Promise.ACCEPT, Promise.CLIENT_SOCKETS, module="web",
+    paths=(PathRule("db", _WRITE),), memory_mib=2048, open_files=4096,
+)  # fmt: skip
+
+# In the order they start: who is asked comes before who asks.
+ROLES = (
+    JOURNAL, LEDGER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
+    COMPILER, SMTPD, LISTENER, WEB,
+)  # fmt: skip
+
+# `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
+LOCAL = _role("local", 15, Promise.WRITE_FILES, open_files=256)
+
+DOMAIN_UIDS_FROM = 100_000  # host.uid_base + this is the first domain's uid
+DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given again
+
+EDGES = (
+    Edge("listener", "smtpd"),
+    Edge("smtpd", "directory"),
+    Edge("smtpd", "enqueuer"),
+    Edge("directory", "ledger"),
+    Edge("enqueuer", "ledger"),
+    Edge("enqueuer", "scheduler"),
+    Edge("scheduler", "directory"),
+    Edge("scheduler", "localspawn"),
+    Edge("scheduler", "bouncer"),
+    Edge("scheduler", "cleaner"),
+    Edge("localspawn", "storekeeper"),
+    Edge("localspawn", "ledger"),
+    Edge("bouncer", "enqueuer"),
+    Edge("compiler", "storekeeper"),
+    Edge("compiler", "ledger"),
+    Edge("web", "authenticator"),
+    Edge("web", "compiler"),
+    *(Edge(role.name, "journal") for role in ROLES if role is not JOURNAL),
+)
+
+
+def role_named(name: str) -> Role:
+    """The role called *name*.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _BY_NAME[name]
+
+
+_BY_NAME = {role.name: role for role in (*ROLES, LOCAL)}

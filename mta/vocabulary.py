@@ -1,0 +1,130 @@
+"""The field's own words as values: addresses, queue ids, what became of a recipient. No I/O, imports nothing of ours.
+
+A reader would otherwise get wrong: the local-part of a hosted address compares case-insensitively and NFC-normalised
+(`fold_local_part`), yet is kept as given wherever it is shown or written into a message. Domains are ASCII A-labels here.
+"""
+
+import enum
+import re
+import unicodedata
+from dataclasses import dataclass
+
+MAX_LOCAL_PART = 64  # RFC 5321 4.5.3.1.1, octets
+MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2, octets
+MAX_PATH = (
+    254  # RFC 5321 4.5.3.1.3 with erratum 1690: 256 with the angle brackets, octets
+)
+MAX_LABEL = 63  # RFC 1035 2.3.4, octets
+
+_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
+_SAFE_STORE_NAME = re.compile(rb"[a-z0-9_][a-z0-9_.+=-]{0,99}\Z")
+_QUEUE_ID = re.compile(rb"[0-9a-f]{20}\Z")
+
+
+class AddressError(ValueError):
+    """Not an address or a domain; the text says why and may be shown to its author."""
+
+
+class Action(enum.Enum):
+    """What became of a recipient in one attempt (RFC 3464 2.3.3)."""
+
+    DELIVERED = b"delivered"
+    FAILED = b"failed"
+    DELAYED = b"delayed"
+    EXPANDED = b"expanded"
+    RELAYED = b"relayed"
+
+
+class Word(enum.Enum):
+    """The directory's one-word answer about a forward-path."""
+
+    ACCEPT = b"accept"
+    UNKNOWN = b"unknown"
+    SUSPENDED = b"suspended"
+    FULL = b"full"
+    FOREIGN = b"foreign"  # not a domain of ours: relaying refused
+    SLOW_DOWN = b"slow-down"
+    TRY_LATER = b"try-later"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox address (RFC 5321 4.1.2, without quoting): local-part as given, domain as lower-case A-label."""
+
+    local_part: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local_part}@{self.domain}"
+
+    @property
+    def key(self) -> bytes:
+        """What look-ups compare: folded local-part, at-sign, domain; UTF-8."""
+        return f"{fold_local_part(self.local_part)}@{self.domain}".encode()
+
+
+def fold_local_part(local_part: str) -> str:
+    """Case-folded and NFC-normalised; applying it twice changes nothing more."""
+    if local_part.isascii():
+        return local_part.lower()
+    folded = unicodedata.normalize("NFC", local_part)
+    # Folding can denormalise and normalising can unfold, so go on until it stands still.
+    while (again := unicodedata.normalize("NFC", folded.casefold())) != folded:
+        folded = again
+    return folded
+
+
+def is_domain(text: str) -> bool:
+    """Is *text* a lower-case domain name of at least two labels, as RFC 1035 2.3.1 wants it?"""
+    labels = text.split(".")
+    return (
+        len(text) <= MAX_DOMAIN
+        and len(labels) >= 2
+        and all(_LABEL.match(label) for label in labels)
+    )
+
+
+def store_name(local_part: str) -> str:
+    """The file name below the domain's folder for a folded local-part; reversible by `local_part_of_store`.
+
+    What is not plainly safe (a slash, a leading dot, capitals, non-ASCII) is written `%` and two hexadecimal digits for
+    each octet, and such names begin with `%`, so the two kinds never meet.
+    """
+    octets = local_part.encode()
+    if _SAFE_STORE_NAME.match(octets):
+        return local_part
+    return "%" + "".join(
+        chr(o)
+        if chr(o).isascii() and chr(o).isalnum() and not chr(o).isupper()
+        else f"%{o:02x}"
+        for o in octets
+    )
+
+
+def local_part_of_store(name: str) -> str:
+    """The folded local-part whose `store_name` is *name*.
+
+    Raises:
+        AddressError: no local-part has this name.
+    """
+    if not name.startswith("%"):
+        return name
+    try:
+        text = re.sub(
+            rb"%([0-9a-f]{2})", lambda m: bytes([int(m[1], 16)]), name[1:].encode()
+        ).decode()
+    except UnicodeDecodeError as error:
+        raise AddressError("not the name of a store") from error
+    if store_name(text) != name:
+        raise AddressError("not the name of a store")
+    return text
+
+
+def is_queue_id(value: bytes) -> bool:
+    """Twenty hexadecimal digits: sixteen of microseconds since 1970, four of a counter. Nothing else names a file."""
+    return _QUEUE_ID.match(value) is not None
+
+
+def arrival_of(queue_id: bytes) -> float:
+    """Seconds since 1970 at which the message of *queue_id* was accepted."""
+    return int(queue_id[:16], 16) / 1_000_000

@@ -1,0 +1,1 @@
+"""How roles speak: one packet, one message, netstring fields, nothing to parse twice."""

@@ -1,0 +1,649 @@
+"""The whole language between roles: one frozen dataclass for each request and each reply.
+
+A reader would otherwise get wrong: the type annotation *is* the wire format. `bytes`, `int` and `bool` are one netstring
+each; a last field of `tuple[bytes, ...]` takes the rest. Bounds stand in the annotation and are checked when reading,
+because the writer may have been taken over.
+
+`tag` is chosen by the asker and comes back in the answer: channels carry many conversations at once.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
+
+from mta.wire.netstring import WireError, pack
+
+
+@dataclass(frozen=True)
+class Max:
+    """Longest value of a field, in octets (of a tuple: of each member)."""
+
+    octets: int
+
+
+Name = Annotated[bytes, Max(64)]
+Text = Annotated[bytes, Max(1000)]
+Path = Annotated[
+    bytes, Max(1000)
+]  # A mailbox path: RFC 5321 wants 256; SMTPUTF8 and ORCPT want more.
+Mac = Annotated[bytes, Max(64)]
+Block = Annotated[
+    bytes, Max(60 * 1024)
+]  # Leaves room for the fields beside it in a packet.
+MAX_INT = 1 << 63
+
+_MESSAGES: dict[bytes, type["Message"]] = {}
+
+
+class Message:
+    """Base of all messages; a subclass registers itself under its verb."""
+
+    __slots__ = ()
+    verb: ClassVar[bytes]
+    descriptors: ClassVar[int] = 0  # how many descriptors travel beside it
+    _field_names: ClassVar[tuple[str, ...]]
+    _readers: ClassVar[tuple[Callable[[bytes], Any], ...]]
+    _writers: ClassVar[tuple[Callable[[Any], bytes], ...]]
+    _rest: ClassVar[Callable[[bytes], Any] | None]
+
+    def __init_subclass__(cls, verb: str = "", descriptors: int = 0) -> None:
+        super().__init_subclass__()
+        if verb:  # Without: dataclass(slots=True) makes the class a second time, with its verb already in it.
+            cls.verb, cls.descriptors = verb.encode(), descriptors
+        known = _MESSAGES.setdefault(cls.verb, cls)
+        if known.__qualname__ != cls.__qualname__:
+            raise TypeError(f"two messages with the verb {cls.verb!r}")
+        _MESSAGES[cls.verb] = cls
+
+    def encode(self) -> bytes:
+        """The packet of this message.
+
+        Raises:
+            WireError: it does not fit in one packet.
+        """
+        plan = _plan(type(self))
+        values = [getattr(self, name) for name in plan._field_names]
+        rest: tuple[bytes, ...] = values.pop() if plan._rest is not None else ()
+        return pack(
+            [
+                self.verb,
+                *[write(v) for write, v in zip(self._writers, values, strict=True)],
+                *rest,
+            ]
+        )
+
+    @classmethod
+    def decode(cls, fields: list[bytes]) -> Self:
+        """Read the fields after the verb.
+
+        Raises:
+            WireError: too few, too many, or a value out of its bounds.
+        """
+        _plan(cls)
+        count = len(cls._readers)
+        if len(fields) < count or (len(fields) > count and cls._rest is None):
+            raise WireError(f"{cls.__name__}: {len(fields)} fields")
+        values = [
+            read(field) for read, field in zip(cls._readers, fields, strict=False)
+        ]
+        if cls._rest is not None:
+            read_rest = cls._rest
+            values.append(tuple([read_rest(field) for field in fields[count:]]))
+        return cls(*values)
+
+
+def read_message(fields: list[bytes], permitted: frozenset[type[Message]]) -> Message:
+    """The message in *fields*, if it is one that the other side may send us.
+
+    Raises:
+        WireError: unknown, not permitted on this channel, or malformed.
+    """
+    kind = _MESSAGES.get(fields[0]) if fields else None
+    if kind is None or kind not in permitted:
+        raise WireError(
+            f"a message that is not permitted here: {fields[0][:20]!r}"
+            if fields
+            else "an empty packet"
+        )
+    return kind.decode(fields[1:])
+
+
+def _names(cls: type[Message]) -> tuple[str, ...]:
+    if "_field_names" not in cls.__dict__:
+        cls._field_names = tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    return cls._field_names
+
+
+def _plan(cls: type[Message]) -> type[Message]:
+    """Work the annotations out once for each class; readers and writers are then plain calls."""
+    if "_readers" in cls.__dict__:
+        return cls
+    hints = typing.get_type_hints(cls, include_extras=True)
+    readers: list[Callable[[bytes], Any]] = []
+    writers: list[Callable[[Any], bytes]] = []
+    rest: Callable[[bytes], Any] | None = None
+    for name in _names(cls):
+        hint = hints[name]
+        if typing.get_origin(hint) is tuple:
+            rest = _reader(typing.get_args(hint)[0])
+            continue
+        readers.append(_reader(hint))
+        writers.append(_WRITERS[_bare(hint)])
+    cls._readers, cls._writers, cls._rest = tuple(readers), tuple(writers), rest
+    return cls
+
+
+def _bare(hint: Any) -> type:
+    return typing.cast(
+        type, typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    )
+
+
+def _read_int(field: bytes) -> int:
+    if not field.isdigit() or len(field) > 19 or (field[0] == 0x30 and len(field) > 1):
+        raise WireError("not a number")
+    return int(field)
+
+
+def _read_bool(field: bytes) -> bool:
+    if field not in (b"0", b"1"):
+        raise WireError("neither yes nor no")
+    return field == b"1"
+
+
+def _reader(hint: Any) -> Callable[[bytes], Any]:
+    bare = _bare(hint)
+    if bare is int:
+        return _read_int
+    if bare is bool:
+        return _read_bool
+    if bare is not bytes or typing.get_origin(hint) is not Annotated:
+        raise TypeError(f"{hint} has no wire format with a bound")
+    limit: int = typing.get_args(hint)[1].octets
+
+    def read(field: bytes) -> bytes:
+        if len(field) > limit:
+            raise WireError(f"a field of {len(field)} octets where {limit} are allowed")
+        return field
+
+    return read
+
+
+def _write_int(value: int) -> bytes:
+    return b"%d" % value
+
+
+def _write_bool(value: bool) -> bytes:
+    return b"1" if value else b"0"
+
+
+def _write_bytes(value: bytes) -> bytes:
+    return value
+
+
+_WRITERS: dict[type, Callable[[Any], bytes]] = {
+    int: _write_int,
+    bool: _write_bool,
+    bytes: _write_bytes,
+}
+
+
+# --- supervisor and every role -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin(Message, verb="begin"):
+    """supervisor -> role, once. Settings and secrets of this role: name, value, name, value …"""
+
+    pairs: tuple[Annotated[bytes, Max(8000)], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer(Message, verb="peer", descriptors=1):
+    """supervisor -> role. A channel to *role*; it replaces the one before. `serving`: the other end asks, we answer."""
+
+    role: Name
+    instance: int
+    serving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListeningSocket(Message, verb="listening-socket", descriptors=1):
+    """supervisor -> listener, web. A bound and listening socket for *service* (smtp, panel, metrics)."""
+
+    service: Name
+    address: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Reload(Message, verb="reload"):
+    """supervisor -> role. Settings that may change without a stop."""
+
+    pairs: tuple[Annotated[bytes, Max(8000)], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(Message, verb="stop"):
+    """supervisor -> role. Finish what is in hand and end with status 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Message, verb="ready"):
+    """role -> supervisor. Sandboxed, all peers there, serving."""
+
+
+# --- listener and smtpd --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Message, verb="accepted", descriptors=1):
+    """listener -> smtpd. A client's socket, with the session token that proves who the client is to directory and enqueuer."""
+
+    session: Name
+    client: Name  # the IP address, text
+    client_port: int
+    service: Name
+    token: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Message, verb="finished"):
+    """smtpd -> listener. The conversation ended; the client counts one less."""
+
+    session: Name
+
+
+# --- smtpd, scheduler and directory --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Message, verb="question"):
+    """smtpd -> directory. May this forward-path have mail from this reverse-path now?"""
+
+    tag: int
+    session: Name
+    client: Name
+    token: Mac
+    reverse_path: Path
+    forward_path: Path
+    size: int  # octets the client declared (RFC 1870), 0 = not said
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Message, verb="verdict"):
+    """directory -> smtpd. One `Word`; with accept, a ticket for the enqueuer and, when a quota applies, the mailbox to count."""
+
+    tag: int
+    word: Name
+    counted: Path  # address key of the mailbox whose quota counts, or empty
+    expiry: int  # seconds since 1970; part of what the ticket covers
+    ticket: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Expand(Message, verb="expand"):
+    """scheduler -> directory. Into which mailboxes does this recipient's mail go?"""
+
+    tag: int
+    recipient: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion(Message, verb="expansion"):
+    """directory -> scheduler. One final mailbox; `last` ends the list."""
+
+    tag: int
+    recipient: Path  # the final recipient's address as given, for Delivered-To
+    domain: Text  # whose store
+    store: Text  # `store_name` of the mailbox below the domain's folder
+    counted: Path  # address key when a quota applies, else empty
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved(Message, verb="unresolved"):
+    """directory -> scheduler. No mailbox: fail or defer with this status (RFC 3463)."""
+
+    tag: int
+    permanent: bool
+    status: Name
+    diagnostic_code: Text
+
+
+# --- ledger --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UsageOf(Message, verb="usage-of"):
+    """directory -> ledger."""
+
+    tag: int
+    mailbox: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Usage(Message, verb="usage"):
+    """ledger -> directory. Octets stored and octets on their way."""
+
+    tag: int
+    stored: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve(Message, verb="reserve"):
+    """enqueuer -> ledger. *size* octets are on their way to *mailbox*. Not answered."""
+
+    queue_id: Name
+    mailbox: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Message, verb="stored"):
+    """localspawn -> ledger. The reservation became *size* octets in the mailbox. Not answered."""
+
+    queue_id: Name
+    mailbox: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Message, verb="release"):
+    """localspawn -> ledger. The message will not reach the mailbox. Not answered."""
+
+    queue_id: Name
+    mailbox: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox(Message, verb="outbox"):
+    """compiler -> ledger. Facts numbered above *after*, please; those up to it are applied and may be forgotten."""
+
+    tag: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(Message, verb="fact"):
+    """ledger -> compiler. One thing learned, e.g. kind `usage`, key a mailbox, value its octets. Number 0: no more now."""
+
+    tag: int
+    number: int
+    kind: Name
+    key: Path
+    value: Text
+
+
+# --- smtpd, bouncer and enqueuer -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Message, verb="offer"):
+    """smtpd -> enqueuer. A message begins, with its first recipient."""
+
+    tag: int
+    session: Name
+    client: Name
+    token: Mac
+    helo: Text
+    protocol: Name  # ESMTP, SMTP, ESMTPS … (RFC 3848)
+    options: Text  # what MAIL declared and must be kept: BODY, SMTPUTF8, RET, ENVID; space-separated KEY=value
+    reverse_path: Path
+    forward_path: Path
+    counted: Path
+    expiry: int
+    ticket: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRecipient(Message, verb="offer-recipient"):
+    """smtpd -> enqueuer. One more recipient of the message *tag*."""
+
+    tag: int
+    forward_path: Path
+    counted: Path
+    expiry: int
+    ticket: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Content(Message, verb="content"):
+    """smtpd, bouncer -> enqueuer. The next block of the content; with `last`, take charge of the whole."""
+
+    tag: int
+    last: bool
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Message, verb="withdraw"):
+    """smtpd, bouncer -> enqueuer. The client went away or was refused; forget the message *tag*. Not answered."""
+
+    tag: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Message, verb="taken"):
+    """enqueuer -> smtpd, bouncer. Durable: we answer for it now."""
+
+    tag: int
+    queue_id: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Declined(Message, verb="declined"):
+    """enqueuer -> smtpd, bouncer. Not taken, nothing kept. Reply code (RFC 5321 4.2), status (RFC 3463), words for the client."""
+
+    tag: int
+    reply_code: int
+    status: Name
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class OfferDsn(Message, verb="offer-dsn"):
+    """bouncer -> enqueuer. A notification about *queue_id* begins. Enqueuer itself knows to whom it goes: it wrote the envelope."""
+
+    tag: int
+    queue_id: Name
+    authority: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderOf(Message, verb="header-of"):
+    """bouncer -> enqueuer. The header section of one message, with the scheduler's authority to ask."""
+
+    tag: int
+    queue_id: Name
+    authority: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Header(Message, verb="header"):
+    """enqueuer -> bouncer. The header section, cut at the size of a block; empty when the message is gone."""
+
+    tag: int
+    header: Block
+
+
+# --- enqueuer and scheduler ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Queued(Message, verb="queued"):
+    """enqueuer -> scheduler. A durable message; its envelope file's bytes, or nothing when they are too many: read the file."""
+
+    queue_id: Name
+    envelope: Block
+
+
+# --- scheduler and its hands ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver(Message, verb="deliver"):
+    """scheduler -> localspawn. One message into one mailbox."""
+
+    tag: int
+    queue_id: Name
+    reverse_path: Path
+    recipient: Path
+    domain: Text
+    store: Text
+    counted: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted(Message, verb="attempted"):
+    """localspawn -> scheduler, local -> localspawn. What became of it: an `Action`, a status (RFC 3463), the octets stored."""
+
+    tag: int
+    action: Name
+    status: Name
+    diagnostic_code: Text
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Message, verb="write", descriptors=1):
+    """localspawn -> local. Put the content behind the descriptor into this store of your domain."""
+
+    tag: int
+    queue_id: Name
+    reverse_path: Path
+    recipient: Path
+    store: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Bounce(Message, verb="bounce"):
+    """scheduler -> bouncer. Compose a notification about *queue_id*; *recipients* `FailedRecipient` follow."""
+
+    tag: int
+    queue_id: Name
+    authority: Mac
+    reverse_path: Path
+    envelope_id: Text  # the sender's ENVID (RFC 3461), or empty
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRecipient(Message, verb="failed-recipient"):
+    """scheduler -> bouncer. One recipient of the `Bounce` *tag* (RFC 3464 2.3)."""
+
+    tag: int
+    original_recipient: Path
+    final_recipient: Path
+    action: Name
+    status: Name
+    diagnostic_code: Text
+    remote_mta: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Bounced(Message, verb="bounced"):
+    """bouncer -> scheduler. `done`: the notification is queued (or must not be sent); else try again later."""
+
+    tag: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clean(Message, verb="clean"):
+    """scheduler -> cleaner. This message is finished: remove it."""
+
+    queue_id: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned(Message, verb="cleaned"):
+    """cleaner -> scheduler. Gone (`done`), or try again later."""
+
+    queue_id: Name
+    done: bool
+
+
+# --- storekeeper ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore(Message, verb="open-store"):
+    """localspawn -> storekeeper. The folder of *domain*, made when missing, and the uid it belongs to."""
+
+    tag: int
+    domain: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Store(Message, verb="store", descriptors=1):
+    """storekeeper -> localspawn. The domain's uid (0 when the appliance has only one) and its folder, opened."""
+
+    tag: int
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeStore(Message, verb="make-store"):
+    """compiler -> storekeeper. A mailbox came into being."""
+
+    tag: int
+    domain: Text
+    store: Text
+
+
+@dataclass(frozen=True, slots=True)
+class TrashStore(Message, verb="trash-store"):
+    """compiler -> storekeeper. A mailbox (or with an empty *store* the whole domain) is gone; keep its mail aside to be undone."""
+
+    tag: int
+    domain: Text
+    store: Text
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDone(Message, verb="store-done"):
+    """storekeeper -> localspawn, compiler. The request is done, or could not be done now, and why."""
+
+    tag: int
+    done: bool
+    text: Text
+
+
+# --- authenticator, compiler ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Verify(Message, verb="verify"):
+    """web -> authenticator. Is this the secret of *name*? `scope` is account, mailbox or key."""
+
+    tag: int
+    scope: Name
+    name: Path
+    secret: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Message, verb="verified"):
+    """authenticator -> web."""
+
+    tag: int
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Poke(Message, verb="poke"):
+    """web -> compiler. Something changed; look now. Not answered."""
+
+
+# --- journal -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Message, verb="event"):
+    """any role -> journal. One decision: its name, then key, value, key, value … Never content, never a secret."""
+
+    name: Name
+    pairs: tuple[Annotated[bytes, Max(1000)], ...]

@@ -1,0 +1,55 @@
+"""Netstrings: length, colon, bytes, comma. Ignorant of meaning, strict, bounded.
+
+A reader would otherwise get wrong: there is exactly one spelling of every value. A length with a leading zero, a sign or a
+space is refused, so two processes can never read the same bytes differently.
+"""
+
+from collections.abc import Iterable
+
+MAX_MESSAGE = (
+    64 * 1024
+)  # One packet between roles; larger content travels in several, or as a descriptor.
+MAX_FIELDS = 256  # More fields than any message of ours has.
+_MAX_DIGITS = len(str(MAX_MESSAGE))
+
+
+class WireError(Exception):
+    """The bytes are not what a peer that follows the protocol sends. The only answer is to hang up."""
+
+
+def pack(fields: Iterable[bytes]) -> bytes:
+    """Encode *fields* one after the other.
+
+    Raises:
+        WireError: the packet would exceed MAX_MESSAGE octets.
+    """
+    packet = b"".join([b"%d:%b," % (len(field), field) for field in fields])
+    if len(packet) > MAX_MESSAGE:
+        raise WireError(
+            f"a packet of {len(packet)} octets is over the bound of {MAX_MESSAGE}"
+        )
+    return packet
+
+
+def unpack(packet: bytes) -> list[bytes]:
+    """Decode a whole packet into its fields; nothing may be left over.
+
+    Raises:
+        WireError: not netstrings, too many of them, or truncated.
+    """
+    fields: list[bytes] = []
+    position, end = 0, len(packet)
+    while position < end:
+        colon = packet.find(b":", position, position + _MAX_DIGITS + 1)
+        digits = packet[position:colon]
+        if colon < 0 or not digits.isdigit() or (digits[0] == 0x30 and len(digits) > 1):
+            raise WireError("a field does not begin with its length")
+        start = colon + 1
+        position = start + int(digits)
+        if packet[position : position + 1] != b",":
+            raise WireError("a field does not end where its length says")
+        fields.append(packet[start:position])
+        position += 1
+        if len(fields) > MAX_FIELDS:
+            raise WireError("too many fields")
+    return fields

@@ -1,0 +1,76 @@
+"""Which message may travel on which channel, as a table. What is not here is not understood: the receiver hangs up.
+
+A reader would otherwise get wrong: permission belongs to the *channel* (who stands at its other end), not to the sender's
+claims. A taken-over smtpd cannot send what only the bouncer may, because nobody reads that message from an smtpd.
+"""
+
+from mta.wire import messages as m
+
+_Kinds = frozenset[type[m.Message]]
+
+# (client, server): what the client may send, what the server may answer.
+_TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
+    ("listener", "smtpd"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
+    ("smtpd", "enqueuer"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
+    ("bouncer", "enqueuer"): (
+        frozenset({m.OfferDsn, m.HeaderOf, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined, m.Header}),
+    ),
+    ("directory", "ledger"): (frozenset({m.UsageOf}), frozenset({m.Usage})),
+    ("enqueuer", "ledger"): (frozenset({m.Reserve}), frozenset()),
+    ("enqueuer", "scheduler"): (frozenset({m.Queued}), frozenset()),
+    ("scheduler", "directory"): (
+        frozenset({m.Expand}),
+        frozenset({m.Expansion, m.Unresolved}),
+    ),
+    ("scheduler", "localspawn"): (frozenset({m.Deliver}), frozenset({m.Attempted})),
+    ("scheduler", "bouncer"): (
+        frozenset({m.Bounce, m.FailedRecipient}),
+        frozenset({m.Bounced}),
+    ),
+    ("scheduler", "cleaner"): (frozenset({m.Clean}), frozenset({m.Cleaned})),
+    ("localspawn", "local"): (frozenset({m.Write}), frozenset({m.Attempted})),
+    ("localspawn", "storekeeper"): (
+        frozenset({m.OpenStore}),
+        frozenset({m.Store, m.StoreDone}),
+    ),
+    ("localspawn", "ledger"): (frozenset({m.Stored, m.Release}), frozenset()),
+    ("compiler", "storekeeper"): (
+        frozenset({m.MakeStore, m.TrashStore}),
+        frozenset({m.StoreDone}),
+    ),
+    ("compiler", "ledger"): (frozenset({m.Outbox}), frozenset({m.Fact})),
+    ("web", "authenticator"): (frozenset({m.Verify}), frozenset({m.Verified})),
+    ("web", "compiler"): (frozenset({m.Poke}), frozenset()),
+}
+
+FROM_SUPERVISOR: _Kinds = frozenset(
+    {m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop}
+)
+TO_SUPERVISOR: _Kinds = frozenset({m.Ready})
+
+
+def readable_by_server(client: str, server: str) -> _Kinds:
+    """What *server* understands from *client*.
+
+    Raises:
+        KeyError: the two have nothing to say to each other.
+    """
+    if server == "journal":
+        return frozenset({m.Event})
+    return _TABLE[client, server][0]
+
+
+def readable_by_client(client: str, server: str) -> _Kinds:
+    """What *client* understands from *server*.
+
+    Raises:
+        KeyError: the two have nothing to say to each other.
+    """
+    if server == "journal":
+        return frozenset()
+    return _TABLE[client, server][1]
