@@ -5,10 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 WORKERS ?= 2
-SKIPS := -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prove check bench tcb fmt lock system-packages journeys
+.PHONY: help run test prove check bench tcb fmt lock system-packages
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -31,8 +30,10 @@ run: $(VENV)/.locked  ## set up what is missing, then serve in the foreground (C
 	@test -e postern.toml || $(BIN)/postern init
 	@exec $(BIN)/postern up
 
+# Two passes: what measures time must not share the machine with what loads it.
 test: $(VENV)/.locked-test system-packages check  ## everything that checks this tree (what .ci/run runs)
-	$(BIN)/python -m pytest -n $(WORKERS) $(SKIPS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: $(VENV)/.locked-test  ## lint, format, types, import contracts
 	$(BIN)/ruff check .
@@ -41,7 +42,7 @@ check: $(VENV)/.locked-test  ## lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 prove: $(VENV)/.locked-test system-packages  ## the promises in full size, each printing its figure (long)
-	POSTERN_FULL=1 $(BIN)/python -m pytest $(SKIPS) -s --timeout 7200 -m must_show
+	POSTERN_FULL=1 $(BIN)/python -m pytest --timeout 7200 -m must_show
 
 bench: $(VENV)/.locked-test system-packages  ## Postern and a throw-away Postfix in turn; prints the ratios (long; needs root)
 	$(BIN)/python -m benchmarks.compare
@@ -53,7 +54,7 @@ fmt: $(VENV)/.locked-test  ## put the code into the one format and mend what can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock:  ## resolve the dependencies in pyproject.toml anew into requirements*.txt
+lock:  ## resolve pyproject.toml anew into requirements*.txt
 	tools/lock
 
 system-packages:
