@@ -1,0 +1,107 @@
+"""The roster, the folders below mta/roles and the manuals say the same."""
+
+import ast
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from mta import roster
+
+TREE = Path(__file__).resolve().parents[2]
+ROLES = TREE / "mta/roles"
+EVERYBODY = (*roster.ROLES, roster.LOCAL)
+HEADINGS = ("Serves", "Holds", "Believes", "Fails")
+
+
+def test_each_role_of_the_transfer_agent_has_one_folder_and_each_folder_one_role() -> None:
+    folders = {path.name for path in ROLES.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {role.name for role in EVERYBODY if role.module.startswith("mta.")}
+
+
+@pytest.mark.parametrize("role", EVERYBODY, ids=lambda role: role.name)
+def test_each_role_can_be_started(role: roster.Role) -> None:
+    """`python -m <module>` is how the supervisor starts it (and how localspawn's child begins its life)."""
+    folder = TREE.joinpath(*role.module.split("."))
+    assert (folder / "__init__.py").is_file()
+    assert role is roster.LOCAL or (folder / "__main__.py").is_file()
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in ROLES.glob("*/__init__.py")))
+def test_each_role_has_a_manual(folder: str) -> None:
+    """What it serves, holds, believes, and does when something fails stands at the head of its folder, in that order."""
+    manual = ast.get_docstring(ast.parse((ROLES / folder / "__init__.py").read_text())) or ""
+    assert manual.startswith(f"{folder} - "), "a manual opens with the role's name and its job in one line"
+    starts = [line.split()[0] for line in manual.splitlines() if line and not line[0].isspace()]
+    assert [word for word in starts if word in HEADINGS] == list(HEADINGS)
+    for line in manual.splitlines():
+        if line.startswith(HEADINGS):
+            assert len(line.split()) > 1, f"{line} says nothing"
+
+
+def test_no_two_roles_share_a_uid() -> None:
+    numbers = [role.number for role in EVERYBODY]
+    assert len(set(numbers)) == len(numbers)
+    assert max(numbers) < roster.DOMAIN_UIDS_FROM
+
+
+def test_each_edge_joins_two_roles_that_the_supervisor_starts() -> None:
+    names = {role.name for role in roster.ROLES}
+    assert {name for edge in roster.EDGES for name in (edge.client, edge.server)} <= names
+    assert len(set(roster.EDGES)) == len(roster.EDGES)
+
+
+def test_no_two_roles_may_write_below_one_path_unless_it_is_said_here() -> None:
+    """A path with two writers is a channel that nobody checks; these are the ones with a reason."""
+    reasons = {
+        ("cleaner", "enqueuer"): "the one makes content and envelope, the other only unlinks them",
+        ("cleaner", "scheduler"): "the one writes progress, the other only unlinks it",
+        ("compiler", "web"): "SQLite: the control plane's own database",
+    }
+    writers = {
+        tuple(sorted((one.name, other.name)))
+        for one in EVERYBODY
+        for other in EVERYBODY
+        if one.name < other.name and overlap(one, other)
+    }
+    assert writers <= set(reasons)
+
+
+def overlap(one: roster.Role, other: roster.Role) -> bool:
+    written = [{rule.path for rule in role.paths if rule.access is roster.Access.WRITE} for role in (one, other)]
+    return any(f"{a}/".startswith(f"{b}/") or f"{b}/".startswith(f"{a}/") for a in written[0] for b in written[1])
+
+
+def test_the_role_that_talks_to_strangers_holds_nothing() -> None:
+    """smtpd: no path, no key, no group, no process, and nobody to ask but directory, enqueuer and journal."""
+    smtpd = roster.SMTPD
+    assert (smtpd.paths, smtpd.secrets, smtpd.groups, smtpd.trusted) == ((), (), (), False)
+    forbidden = {roster.Promise.READ_FILES, roster.Promise.WRITE_FILES, roster.Promise.THREADS, roster.Promise.ACCEPT}
+    assert not smtpd.promises & (forbidden | {roster.Promise.SPAWN_DOMAINS, roster.Promise.CHOWN_DOMAINS})
+    assert {edge.server for edge in roster.EDGES if edge.client == "smtpd"} == {"directory", "enqueuer", "journal"}
+
+
+def test_only_the_control_plane_reaches_the_database_and_never_the_mail() -> None:
+    """P7 and P4: web and compiler stand outside spool and store, and nobody else stands inside the database."""
+    for role in EVERYBODY:
+        paths = [rule.path.partition("/")[0] for rule in role.paths]
+        if "db" in paths:
+            assert role.name in {"web", "compiler"}
+            assert not {"spool", "mail", "keys", "ledger"} & set(paths)
+
+
+def test_only_the_authenticator_reads_credentials() -> None:
+    readers = {
+        role.name
+        for role in EVERYBODY
+        for rule in role.paths
+        if rule.path in {"snapshot", "snapshot/credentials", "keys"} and role.name != "compiler"
+    }
+    assert readers == {"authenticator"}
+
+
+def test_each_key_has_one_who_makes_and_one_who_believes() -> None:
+    """A key in one hand proves nothing to anybody; a key in an untrusted parser's hand proves nothing at all."""
+    held = list(chain.from_iterable(role.secrets for role in EVERYBODY))
+    assert all(held.count(key) >= 2 for key in held)
+    assert not (roster.SMTPD.secrets or roster.WEB.secrets or roster.BOUNCER.secrets or roster.LOCAL.secrets)

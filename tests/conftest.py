@@ -1,0 +1,9 @@
+"""Registers the fixture files: every module in tests/fixtures is a plug-in. There are no fixtures in here."""
+
+from pathlib import Path
+
+pytest_plugins = sorted(
+    f"tests.fixtures.{path.stem}"
+    for path in (Path(__file__).parent / "fixtures").glob("*.py")
+    if not path.stem.startswith("_")
+)
