@@ -1,0 +1,70 @@
+"""The three proofs that travel between roles: session token, ticket, original authority. Keyed blake2b over netstrings.
+
+A reader would otherwise get wrong: these are not secrets but *statements*. Whoever holds one learns nothing, and may use
+it only for exactly the fields it covers; every field is length-prefixed, so no two lists of fields make the same octets,
+and each kind has its own personalisation, so a proof of one kind never holds as another.
+"""
+
+import hashlib
+import hmac
+
+from mta.wire.netstring import pack
+
+MAC_OCTETS = 16
+KEY_OCTETS = 32
+TICKET_SECONDS = 3600  # From RCPT to DATA; RFC 5321 4.5.3.2 lets a client take five minutes for each further RCPT.
+
+_SESSION = b"postern session"
+_TICKET = b"postern ticket"
+_ORIGINAL = b"postern original"
+
+
+def session_token(key: bytes, session: bytes, client: bytes) -> bytes:
+    """The listener's word: session *session* belongs to the client with the address *client*."""
+    return _mac(key, _SESSION, session, client)
+
+
+def session_token_holds(key: bytes, token: bytes, session: bytes, client: bytes) -> bool:
+    """Did somebody with *key* make *token* for exactly these?"""
+    return hmac.compare_digest(token, session_token(key, session, client))
+
+
+def ticket(
+    key: bytes, session: bytes, reverse_path: bytes, forward_path: bytes, counted: bytes, expiry: int
+) -> bytes:  # fmt: skip
+    """The directory's yes: in *session*, *forward_path* may have mail from *reverse_path* until *expiry*.
+
+    *expiry* is in seconds since 1970. *counted* is the mailbox whose quota it counts against, or empty; covered too, since
+    nobody may charge another's mailbox.
+    """
+    return _mac(key, _TICKET, session, reverse_path, forward_path, counted, b"%d" % expiry)
+
+
+def ticket_holds(
+    key: bytes, mac: bytes, session: bytes, reverse_path: bytes, forward_path: bytes, counted: bytes,
+    expiry: int, now: int,
+) -> bool:  # fmt: skip
+    """Did somebody with *key* say yes to exactly these, and is *now* (seconds since 1970) not after *expiry*?"""
+    expected = ticket(key, session, reverse_path, forward_path, counted, expiry)
+    return hmac.compare_digest(mac, expected) and now <= expiry
+
+
+def original_authority(key: bytes, queue_id: bytes) -> bytes:
+    """The scheduler's word: the bouncer may see the header of the message *queue_id* and answer its sender."""
+    return _mac(key, _ORIGINAL, queue_id)
+
+
+def original_authority_holds(key: bytes, authority: bytes, queue_id: bytes) -> bool:
+    """Did somebody with *key* give *authority* for exactly this message?"""
+    return hmac.compare_digest(authority, original_authority(key, queue_id))
+
+
+def _mac(key: bytes, person: bytes, *fields: bytes) -> bytes:
+    """Keyed blake2b of *fields*.
+
+    Raises:
+        ValueError: *key* is so short that it can only be a mistake in the settings; such a proof would prove nothing.
+    """
+    if len(key) < MAC_OCTETS:
+        raise ValueError("the key of a proof is too short")
+    return hashlib.blake2b(pack(fields), digest_size=MAC_OCTETS, key=key, person=person).digest()
