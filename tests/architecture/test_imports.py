@@ -76,7 +76,7 @@ def test_each_contract_is_kept_and_breaks_at_every_import_it_forbids(copy: Path,
 
 
 def test_a_chain_of_imports_is_seen_too(copy: Path) -> None:
-    """The supervisor that imports something harmless which imports the database is as broken as one that does it itself."""
+    """A supervisor that imports something harmless which imports the database is as broken as one that does it."""
     (copy / "appliance/harmless.py").write_text("import sqlalchemy\n")
     plant(copy, "appliance.supervisor", "appliance.harmless")
 
