@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from appliance import cli, config
 from tools import tcb
 
 TREE = Path(__file__).resolve().parents[2]
@@ -90,3 +92,50 @@ def test_the_changelog_speaks_in_five_words() -> None:
         "Changed",
         "Fixed",
     }
+
+
+def settings() -> list[tuple[str, str]]:
+    return [
+        (section_name, key)
+        for section_name, section_field in config.Settings.model_fields.items()
+        if isinstance(section_field.annotation, type) and issubclass(section_field.annotation, BaseModel)
+        for key in section_field.annotation.model_fields
+    ]
+
+
+@pytest.mark.parametrize(("table", "key"), settings())
+def test_each_setting_is_explained_in_the_file_that_init_writes(table: str, key: str) -> None:
+    """Above each setting stands what it is for; an administrator has the file, not the source."""
+    written = config.render_settings(config.Host(name="mx.example.test"), config.Database())
+    text = re.search(rf"^\[{table}\]\n(.*?)(?=^\[|\Z)", written, re.MULTILINE | re.DOTALL)
+    assert text
+    lines = text.group(1).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"{key} = "))
+    assert place > 0
+    assert re.match(r"# \w", lines[place - 1]), f"{table}.{key} has no comment"
+
+
+def verbs() -> list[str]:
+    """`domain add`, `up` …: each command that a person can type."""
+    names = []
+    for name in cli.app:
+        if name.startswith("-"):
+            continue
+        below = [verb for verb in cli.app[name] if not verb.startswith("-")]
+        names += [f"{name} {verb}" for verb in below] or [name]
+    return names
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_each_command_stands_in_the_readme(verb: str) -> None:
+    """The table of commands: `postern domain` | `add list show …`."""
+    name, _, rest = verb.partition(" ")
+    row = re.search(rf"^\| `postern {name}`.*$", (TREE / "README.md").read_text(), re.MULTILINE)
+    assert row, f"README.md has no row for `postern {name}`"
+    assert not rest or re.search(rf"\b{re.escape(rest)}\b", row.group(0))
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in TREE.glob("*.md")))
+def test_each_picture_and_file_that_a_page_links_to_exists(page: str) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (TREE / page).read_text())
+    assert [link for link in links if not (TREE / link).exists()] == []

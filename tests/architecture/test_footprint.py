@@ -1,0 +1,94 @@
+"""What each process drags into memory: an import is code that a taken-over role can call, and a cost of each process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mta import roster
+
+TREE = Path(__file__).resolve().parents[2]
+
+# Parsers, loaders and machinery of the standard library that a role must have a reason for.
+WATCHED = {
+    "asyncio", "concurrent", "ctypes", "email", "ftplib", "http", "imaplib", "json", "logging", "mailbox",
+    "multiprocessing", "pickle", "runpy", "shelve", "smtplib", "socketserver", "sqlite3", "ssl", "subprocess", "tempfile", "threading",
+    "tomllib", "unittest", "urllib", "xml", "xmlrpc", "zipfile",
+}  # fmt: skip
+
+# What a role may have beyond the rest of the standard library, and why. Everything that is not listed fails the test.
+EVERY_ROLE = {"ctypes": "the sandbox makes its system calls through it"}
+MAY_HAVE: dict[str, dict[str, str]] = {
+    "smtpd": {
+        "aiosmtpd": "the session's shell", "attr": "aiosmtpd", "attrs": "aiosmtpd", "public": "aiosmtpd",
+        "uvloop": "the loop", "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
+        "email": "aiosmtpd, at import only; our subclass parses addresses itself", "logging": "asyncio, aiosmtpd",
+        "subprocess": "asyncio; the sandbox refuses to start anything", "threading": "asyncio, logging",
+        "urllib": "email", "json": "logging", "tempfile": "asyncio", "unittest": "aiosmtpd",
+        "http": "aiosmtpd", "pickle": "logging", "socketserver": "aiosmtpd", "smtplib": "aiosmtpd",
+        "multiprocessing": "uvloop",
+    },
+    "authenticator": {
+        "argon2": "it verifies", "_argon2_cffi_bindings": "argon2", "_cffi_backend": "argon2, cryptography",
+        "cryptography": "it opens sealed hashes", "threading": "one thread verifies while another answers",
+        "concurrent": "a pool of one thread", "logging": "concurrent",
+    },
+    "journal": {"json": "its log lines are JSON"},
+}  # fmt: skip
+
+TRANSFER_AGENT = [role for role in (*roster.ROLES, roster.LOCAL) if role.module.startswith("mta.")]
+CONTROL_PLANE = {
+    "appliance.supervisor": {
+        "sqlalchemy",
+        "alembic",
+        "fastapi",
+        "starlette",
+        "jinja2",
+        "cryptography",
+        "ssl",
+        "asyncio",
+        "email",
+    },
+    "appliance.compile": {"fastapi", "starlette", "uvicorn", "jinja2", "cyclopts", "rich", "asyncio"},
+    "web": {"cyclopts", "rich", "alembic"},
+}
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """Top-level names that importing *modules* adds to sys.modules of a fresh interpreter."""
+    program = (
+        "import importlib, sys\n"
+        "before = set(sys.modules)\n"
+        f"for module in {modules!r}: importlib.import_module(module)\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    run = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+def of_process(module: str) -> tuple[str, ...]:
+    """What `python -m module` imports; localspawn's child is made by fork and has no __main__ of its own."""
+    main = TREE.joinpath(*module.split("."), "__main__.py")
+    return (module, f"{module}.__main__") if main.is_file() else (module,)
+
+
+@pytest.mark.parametrize("role", TRANSFER_AGENT, ids=lambda role: role.name)
+def test_a_role_imports_what_it_was_allowed_and_nothing_heavy_or_risky(role: roster.Role) -> None:
+    loaded = loaded_by(*of_process(role.module))
+    foreign = {name for name in loaded if name not in sys.stdlib_module_names and name not in {"mta", "__main__"}}
+    allowed = set(EVERY_ROLE) | set(MAY_HAVE.get(role.name, ()))
+
+    assert (foreign | (loaded & WATCHED)) - allowed == set()
+
+
+@pytest.mark.parametrize("module", CONTROL_PLANE)
+def test_a_process_of_the_control_plane_leaves_out_what_is_not_its_job(module: str) -> None:
+    assert loaded_by(*of_process(module)) & CONTROL_PLANE[module] == set()
+
+
+def test_the_look_into_a_process_sees_what_it_imports() -> None:
+    """Without this, a broken probe would pass every role."""
+    assert {"email", "ssl"} & loaded_by("smtplib") == {"email", "ssl"}
+    assert loaded_by("mta.vocabulary") & WATCHED == set()
