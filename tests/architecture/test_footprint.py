@@ -1,4 +1,4 @@
-"""What each process drags into memory: an import is code that a taken-over role can call, and a cost of each process."""
+"""What each process drags into memory: an import is code a taken-over role can call, and a cost of each process."""
 
 import subprocess
 import sys
@@ -13,8 +13,8 @@ TREE = Path(__file__).resolve().parents[2]
 # Parsers, loaders and machinery of the standard library that a role must have a reason for.
 WATCHED = {
     "asyncio", "concurrent", "ctypes", "email", "ftplib", "http", "imaplib", "json", "logging", "mailbox",
-    "multiprocessing", "pickle", "runpy", "shelve", "smtplib", "socketserver", "sqlite3", "ssl", "subprocess", "tempfile", "threading",
-    "tomllib", "unittest", "urllib", "xml", "xmlrpc", "zipfile",
+    "multiprocessing", "pickle", "runpy", "shelve", "smtplib", "socketserver", "sqlite3", "ssl", "subprocess",
+    "tempfile", "threading", "tomllib", "unittest", "urllib", "xml", "xmlrpc", "zipfile",
 }  # fmt: skip
 
 # What a role may have beyond the rest of the standard library, and why. Everything that is not listed fails the test.
