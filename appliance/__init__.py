@@ -1,0 +1,4 @@
+"""The control plane: who may have which domain and mailbox, kept in a database.
+
+A reader would otherwise get wrong: nothing in here moves mail. Mail goes on, from the snapshot, while all of this is down.
+"""
