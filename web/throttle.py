@@ -40,11 +40,11 @@ class Bucket:
 
 
 class LoginThrottle:
-    """Five wrong guesses at a name from a network, then one every 30 seconds; forty at all names, then one every 10."""
+    """Five wrong guesses at a name from a network, then one every 30 seconds; at all names, *per_minute* (a setting)."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._by_name = Bucket(5, 30.0, clock)
-        self._by_network = Bucket(40, 10.0, clock)
+        self._by_network = Bucket(per_minute, 60.0 / per_minute, clock)
 
     def wait_seconds(self, name: str, client: str) -> float:
         """How long this client has to wait before it may guess at *name*; 0 when it may now."""

@@ -1,0 +1,165 @@
+"""The peers of the web process, as ordinary calls: the authenticator, which alone reads password hashes, and the compiler.
+
+A reader would otherwise get wrong: calls come from many threads (one for each request being served), while channels belong
+to one. So one thread of our own runs the channels' loop, and the others hand it their questions and wait. It is started
+after the process has entered its sandbox: a thread that exists before keeps what the others have lost.
+"""
+
+import collections
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+from appliance.errors import Unable
+from mta.roster import WEB
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed, Packet
+from mta.wire.control import Peers, Start
+from mta.wire.loop import Loop
+
+ANSWER_WITHIN_SECONDS = 10.0  # An argon2 hash takes about 50 ms; so many at once wait that long only under attack.
+MAX_NAME_OCTETS = 1000  # Bounds of `Verify` on the wire. Nothing longer is anybody's name or password.
+MAX_SECRET_OCTETS = 1000
+
+OnSocket = Callable[[str, str, int], None]
+
+
+class AuthenticatorAway(Unable):
+    """The authenticator is being restarted or does not answer: nobody can sign in just now."""
+
+    default_code = "authenticator_away"
+
+
+class Authenticator(Protocol):
+    """Who says whether a secret is right."""
+
+    def verify_password(self, scope: str, name: str, password: str) -> bool:
+        """Is *password* that of the `account` or `mailbox` (scope) called *name*?
+
+        Raises:
+            AuthenticatorAway: nobody can tell now.
+        """
+
+    def verify_key(self, key_id: str, secret: str) -> bool:
+        """Is *secret* that of the API key *key_id*?
+
+        Raises:
+            AuthenticatorAway: nobody can tell now.
+        """
+
+
+class Compiler(Protocol):
+    """Who turns what was committed into the snapshot."""
+
+    def poke(self) -> None:
+        """Something was committed: look now. When the compiler is away, it looks by itself once it is back."""
+
+
+class WebPeers:
+    """Authenticator and compiler at the other ends of the channels that the supervisor hands.
+
+    *on_socket* is told of each listening socket (service, address, descriptor); *on_stop* once, when the supervisor asks
+    for an end or is gone. Both are called on the thread that runs the loop.
+    """
+
+    def __init__(self, start: Start, *, on_socket: OnSocket, on_stop: Callable[[], None]) -> None:
+        self._loop = Loop()
+        self._on_stop = on_stop
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._jobs: collections.deque[Callable[[], None]] = collections.deque()
+        self._tags = itertools.count(1)
+        self._asked: dict[int, Future[bool]] = {}
+        self._loop.add_reader(self._wake, self._run_jobs)
+        self._peers = Peers(
+            WEB, start, self._loop, {"authenticator": self._answered}, lost=self._lost, sockets=on_socket
+        )
+
+    def settle(self, seconds: float) -> None:
+        """Take in what the supervisor has sent until nothing came for *seconds*; before `start`."""
+        self._loop.run_until_idle(seconds)
+
+    def start(self) -> None:
+        """Serve the channels on a thread of their own from now on."""
+        threading.Thread(target=self._run, name="peers", daemon=True).start()
+
+    def ready(self) -> None:
+        """Tell the supervisor that we serve."""
+        self._soon(self._peers.ready)
+
+    def event(self, name: str, **pairs: str) -> None:
+        """Tell the journal what was decided."""
+        self._soon(lambda: self._peers.event(name, **pairs))
+
+    def poke(self) -> None:
+        """As `Compiler.poke`."""
+        self._soon(lambda: self._peers.tell("compiler", m.Poke()))
+
+    def verify_password(self, scope: str, name: str, password: str) -> bool:
+        """As `Authenticator.verify_password`."""
+        return self._verify(scope, name, password)
+
+    def verify_key(self, key_id: str, secret: str) -> bool:
+        """As `Authenticator.verify_key`."""
+        return self._verify("key", key_id, secret)
+
+    def _verify(self, scope: str, name: str, secret: str) -> bool:
+        # surrogatepass: what a browser sends is the client's word; odd code points make a wrong secret, not an error.
+        name_octets, secret_octets = name.encode(errors="surrogatepass"), secret.encode(errors="surrogatepass")
+        if len(name_octets) > MAX_NAME_OCTETS or len(secret_octets) > MAX_SECRET_OCTETS:
+            return False
+        answer: Future[bool] = Future()
+        self._soon(lambda: self._ask(answer, scope.encode(), name_octets, secret_octets))
+        try:
+            return answer.result(ANSWER_WITHIN_SECONDS)
+        except (TimeoutError, ChannelClosed) as error:
+            raise AuthenticatorAway("Passwords cannot be checked just now. Try again in a moment.") from error
+
+    def _ask(self, answer: Future[bool], scope: bytes, name: bytes, secret: bytes) -> None:
+        channel = self._peers.to("authenticator")
+        if channel is None:
+            answer.set_exception(ChannelClosed("authenticator"))
+            return
+        tag = next(self._tags)
+        self._asked[tag] = answer
+        try:
+            channel.send(m.Verify(tag, scope, name, secret))
+        except ChannelClosed as error:
+            self._asked.pop(tag, None)
+            answer.set_exception(error)
+
+    def _answered(self, channel: Channel, packet: Packet) -> None:
+        message, _ = packet
+        if not isinstance(message, m.Verified):
+            channel.close()
+            return
+        answer = self._asked.pop(message.tag, None)
+        if answer is not None:
+            answer.set_result(message.right)
+
+    def _lost(self, channel: Channel) -> None:
+        """What was asked of an authenticator that ended is never answered: say so now instead of letting them wait."""
+        if channel.peer != "authenticator":
+            return
+        while self._asked:
+            _, answer = self._asked.popitem()
+            answer.set_exception(ChannelClosed(channel.peer))
+
+    def _soon(self, job: Callable[[], object]) -> None:
+        """Have the loop's thread do *job*."""
+        self._jobs.append(lambda: (job(), None)[1])
+        os.eventfd_write(self._wake, 1)
+
+    def _run_jobs(self) -> None:
+        os.eventfd_read(self._wake)
+        while self._jobs:
+            self._jobs.popleft()()
+
+    def _run(self) -> None:
+        # Also when the supervisor is gone: the loop then leaves with SystemExit, which would end this thread alone.
+        try:
+            self._loop.run()
+        finally:
+            self._on_stop()

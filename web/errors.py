@@ -1,0 +1,163 @@
+"""The only translation of what the control plane refuses into HTTP: a problem (RFC 9457) for programs, a page for people.
+
+A reader would otherwise get wrong: `code` is the promise to programs, the status and the sentence are not. And nothing that
+was not meant to be shown is shown: an error that nobody foresaw is written to the log and answered with one fixed sentence.
+"""
+
+import http
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from appliance import errors
+from web.panel.rendering import Renderer
+
+log = logging.getLogger("postern.web")
+
+API_PREFIX = "/api/"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+UNEXPECTED = "Something went wrong here. It has been written to the log."
+
+# The most special class first: the first that fits an error decides.
+_STATUS: tuple[tuple[type[errors.ApplianceError], int], ...] = (
+    (errors.Invalid, 422),
+    (errors.NotFound, 404),
+    (errors.Forbidden, 403),
+    (errors.Conflict, 409),
+    (errors.NotSignedIn, 401),
+    (errors.Refused, 422),
+    (errors.Unable, 503),
+    (errors.ApplianceError, 500),
+)
+
+_CODES = {400: "bad_request", 401: "not_signed_in", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class TooManyAttempts(errors.Refused):
+    """Too many wrong guesses; *wait_seconds* until the next is looked at. Only web counts guesses, so it stands here."""
+
+    default_code = "too_many_attempts"
+
+    def __init__(self, wait_seconds: float) -> None:
+        self.wait_seconds = max(1, round(wait_seconds))
+        super().__init__(f"Too many wrong passwords. Try again in {self.wait_seconds} seconds.")
+
+
+class ForgedForm(errors.Forbidden):
+    """The form did not come from a page of this session (CSRF), or the session ended in between."""
+
+    default_code = "forged_form"
+
+
+class FieldFault(NamedTuple):
+    """Where and why: `field` is a path such as `targets.0`; empty when no one field is at fault."""
+
+    field: str
+    code: str
+    detail: str
+
+
+def status_of(error: errors.ApplianceError) -> int:
+    """The HTTP status that *error* is answered with (RFC 9110 15)."""
+    if isinstance(error, TooManyAttempts):
+        return http.HTTPStatus.TOO_MANY_REQUESTS
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
+
+
+def headers_of(error: errors.ApplianceError) -> dict[str, str]:
+    """What HTTP wants beside the status of *error*."""
+    if isinstance(error, TooManyAttempts):
+        return {"Retry-After": str(error.wait_seconds)}
+    if isinstance(error, errors.NotSignedIn):
+        return {"WWW-Authenticate": 'Bearer realm="postern"'}  # RFC 6750 3
+    return {}
+
+
+def problem(
+    status: int, code: str, detail: str, *, faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None
+) -> Response:
+    """An RFC 9457 problem. `type` stays about:blank, which says that `title` is the status's own phrase (RFC 9457 4.2.1)."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if faults:
+        body["errors"] = [fault._asdict() for fault in faults]
+    return JSONResponse(body, status, headers, PROBLEM_MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make *app* answer every refusal in this module's way."""
+    app.add_exception_handler(errors.ApplianceError, _on_refusal)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+
+
+class LastResort:
+    """Answers what nobody foresaw. Stands inside the security headers, so that this answer carries them too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception:
+            log.exception("%s %s", scope.get("method", scope["type"]), scope.get("path", ""))
+            if started or scope["type"] != "http":
+                raise
+            await _answer(Request(scope), 500, "unexpected", UNEXPECTED)(scope, receive, send)
+
+
+def _on_refusal(request: Request, error: Exception) -> Response:
+    refusal = cast(errors.ApplianceError, error)
+    status = status_of(refusal)
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s %s: %s: %s", request.method, request.url.path, refusal.code, refusal.sentence)
+    faults = [FieldFault(refusal.field, refusal.code, refusal.sentence)] if refusal.field else []
+    return _answer(request, status, refusal.code, refusal.sentence, faults=faults, headers=headers_of(refusal))
+
+
+def _on_invalid_request(request: Request, error: Exception) -> Response:
+    """The request's shape is wrong already: a field is missing, unknown or of another type."""
+    faults = [
+        FieldFault(".".join(str(part) for part in fault["loc"][1:]), fault["type"], fault["msg"])
+        for fault in cast(RequestValidationError, error).errors()
+    ]
+    detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in faults[:3])
+    return _answer(request, 422, "invalid", detail, faults=faults)
+
+
+def _on_http_exception(request: Request, error: Exception) -> Response:
+    exception = cast(HTTPException, error)
+    code = _CODES.get(exception.status_code, "refused")
+    sentence = "There is nothing here." if exception.status_code == http.HTTPStatus.NOT_FOUND else exception.detail
+    headers = dict(exception.headers or {})
+    return _answer(request, exception.status_code, code, sentence, headers=headers)
+
+
+def _answer(
+    request: Request, status: int, code: str, sentence: str, *,
+    faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None,
+) -> Response:  # fmt: skip
+    if request.url.path.startswith(API_PREFIX):
+        return problem(status, code, sentence, faults=faults, headers=headers)
+    renderer: Renderer = request.app.state.renderer
+    return renderer.error(request, status, sentence, headers or {})
