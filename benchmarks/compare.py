@@ -1,0 +1,208 @@
+"""`make bench`: Postern and Postfix in turn, A B A B, and the ratios. Needs root (each peer's roles run as their users).
+
+Both live below one new directory on one file system, each with the same mailboxes, made beforehand. Only the one that is
+measured runs. The figures go to the terminal and, whole, into a JSON file.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import inbound, peers
+from benchmarks.inbound import Figures, Load
+from benchmarks.peer_postern import Postern
+from benchmarks.peer_postfix import Postfix
+
+WANTED = {False: 1.0, True: 1.2}  # delivered per second, ours to theirs; by whether connections are reused
+WAYS = {False: "one message per connection", True: "connections reused"}
+COUNTING_MESSAGES = 500
+QUIET = 0.05  # a machine busier than this before a run is not idle
+NEEDED = ("smtp-source", "postfix", "postmap", "strace", "find", "nice")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    pairs: int
+    messages: int
+    mailboxes: int
+
+    def load(self, *, reuse: bool) -> Load:
+        """One run's."""
+        return Load(messages=self.messages, mailboxes=self.mailboxes, reuse=reuse)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """All runs of one way to connect, in pairs."""
+
+    reuse: bool
+    ours: list[Figures] = field(default_factory=list)
+    theirs: list[Figures] = field(default_factory=list)
+
+    def ratio(self, figure: str) -> float:
+        """Ours to theirs, of medians."""
+        return median(self.ours, figure) / median(self.theirs, figure)
+
+    def pair_ratios(self) -> list[float]:
+        """Delivered per second, ours to theirs, pair by pair: how far chance alone moves the ratio."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [a.delivered_per_second / b.delivered_per_second for a, b in pairs]
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the ratio is what the project promises."""
+        return self.ratio("delivered_per_second") >= WANTED[self.reuse]
+
+
+def median(runs: Sequence[Figures], figure: str) -> float:
+    """The median of one figure."""
+    return float(statistics.median(getattr(run, figure) for run in runs))
+
+
+@contextlib.contextmanager
+def running(peer: peers.Peer) -> Any:  # noqa: ANN401 - the decorator's business
+    """*peer* is up during the block, and has delivered a little mail before: caches are warm, children are there."""
+    peer.start()
+    try:
+        inbound.measure(peer.port, peer.mail, Load(messages=200, mailboxes=200))
+        yield peer
+    finally:
+        peer.stop()
+
+
+def run_once(peer: peers.Peer, load: Load) -> Figures:
+    """One measured run from a fresh start."""
+    with running(peer):
+        figures = inbound.measure(peer.port, peer.mail, load)
+    noise = "" if figures.busy_before <= QUIET else f"  ({figures.busy_before:.0%} of the machine was busy before)"
+    print(
+        f"  {peer.name:<8} {figures.delivered_per_second:8.0f} delivered/s {figures.accepted_per_second:8.0f} accepted/s "
+        f"{figures.cpu_ms_per_message:7.2f} ms CPU a message{noise}",
+        flush=True,
+    )
+    return figures
+
+
+def count_syncs(peer: peers.Peer, mailboxes: int) -> dict[str, float]:
+    """Syncs a message, by kind, in a short run under strace."""
+    load = Load(messages=COUNTING_MESSAGES, mailboxes=mailboxes)
+    with running(peer):
+        inbound.discard_delivered(peer.mail)
+        with peers.counted_syncs(peer.pid) as counts:
+            inbound.send(peer.port, load)
+            inbound.wait_for_delivery(peer.mail, load.messages, patience_seconds=120)
+            time.sleep(inbound.SETTLE_SECONDS)
+    inbound.discard_delivered(peer.mail)
+    return {name: round(calls / load.messages, 3) for name, calls in counts.items()}
+
+
+def compare(ours: peers.Peer, theirs: peers.Peer, plan: Plan, *, reuse: bool) -> Comparison:
+    """A B A B … of one way to connect."""
+    result = Comparison(reuse)
+    for pair in range(plan.pairs):
+        print(f"{WAYS[reuse]}, pair {pair + 1} of {plan.pairs}", flush=True)
+        result.ours.append(run_once(ours, plan.load(reuse=reuse)))
+        result.theirs.append(run_once(theirs, plan.load(reuse=reuse)))
+    return result
+
+
+def report(results: Sequence[Comparison], syncs: dict[str, dict[str, float]]) -> str:
+    """The lines that answer the question."""
+    lines = [""]
+    for result in results:
+        ratios = result.pair_ratios()
+        lines += [
+            f"{WAYS[result.reuse]}: {result.ratio('delivered_per_second'):.2f} times Postfix in messages delivered a second "
+            f"(wanted {WANTED[result.reuse]}: {'met' if result.is_met else 'NOT MET'}; pairs {min(ratios):.2f} to {max(ratios):.2f})",
+            *(
+                f"  {label:<26} Postern {median(result.ours, name):9.2f}   Postfix {median(result.theirs, name):9.2f}   "
+                f"ratio {result.ratio(name):.2f}"
+                for label, name in (
+                    ("delivered a second", "delivered_per_second"),
+                    ("accepted a second", "accepted_per_second"),
+                    ("ms CPU a message", "cpu_ms_per_message"),
+                )
+            ),
+        ]
+    for name, counts in syncs.items():
+        told = ", ".join(f"{value:g} {kind}" for kind, value in sorted(counts.items())) or "none"
+        lines.append(f"syncs a message, {name}: {told}")
+    return "\n".join(lines)
+
+
+def write_json(path: Path, plan: Plan, results: Sequence[Comparison], syncs: dict[str, dict[str, float]]) -> None:
+    """Every run, for whoever wants to know more than the medians."""
+    machine = {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
+    runs = [
+        {"way": WAYS[result.reuse], "postern": [dataclasses.asdict(run) for run in result.ours],
+         "postfix": [dataclasses.asdict(run) for run in result.theirs]}
+        for result in results
+    ]  # fmt: skip
+    whole = {"machine": machine, "plan": dataclasses.asdict(plan), "syncs_per_message": syncs, "runs": runs}
+    path.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """What the caller wants."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two pairs of 2,000 messages: to see that it works")
+    parser.add_argument("--pairs", type=int)
+    parser.add_argument("--messages", type=int, help="of each run")
+    parser.add_argument("--mailboxes", type=int)
+    parser.add_argument("--below", type=Path, default=Path("/var/tmp"), help="the file system to measure on")
+    parser.add_argument("--json", type=Path, default=Path(time.strftime("bench-%Y%m%d-%H%M%S.json")))
+    return parser.parse_args()
+
+
+def measure_all(root: Path, plan: Plan) -> tuple[list[Comparison], dict[str, dict[str, float]]]:
+    """Make both servers below *root* and measure them."""
+    ours, theirs = Postern(root / "postern"), Postfix(root / "postfix")
+    for peer in (ours, theirs):
+        print(f"{peer.name}: {plan.mailboxes:,} mailboxes", flush=True)
+        peer.prepare(plan.mailboxes)
+    syncs = {peer.name: count_syncs(peer, plan.mailboxes) for peer in (ours, theirs)}
+    return [compare(ours, theirs, plan, reuse=reuse) for reuse in (False, True)], syncs
+
+
+def main() -> int:
+    """Compare, print, write, clean up. Exit status 1: a ratio that is promised was not met."""
+    given = parse_arguments()
+    missing = [program for program in NEEDED if shutil.which(program) is None]
+    if missing or os.geteuid() != 0:
+        print(f"bench: needs root and {', '.join(missing or NEEDED)}", file=sys.stderr)
+        return 1
+    small = given.quick
+    plan = Plan(given.pairs or (2 if small else 5), given.messages or (2000 if small else 20_000),
+                given.mailboxes or (1000 if small else 10_000))  # fmt: skip
+    root = Path(tempfile.mkdtemp(prefix="postern-bench-", dir=given.below))
+    root.chmod(0o711)  # both peers' users pass through it
+    try:
+        results, syncs = measure_all(root, plan)
+    except (inbound.BenchmarkError, TimeoutError, subprocess.CalledProcessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    print(report(results, syncs))
+    write_json(given.json, plan, results, syncs)
+    print(f"every run: {given.json}")
+    return 0 if small or all(result.is_met for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
