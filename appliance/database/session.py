@@ -1,0 +1,68 @@
+"""One unit of work = one transaction, committed at the edge.
+
+A reader would otherwise get wrong: services add rows and never commit. Who called them - a request, a command - does, by
+leaving `unit_of_work`; so a mailbox never exists without its audit entry and its change entry.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm import Session
+
+from appliance.database.engine import WRITE
+from appliance.errors import DatabaseUnavailable
+
+__all__ = ["Session", "reading", "unit_of_work"]
+
+
+@contextmanager
+def unit_of_work(engine: Engine, *, dry_run: bool = False) -> Iterator[Session]:
+    """A session in a writing transaction: committed when the block ends, rolled back when it raises or for a *dry_run*.
+
+    Raises:
+        DatabaseUnavailable: missing, locked for too long, full, unreachable.
+    """
+    with (
+        _translated(),
+        Session(engine.execution_options(**{WRITE: True}), expire_on_commit=False) as session,
+    ):
+        yield session
+        if dry_run:
+            session.flush()  # What the database itself would refuse must show in a dry run too.
+            session.rollback()
+        else:
+            session.commit()
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session that sees one state of the database and writes nothing.
+
+    Raises:
+        DatabaseUnavailable: missing, locked for too long, unreachable.
+    """
+    with _translated(), Session(engine, expire_on_commit=False, autoflush=False) as session:
+        try:
+            yield session
+        finally:
+            session.rollback()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(f"the database cannot be used now: {_reason(error)}") from error
+    except DBAPIError as error:
+        # A file that is no database at all comes as DatabaseError itself; its subclasses are our own mistakes.
+        if type(error.orig) is sqlite3.DatabaseError:
+            raise DatabaseUnavailable(f"the database cannot be used: {_reason(error)}") from error
+        raise
+
+
+def _reason(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())

@@ -1,0 +1,33 @@
+"""The tables, a file each."""
+
+from appliance.models.account import Account
+from appliance.models.alias import Alias, AliasTarget
+from appliance.models.api_key import ApiKey
+from appliance.models.audit_entry import AuditEntry
+from appliance.models.base import Base
+from appliance.models.change import Change, PublishRequest, StoreTask
+from appliance.models.domain import Domain
+from appliance.models.forwarding import Forwarding, ForwardingTarget
+from appliance.models.instance import Instance
+from appliance.models.login_session import LoginSession
+from appliance.models.mailbox import Mailbox
+from appliance.models.tenant import Tenant
+
+__all__ = [
+    "Account",
+    "Alias",
+    "AliasTarget",
+    "ApiKey",
+    "AuditEntry",
+    "Base",
+    "Change",
+    "Domain",
+    "Forwarding",
+    "ForwardingTarget",
+    "Instance",
+    "LoginSession",
+    "Mailbox",
+    "PublishRequest",
+    "StoreTask",
+    "Tenant",
+]

@@ -1,0 +1,44 @@
+"""An address that stands for others."""
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from appliance.models.base import Base, Id, Row
+from appliance.models.domain import Domain
+from mta.vocabulary import Address
+
+
+class Alias(Row, Base):
+    """An alias: address to addresses."""
+
+    __tablename__ = "alias"
+    __table_args__ = (UniqueConstraint("domain_id", "folded"), {"sqlite_autoincrement": True})
+
+    domain_id: Mapped[int] = mapped_column(ForeignKey("domain.id"))
+    local_part: Mapped[str]  # as given
+    folded: Mapped[str]  # as compared
+
+    domain: Mapped[Domain] = relationship(lazy="joined", innerjoin=True)
+    rows: Mapped[list["AliasTarget"]] = relationship(
+        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True, order_by="AliasTarget.id"
+    )
+    targets: AssociationProxy[list[str]] = association_proxy(
+        "rows", "address", creator=lambda address: AliasTarget(address=address)
+    )
+
+    @property
+    def address(self) -> Address:
+        """Local-part as given, at its domain."""
+        return Address(self.local_part, self.domain.name)
+
+
+class AliasTarget(Base):
+    """One address that an alias names."""
+
+    __tablename__ = "alias_target"
+    __table_args__ = (Index(None, "address"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"), index=True)
+    address: Mapped[str]  # as compared

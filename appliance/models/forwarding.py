@@ -1,0 +1,36 @@
+"""Where a mailbox's mail goes besides, or instead of, its store."""
+
+from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from appliance.models.base import Base, Id, now
+
+
+class Forwarding(Base):
+    """A mailbox's own forwarding; set by its owner."""
+
+    __tablename__ = "forwarding"
+
+    mailbox_id: Mapped[int] = mapped_column(ForeignKey("mailbox.id", ondelete="CASCADE"), primary_key=True)
+    keep_copy: Mapped[bool] = mapped_column(default=True)
+    enabled: Mapped[bool] = mapped_column(default=True)
+    changed_at: Mapped[int] = mapped_column(BigInteger, default=now)
+
+    rows: Mapped[list["ForwardingTarget"]] = relationship(
+        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True, order_by="ForwardingTarget.id"
+    )
+    targets: AssociationProxy[list[str]] = association_proxy(
+        "rows", "address", creator=lambda address: ForwardingTarget(address=address)
+    )
+
+
+class ForwardingTarget(Base):
+    """One address that a forwarding names. No foreign key: the target may be removed, and its mail then fails openly."""
+
+    __tablename__ = "forwarding_target"
+    __table_args__ = (Index(None, "address"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    forwarding_id: Mapped[int] = mapped_column(ForeignKey("forwarding.mailbox_id", ondelete="CASCADE"), index=True)
+    address: Mapped[str]  # folded local-part, at-sign, domain: as compared
