@@ -121,24 +121,30 @@ def compare(ours: peers.Peer, theirs: peers.Peer, plan: Plan, *, reuse: bool) ->
     return result
 
 
+SHOWN = {
+    "delivered a second": "delivered_per_second",
+    "accepted a second": "accepted_per_second",
+    "ms CPU a message": "cpu_ms_per_message",
+}
+
+
+def summary(result: Comparison) -> list[str]:
+    """One way to connect: the ratio that is promised, and the figures behind it."""
+    ratios = result.pair_ratios()
+    verdict = f"wanted {WANTED[result.reuse]}: {'met' if result.is_met else 'NOT MET'}"
+    headline = f"{result.ratio('delivered_per_second'):.2f} times Postfix in messages delivered a second"
+    lines = [f"{WAYS[result.reuse]}: {headline} ({verdict}; pairs {min(ratios):.2f} to {max(ratios):.2f})"]
+    for label, figure in SHOWN.items():
+        ours, theirs = median(result.ours, figure), median(result.theirs, figure)
+        lines.append(f"  {label:<20} Postern {ours:9.2f}   Postfix {theirs:9.2f}   ratio {ours / theirs:.2f}")
+    return lines
+
+
 def report(results: Sequence[Comparison], syncs: dict[str, dict[str, float]]) -> str:
     """The lines that answer the question."""
     lines = [""]
     for result in results:
-        ratios = result.pair_ratios()
-        lines += [
-            f"{WAYS[result.reuse]}: {result.ratio('delivered_per_second'):.2f} times Postfix in messages delivered a second "
-            f"(wanted {WANTED[result.reuse]}: {'met' if result.is_met else 'NOT MET'}; pairs {min(ratios):.2f} to {max(ratios):.2f})",
-            *(
-                f"  {label:<26} Postern {median(result.ours, name):9.2f}   Postfix {median(result.theirs, name):9.2f}   "
-                f"ratio {result.ratio(name):.2f}"
-                for label, name in (
-                    ("delivered a second", "delivered_per_second"),
-                    ("accepted a second", "accepted_per_second"),
-                    ("ms CPU a message", "cpu_ms_per_message"),
-                )
-            ),
-        ]
+        lines += summary(result)
     for name, counts in syncs.items():
         told = ", ".join(f"{value:g} {kind}" for kind, value in sorted(counts.items())) or "none"
         lines.append(f"syncs a message, {name}: {told}")

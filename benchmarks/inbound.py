@@ -53,9 +53,7 @@ class Figures:
     delivered_per_second: float
     cpu_ms_per_message: float  # whole machine, without the driver
     driver_cpu_ms_per_message: float
-    busy_before: (
-        float  # share of the machine in use just before; more than a little, and the rest is worth little
-    )
+    busy_before: float  # share of the machine in use just before; more than a little, and the rest is worth little
 
 
 def busy_seconds() -> float:

@@ -1,0 +1,79 @@
+"""This tree in a temporary directory: `postern init`, mailboxes through the services, `postern up`. Needs root.
+
+Nothing is tuned for the comparison but the ports: what is measured is what `postern init` sets up.
+"""
+
+import contextlib
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from appliance.config import load_settings
+from benchmarks import peers
+from benchmarks.inbound import DOMAIN
+from tests.fixtures import bulk
+
+COMMAND = Path(sys.executable).parent / "postern"
+STOP_SECONDS = 10
+
+
+class Postern:
+    """One of them, below *root*."""
+
+    name = "Postern"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.port = peers.free_port()
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def settings(self) -> Path:
+        """Its postern.toml."""
+        return self.root / "postern.toml"
+
+    @property
+    def mail(self) -> Path:
+        """Where `local` delivers."""
+        return self.root / "var/mail"
+
+    @property
+    def pid(self) -> int:
+        """The supervisor's."""
+        assert self._process is not None
+        return self._process.pid
+
+    def prepare(self, mailboxes: int) -> None:
+        """Settings, database, mailboxes; started once, so that the stores exist before anything is measured."""
+        self.root.mkdir(mode=0o711)
+        self._run("init", "--state", str(self.root / "var"), "--hostname", f"mx.{DOMAIN}", "--operator", "bench")
+        listening = {"smtp": f'"127.0.0.1:{self.port}"', "panel": f'"127.0.0.1:{peers.free_port()}"'}
+        text = self.settings.read_text()
+        for name in ("smtp", "submission", "submissions", "panel", "metrics"):
+            text = re.sub(rf"^{name} = .*$", f"{name} = [{listening.get(name, '')}]", text, count=1, flags=re.MULTILINE)
+        self.settings.write_text(text)
+        bulk.make_mailboxes(load_settings(self.settings), DOMAIN, [f"{n}user" for n in range(1, mailboxes + 1)])
+        self.start()
+        self.stop()
+
+    def start(self) -> None:
+        """Start it and wait for its greeting."""
+        with (self.root / "up.log").open("a") as log:
+            command = [COMMAND, "--config", self.settings, "up"]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=self.root)
+        peers.wait_until_listening(self.port)
+
+    def stop(self) -> None:
+        """SIGTERM to the supervisor; what is left after that is killed by its number."""
+        pids = peers.family(self.pid)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        peers.end(pids, seconds=1)
+
+    def _run(self, *arguments: str) -> None:
+        command = [COMMAND, "--config", self.settings, *arguments]
+        subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.root)
