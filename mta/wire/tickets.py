@@ -1,8 +1,8 @@
 """The three proofs that travel between roles: session token, ticket, original authority. Keyed blake2b over netstrings.
 
-A reader would otherwise get wrong: these are not secrets but *statements*. Whoever holds one learns nothing, and may use
-it only for exactly the fields it covers; every field is length-prefixed, so no two lists of fields make the same octets,
-and each kind has its own personalisation, so a proof of one kind never holds as another.
+A reader would otherwise get wrong: these are not secrets but *statements*. Whoever holds one learns nothing, and may
+use it only for exactly the fields it covers; every field is length-prefixed, so no two lists of fields make the same
+octets, and each kind has its own personalisation, so a proof of one kind never holds as another.
 """
 
 import hashlib
@@ -34,8 +34,8 @@ def ticket(
 ) -> bytes:  # fmt: skip
     """The directory's yes: in *session*, *forward_path* may have mail from *reverse_path* until *expiry*.
 
-    *expiry* is in seconds since 1970. *counted* is the mailbox whose quota it counts against, or empty; covered too, since
-    nobody may charge another's mailbox.
+    *expiry* is in seconds since 1970. *counted* is the mailbox whose quota it counts against, or empty; covered too,
+    since nobody may charge another's mailbox.
     """
     return _mac(key, _TICKET, session, reverse_path, forward_path, counted, b"%d" % expiry)
 
