@@ -61,7 +61,7 @@ class Postern:
     def start(self) -> None:
         """Start it and wait for its greeting."""
         with (self.root / "up.log").open("a") as log:
-            command = [COMMAND, "--config", self.settings, "up"]
+            command = [str(COMMAND), "--config", str(self.settings), "up"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=self.root)
         peers.wait_until_listening(self.port)
 
@@ -75,5 +75,5 @@ class Postern:
         peers.end(pids, seconds=1)
 
     def _run(self, *arguments: str) -> None:
-        command = [COMMAND, "--config", self.settings, *arguments]
+        command = [str(COMMAND), "--config", str(self.settings), *arguments]
         subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.root)

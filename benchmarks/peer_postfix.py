@@ -91,9 +91,9 @@ class Postfix:
         (self.root / "etc/mailboxes").write_text("".join(f"{name}@{DOMAIN} {DOMAIN}/{name}/\n" for name in names))
         self._run("postmap", f"hash:{self.root}/etc/mailboxes")
         stores = [self.mail / DOMAIN / name / part for name in names for part in ("", "tmp", "new", "cur")]
-        for folder in (self.mail, self.mail / DOMAIN, *stores):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            os.chown(folder, VIRTUAL_UID, VIRTUAL_UID)
+        for store in (self.mail, self.mail / DOMAIN, *stores):
+            store.mkdir(mode=0o700, exist_ok=True)
+            os.chown(store, VIRTUAL_UID, VIRTUAL_UID)
 
     def start(self) -> None:
         """Start it and wait for its greeting."""
