@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from mta import roster
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, Packet
-from mta.wire.loop import Handler, Loop
+from mta.wire.loop import Handler
 
 CONTROL_FD = 3  # The supervisor puts it there for every role.
 
@@ -25,7 +26,7 @@ class Start:
     """What a role knows at birth: its control channel and its settings (and secrets, which stand among them)."""
 
     control: Channel
-    settings: Mapping[str, bytes]
+    settings: dict[str, bytes]
 
     def text(self, name: str) -> str:
         """The setting *name* as text.
@@ -50,9 +51,7 @@ def begin(role: roster.Role, descriptor: int = CONTROL_FD) -> Start:
     Raises:
         ChannelClosed: the supervisor is gone.
     """
-    control = Channel(
-        socket.socket(fileno=descriptor), "supervisor", permits.FROM_SUPERVISOR
-    )
+    control = Channel(socket.socket(fileno=descriptor), "supervisor", permits.FROM_SUPERVISOR)
     os.set_inheritable(descriptor, False)
     message, _ = control.wait()
     if not isinstance(message, m.Begin):
@@ -62,10 +61,17 @@ def begin(role: roster.Role, descriptor: int = CONTROL_FD) -> Start:
 
 def settings_of(pairs: tuple[bytes, ...]) -> dict[str, bytes]:
     """Name, value, name, value … as a mapping."""
-    return {
-        name.decode(): value
-        for name, value in zip(pairs[::2], pairs[1::2], strict=True)
-    }
+    return {name.decode(): value for name, value in zip(pairs[::2], pairs[1::2], strict=True)}
+
+
+class Waiting(Protocol):
+    """What `Peers` needs of a loop: our own `Loop` has it, and smtpd's wrapping of asyncio's."""
+
+    def add_channel(self, channel: Channel, handler: Handler, lost: Callable[[Channel], None]) -> None:
+        """Hand every message of *channel* to *handler*; when it closes, tell *lost* once."""
+
+    def stop(self) -> None:
+        """End serving."""
 
 
 class Peers:
@@ -76,7 +82,7 @@ class Peers:
     """
 
     def __init__(
-        self, role: roster.Role, start: Start, loop: Loop, handlers: Mapping[str, Handler], *,
+        self, role: roster.Role, start: Start, loop: Waiting, handlers: Mapping[str, Handler], *,
         lost: Callable[[Channel], None] = lambda channel: None,
         found: Callable[[Channel], None] = lambda channel: None,
         sockets: Callable[[str, str, int], None] | None = None,
@@ -106,11 +112,7 @@ class Peers:
 
     def all_to(self, name: str) -> list[Channel]:
         """The channels to every instance of the server *name* that is there."""
-        return [
-            channel
-            for channel in self._servers.get(name, {}).values()
-            if not channel.closed
-        ]
+        return [channel for channel in self._servers.get(name, {}).values() if not channel.closed]
 
     def ready(self) -> None:
         """Tell the supervisor that we serve."""
@@ -128,7 +130,7 @@ class Peers:
         return True
 
     def event(self, name: str, **pairs: bytes | str | int) -> None:
-        """Tell the journal what was decided. Mail is worth more than its log: without a journal, or with one that lags, it is dropped."""
+        """Tell the journal what was decided. Mail is worth more than its log: without a journal, or behind a slow one, it is dropped."""
         journal = self.to("journal")
         if journal is None or journal.backlog > MAX_UNREAD_EVENTS:
             return
@@ -147,12 +149,8 @@ class Peers:
             self._meet(message, descriptors[0])
         elif isinstance(message, m.ListeningSocket):
             if self._sockets is None:
-                raise ChannelClosed(
-                    f"{self._role.name} has no use for a listening socket"
-                )
-            self._sockets(
-                message.service.decode(), message.address.decode(), descriptors[0]
-            )
+                raise ChannelClosed(f"{self._role.name} has no use for a listening socket")
+            self._sockets(message.service.decode(), message.address.decode(), descriptors[0])
         elif isinstance(message, m.Reload):
             self._reload(settings_of(message.pairs))
         elif isinstance(message, m.Stop):
@@ -160,21 +158,14 @@ class Peers:
 
     def _meet(self, message: m.Peer, descriptor: int) -> None:
         name, own = message.role.decode(), self._role.name
-        if message.serving:
-            permitted = permits.readable_by_server(name, own)
-        else:
-            permitted = permits.readable_by_client(own, name)
-        channel = Channel(
-            socket.socket(fileno=descriptor), name, permitted, message.instance
-        )
+        permitted = permits.readable_by_server(name, own) if message.serving else permits.readable_by_client(own, name)
+        channel = Channel(socket.socket(fileno=descriptor), name, permitted, message.instance)
         if not message.serving:
             former = self._servers.setdefault(name, {}).get(message.instance)
             if former is not None:
                 former.close()
             self._servers[name][message.instance] = channel
-        self._loop.add_channel(
-            channel, self._handlers.get(name, _unexpected), self._forget
-        )
+        self._loop.add_channel(channel, self._handlers.get(name, _unexpected), self._forget)
         self._found(channel)
 
     def _forget(self, channel: Channel) -> None:
