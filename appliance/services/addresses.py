@@ -1,0 +1,260 @@
+"""Addresses and domains as people type them, and who answers for one.
+
+A reader would otherwise get wrong: "does this address exist" is asked in the order of the directory - itself, without its
++tag, the host's postmaster for postmaster@ and abuse@, the catch-all - and an alias domain is looked up under the name it
+stands for. What is saved here must mean the same at the SMTP port.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import idna
+from sqlalchemy import select
+
+from appliance.database.session import Session
+from appliance.errors import Conflict, Invalid, Taken
+from appliance.models import Alias, Domain, Instance, Mailbox
+from mta.vocabulary import MAX_LOCAL_PART, MAX_PATH, Address, fold_local_part, is_domain
+
+__all__ = ["Address", "parse_address", "parse_domain", "show"]
+
+ROLE_ADDRESSES = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1, RFC 2142: they reach someone in every domain
+MAX_TARGETS = 1000
+
+_ATEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+\Z")  # RFC 5322 3.2.3; RFC 6531 adds all that is not ASCII
+_QUOTED_PAIR = re.compile(r"\\(.)")
+
+
+def parse_domain(text: str, field: str = "domain") -> str:
+    """The lower-case A-label form of a domain name in either form.
+
+    Raises:
+        Invalid: it is not one; `field` is *field*.
+    """
+    name = text.strip().removesuffix(".")
+    if not name.isascii():
+        try:
+            name = idna.encode(name, uts46=True).decode()
+        except (idna.IDNAError, UnicodeError) as error:
+            raise Invalid(f"{_shown(text)} is not a domain name: {error}", code="bad_domain", field=field) from error
+    name = name.lower()
+    if not is_domain(name) or name.rpartition(".")[2].isdigit() or not _has_good_labels(name):
+        raise Invalid(f"{_shown(text)} is not a domain name such as example.net", code="bad_domain", field=field)
+    return name
+
+
+def _has_good_labels(name: str) -> bool:
+    try:
+        return all(idna.decode(label) is not None for label in name.split(".") if label.startswith("xn--"))
+    except (idna.IDNAError, UnicodeError):
+        return False
+
+
+def parse_address(text: str, field: str = "address") -> Address:
+    """A mailbox address; the local-part unquoted and otherwise as given, the domain as A-label.
+
+    Raises:
+        Invalid: it is not one, or too long (RFC 5321 4.5.3.1); `field` is *field*.
+    """
+    local_part, at, domain = text.strip().rpartition("@")
+    if not at:
+        raise Invalid(f"{_shown(text)} is not an address: there is no @ in it", code="bad_address", field=field)
+    address = Address(_unquoted(local_part, text, field), parse_domain(domain, field))
+    folded = fold_local_part(address.local_part)
+    if max(len(address.local_part.encode()), len(folded.encode())) > MAX_LOCAL_PART or len(address.key) > MAX_PATH:
+        raise Invalid(f"{_shown(text)} is too long for an address", code="bad_address", field=field)
+    return address
+
+
+def _unquoted(local_part: str, text: str, field: str) -> str:
+    if len(local_part) > 2 and local_part[0] == local_part[-1] == '"':  # RFC 5321 4.1.2, Quoted-string
+        inner = local_part[1:-1]
+        if re.search(r'(?<!\\)(\\\\)*"', inner) or re.search(r"(?<!\\)(\\\\)*\\\Z", inner):
+            raise Invalid(f"{_shown(text)}: its quotes do not match", code="bad_address", field=field)
+        plain = _QUOTED_PAIR.sub(r"\1", inner)
+        good = all(character == " " or _is_plain(character) for character in plain)
+    else:
+        plain = local_part
+        good = all(_is_atom(atom) for atom in plain.split("."))
+    if not good:
+        raise Invalid(
+            f"{_shown(text)} is not an address: something before the @ is not allowed there",
+            code="bad_address",
+            field=field,
+        )
+    return plain
+
+
+def _is_atom(text: str) -> bool:
+    if text.isascii():
+        return _ATEXT.match(text) is not None
+    return all(_is_plain(c) if not c.isascii() else _ATEXT.match(c) for c in text)
+
+
+def _is_plain(character: str) -> bool:
+    # No controls, no invisible or unassigned characters, no spaces that look like nothing: two addresses that look the same
+    # would be a trap for their owners.
+    return unicodedata.category(character)[0] not in "CZ"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def show(address: Address) -> str:
+    """The address as it may be typed again: the local-part in quotes where it needs them."""
+    if all(_is_atom(atom) for atom in address.local_part.split(".")):
+        return str(address)
+    escaped = address.local_part.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"@{address.domain}'
+
+
+def key_of(address: Address) -> str:
+    """What look-ups compare, as text."""
+    return address.key.decode()
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Folded local-part and domain of a key."""
+    folded, _, domain = key.rpartition("@")
+    return folded, domain
+
+
+def domain_named(session: Session, name: str) -> Domain | None:
+    """The domain called *name* (A-label)."""
+    return session.scalar(select(Domain).where(Domain.name == name))
+
+
+def holder_of(session: Session, domain: Domain, folded: str) -> Mailbox | Alias | None:
+    """The mailbox or alias that holds exactly this address."""
+    mailbox = session.scalar(select(Mailbox).where(Mailbox.domain_id == domain.id, Mailbox.folded == folded))
+    if mailbox is not None:
+        return mailbox
+    return session.scalar(select(Alias).where(Alias.domain_id == domain.id, Alias.folded == folded))
+
+
+def require_free(session: Session, domain: Domain, address: Address) -> str:
+    """The folded local-part, when nothing holds the address yet and something may.
+
+    Raises:
+        Conflict: its domain is only another name of one.
+        Taken: a mailbox or alias holds it.
+    """
+    if domain.kind != "hosted":
+        real = domain.alias_of.name if domain.alias_of else "another domain"
+        raise Conflict(
+            f"{domain.name} is another name of {real}: make the address there", code="domain_is_alias", field="address"
+        )
+    folded = fold_local_part(address.local_part)
+    holder = holder_of(session, domain, folded)
+    if holder is not None:
+        kind = "a mailbox" if isinstance(holder, Mailbox) else "an alias"
+        raise Taken(f"{show(address)} is already {kind}", code="address_taken", field="address")
+    return folded
+
+
+def host_name(session: Session) -> str:
+    """The domain whose postmaster answers for those that have none."""
+    return session.scalar(select(Instance.host_name).order_by(Instance.id).limit(1)) or ""
+
+
+def next_of(session: Session, key: str) -> list[str] | None:
+    """Where mail for the address *key* goes on to: other keys, or itself alone when a mailbox keeps it; None: unknown."""
+    folded, name = split_key(key)
+    domain = domain_named(session, name)
+    if domain is None:
+        return None
+    if domain.alias_of is not None:
+        return [f"{folded}@{domain.alias_of.name}"]
+    holder = holder_of(session, domain, folded)
+    if isinstance(holder, Alias):
+        return list(holder.targets)
+    if isinstance(holder, Mailbox):
+        forwarding = holder.forwarding
+        return list(forwarding.targets) if forwarding is not None and forwarding.enabled else []
+    return _without_holder(session, domain, folded)
+
+
+def _without_holder(session: Session, domain: Domain, folded: str) -> list[str] | None:
+    base, plus, _ = folded.partition("+")
+    if plus and base and (holder_of(session, domain, base) or base in ROLE_ADDRESSES):
+        return [f"{base}@{domain.name}"]
+    host = host_name(session)
+    if folded in ROLE_ADDRESSES and (folded, domain.name) != ("postmaster", host):
+        return [f"postmaster@{host}"]
+    return [domain.catch_all] if domain.catch_all else None
+
+
+def ring_from(session: Session, start: str) -> list[str] | None:
+    """A ring of addresses that mail for *start* would run into, first and last the same; None when there is none."""
+    finished: set[str] = set()
+    path: list[str] = [start]
+    places = {start: 0}
+    waiting = [iter(next_of(session, start) or ())]
+    while waiting:
+        key = next(waiting[-1], None)
+        if key is None:
+            waiting.pop()
+            done = path.pop()
+            del places[done]
+            finished.add(done)
+        elif key in places:
+            return [*path[places[key] :], key]
+        elif key not in finished:
+            places[key] = len(path)
+            path.append(key)
+            waiting.append(iter(next_of(session, key) or ()))
+    return None
+
+
+def require_no_ring(session: Session, start: str) -> None:
+    """Go on when mail for *start* comes to an end. Ask after the change was flushed, so that the question is about it.
+
+    Raises:
+        Conflict: it would run in a ring, which the sentence names.
+    """
+    session.flush()
+    ring = ring_from(session, start)
+    if ring:
+        raise Conflict("mail would run in a ring: " + " → ".join(ring), code="forward_loop", field="targets")
+
+
+def parse_targets(targets: Sequence[str], field: str = "targets") -> list[str]:
+    """The keys of *targets*, each once, in their order.
+
+    Raises:
+        Invalid: none, too many, or one is not an address.
+    """
+    keys = list(dict.fromkeys(key_of(parse_address(target, field)) for target in targets))
+    if not keys:
+        raise Invalid("name at least one target", code="no_targets", field=field)
+    if len(keys) > MAX_TARGETS:
+        raise Invalid(f"at most {MAX_TARGETS} targets", code="too_many_targets", field=field)
+    return keys
+
+
+def require_targets(session: Session, keys: Sequence[str], field: str = "targets") -> None:
+    """Go on when each target is an address of ours that exists. Ask after the change was flushed.
+
+    Raises:
+        Invalid: one is not hosted here, or nobody answers for it.
+    """
+    session.flush()
+    for key in keys:
+        if domain_named(session, split_key(key)[1]) is None:
+            raise Invalid(
+                f"{key} is not an address of this host; mail cannot go to others yet",
+                code="target_not_hosted",
+                field=field,
+            )
+        if not _exists(session, key):
+            raise Invalid(f"nobody here answers for {key}", code="target_unknown", field=field)
+
+
+def _exists(session: Session, key: str) -> bool:
+    folded, name = split_key(key)
+    domain = domain_named(session, name)
+    if domain is not None and domain.alias_of is not None:
+        return _exists(session, f"{folded}@{domain.alias_of.name}")
+    return next_of(session, key) is not None

@@ -1,0 +1,195 @@
+"""Who may do what, to what: the one place where it is judged.
+
+A reader would otherwise get wrong: there are two questions. *Is it in his part of the house?* If not, the answer is the same
+as for what does not exist (`NotFound`), or a customer could learn by asking who else is hosted here. *May he do this to it?*
+Only then is the answer `Forbidden`. Both are answered from the tables below; an action that is not in them is not allowed.
+"""
+
+import enum
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, false, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from appliance.database.session import Session
+from appliance.errors import Forbidden, NotFound
+from appliance.models import Account, Alias, ApiKey, AuditEntry, Domain, Mailbox, Tenant
+from appliance.services.actor import RANKS, Actor
+
+Target = Tenant | Domain | Mailbox | Alias | Account | ApiKey
+S = TypeVar("S", bound=Select[Any])
+T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, ApiKey)
+
+
+class Reach(enum.Enum):
+    """How far a right goes within an actor's part."""
+
+    OWN = enum.auto()  # his own and everything below
+    BELOW = enum.auto()  # only below: nobody suspends or enlarges himself
+
+
+_IN_A_DOMAIN = (
+    "domain.see", "domain.update",
+    "mailbox.see", "mailbox.create", "mailbox.update", "mailbox.suspend", "mailbox.remove", "mailbox.password",
+    "alias.see", "alias.create", "alias.update", "alias.remove",
+    "forwarding.see", "forwarding.set",
+)  # fmt: skip
+_IN_A_TENANT = (
+    *_IN_A_DOMAIN, "tenant.see", "domain.create", "domain.suspend", "domain.remove",
+    "account.see", "account.create", "account.update", "account.remove", "key.see", "key.create", "key.revoke",
+)  # fmt: skip
+_ABOVE_TENANTS = ("tenant.update", "tenant.suspend", "tenant.remove")
+
+RIGHTS: dict[str, dict[str, Reach]] = {
+    "reseller": {
+        **dict.fromkeys(_IN_A_TENANT, Reach.OWN),
+        "tenant.create": Reach.OWN,  # the target of a creation is what it will stand in: here, its parent
+        **dict.fromkeys(_ABOVE_TENANTS, Reach.BELOW),
+    },
+    "customer": dict.fromkeys(_IN_A_TENANT, Reach.OWN),
+    "domain": dict.fromkeys(_IN_A_DOMAIN, Reach.OWN),
+    "mailbox": dict.fromkeys(("mailbox.see", "mailbox.password", "forwarding.see", "forwarding.set"), Reach.OWN),
+}
+ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, "tenant.create"))
+
+
+def require(session: Session, actor: Actor, action: str, target: T | None, what: str) -> T:
+    """*target*, when *actor* may do *action* to it; *what* names it as he called it.
+
+    Raises:
+        NotFound: there is none, or not in his part.
+        Forbidden: he sees it, and this is not his to do.
+    """
+    if action not in ACTIONS:
+        raise ValueError(f"no such action: {action}")
+    if target is None or not _sees(session, actor, target):
+        raise NotFound(f"there is no {what}")
+    if not _may(actor, action, target):
+        raise Forbidden(f"you may not do this ({action}) to the {what}")
+    return target
+
+
+def allows(session: Session, actor: Actor, action: str, target: Target) -> bool:
+    """Would `require` let it pass? For pages that show only the buttons that work."""
+    return _sees(session, actor, target) and _may(actor, action, target)
+
+
+def _may(actor: Actor, action: str, target: Target) -> bool:
+    if actor.sees_everything:
+        return True
+    reach = RIGHTS[actor.kind].get(action)
+    if reach is Reach.BELOW:
+        return _tenant_of(target) != actor.tenant_id
+    return reach is Reach.OWN
+
+
+def _tenant_of(target: Target) -> int:
+    if isinstance(target, Tenant):
+        return target.id
+    if isinstance(target, Mailbox | Alias):
+        return target.domain.tenant_id
+    return target.tenant_id
+
+
+def _domain_of(target: Target) -> int | None:
+    if isinstance(target, Domain):
+        return target.id
+    return None if isinstance(target, Tenant | ApiKey) else target.domain_id
+
+
+def _sees(session: Session, actor: Actor, target: Target) -> bool:
+    if actor.sees_everything:
+        return True
+    if actor.kind == "mailbox":
+        return isinstance(target, Mailbox) and target.id == actor.mailbox_id
+    if actor.kind == "domain":
+        # Accounts of the same domain are colleagues, not property.
+        return not isinstance(target, Account) and _domain_of(target) == actor.domain_id is not None
+    return actor.tenant_id is not None and actor.tenant_id in upward(session, _tenant_of(target))
+
+
+def upward(session: Session, tenant_id: int) -> list[int]:
+    """The tenant's id and those above it, up to the operator's."""
+    found: list[int] = []
+    current: int | None = tenant_id
+    while current is not None and current not in found:
+        found.append(current)
+        tenant = session.get(Tenant, current)
+        current = tenant.parent_id if tenant else None
+    return found
+
+
+def subtree(tenant_id: int) -> Select[int]:
+    """Ids of the tenant and all below it."""
+    tree = select(Tenant.id).where(Tenant.id == tenant_id).cte("subtree", recursive=True)
+    tree = tree.union_all(select(Tenant.id).where(Tenant.parent_id == tree.c.id))
+    return select(tree.c.id)
+
+
+def restrict(wanted: S, actor: Actor, model: type[Any]) -> S:
+    """*wanted*, a select from *model*, less what is not in the actor's part."""
+    if actor.sees_everything:
+        return wanted
+    return wanted.where(_part_of(actor, model))
+
+
+def _part_of(actor: Actor, model: type[Any]) -> ColumnElement[bool]:
+    if actor.kind == "mailbox":
+        return Mailbox.id == actor.mailbox_id if model is Mailbox else false()
+    if actor.kind == "domain":
+        return _in_domain(actor, model)
+    if actor.tenant_id is None:
+        return false()
+    tenants = subtree(actor.tenant_id)
+    if model is Tenant:
+        return Tenant.id.in_(tenants)
+    if model in (Mailbox, Alias):
+        return model.domain_id.in_(select(Domain.id).where(Domain.tenant_id.in_(tenants)))  # type: ignore[no-any-return]
+    return model.tenant_id.in_(tenants)  # type: ignore[no-any-return]
+
+
+def _in_domain(actor: Actor, model: type[Any]) -> ColumnElement[bool]:
+    if model is Domain:
+        return Domain.id == actor.domain_id
+    if model in (Mailbox, Alias, AuditEntry):
+        return model.domain_id == actor.domain_id  # type: ignore[no-any-return]
+    return false()
+
+
+def is_in_force(session: Session, tenant_id: int) -> bool:
+    """Is neither the tenant nor any above it suspended?"""
+    tenants = [session.get(Tenant, number) for number in upward(session, tenant_id)]
+    return all(tenant is not None and not tenant.suspended for tenant in tenants)
+
+
+def suspend(row: Tenant | Domain | Mailbox, actor: Actor) -> bool:
+    """Mark *row* as suspended by one of the actor's rank; False when it was already so."""
+    if row.suspended and RANKS[row.suspended_by or "mailbox"] >= actor.rank:
+        return False
+    row.suspended, row.suspended_by = True, actor.kind
+    row.version += 1
+    return True
+
+
+def resume(row: Tenant | Domain | Mailbox, actor: Actor, what: str) -> bool:
+    """Take the mark away; False when there was none.
+
+    Raises:
+        Forbidden: someone of a higher rank put it there.
+    """
+    require_not_held(row, actor, what)
+    if not row.suspended:
+        return False
+    row.suspended, row.suspended_by = False, None
+    row.version += 1
+    return True
+
+
+def require_not_held(row: Tenant | Domain | Mailbox, actor: Actor, what: str) -> None:
+    """Go on unless *row* was suspended by a higher rank: removing and making it anew would be a way around.
+
+    Raises:
+        Forbidden: it was.
+    """
+    if row.suspended and RANKS[row.suspended_by or "mailbox"] > actor.rank:
+        raise Forbidden(f"the {what} was suspended by someone above you", code="suspended_above")

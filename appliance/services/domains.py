@@ -1,0 +1,325 @@
+"""Domains: a name, the one tenant it belongs to, and what happens to unknown recipients in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select
+
+from appliance.database.session import Session
+from appliance.errors import Conflict, Invalid, Taken
+from appliance.models import Account, Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, Mailbox, Tenant
+from appliance.services import addresses, audit, authorisation, changes, limits, tenants
+from appliance.services.actor import Actor
+from appliance.services.common import UNCHANGED, Unchanged
+from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+
+VALIDATIONS = ("rcpt", "data", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What went with a removed domain, and who elsewhere still sends mail there."""
+
+    mailboxes: int
+    aliases: int
+    forwarded_by: list[str]
+
+
+def create(
+    session: Session,
+    name: str,
+    *,
+    actor: Actor,
+    tenant_id: int | None = None,
+    alias_of: str | None = None,
+    catch_all: str | None = None,
+    validation: str = "rcpt",
+) -> Domain:
+    """A new domain of *tenant_id* (the actor's own when not given); with *alias_of*, another name of that domain.
+
+    Raises:
+        Invalid: not a domain name, no such validation, a catch-all that nobody answers for.
+        Taken: it is served already, whoever has it.
+        LimitReached: the tenant, or one above it, has no room.
+        NotFound, Forbidden: tenant or domain is not the actor's.
+    """
+    label = addresses.parse_domain(name, "name")
+    real = get(session, alias_of, actor=actor) if alias_of else None
+    chosen = _tenant_for(session, actor, tenant_id, real)
+    tenant = authorisation.require(session, actor, "domain.create", chosen, f"tenant {tenant_id}")
+    if addresses.domain_named(session, label) is not None:
+        raise Taken(f"{label} is already served here", code="domain_taken", field="name")
+    if real is not None and (real.kind != "hosted" or catch_all):
+        raise Invalid("another name stands for a hosted domain, and takes its catch-all", field="alias_of")
+    limits.require_room(session, tenant.id, "domains")
+    domain = Domain(name=label, kind="alias" if real else "hosted", tenant=tenant, alias_of=real)
+    domain.validation = _validation(validation)
+    session.add(domain)
+    session.flush()
+    if catch_all:
+        _set_catch_all(session, domain, catch_all)
+    _refuse_revived_rings(session, label)
+    _tell(session, actor, "domain.created", domain, after=_describe(domain))
+    return domain
+
+
+def _tenant_for(session: Session, actor: Actor, tenant_id: int | None, real: Domain | None) -> Tenant | None:
+    if tenant_id is not None:
+        return session.get(Tenant, tenant_id)
+    return real.tenant if real is not None else tenants.own(session, actor)
+
+
+def get(session: Session, name: str, *, actor: Actor) -> Domain:
+    """The domain called *name*, in either form.
+
+    Raises:
+        Invalid: not a domain name.
+        NotFound: there is none, or it is not in the actor's part.
+    """
+    return _for(session, actor, "domain.see", name)
+
+
+def list_domains(
+    session: Session,
+    *,
+    actor: Actor,
+    tenant_id: int | None = None,
+    search: str = "",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Domain]:
+    """Domains in the actor's part by name; of one tenant, or with *search* in the name.
+
+    Raises:
+        Invalid: a bad limit or cursor.
+    """
+    wanted = authorisation.restrict(select(Domain), actor, Domain)
+    if tenant_id is not None:
+        wanted = wanted.where(Domain.tenant_id == tenant_id)
+    if search:
+        wanted = wanted.where(Domain.name.contains(search.strip().lower(), autoescape=True))
+    if cursor:
+        wanted = wanted.where(Domain.name > decode_cursor(cursor, str)[0])
+    rows = session.scalars(wanted.order_by(Domain.name).limit(check_limit(limit) + 1)).unique().all()
+    return page_of(rows, limit, "name")
+
+
+def counts(session: Session, domains: Sequence[Domain]) -> dict[int, tuple[int, int]]:
+    """For each domain's id, how many mailboxes and aliases it has."""
+    ids = [domain.id for domain in domains]
+    found = {number: [0, 0] for number in ids}
+    models: tuple[type[Mailbox | Alias], ...] = (Mailbox, Alias)
+    for place, model in enumerate(models):
+        counted = select(model.domain_id, func.count()).where(model.domain_id.in_(ids)).group_by(model.domain_id)
+        for number, count in session.execute(counted):
+            found[number][place] = count
+    return {number: (pair[0], pair[1]) for number, pair in found.items()}
+
+
+def update(
+    session: Session,
+    name: str,
+    *,
+    actor: Actor,
+    catch_all: str | Unchanged | None = UNCHANGED,
+    validation: str | None = None,
+    tenant_id: int | None = None,
+) -> Domain:
+    """Change what is given; a catch_all of None means that unknown recipients are refused.
+
+    Raises:
+        Invalid: no such validation, or nobody answers for the catch-all.
+        LimitReached: the new tenant has no room.
+        Conflict: mail would run in a ring.
+        NotFound, Forbidden: it is not the actor's to change.
+    """
+    domain = _for(session, actor, "domain.update", name)
+    before = _describe(domain)
+    if validation is not None:
+        domain.validation = _validation(validation)
+    if not isinstance(catch_all, Unchanged):
+        if domain.kind == "alias" and catch_all:
+            raise Invalid("another name takes the catch-all of its domain", field="catch_all")
+        _set_catch_all(session, domain, catch_all)
+    if tenant_id is not None and tenant_id != domain.tenant_id:
+        _move(session, actor, domain, tenant_id)
+    before, after = audit.difference(before, _describe(domain))
+    if after:
+        domain.version += 1
+        _tell(session, actor, "domain.changed", domain, before=before, after=after)
+    return domain
+
+
+def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> None:
+    authorisation.require(session, actor, "domain.remove", domain, f"domain {domain.name}")
+    authorisation.require_not_held(domain, actor, f"domain {domain.name}")
+    tenant = authorisation.require(
+        session, actor, "domain.create", session.get(Tenant, tenant_id), f"tenant {tenant_id}"
+    )
+    limits.require_room(session, tenant.id, "domains")
+    for noun, count in zip(("mailboxes", "aliases"), counts(session, [domain])[domain.id], strict=True):
+        limits.require_room(session, tenant.id, noun, count)
+    _remove_accounts(session, domain)  # They were the former tenant's people.
+    domain.tenant = tenant
+
+
+def suspend(session: Session, name: str, *, actor: Actor) -> Domain:
+    """Refuse mail for the domain until `resume`.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's to suspend.
+        Conflict: it is the host's own.
+    """
+    domain = _for(session, actor, "domain.suspend", name)
+    _refuse_host_domain(session, domain)
+    if authorisation.suspend(domain, actor):
+        _tell(session, actor, "domain.suspended", domain)
+    return domain
+
+
+def resume(session: Session, name: str, *, actor: Actor) -> Domain:
+    """Undo `suspend`.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's, or someone above suspended it.
+    """
+    domain = _for(session, actor, "domain.suspend", name)
+    if authorisation.resume(domain, actor, f"domain {domain.name}"):
+        _tell(session, actor, "domain.resumed", domain)
+    return domain
+
+
+def remove(session: Session, name: str, *, actor: Actor) -> Removal:
+    """Remove the domain with all its mailboxes and aliases; their mail is put aside, not destroyed.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's to remove, or something in it was suspended by someone above.
+        Conflict: it is the host's own, or other names stand for it.
+    """
+    domain = _for(session, actor, "domain.remove", name)
+    _refuse_host_domain(session, domain)
+    authorisation.require_not_held(domain, actor, f"domain {domain.name}")
+    suspended = select(Mailbox).where(Mailbox.domain_id == domain.id, Mailbox.suspended)
+    for mailbox in session.scalars(suspended):
+        authorisation.require_not_held(mailbox, actor, f"mailbox {mailbox.address}")
+    names = list(session.scalars(select(Domain.name).where(Domain.alias_of_id == domain.id)))
+    if names:
+        raise Conflict(f"{', '.join(names)} stands for {domain.name}: remove that first", code="domain_has_aliases")
+    mailboxes, aliases = counts(session, [domain])[domain.id]
+    removal = Removal(mailboxes, aliases, _forwarded_by(session, domain))
+    _remove_contents(session, domain)
+    _tell(
+        session, actor, "domain.removed", domain,
+        before={**_describe(domain), "mailboxes": mailboxes, "aliases": aliases},
+    )  # fmt: skip
+    session.flush()
+    session.delete(domain)
+    session.flush()
+    return removal
+
+
+def _remove_contents(session: Session, domain: Domain) -> None:
+    """Rows of the domain, by statements and not by objects: there may be a hundred thousand."""
+    suffix = f"@{domain.name}"
+    for model in (Mailbox, Alias):
+        changes.announce_each(
+            session, changes.ADDRESS, select(model.folded + suffix).where(model.domain_id == domain.id)
+        )
+    with_password = select(Mailbox.folded + suffix).where(
+        Mailbox.domain_id == domain.id, Mailbox.sealed_hash.is_not(None)
+    )
+    changes.announce_each(session, changes.PASSWORD, with_password)
+    if domain.kind == "hosted":
+        changes.trash_store(session, domain.name)
+    _remove_accounts(session, domain)
+    session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
+    session.execute(delete(Alias).where(Alias.domain_id == domain.id))
+
+
+def _remove_accounts(session: Session, domain: Domain) -> None:
+    for account in session.scalars(select(Account).where(Account.domain_id == domain.id)).all():
+        changes.announce(session, changes.ACCOUNT, account.name)
+        session.delete(account)
+    session.flush()
+
+
+def _forwarded_by(session: Session, domain: Domain) -> list[str]:
+    """Addresses outside the domain that forward into it, at most a hundred."""
+    ending = f"@{domain.name}"
+    by_alias = (
+        select(Alias).join(AliasTarget, AliasTarget.alias_id == Alias.id)
+        .where(AliasTarget.address.endswith(ending, autoescape=True), Alias.domain_id != domain.id).limit(100)
+    )  # fmt: skip
+    by_mailbox = (
+        select(Mailbox).join(Forwarding, Forwarding.mailbox_id == Mailbox.id)
+        .join(ForwardingTarget, ForwardingTarget.forwarding_id == Forwarding.mailbox_id)
+        .where(ForwardingTarget.address.endswith(ending, autoescape=True), Mailbox.domain_id != domain.id).limit(100)
+    )  # fmt: skip
+    found = [*session.scalars(by_alias).unique(), *session.scalars(by_mailbox).unique()]
+    return sorted({str(holder.address) for holder in found})
+
+
+def _refuse_host_domain(session: Session, domain: Domain) -> None:
+    if domain.name == addresses.host_name(session):
+        raise Conflict(
+            f"{domain.name} is this host's own: its postmaster answers for domains that have none", code="host_domain"
+        )
+
+
+def _refuse_revived_rings(session: Session, name: str) -> None:
+    """A name that was served before may still be somebody's target; with it, a ring may close."""
+    ending = f"@{name}"
+    for target in (AliasTarget.address, ForwardingTarget.address):
+        wanted = select(target).where(target.endswith(ending, autoescape=True)).distinct().limit(1000)
+        for key in session.scalars(wanted):
+            addresses.require_no_ring(session, key)
+
+
+def _validation(value: str) -> str:
+    if value not in VALIDATIONS:
+        raise Invalid(f"validation is one of {', '.join(VALIDATIONS)}", field="validation")
+    return value
+
+
+def _set_catch_all(session: Session, domain: Domain, target: str | None) -> None:
+    if not target:
+        domain.catch_all = None
+        return
+    key = addresses.parse_targets([target], "catch_all")[0]
+    domain.catch_all = None
+    # Asked before it is set: with it, every address of the domain would exist.
+    addresses.require_targets(session, [key], "catch_all")
+    domain.catch_all = key
+    addresses.require_no_ring(session, key)
+
+
+def _for(session: Session, actor: Actor, action: str, name: str) -> Domain:
+    label = addresses.parse_domain(name)
+    return authorisation.require(session, actor, action, addresses.domain_named(session, label), f"domain {label}")
+
+
+def _describe(domain: Domain) -> dict[str, Any]:
+    return {
+        "tenant": domain.tenant.name,
+        "kind": domain.kind,
+        "alias_of": domain.alias_of.name if domain.alias_of else None,
+        "catch_all": domain.catch_all,
+        "validation": domain.validation,
+    }
+
+
+def _tell(
+    session: Session,
+    actor: Actor,
+    action: str,
+    domain: Domain,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    audit.record(
+        session, actor, action, domain.name,
+        tenant_id=domain.tenant_id, domain_id=domain.id, before=before, after=after,
+    )  # fmt: skip
+    changes.announce(session, changes.DOMAIN, domain.name)

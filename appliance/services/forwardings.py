@@ -1,0 +1,106 @@
+"""Forwarding: where a mailbox's mail goes besides its store, or instead of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from appliance.database.session import Session
+from appliance.errors import NotFound
+from appliance.models import Forwarding, Mailbox
+from appliance.models.base import now
+from appliance.services import addresses, audit, changes, mailboxes
+from appliance.services.actor import Actor
+
+
+def put(
+    session: Session,
+    address: str,
+    targets: Sequence[str],
+    *,
+    actor: Actor,
+    keep_copy: bool = True,
+    enabled: bool = True,
+) -> Forwarding:
+    """Forward the mailbox's mail to *targets*.
+
+    Raises:
+        Invalid: a malformed address; a target that is not hosted here or that nobody answers for.
+        Conflict: mail would run in a ring.
+        NotFound, Forbidden: the mailbox is not the actor's.
+    """
+    mailbox = mailboxes.find(session, actor, "forwarding.set", address)
+    keys = addresses.parse_targets(targets)
+    before = describe(mailbox.forwarding)
+    forwarding = mailbox.forwarding
+    if forwarding is None:
+        forwarding = mailbox.forwarding = Forwarding(mailbox_id=mailbox.id)
+    forwarding.targets = keys
+    forwarding.keep_copy, forwarding.enabled, forwarding.changed_at = keep_copy, enabled, now()
+    addresses.require_targets(session, keys)
+    # Also when it is not enabled: whoever enables it later should not be the one to find out.
+    _require_no_ring(session, mailbox, forwarding)
+    if describe(forwarding) != before:
+        _tell(session, actor, "forwarding.set", mailbox, before=before, after=describe(forwarding))
+    return forwarding
+
+
+def get(session: Session, address: str, *, actor: Actor) -> Forwarding:
+    """The forwarding of a mailbox.
+
+    Raises:
+        NotFound: the mailbox is not the actor's, or has none.
+    """
+    mailbox = mailboxes.find(session, actor, "forwarding.see", address)
+    if mailbox.forwarding is None:
+        raise NotFound(f"there is no forwarding of {addresses.show(mailbox.address)}")
+    return mailbox.forwarding
+
+
+def clear(session: Session, address: str, *, actor: Actor) -> None:
+    """Forward no more; without a forwarding, nothing happens.
+
+    Raises:
+        NotFound, Forbidden: the mailbox is not the actor's.
+    """
+    mailbox = mailboxes.find(session, actor, "forwarding.set", address)
+    if mailbox.forwarding is None:
+        return
+    before = describe(mailbox.forwarding)
+    mailbox.forwarding = None
+    session.flush()
+    _tell(session, actor, "forwarding.cleared", mailbox, before=before)
+
+
+def describe(forwarding: Forwarding | None) -> dict[str, Any] | None:
+    """What a forwarding says, as plain values."""
+    if forwarding is None:
+        return None
+    return {
+        "targets": list(forwarding.targets),
+        "keep_copy": forwarding.keep_copy,
+        "enabled": forwarding.enabled,
+    }
+
+
+def _require_no_ring(session: Session, mailbox: Mailbox, forwarding: Forwarding) -> None:
+    enabled, forwarding.enabled = forwarding.enabled, True
+    addresses.require_no_ring(session, addresses.key_of(mailbox.address))
+    forwarding.enabled = enabled
+    session.flush()
+
+
+def _tell(
+    session: Session,
+    actor: Actor,
+    action: str,
+    mailbox: Mailbox,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    key = addresses.key_of(mailbox.address)
+    mailbox.version += 1
+    audit.record(
+        session, actor, action, key,
+        tenant_id=mailbox.domain.tenant_id, domain_id=mailbox.domain_id, before=before, after=after,
+    )  # fmt: skip
+    changes.announce(session, changes.ADDRESS, key)

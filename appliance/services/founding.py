@@ -1,0 +1,35 @@
+"""The first rows: what must be there before anybody can act."""
+
+import uuid
+
+from sqlalchemy import func, select
+
+from appliance.database.session import Session
+from appliance.errors import Conflict
+from appliance.models import Instance, Tenant
+from appliance.services import accounts, changes, domains, mailboxes
+from appliance.services.actor import Actor
+
+
+def found(session: Session, *, host_name: str, operator: str, sealed_hash: str, must_change: bool, actor: Actor) -> str:
+    """Instance id, operator tenant, first operator, the host's own domain and its postmaster. Returns the instance id.
+
+    Raises:
+        Conflict: somebody was here before.
+    """
+    if session.scalar(select(func.count()).select_from(Instance)):
+        raise Conflict("this database is initialised already", code="already_initialised")
+    instance = Instance(instance_id=str(uuid.uuid4()), host_name=host_name)
+    root = Tenant(name="operator", kind="operator")
+    session.add_all([instance, root])
+    session.flush()
+    changes.announce(session, changes.TENANT, str(root.id))
+    accounts.create(session, operator, actor=actor, sealed_hash=sealed_hash, must_change=must_change)
+    domains.create(session, host_name, actor=actor)
+    mailboxes.create(session, f"postmaster@{host_name}", actor=actor, display_name="Postmaster")
+    return instance.instance_id
+
+
+def instance_id(session: Session) -> str | None:
+    """Which installation this is; None for a database that was never founded."""
+    return session.scalar(select(Instance.instance_id).order_by(Instance.id).limit(1))

@@ -1,0 +1,268 @@
+"""Mailboxes: an address with a store, a quota and perhaps somebody who logs in."""
+
+from typing import Any
+
+from sqlalchemy import select, tuple_
+
+from appliance.database.session import Session
+from appliance.errors import Conflict, Invalid
+from appliance.models import Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, LoginSession, Mailbox
+from appliance.services import addresses, audit, authorisation, changes, limits
+from appliance.services.actor import Actor
+from appliance.services.common import check_name
+from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from mta.vocabulary import fold_local_part
+
+MAX_QUOTA = 1 << 50  # 1024 TiB
+
+
+def create(
+    session: Session,
+    address: str,
+    *,
+    actor: Actor,
+    sealed_hash: str | None = None,
+    quota_bytes: int = 0,
+    display_name: str = "",
+) -> Mailbox:
+    """Give *address* a mailbox of its own; without a *sealed_hash* it receives, and nobody can log in.
+
+    Raises:
+        Invalid: a malformed address, or a quota that makes no sense (0 is no limit).
+        NotFound, Forbidden: the domain is not the actor's.
+        Taken: a mailbox or alias already answers to the address.
+        LimitReached: the tenant, or one above it, has no room.
+    """
+    parsed = addresses.parse_address(address)
+    domain = authorisation.require(
+        session, actor, "mailbox.create", addresses.domain_named(session, parsed.domain), f"domain {parsed.domain}"
+    )
+    folded = addresses.require_free(session, domain, parsed)
+    limits.require_room(session, domain.tenant_id, "mailboxes")
+    mailbox = Mailbox(
+        domain=domain,
+        local_part=parsed.local_part,
+        folded=folded,
+        sealed_hash=sealed_hash,
+        quota_bytes=_quota(quota_bytes),
+        used_bytes=0,
+        display_name=check_name(display_name, "display_name") if display_name else "",
+        forwarding=None,
+    )
+    session.add(mailbox)
+    session.flush()
+    changes.make_store(session, domain.name, folded)
+    _tell(session, actor, "mailbox.created", mailbox, after=_describe(mailbox))
+    return mailbox
+
+
+def get(session: Session, address: str, *, actor: Actor) -> Mailbox:
+    """The mailbox of exactly this address.
+
+    Raises:
+        Invalid: a malformed address.
+        NotFound: there is none, or it is not in the actor's part.
+    """
+    return find(session, actor, "mailbox.see", address)
+
+
+def find(session: Session, actor: Actor, action: str, address: str) -> Mailbox:
+    """The mailbox of *address*, when the actor may do *action* to it.
+
+    Raises:
+        Invalid, NotFound, Forbidden: as `authorisation.require`.
+    """
+    parsed = addresses.parse_address(address)
+    domain = addresses.domain_named(session, parsed.domain)
+    folded = addresses.split_key(addresses.key_of(parsed))[0]
+    holder = addresses.holder_of(session, domain, folded) if domain is not None else None
+    mailbox = holder if isinstance(holder, Mailbox) else None
+    return authorisation.require(session, actor, action, mailbox, f"mailbox {addresses.show(parsed)}")
+
+
+def list_mailboxes(
+    session: Session,
+    *,
+    actor: Actor,
+    domain: str | None = None,
+    search: str = "",
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Mailbox]:
+    """Mailboxes in the actor's part, a domain after another; of one *domain*, or with *search* in the local-part.
+
+    Raises:
+        Invalid: a bad limit or cursor.
+        NotFound: there is no such domain, or it is not the actor's.
+    """
+    wanted = authorisation.restrict(select(Mailbox), actor, Mailbox)
+    if domain is not None:
+        label = addresses.parse_domain(domain)
+        found = authorisation.require(
+            session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
+        )
+        wanted = wanted.where(Mailbox.domain_id == found.id)
+    if search:
+        folded = fold_local_part(search.strip().partition("@")[0])
+        wanted = wanted.where(Mailbox.folded.contains(folded, autoescape=True))
+    if cursor:
+        place = decode_cursor(cursor, int, str)
+        wanted = wanted.where(tuple_(Mailbox.domain_id, Mailbox.folded) > tuple_(*place))
+    ordered = wanted.order_by(Mailbox.domain_id, Mailbox.folded).limit(check_limit(limit) + 1)
+    return page_of(session.scalars(ordered).unique().all(), limit, "domain_id", "folded")
+
+
+def update(
+    session: Session,
+    address: str,
+    *,
+    actor: Actor,
+    quota_bytes: int | None = None,
+    display_name: str | None = None,
+    sealed_hash: str | None = None,
+) -> Mailbox:
+    """Change what is given.
+
+    Raises:
+        Invalid: a quota or name that makes no sense.
+        NotFound, Forbidden: the mailbox is not the actor's to change.
+    """
+    mailbox = find(session, actor, "mailbox.update", address)
+    before = _describe(mailbox)
+    if quota_bytes is not None:
+        mailbox.quota_bytes = _quota(quota_bytes)
+    if display_name is not None:
+        mailbox.display_name = check_name(display_name, "display_name") if display_name.strip() else ""
+    before, after = audit.difference(before, _describe(mailbox))
+    if after:
+        mailbox.version += 1
+        _tell(session, actor, "mailbox.changed", mailbox, before=before, after=after)
+    if sealed_hash is not None:
+        set_password(session, address, sealed_hash, actor=actor)
+    return mailbox
+
+
+def set_password(
+    session: Session, address: str, sealed_hash: str | None, *, actor: Actor, keep_session: int | None = None
+) -> Mailbox:
+    """Replace the sealed hash (None: nobody can log in any more) and end the owner's other sessions.
+
+    Raises:
+        NotFound, Forbidden: the mailbox is not the actor's to change.
+    """
+    mailbox = find(session, actor, "mailbox.password", address)
+    mailbox.sealed_hash = sealed_hash
+    mailbox.version += 1
+    # Whoever stole the former password must not stay in by the session it opened.
+    for login in session.scalars(select(LoginSession).where(LoginSession.mailbox_id == mailbox.id)).unique().all():
+        if login.id != keep_session:
+            session.delete(login)
+    key = addresses.key_of(mailbox.address)
+    audit.record(
+        session, actor, "mailbox.password_set" if sealed_hash else "mailbox.password_cleared", key,
+        tenant_id=mailbox.domain.tenant_id, domain_id=mailbox.domain_id,
+    )  # fmt: skip
+    changes.announce(session, changes.PASSWORD, key)
+    return mailbox
+
+
+def suspend(session: Session, address: str, *, actor: Actor) -> Mailbox:
+    """Refuse mail and log-ins for the mailbox until `resume`.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's to suspend.
+        Conflict: it is the host's postmaster.
+    """
+    mailbox = find(session, actor, "mailbox.suspend", address)
+    _refuse_postmaster(session, mailbox)
+    if authorisation.suspend(mailbox, actor):
+        _tell(session, actor, "mailbox.suspended", mailbox)
+    return mailbox
+
+
+def resume(session: Session, address: str, *, actor: Actor) -> Mailbox:
+    """Undo `suspend`.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's, or someone above suspended it.
+    """
+    mailbox = find(session, actor, "mailbox.suspend", address)
+    if authorisation.resume(mailbox, actor, f"mailbox {mailbox.address}"):
+        _tell(session, actor, "mailbox.resumed", mailbox)
+    return mailbox
+
+
+def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
+    """Remove the mailbox; its mail is put aside. Returns the addresses that still forward to it.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's to remove, or someone above suspended it.
+        Conflict: it is the host's postmaster.
+    """
+    mailbox = find(session, actor, "mailbox.remove", address)
+    _refuse_postmaster(session, mailbox)
+    authorisation.require_not_held(mailbox, actor, f"mailbox {mailbox.address}")
+    left = forwarded_by(session, mailbox.domain, addresses.key_of(mailbox.address))
+    changes.trash_store(session, mailbox.domain.name, mailbox.folded)
+    _tell(session, actor, "mailbox.removed", mailbox, before=_describe(mailbox))
+    session.delete(mailbox)
+    session.flush()
+    return left
+
+
+def forwarded_by(session: Session, domain: Domain, key: str) -> list[str]:
+    """Who names *key* as target: aliases, forwardings, and the domain's catch-all; at most a hundred of each."""
+    by_alias = select(Alias).join(AliasTarget, AliasTarget.alias_id == Alias.id).where(AliasTarget.address == key)
+    by_mailbox = (
+        select(Mailbox).join(Forwarding, Forwarding.mailbox_id == Mailbox.id)
+        .join(ForwardingTarget, ForwardingTarget.forwarding_id == Forwarding.mailbox_id)
+        .where(ForwardingTarget.address == key)
+    )  # fmt: skip
+    holders = [*session.scalars(by_alias.limit(100)).unique(), *session.scalars(by_mailbox.limit(100)).unique()]
+    found = {addresses.show(holder.address) for holder in holders}
+    if domain.catch_all == key:
+        found.add(f"catch-all of {domain.name}")
+    return sorted(found)
+
+
+def report_usage(session: Session, key: str, used_bytes: int) -> None:
+    """The ledger's word on what the mailbox holds; applied as often as it comes. Neither deed nor change: nobody decided it."""
+    folded, name = addresses.split_key(key)
+    domain = addresses.domain_named(session, name)
+    holder = addresses.holder_of(session, domain, folded) if domain is not None else None
+    if isinstance(holder, Mailbox):  # It may have been removed since.
+        holder.used_bytes = max(0, used_bytes)
+
+
+def _refuse_postmaster(session: Session, mailbox: Mailbox) -> None:
+    if mailbox.folded == "postmaster" and mailbox.domain.name == addresses.host_name(session):
+        raise Conflict("this host's postmaster answers for all domains that have none", code="host_postmaster")
+
+
+def _quota(octets: int) -> int:
+    if not 0 <= octets <= MAX_QUOTA:
+        raise Invalid(f"a quota is a number of octets from 0 (no limit) to {MAX_QUOTA}", field="quota_bytes")
+    return octets
+
+
+def _describe(mailbox: Mailbox) -> dict[str, Any]:
+    return {"quota_bytes": mailbox.quota_bytes, "display_name": mailbox.display_name}
+
+
+def _tell(
+    session: Session,
+    actor: Actor,
+    action: str,
+    mailbox: Mailbox,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    key = addresses.key_of(mailbox.address)
+    audit.record(
+        session, actor, action, key,
+        tenant_id=mailbox.domain.tenant_id, domain_id=mailbox.domain_id, before=before, after=after,
+    )  # fmt: skip
+    changes.announce(session, changes.ADDRESS, key)
+    if mailbox.sealed_hash is not None:
+        changes.announce(session, changes.PASSWORD, key)

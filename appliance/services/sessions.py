@@ -1,0 +1,115 @@
+"""Who is logged in to the panel.
+
+A reader would otherwise get wrong: a session is made after the authenticator said yes; it looks at each use whether its owner
+is still allowed in, so a suspension works at once and not when the cookie expires.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from appliance.database.session import Session
+from appliance.errors import NotSignedIn
+from appliance.models import Account, LoginSession, Mailbox
+from appliance.models.base import now
+from appliance.services import accounts, addresses, audit, authorisation
+from appliance.services.actor import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A session as the web process needs it."""
+
+    id: int
+    actor: Actor
+    csrf: str
+    must_change: bool  # the password was a one-time one: nothing else is served until it is changed
+    token: str = ""  # only in what `create` returns
+
+
+def login_of(name: str) -> tuple[str, str]:
+    """Scope (account or mailbox) and name to ask the authenticator about, for what was typed into the login form.
+
+    Raises:
+        Invalid: something with an at-sign that is no address.
+    """
+    if "@" in name:
+        return "mailbox", addresses.key_of(addresses.parse_address(name, "name"))
+    return "account", name.strip().lower()
+
+
+def create(session: Session, name: str, *, source: str = "", hours: int = 12) -> LoggedIn:
+    """A session for the owner of *name*, whose password was right.
+
+    Raises:
+        NotSignedIn: there is no such account or mailbox, or it is suspended.
+    """
+    scope, key = login_of(name)
+    account = session.scalar(select(Account).where(Account.name == key)) if scope == "account" else None
+    mailbox = _mailbox(session, key) if scope == "mailbox" else None
+    actor = _actor(session, account, mailbox, source)
+    token = secrets.token_urlsafe(32)
+    login = LoginSession(
+        token_sha256=_digest(token), csrf=secrets.token_urlsafe(32), source=source, account=account, mailbox=mailbox,
+        expires_at=now() + hours * 3600,
+    )  # fmt: skip
+    session.add(login)
+    session.execute(delete(LoginSession).where(LoginSession.expires_at < now()))
+    session.flush()
+    audit.record(
+        session, actor, "session.created", actor.name,
+        tenant_id=_tenant_id(account, mailbox), domain_id=mailbox.domain_id if mailbox else actor.domain_id,
+    )  # fmt: skip
+    return LoggedIn(login.id, actor, login.csrf, account is not None and account.must_change, token)
+
+
+def find(session: Session, token: str, *, source: str = "") -> LoggedIn:
+    """The session that the cookie's *token* opens.
+
+    Raises:
+        NotSignedIn: there is none, it expired, or its owner is suspended.
+    """
+    login = session.scalar(select(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
+    if login is None or login.expires_at <= now():
+        raise NotSignedIn("please log in")
+    actor = _actor(session, login.account, login.mailbox, source or login.source)
+    must_change = login.account is not None and login.account.must_change
+    return LoggedIn(login.id, actor, login.csrf, must_change)
+
+
+def end(session: Session, token: str) -> None:
+    """Log out; without such a session, nothing happens."""
+    session.execute(delete(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
+
+
+def _actor(session: Session, account: Account | None, mailbox: Mailbox | None, source: str) -> Actor:
+    if account is not None:
+        actor, active = accounts.actor_of(account, source), True
+    elif mailbox is not None:
+        key = addresses.key_of(mailbox.address)
+        actor = Actor("mailbox", key, domain_id=mailbox.domain_id, mailbox_id=mailbox.id, source=source)
+        active = not mailbox.suspended and not mailbox.domain.suspended
+    else:
+        raise NotSignedIn("name or password is wrong", code="bad_login")
+    if not active or not authorisation.is_in_force(session, _tenant_id(account, mailbox)):
+        raise NotSignedIn("this account is suspended", code="suspended")
+    return actor
+
+
+def _tenant_id(account: Account | None, mailbox: Mailbox | None) -> int:
+    if account is not None:
+        return account.tenant_id
+    return mailbox.domain.tenant_id if mailbox is not None else 0
+
+
+def _mailbox(session: Session, key: str) -> Mailbox | None:
+    folded, name = addresses.split_key(key)
+    domain = addresses.domain_named(session, name)
+    holder = addresses.holder_of(session, domain, folded) if domain is not None else None
+    return holder if isinstance(holder, Mailbox) else None
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

@@ -1,0 +1,224 @@
+"""Tenants: operator > reseller > customer."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from appliance.database.session import Session
+from appliance.errors import Conflict, Forbidden, Invalid, Taken, Unable
+from appliance.models import Account, ApiKey, Domain, Tenant
+from appliance.services import audit, authorisation, changes, limits
+from appliance.services.actor import Actor
+from appliance.services.common import UNCHANGED, Unchanged, check_name
+from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+
+KINDS = {"reseller": ("operator",), "customer": ("operator", "reseller")}  # kind: kinds it may stand below
+
+
+def operator(session: Session) -> Tenant:
+    """The root of the tree.
+
+    Raises:
+        Unable: the database was never initialised.
+    """
+    root = session.scalar(select(Tenant).where(Tenant.kind == "operator"))
+    if root is None:
+        raise Unable("there is no operator: run `postern init`", code="not_initialised")
+    return root
+
+
+def own(session: Session, actor: Actor) -> Tenant:
+    """The tenant the actor stands for: his own, or the operator's."""
+    return session.get_one(Tenant, actor.tenant_id) if actor.tenant_id is not None else operator(session)
+
+
+def create(
+    session: Session,
+    name: str,
+    kind: str = "customer",
+    *,
+    actor: Actor,
+    parent_id: int | None = None,
+    max_domains: int | None = None,
+    max_mailboxes: int | None = None,
+    max_aliases: int | None = None,
+) -> Tenant:
+    """A new tenant below *parent_id* (the actor's own tenant when not given).
+
+    Raises:
+        Invalid: no such kind, or a limit makes no sense.
+        Taken: a tenant beside it has the name.
+        NotFound, Forbidden: the parent is not the actor's.
+    """
+    chosen = session.get(Tenant, parent_id) if parent_id is not None else own(session, actor)
+    parent = authorisation.require(session, actor, "tenant.create", chosen, f"tenant {parent_id}")
+    if kind not in KINDS or parent.kind not in KINDS[kind]:
+        raise Invalid(f"a {parent.kind} has no {kind}s: operator > reseller > customer", field="kind")
+    given = {"max_domains": max_domains, "max_mailboxes": max_mailboxes, "max_aliases": max_aliases}
+    limits.check(given)
+    tenant = Tenant(name=_free_name(session, name, parent.id), kind=kind, parent_id=parent.id, **given)
+    tenant.suspended = False
+    session.add(tenant)
+    session.flush()
+    _tell(session, actor, "tenant.created", tenant, after=_describe(tenant))
+    return tenant
+
+
+def get(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
+    """The tenant with this id.
+
+    Raises:
+        NotFound: there is none, or it is not in the actor's part.
+    """
+    return authorisation.require(session, actor, "tenant.see", session.get(Tenant, tenant_id), f"tenant {tenant_id}")
+
+
+def find(session: Session, name_or_id: str, *, actor: Actor) -> Tenant:
+    """The tenant by its id, or by its name when only one that the actor sees has it.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: several have this name.
+    """
+    wanted = authorisation.restrict(select(Tenant), actor, Tenant).where(Tenant.name == name_or_id)
+    found = list(session.scalars(wanted.limit(2)))
+    if len(found) > 1:
+        raise Conflict(f"several tenants are called {name_or_id}: give the id", code="ambiguous")
+    if not found and name_or_id.isascii() and name_or_id.isdigit() and len(name_or_id) < 19:
+        return get(session, int(name_or_id), actor=actor)
+    return authorisation.require(session, actor, "tenant.see", found[0] if found else None, f"tenant {name_or_id}")
+
+
+def list_tenants(
+    session: Session, *, actor: Actor, parent_id: int | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[Tenant]:
+    """Tenants in the actor's part, oldest first; with *parent_id*, those directly below it.
+
+    Raises:
+        Invalid: a bad limit or cursor.
+    """
+    wanted = authorisation.restrict(select(Tenant), actor, Tenant)
+    if parent_id is not None:
+        wanted = wanted.where(Tenant.parent_id == parent_id)
+    if cursor:
+        wanted = wanted.where(Tenant.id > decode_cursor(cursor, int)[0])
+    rows = session.scalars(wanted.order_by(Tenant.id).limit(check_limit(limit) + 1)).all()
+    return page_of(rows, limit, "id")
+
+
+def update(
+    session: Session,
+    tenant_id: int,
+    *,
+    actor: Actor,
+    name: str | None = None,
+    max_domains: int | Unchanged | None = UNCHANGED,
+    max_mailboxes: int | Unchanged | None = UNCHANGED,
+    max_aliases: int | Unchanged | None = UNCHANGED,
+) -> Tenant:
+    """Change what is given; a limit of None is no limit.
+
+    Raises:
+        Invalid, Taken, NotFound, Forbidden: as for `create`.
+    """
+    tenant = _for(session, actor, "tenant.update", tenant_id)
+    before = _describe(tenant)
+    given = {"max_domains": max_domains, "max_mailboxes": max_mailboxes, "max_aliases": max_aliases}
+    changed = {key: value for key, value in given.items() if not isinstance(value, Unchanged)}
+    limits.check(changed)
+    if name is not None and check_name(name) != tenant.name:
+        tenant.name = _free_name(session, name, tenant.parent_id)
+    for key, value in changed.items():
+        setattr(tenant, key, value)
+    before, after = audit.difference(before, _describe(tenant))
+    if after:
+        tenant.version += 1
+        _tell(session, actor, "tenant.changed", tenant, before=before, after=after)
+    return tenant
+
+
+def suspend(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
+    """Stop mail and log-ins of the tenant and all below it. One change entry, whatever hangs on it.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's to suspend.
+    """
+    tenant = _for(session, actor, "tenant.suspend", tenant_id)
+    if tenant.kind == "operator":
+        raise Forbidden("the operator cannot be suspended")
+    if authorisation.suspend(tenant, actor):
+        _tell(session, actor, "tenant.suspended", tenant)
+    return tenant
+
+
+def resume(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
+    """Undo `suspend`.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's, or someone above suspended it.
+    """
+    tenant = _for(session, actor, "tenant.suspend", tenant_id)
+    if authorisation.resume(tenant, actor, f"tenant {tenant.name}"):
+        _tell(session, actor, "tenant.resumed", tenant)
+    return tenant
+
+
+def remove(session: Session, tenant_id: int, *, actor: Actor) -> None:
+    """Remove a tenant that has nothing left, with its accounts and keys.
+
+    Raises:
+        Conflict: it still has domains or tenants.
+        NotFound, Forbidden: it is not the actor's to remove.
+    """
+    tenant = _for(session, actor, "tenant.remove", tenant_id)
+    if tenant.kind == "operator":
+        raise Forbidden("the operator cannot be removed")
+    authorisation.require_not_held(tenant, actor, f"tenant {tenant.name}")
+    for model, noun in ((Domain.tenant_id, "domains"), (Tenant.parent_id, "tenants")):
+        left = session.scalar(select(func.count()).where(model == tenant.id)) or 0
+        if left:
+            raise Conflict(f"the tenant {tenant.name} still has {left} {noun}", code="tenant_not_empty")
+    for account in session.scalars(select(Account).where(Account.tenant_id == tenant.id)).all():
+        changes.announce(session, changes.ACCOUNT, account.name)
+        session.delete(account)
+    for key in session.scalars(select(ApiKey).where(ApiKey.tenant_id == tenant.id)).all():
+        changes.announce(session, changes.KEY, key.public_id)
+        session.delete(key)
+    _tell(session, actor, "tenant.removed", tenant, before=_describe(tenant))
+    session.flush()
+    session.delete(tenant)
+    session.flush()
+
+
+def _for(session: Session, actor: Actor, action: str, tenant_id: int) -> Tenant:
+    return authorisation.require(session, actor, action, session.get(Tenant, tenant_id), f"tenant {tenant_id}")
+
+
+def _free_name(session: Session, name: str, parent_id: int | None) -> str:
+    name = check_name(name)
+    if session.scalar(select(Tenant.id).where(Tenant.parent_id == parent_id, Tenant.name == name)) is not None:
+        raise Taken(f"there is already a tenant {name}", code="tenant_taken", field="name")
+    return name
+
+
+def _describe(tenant: Tenant) -> dict[str, Any]:
+    return {
+        "name": tenant.name,
+        "kind": tenant.kind,
+        "max_domains": tenant.max_domains,
+        "max_mailboxes": tenant.max_mailboxes,
+        "max_aliases": tenant.max_aliases,
+    }
+
+
+def _tell(
+    session: Session,
+    actor: Actor,
+    action: str,
+    tenant: Tenant,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    audit.record(session, actor, action, f"tenant {tenant.name}", tenant_id=tenant.id, before=before, after=after)
+    changes.announce(session, changes.TENANT, str(tenant.id))
