@@ -14,7 +14,7 @@ TREE = Path(__file__).resolve().parents[2]
 WATCHED = {
     "asyncio", "concurrent", "ctypes", "email", "ftplib", "http", "imaplib", "json", "logging", "mailbox",
     "multiprocessing", "pickle", "runpy", "shelve", "smtplib", "socketserver", "sqlite3", "ssl", "subprocess",
-    "tempfile", "threading", "tomllib", "unittest", "urllib", "xml", "xmlrpc", "zipfile",
+    "tempfile", "threading", "tomllib", "unittest", "urllib.request", "xml", "xmlrpc", "zipfile",
 }  # fmt: skip
 
 # What a role may have beyond the rest of the standard library, and why. Everything that is not listed fails the test.
@@ -25,7 +25,7 @@ MAY_HAVE: dict[str, dict[str, str]] = {
         "uvloop": "the loop", "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
         "email": "aiosmtpd, at import only; our subclass parses addresses itself", "logging": "asyncio, aiosmtpd",
         "subprocess": "asyncio; the sandbox refuses to start anything", "threading": "asyncio, logging",
-        "urllib": "email", "json": "logging", "tempfile": "asyncio", "unittest": "aiosmtpd",
+        "urllib.request": "email", "json": "logging", "tempfile": "asyncio", "unittest": "aiosmtpd",
         "http": "aiosmtpd", "pickle": "logging", "socketserver": "aiosmtpd", "smtplib": "aiosmtpd",
         "multiprocessing": "uvloop",
     },
@@ -56,16 +56,17 @@ CONTROL_PLANE = {
 
 
 def loaded_by(*modules: str) -> set[str]:
-    """Top-level names that importing *modules* adds to sys.modules of a fresh interpreter."""
+    """What importing *modules* adds to sys.modules of a fresh interpreter: the modules, and the packages on top of them."""
     program = (
         "import importlib, sys\n"
         "before = set(sys.modules)\n"
         f"for module in {modules!r}: importlib.import_module(module)\n"
-        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+        "print(*set(sys.modules) - before)"
     )
     run = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    return set(run.stdout.split())
+    names = run.stdout.split()
+    return {*names, *(name.partition(".")[0] for name in names)}
 
 
 def of_process(module: str) -> tuple[str, ...]:
@@ -77,7 +78,8 @@ def of_process(module: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("role", TRANSFER_AGENT, ids=lambda role: role.name)
 def test_a_role_imports_what_it_was_allowed_and_nothing_heavy_or_risky(role: roster.Role) -> None:
     loaded = loaded_by(*of_process(role.module))
-    foreign = {name for name in loaded if name not in sys.stdlib_module_names and name not in {"mta", "__main__"}}
+    tops = {name for name in loaded if "." not in name}
+    foreign = tops - sys.stdlib_module_names - {"mta", "__main__"}
     allowed = set(EVERY_ROLE) | set(MAY_HAVE.get(role.name, ()))
 
     assert (foreign | (loaded & WATCHED)) - allowed == set()
