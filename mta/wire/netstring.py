@@ -17,21 +17,21 @@ class WireError(Exception):
     """The bytes are not what a peer that follows the protocol sends. The only answer is to hang up."""
 
 
-def pack(fields: Iterable[bytes]) -> bytes:
-    """Encode *fields* one after the other.
+def pack(fields: Iterable[bytes], max_octets: int = MAX_MESSAGE) -> bytes:
+    """Encode *fields* one after the other. A file may be longer than a packet, so its writer gives its own *max_octets*.
 
     Raises:
-        WireError: the packet would exceed MAX_MESSAGE octets.
+        WireError: the packet would exceed *max_octets*.
     """
     packet = b"".join([b"%d:%b," % (len(field), field) for field in fields])
-    if len(packet) > MAX_MESSAGE:
+    if len(packet) > max_octets:
         raise WireError(
-            f"a packet of {len(packet)} octets is over the bound of {MAX_MESSAGE}"
+            f"a packet of {len(packet)} octets is over the bound of {max_octets}"
         )
     return packet
 
 
-def unpack(packet: bytes) -> list[bytes]:
+def unpack(packet: bytes, max_fields: int = MAX_FIELDS) -> list[bytes]:
     """Decode a whole packet into its fields; nothing may be left over.
 
     Raises:
@@ -50,6 +50,6 @@ def unpack(packet: bytes) -> list[bytes]:
             raise WireError("a field does not end where its length says")
         fields.append(packet[start:position])
         position += 1
-        if len(fields) > MAX_FIELDS:
+        if len(fields) > max_fields:
             raise WireError("too many fields")
     return fields

@@ -1,0 +1,151 @@
+"""The envelope file: who sent a message to whom, and how long its content is. Immutable once it is whole.
+
+A reader would otherwise get wrong: *whole* and *readable* are two questions. Every version of the format begins with
+`postern-envelope <version>` and ends with a checksum over all before, so a torn file is told from one that a newer Postern
+wrote. The first is nobody's mail; the second is accepted mail, and must never be removed by somebody who cannot read it.
+"""
+
+import enum
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mta.wire.netstring import WireError, pack, unpack
+
+VERSION = 1
+MAX_RECIPIENTS = 1000  # RFC 5321 4.5.3.1.8 wants 100 at least.
+MAX_ENVELOPE = 1 << 20  # Octets; more than MAX_RECIPIENTS of the longest paths.
+
+_MAGIC = b"postern-envelope "
+_CHECKSUM_OCTETS = 8
+_CHECKSUM_FIELD = len(b"8:,") + _CHECKSUM_OCTETS
+_FIXED_FIELDS = 8  # before the recipients, in version 1
+
+
+class NotWholeError(Exception):
+    """The file is not what an enqueuer finished: nobody was told 250 for it."""
+
+
+class UnknownVersionError(Exception):
+    """The file is whole, but a Postern wrote it that we are older (or much younger) than. Keep it."""
+
+
+class Generation(enum.IntEnum):
+    """How far a message is from what a person wrote."""
+
+    ORDINARY = 0
+    BOUNCE = 1  # null reverse-path: its failure tells the host's postmaster
+    DOUBLE_BOUNCE = 2  # tells the host's postmaster already: its failure is counted, and that is all
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One forward-path as given, and the mailbox whose quota it counts against (or nothing)."""
+
+    forward_path: bytes
+    counted: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the enqueuer promises about one message."""
+
+    arrival: int  # seconds since 1970
+    size: int  # octets of the content file, so that one that lost its end to a crash is known without reading it
+    reverse_path: bytes
+    options: bytes  # what MAIL declared: space-separated KEY=value
+    session: bytes
+    client: bytes
+    generation: Generation
+    recipients: tuple[Recipient, ...]
+
+    def option(self, name: bytes) -> bytes:
+        """The value of the MAIL option *name*, or nothing."""
+        for option in self.options.split():
+            key, _, value = option.partition(b"=")
+            if key.upper() == name:
+                return value
+        return b""
+
+
+Reader = Callable[[list[bytes]], Envelope]
+
+
+def render(envelope: Envelope) -> bytes:
+    """The octets of the envelope file.
+
+    Raises:
+        WireError: more than MAX_ENVELOPE octets.
+    """
+    fields = [
+        b"%b%d" % (_MAGIC, VERSION),
+        b"%d" % envelope.arrival,
+        b"%d" % envelope.size,
+        envelope.reverse_path,
+        envelope.options,
+        envelope.session,
+        envelope.client,
+        b"%d" % envelope.generation,
+    ]
+    for recipient in envelope.recipients:
+        fields += (recipient.forward_path, recipient.counted)
+    return seal(fields)
+
+
+def seal(fields: list[bytes]) -> bytes:
+    """*fields* as netstrings with the checksum behind them: how every version of the format ends.
+
+    Raises:
+        WireError: more than MAX_ENVELOPE octets.
+    """
+    body = pack(fields, MAX_ENVELOPE - _CHECKSUM_FIELD)
+    return body + pack([_checksum(body)])
+
+
+def whole(octets: bytes) -> bool:
+    """Did an enqueuer of any version finish writing this?"""
+    body, end = octets[:-_CHECKSUM_FIELD], octets[-_CHECKSUM_FIELD:]
+    return _MAGIC in octets[:24] and end == pack([_checksum(body)])
+
+
+def parse(octets: bytes, readers: Mapping[int, Reader] | None = None) -> Envelope:
+    """The envelope in *octets*. An upgrade reads what the version before it wrote: it has both in *readers*.
+
+    Raises:
+        NotWholeError: torn, or never an envelope.
+        UnknownVersionError: whole, but not for us to understand.
+    """
+    if not whole(octets):
+        raise NotWholeError("the checksum does not match")
+    # The checksum matched, so whatever does not parse from here on was written so on purpose, by another version.
+    try:
+        fields = unpack(octets[:-_CHECKSUM_FIELD], _FIXED_FIELDS + 2 * MAX_RECIPIENTS)
+        version = int(fields[0].removeprefix(_MAGIC))
+        read = (READERS if readers is None else readers).get(version)
+        if read is None:
+            raise UnknownVersionError(f"version {version}")
+        return read(fields)
+    except (WireError, ValueError, IndexError) as error:
+        raise UnknownVersionError(f"not in our format: {error}") from error
+
+
+def read_version_1(fields: list[bytes]) -> Envelope:
+    """The envelope in the fields of a version 1 file.
+
+    Raises:
+        ValueError: a number is none, or a recipient lacks its half.
+    """
+    _, arrival, size, reverse_path, options, session, client, generation, *rest = fields
+    recipients = tuple(map(Recipient, rest[::2], rest[1::2]))
+    if len(rest) % 2 or not recipients:
+        raise ValueError("a recipient is two fields")
+    return Envelope(
+        int(arrival), int(size), reverse_path, options, session, client, Generation(int(generation)), recipients
+    )
+
+
+READERS: Mapping[int, Reader] = {1: read_version_1}  # This version, and the one before it when there is one.
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_CHECKSUM_OCTETS).digest()
