@@ -13,14 +13,10 @@ class Promise(enum.Enum):
 
     STDIO = "stdio"  # memory, time, signals to itself, waiting, reading and writing what is already open
     CHANNELS = "channels"  # send and receive packets, with descriptors
-    CLIENT_SOCKETS = (
-        "client-sockets"  # socket options and shutdown of sockets handed in
-    )
+    CLIENT_SOCKETS = "client-sockets"  # socket options and shutdown of sockets handed in
     ACCEPT = "accept"  # accept on handed listening sockets
     READ_FILES = "read-files"  # open for reading below the role's paths
-    WRITE_FILES = (
-        "write-files"  # create, write, rename, unlink, sync below the role's paths
-    )
+    WRITE_FILES = "write-files"  # create, write, rename, unlink, sync below the role's paths
     THREADS = "threads"  # clone of threads only
     SPAWN_DOMAINS = "spawn-domains"  # fork, setres[ug]id into the domains' range, wait
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
@@ -52,12 +48,20 @@ class Role:
     trusted: bool  # a bug here could break a promise to another user
     paths: tuple[PathRule, ...] = ()
     secrets: tuple[str, ...] = ()  # names of the keys it is handed in Begin
-    groups: tuple[str, ...] = ()  # roles whose group it joins, to read what they write
-    memory_mib: int = (
-        256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
-    )
+    group: str = ""  # the role whose gid it has instead of its own, where two write the same files
+    memory_mib: int = 256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
     open_files: int = 256
     instances: str = ""  # the setting that says how many there are; empty = one
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder below the state directory: whose it is, and who may do what there where the kernel looks at uids only."""
+
+    path: str
+    owner: str  # a role's name; empty: root's
+    group: str
+    mode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +102,7 @@ LISTENER = _role(
     secrets=(SESSION_KEY,),
     open_files=4096,
 )
-SMTPD = _role(
-    "smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", open_files=4096
-)
+SMTPD = _role("smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", open_files=4096)
 DIRECTORY = _role(
     "directory", 4, Promise.READ_FILES, trusted=True,
     paths=(PathRule("snapshot/recipients", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=2048,
@@ -109,9 +111,7 @@ AUTHENTICATOR = _role(
     "authenticator", 5, Promise.READ_FILES, Promise.THREADS, trusted=True,
     paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY,), memory_mib=1024,
 )  # fmt: skip
-LEDGER = _role(
-    "ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),)
-)
+LEDGER = _role("ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),))
 ENQUEUER = _role(
     "enqueuer", 7, Promise.WRITE_FILES, trusted=True,
     paths=(PathRule("spool/content", _WRITE), PathRule("spool/envelope", _WRITE)),
@@ -123,8 +123,9 @@ SCHEDULER = _role(
     secrets=(ORIGINAL_KEY,), memory_mib=1024,
 )  # fmt: skip
 LOCALSPAWN = _role(
-    "localspawn", 9, Promise.READ_FILES, Promise.SPAWN_DOMAINS, trusted=True,
-    paths=(PathRule("spool/content", _READ),), open_files=2048,
+    # WRITE_FILES and mail are for its children: walls only ever get higher, so what they need must be allowed here too.
+    "localspawn", 9, Promise.WRITE_FILES, Promise.SPAWN_DOMAINS, trusted=True,
+    paths=(PathRule("spool/content", _READ), PathRule("mail", _WRITE)), open_files=2048,
 )  # fmt: skip
 STOREKEEPER = _role(
     "storekeeper", 10, Promise.WRITE_FILES, Promise.SPAWN_DOMAINS, Promise.CHOWN_DOMAINS, trusted=True,
@@ -141,7 +142,7 @@ COMPILER = _role(
 )  # fmt: skip
 WEB = _role(
     "web", 14, Promise.WRITE_FILES, Promise.THREADS, Promise.ACCEPT, Promise.CLIENT_SOCKETS, module="web",
-    paths=(PathRule("db", _WRITE),), memory_mib=2048, open_files=4096,
+    group="compiler", paths=(PathRule("db", _WRITE),), memory_mib=2048, open_files=4096,
 )  # fmt: skip
 
 # In the order they start: who is asked comes before who asks.
@@ -152,6 +153,26 @@ ROLES = (
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
 LOCAL = _role("local", 15, Promise.WRITE_FILES, open_files=256)
+
+# Nobody joins a second group. Where a folder has more than two kinds of users, its parent is closed to all, and only the
+# roles that opened it before they gave root away hold it: "others" in its mode are those, and nobody else.
+FOLDERS = (
+    Folder("", "", "", 0o711),
+    Folder("db", "web", "compiler", 0o2770),
+    Folder("snapshot", "compiler", "compiler", 0o700),
+    Folder("snapshot/recipients", "compiler", "compiler", 0o755),
+    Folder("snapshot/credentials", "compiler", "compiler", 0o755),
+    Folder("spool", "", "", 0o700),
+    Folder("spool/content", "enqueuer", "cleaner", 0o735),  # others: localspawn
+    Folder("spool/envelope", "enqueuer", "cleaner", 0o735),  # others: scheduler
+    Folder("spool/progress", "scheduler", "cleaner", 0o730),
+    Folder("ledger", "ledger", "ledger", 0o700),
+    Folder("mail", "storekeeper", "storekeeper", 0o711),
+    Folder("log", "journal", "journal", 0o750),
+    Folder("run", "", "", 0o755),
+    Folder("run/empty", "", "", 0o555),  # the root directory of roles without files
+    Folder("keys", "", "", 0o711),
+)
 
 DOMAIN_UIDS_FROM = 100_000  # host.uid_base + this is the first domain's uid
 DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given again

@@ -130,7 +130,7 @@ class Peers:
         return True
 
     def event(self, name: str, **pairs: bytes | str | int) -> None:
-        """Tell the journal what was decided. Mail is worth more than its log: without a journal, or behind a slow one, it is dropped."""
+        """Tell the journal what was decided. Mail is worth more than its log: when the journal is away or slow, drop it."""
         journal = self.to("journal")
         if journal is None or journal.backlog > MAX_UNREAD_EVENTS:
             return

@@ -1,0 +1,111 @@
+"""The one door between a role that has begun and a role that serves. What it loses, and in which order, is fixed here.
+
+A reader would otherwise get wrong: nothing can be fetched afterwards. Whatever a role needs - modules, folders, keys - it
+must hold before; folders it keeps as descriptors (`keep`), for as root its root directory becomes the state folder, and
+the folders between may be closed to it.
+
+The walls, each standing alone: an own uid without capabilities, another root directory, Landlock, an allow-list of system
+calls, limits. Started by an ordinary user there is neither uid nor root directory; the others stand.
+"""
+
+import os
+from collections.abc import Collection
+
+from mta import roster
+from mta.sandbox import confinement, identity, limits, promises, seccomp
+from mta.sandbox.preloading import preload
+from mta.wire import control
+
+__all__ = ["confine_domain", "enter", "preload"]
+
+_EMPTY = "run/empty"  # The root directory of roles without files; the supervisor makes it.
+_STANDARD = (0, 1, 2)
+
+
+def enter(role: roster.Role, start: control.Start, *, keep: Collection[int] = ()) -> None:
+    """Lose everything that *role* was not promised. *keep*: descriptors it holds beside its control channel.
+
+    Afterwards the setting `state` says by which path the state folder is reached: as root that is "/".
+
+    Raises:
+        OSError: a wall could not be built. The process must end: it is neither inside nor outside.
+    """
+    preload()
+    state, root = start.text("state"), start.number("root") == 1
+    uid_base = start.number("uid_base")
+    folders = [(_open(os.path.join(state, rule.path)), rule.access) for rule in role.paths]  # noqa: PTH118
+    limits.bound(role, alone=root)
+    close_all_but({*_STANDARD, start.control.fileno(), *keep, *(descriptor for descriptor, _ in folders)})
+    if root:
+        _change_root(state if role.paths else os.path.join(state, _EMPTY))  # noqa: PTH118
+        start.settings["state"] = b"/"
+        identity.become(uid_base + role.number, uid_base + _group_number(role), _capabilities(role))
+    else:
+        identity.limit_capabilities()
+    identity.harden()
+    confinement.confine(folders)
+    for descriptor, _ in folders:
+        os.close(descriptor)
+    _install(role, _pool(uid_base) if root else None)
+
+
+def confine_domain(uid: int, folder: int, *, keep: Collection[int] = ()) -> None:
+    """Make this process, a fresh fork of localspawn or storekeeper, the servant of one domain.
+
+    *uid* is the domain's, 0 where the appliance has only one; *folder* is its folder's descriptor: below it the process
+    may write, nowhere else. No way back, no further process.
+
+    Raises:
+        OSError: a wall could not be built. The process must end.
+    """
+    limits.bound(roster.LOCAL, alone=False)
+    close_all_but({*_STANDARD, folder, *keep})
+    if uid:
+        identity.change_uid(uid, uid)
+    identity.limit_capabilities()
+    identity.harden()
+    confinement.confine([(folder, roster.Access.WRITE)])
+    _install(roster.LOCAL, None)
+
+
+def close_all_but(kept: Collection[int]) -> None:
+    """Close every descriptor that is not in *kept*."""
+    low = 0
+    for descriptor in sorted(kept):
+        if low < descriptor:  # An empty range at 0 would wrap round and close all there are.
+            os.closerange(low, descriptor)
+        low = descriptor + 1
+    os.closerange(low, 1 << 30)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _change_root(path: str) -> None:
+    # Descriptors of folders outside would lead out again; the roster's paths all lie inside, and the others were closed.
+    os.chroot(path)
+    os.chdir("/")
+
+
+def _group_number(role: roster.Role) -> int:
+    return roster.role_named(role.group).number if role.group else role.number
+
+
+def _capabilities(role: roster.Role) -> list[int]:
+    found = []
+    if roster.Promise.SPAWN_DOMAINS in role.promises:
+        found += [identity.CAP_SETUID, identity.CAP_SETGID]
+    if roster.Promise.CHOWN_DOMAINS in role.promises:
+        found.append(identity.CAP_CHOWN)
+    return found
+
+
+def _pool(uid_base: int) -> tuple[int, int]:
+    first = uid_base + roster.DOMAIN_UIDS_FROM
+    return first, first + roster.DOMAIN_UIDS - 1
+
+
+def _install(role: roster.Role, pool: tuple[int, int] | None) -> None:
+    rules = promises.rules(role.promises, os.getpid(), pool)
+    seccomp.install(seccomp.assemble(rules, promises.ERRORS))

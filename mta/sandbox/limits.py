@@ -1,0 +1,42 @@
+"""How much a process may use: memory, descriptors, processes.
+
+A reader would otherwise get wrong: RLIMIT_NPROC counts all processes of a uid on the machine. It says something only where
+the role has its uid to itself; for roles that start nothing it is 0 all the same, since then it forbids the next one.
+"""
+
+import resource
+
+from mta.roster import Promise, Role
+
+_THREADS = 64  # Of one role; the web server's pool has 40.
+_DOMAIN_PROCESSES = 4096
+
+
+def bound(role: Role, *, alone: bool) -> None:
+    """Set the limits of *role*; `alone` when it has a uid to itself.
+
+    Raises:
+        OSError: a limit is above what the process may have.
+    """
+    _lower(resource.RLIMIT_CORE, 0)  # What a role holds belongs in no file.
+    _lower(resource.RLIMIT_DATA, role.memory_mib << 20)
+    _lower(resource.RLIMIT_NOFILE, role.open_files)
+    _lower(resource.RLIMIT_MEMLOCK, 0)
+    _lower(resource.RLIMIT_MSGQUEUE, 0)
+    if Promise.WRITE_FILES not in role.promises:
+        _lower(resource.RLIMIT_FSIZE, 0)
+    if Promise.SPAWN_DOMAINS in role.promises:
+        if alone:
+            _lower(resource.RLIMIT_NPROC, _DOMAIN_PROCESSES)
+    elif Promise.THREADS in role.promises:
+        if alone:
+            _lower(resource.RLIMIT_NPROC, _THREADS)
+    else:
+        _lower(resource.RLIMIT_NPROC, 0)
+
+
+def _lower(limit: int, value: int) -> None:
+    """Soft and hard to *value*, or to what is permitted when that is less."""
+    hard = resource.getrlimit(limit)[1]
+    bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (bounded, bounded))
