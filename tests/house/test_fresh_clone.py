@@ -25,6 +25,7 @@ LEFT_OUT = shutil.ignore_patterns(
 ORDINARY = 41_234  # a uid that nobody has
 READY_SECONDS = 5  # the second start
 STOP_SECONDS = 5
+IDLE_MIB = 350  # proportional set size of all processes together
 
 pytestmark = [
     pytest.mark.alone,
@@ -119,6 +120,16 @@ def open_the_way(folder: Path) -> None:
             parent.chmod(parent.stat().st_mode | 0o011)
 
 
+def memory_mib(pids: list[int]) -> float:
+    """Proportional set size: what is shared counts once over all."""
+    kib = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            match = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+            kib += int(match.group(1)) if match else 0
+    return kib / 1024
+
+
 def wait_for(condition: Callable[[], object], seconds: float) -> float:
     """Seconds until *condition* held."""
     start = time.monotonic()
@@ -153,6 +164,9 @@ def test_make_run_serves_and_its_line_to_try_delivers(newcomer, tmp_path: Path, 
         assert is_ready(tmp_path / "first.log"), told
         check_what_is_told(told, uid)
         try_the_line(somebody, told, figure)
+        idle = memory_mib(somebody.residents())
+        figure("MiB of all processes, idle", round(idle))
+        assert 20 < idle <= IDLE_MIB
         figure("seconds from SIGTERM to the last process", round(stop(somebody, first), 2))
 
     with (tmp_path / "second.log").open("w+") as log:
