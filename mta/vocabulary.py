@@ -108,6 +108,9 @@ def local_part_of_store(name: str) -> str:
         AddressError: no local-part has this name.
     """
     if not name.startswith("%"):
+        # It may have come over a channel: `..` or a slash must not become a path.
+        if not _SAFE_STORE_NAME.match(name.encode()):
+            raise AddressError("not the name of a store")
         return name
     try:
         text = re.sub(

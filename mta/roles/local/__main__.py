@@ -1,0 +1,80 @@
+"""Wiring of local: take what has arrived, deliver it as one batch, answer. Not started by itself: localspawn forks it."""
+
+import os
+import select
+import socket
+import sys
+
+from mta import sandbox
+from mta.roles.local.batch import Job, Store
+from mta.vocabulary import AddressError, is_queue_id, local_part_of_store
+from mta.wire import permits
+from mta.wire.channel import Channel, ChannelClosed
+from mta.wire.messages import Write
+
+
+def serve(sock: socket.socket, uid: int, folder: int, host: str) -> int:
+    """Be the local of the domain whose *uid* and *folder* these are, until localspawn hangs up. Answers the exit status."""
+    sandbox.confine_domain(uid, folder, keep=(sock.fileno(), folder))
+    # What we were handed may be a mere place (O_PATH), opened by one who may not look inside. We may, and sync it too.
+    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    os.close(folder)
+    localspawn = Channel(sock, "localspawn", permits.readable_by_server("localspawn", "local"))
+    return run(localspawn, Store(own, host))
+
+
+def run(localspawn: Channel, store: Store) -> int:
+    """Deliver until localspawn hangs up, or the folder is gone."""
+    descriptor, waiting = localspawn.fileno(), select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    localspawn.wants_write = lambda _, wanted: waiting.modify(
+        descriptor, select.POLLIN | (select.POLLOUT if wanted else 0)
+    )
+    while not store.gone:
+        if not waiting.poll(0):
+            store.sweep()  # Nobody waits for us: time to tidy.
+            waiting.poll()
+        try:
+            one_round(localspawn, store)
+        except ChannelClosed:
+            return 0
+    return 0
+
+
+def one_round(localspawn: Channel, store: Store) -> None:
+    """Deliver what is there as one batch, and answer.
+
+    Raises:
+        ChannelClosed: localspawn is gone, or sent what no localspawn sends.
+    """
+    if localspawn.backlog:
+        localspawn.flush()
+    jobs: list[Job] = []
+    try:
+        for message, descriptors in localspawn.receive():
+            assert isinstance(message, Write)
+            jobs.append((message, descriptors[0]))
+            check(message)
+        for answer in store.deliver(jobs) if jobs else ():
+            localspawn.send(answer)
+    finally:
+        for _, descriptor in jobs:
+            os.close(descriptor)
+
+
+def check(message: Write) -> None:
+    """Names that become paths are what they should be.
+
+    Raises:
+        ChannelClosed: they are not, so whoever sent them is not localspawn as we know it.
+    """
+    try:
+        local_part_of_store(message.store.decode())
+    except (AddressError, UnicodeDecodeError) as error:
+        raise ChannelClosed("localspawn: not the name of a store") from error
+    if not is_queue_id(message.queue_id):
+        raise ChannelClosed("localspawn: not a queue id")
+
+
+if __name__ == "__main__":
+    sys.exit("local is no program of its own: localspawn makes one for each domain that has mail")
