@@ -1,0 +1,70 @@
+"""The children of a spawner: forked, told to one callback when they ended, none forgotten.
+
+A reader would otherwise get wrong: a child runs under another uid, so its parent cannot kill it. It can only hang up and
+wait, and whoever must not have two children under one uid waits for `ended`, not for the hanging up.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from mta.wire.loop import Loop
+
+UNEXPECTED = 111  # The exit status of a process that met what it was not made for.
+
+
+class Offspring:
+    """Forks children and reaps them."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._ended: dict[int, Callable[[int], None]] = {}
+        self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # The signal itself does nothing; Python writes its number into the pipe, which wakes the loop.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        loop.add_reader(self._reading, self._woken)
+
+    def fork(self, work: Callable[[], int], ended: Callable[[int], None]) -> int:
+        """Run *work* in a child; it ends with the status that *work* returns. *ended* is told once it is gone. Answers its pid.
+
+        Raises:
+            OSError: the kernel has no process to give.
+        """
+        pid = os.fork()
+        if pid == 0:
+            _be_child(work)
+        self._ended[pid] = ended
+        return pid
+
+    @property
+    def alive(self) -> int:
+        """Children that did not end yet."""
+        return len(self._ended)
+
+    def reap(self) -> None:
+        """Tell of those that ended."""
+        for pid in list(self._ended):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                self._ended.pop(pid)(status)
+
+    def _woken(self) -> None:
+        # Several signals may have become one: what the pipe says is only that there is something to reap.
+        os.read(self._reading, 4096)
+        self.reap()
+
+
+def _be_child(work: Callable[[], int]) -> None:
+    """Never returns: the parent's stack above us is not ours."""
+    status = UNEXPECTED
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        status = work()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else UNEXPECTED
+    except BaseException:  # noqa: BLE001 - the last frame there is: told on stderr, and the exit status tells the parent
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
