@@ -12,6 +12,8 @@ from appliance.services import addresses, audit, authorisation, changes, tenants
 from appliance.services.actor import Actor, ActorKind
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
+__all__ = ["Account", "actor_of", "create", "get", "list_accounts", "remove", "reset_password", "set_password"]
+
 # No at-sign: what has one is a mailbox, so nobody can take the name of a mailbox owner.
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 

@@ -17,7 +17,30 @@ from appliance.errors import Conflict, Invalid, Taken
 from appliance.models import Alias, Domain, Instance, Mailbox
 from mta.vocabulary import MAX_LOCAL_PART, MAX_PATH, Address, fold_local_part, is_domain
 
-__all__ = ["Address", "parse_address", "parse_domain", "show"]
+__all__ = [
+    "MAX_TARGETS",
+    "ROLE_ADDRESSES",
+    "Address",
+    "Alias",
+    "Domain",
+    "Mailbox",
+    "domain_named",
+    "fold_local_part",
+    "holder_of",
+    "host_name",
+    "key_of",
+    "next_of",
+    "parse_address",
+    "parse_domain",
+    "parse_targets",
+    "require_free",
+    "require_no_ring",
+    "require_targets",
+    "ring_from",
+    "show",
+    "split_key",
+]
+
 
 ROLE_ADDRESSES = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1, RFC 2142: they reach someone in every domain
 MAX_TARGETS = 1000

@@ -12,6 +12,8 @@ from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 from mta.vocabulary import fold_local_part
 
+__all__ = ["Alias", "create", "get", "list_aliases", "remove", "update"]
+
 
 def create(session: Session, address: str, targets: Sequence[str], *, actor: Actor) -> Alias:
     """Let *address* stand for *targets*.

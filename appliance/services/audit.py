@@ -10,6 +10,8 @@ from appliance.services import authorisation
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
+__all__ = ["AuditEntry", "difference", "list_entries", "record"]
+
 
 def record(
     session: Session,

@@ -17,6 +17,29 @@ from sqlalchemy import Select, delete, func, insert, literal, select
 from appliance.database.session import Session
 from appliance.models import Change, PublishRequest, StoreTask
 
+__all__ = [
+    "ACCOUNT",
+    "ADDRESS",
+    "DOMAIN",
+    "KEY",
+    "PASSWORD",
+    "TENANT",
+    "Change",
+    "PublishRequest",
+    "StoreTask",
+    "announce",
+    "announce_each",
+    "forget",
+    "make_store",
+    "newest",
+    "oldest",
+    "publication",
+    "request_publication",
+    "since",
+    "store_tasks",
+    "trash_store",
+]
+
 TENANT, DOMAIN, ADDRESS, PASSWORD, ACCOUNT, KEY = "tenant", "domain", "address", "password", "account", "key"
 
 

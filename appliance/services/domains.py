@@ -14,6 +14,20 @@ from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
+__all__ = [
+    "VALIDATIONS",
+    "Domain",
+    "Removal",
+    "counts",
+    "create",
+    "get",
+    "list_domains",
+    "remove",
+    "resume",
+    "suspend",
+    "update",
+]
+
 VALIDATIONS = ("rcpt", "data", "off")
 
 

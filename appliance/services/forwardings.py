@@ -10,6 +10,8 @@ from appliance.models.base import now
 from appliance.services import addresses, audit, changes, mailboxes
 from appliance.services.actor import Actor
 
+__all__ = ["Forwarding", "clear", "describe", "get", "put"]
+
 
 def put(
     session: Session,

@@ -20,6 +20,8 @@ from appliance.services.actor import Actor, ActorKind
 from appliance.services.common import check_name
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
+__all__ = ["ApiKey", "NewKey", "actor_of", "create", "get", "list_keys", "revoke", "split"]
+
 _KEY = re.compile(r"pk_([0-9a-f]{16})_([0-9a-f]{64})\Z")
 _KINDS: dict[str, ActorKind] = {"operator": "operator", "reseller": "reseller", "customer": "customer"}
 

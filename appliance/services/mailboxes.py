@@ -13,6 +13,22 @@ from appliance.services.common import check_name
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 from mta.vocabulary import fold_local_part
 
+__all__ = [
+    "MAX_QUOTA",
+    "Mailbox",
+    "create",
+    "find",
+    "forwarded_by",
+    "get",
+    "list_mailboxes",
+    "remove",
+    "report_usage",
+    "resume",
+    "set_password",
+    "suspend",
+    "update",
+]
+
 MAX_QUOTA = 1 << 50  # 1024 TiB
 
 

@@ -12,6 +12,21 @@ from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged, check_name
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
+__all__ = [
+    "KINDS",
+    "Tenant",
+    "create",
+    "find",
+    "get",
+    "list_tenants",
+    "operator",
+    "own",
+    "remove",
+    "resume",
+    "suspend",
+    "update",
+]
+
 KINDS = {"reseller": ("operator",), "customer": ("operator", "reseller")}  # kind: kinds it may stand below
 
 
