@@ -1,0 +1,311 @@
+"""The shell around one conversation: a client's socket on one side, the peers on the other, the core in the middle.
+
+A reader would otherwise get wrong: of aiosmtpd's `SMTP` we keep the place in the program (the asyncio protocol that owns
+the connection) and replace its methods. Its own conversation is a coroutine that reads lines; here octets go to the core
+as they arrive, because that cures in one stroke what its way of reading brings: lines with a limit, content kept line by
+line and twice, a timer for all phases, end of file that cancels a commit under way, exceptions told to the client. Every
+conversation also costs less than the coroutine alone would. What is overridden exists in aiosmtpd under the same name;
+tests/mta/roles/smtpd/test_aiosmtpd.py holds it to that.
+"""
+
+import asyncio
+import functools
+import math
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from aiosmtpd.smtp import SMTP
+
+from mta.roles.smtpd.peers import FEW_PACKETS
+from mta.smtp import events as e
+from mta.smtp import replies
+from mta.smtp.replies import Reply
+from mta.smtp.server import Server
+from mta.vocabulary import Word
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed
+
+if TYPE_CHECKING:
+    from mta.roles.smtpd.worker import Worker
+
+MANY_OCTETS = 64 * 1024  # of input that waits for an answer; then the client must wait too
+LINGER_SECONDS = 2.0  # how long we listen to a client we hung up on
+SESSION_SECONDS = 3600.0  # RFC 5321 sets no limit; without one, a client that drips octets holds its place for ever
+LONGEST_SESSION_SECONDS = 2 * SESSION_SECONDS  # for a message that began before the limit
+_TRY_LATER = e.Verdict(Word.TRY_LATER)
+
+
+class Session(SMTP):
+    """One client's conversation."""
+
+    def __init__(self, worker: "Worker", accepted: m.Accepted, listener: Channel) -> None:
+        # Not SMTP.__init__: it asks the resolver for our own name, walks dir() of itself three times (70 us) and clears
+        # a dict that all sessions share. Nothing that it sets up is used by the methods below.
+        self.accepted = accepted
+        self.listener = listener
+        self.transport: asyncio.Transport | None = None
+        self.deadline = math.inf
+        self._worker = worker
+        self._core = Server(worker.policy)
+        self._born = worker.now()
+        self._steps_seen = -1
+        self._question_tags: dict[int, int] = {}
+        self._offer: tuple[Channel, int] | None = None
+        self._deaf = False  # we hung up, and read only to throw away
+        self._lagging: Channel | None = None  # a peer that must catch up before we read on
+        self._client_reads = True
+        self._reading = True
+
+    def __del__(self) -> None:
+        """The inherited one looks at futures that we never make."""
+
+    # --- from asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is on the loop: greet."""
+        self.transport = cast("asyncio.Transport", transport)
+        if self._worker.stopping:
+            self.wind_up()  # RFC 5321 3.1: 421 may stand in the place of the greeting
+        else:
+            self._run(self._core.greet)
+
+    def data_received(self, data: bytes) -> None:
+        """The client said something."""
+        if not self._deaf:
+            self._run(self._core.receive, data)
+
+    def eof_received(self) -> bool:
+        """The client says no more. A commit under way goes on, and so does our side of the connection: hence True."""
+        if self._deaf:
+            self._close()
+        else:
+            self._run(self._core.end_of_input)
+        return True
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The connection is gone, by us or by the client."""
+        self.transport = None
+        self.deadline = math.inf
+        self._run(self._core.lost)
+        self._worker.ended(self)
+
+    def pause_writing(self) -> None:
+        """The client does not read our replies: no more commands from it until it does."""
+        self._client_reads = False
+        self._regulate()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._client_reads = True
+        self._regulate()
+
+    # --- from the worker
+
+    def _timeout_cb(self) -> None:
+        """The deadline is past."""
+        if self._deaf:
+            self._close()
+        else:
+            self._run(self._core.break_off, replies.TIMED_OUT)
+
+    def check_age(self, now: float) -> None:
+        """End a conversation that lasts too long: politely first."""
+        age = now - self._born
+        if age > LONGEST_SESSION_SECONDS:
+            self._run(self._core.break_off, replies.SESSION_TOO_LONG)
+        elif age > SESSION_SECONDS:
+            self._run(self._core.wind_up, replies.SESSION_TOO_LONG)
+
+    def wind_up(self) -> None:
+        """We are stopping: finish what is in hand, take nothing new."""
+        if self.transport is not None:  # else `connection_made` is still to come
+            self._run(self._core.wind_up, replies.STOPPING)
+
+    def break_off(self) -> None:
+        """We are stopping, and the time to finish is over."""
+        self._run(self._core.break_off, replies.STOPPING)
+
+    def caught_up(self, channel: Channel) -> None:
+        """A peer that lagged has read what waited for it."""
+        if self._lagging is channel:
+            self._lagging = None
+            self._regulate()
+
+    # --- the core's events
+
+    def _run(self, step: Callable[..., list[e.Event]], *arguments: Any) -> None:  # noqa: ANN401 - whatever the step takes
+        """Let the core take a step and carry out what it wants; no error of ours reaches another conversation."""
+        try:
+            for event in step(*arguments):
+                self._CARRY_OUT[type(event)](self, event)
+            self._set_deadline()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the client hears 451
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Say 451 4.3.0 and hang up: after an error of ours nobody knows what state the conversation is in."""
+        number = self._worker.fault(self, error)
+        if self.transport is None:
+            return
+        try:
+            reply = Reply(451, "4.3.0", f"Something went wrong on our side; our journal has it as {number}")
+            for event in self._core.break_off(reply):
+                self._CARRY_OUT[type(event)](self, event)
+        except Exception as again:  # noqa: BLE001 - as above
+            self._worker.fault(self, again)
+            self.transport.abort()
+
+    def _set_deadline(self) -> None:
+        """Time runs while the client must speak, and begins anew with each command or piece of content, not each octet."""
+        core = self._core
+        if core.waiting or self._lagging is not None:
+            self.deadline, self._steps_seen = math.inf, -1
+            if core.pending > MANY_OCTETS:
+                self._regulate()
+        elif core.steps != self._steps_seen and not self._deaf:
+            self._steps_seen = core.steps
+            self.deadline = self._worker.now() + core.patience_seconds
+            if not self._reading:
+                self._regulate()
+
+    def _regulate(self) -> None:
+        """Read from the client only what there is room for."""
+        core, transport = self._core, self.transport
+        reading = self._client_reads and self._lagging is None and not (core.waiting and core.pending > MANY_OCTETS)
+        reading = reading or self._deaf
+        if reading is self._reading or transport is None or transport.is_closing():
+            return
+        self._reading = reading
+        if reading:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+        self._set_deadline()
+
+    def _send(self, event: e.Send) -> None:
+        if self.transport is not None:
+            self.transport.write(event.octets)
+
+    def _ask(self, event: e.Ask) -> None:
+        worker, accepted = self._worker, self.accepted
+        begun = worker.directory.begin(worker.now(), functools.partial(self._hear_verdict, event.number))
+        if begun is None:
+            # Not at once: the core's other events of this step come first.
+            worker.loop.call_soon(self._judge, event.number, _TRY_LATER)
+            return
+        channel, tag = begun
+        self._question_tags[event.number] = tag
+        _say(channel, m.Question(
+            tag, accepted.session, accepted.client, accepted.token, event.reverse_path, event.forward_path, event.size,
+        ))  # fmt: skip
+
+    def _hear_verdict(self, number: int, answer: m.Message | None) -> None:
+        self._question_tags.pop(number, None)
+        verdict = _verdict_of(answer)
+        if verdict.word is Word.SLOW_DOWN:
+            # The tarpit: a prober pays with time for each guess beyond the limit.
+            self._worker.loop.call_later(self._worker.tarpit_seconds, self._judge, number, verdict)
+        else:
+            self._judge(number, verdict)
+
+    def _judge(self, number: int, verdict: e.Verdict) -> None:
+        self._run(self._core.verdict, number, verdict)
+
+    def _offer_message(self, event: e.Offer) -> None:
+        accepted, first = self.accepted, event.recipients[0]
+        self._offer = self._worker.enqueuer.begin(math.inf, self._hear_conclusion)
+        if self._offer is None:
+            self._worker.loop.call_soon(self._conclude, replies.TRY_LATER)
+            return
+        channel, tag = self._offer
+        _say(channel, m.Offer(
+            tag, accepted.session, accepted.client, accepted.token, event.helo, event.protocol, event.options,
+            event.reverse_path, first.forward_path, first.counted, first.expiry, first.ticket,
+        ))  # fmt: skip
+        for each in event.recipients[1:]:
+            _say(channel, m.OfferRecipient(tag, each.forward_path, each.counted, each.expiry, each.ticket))
+
+    def _pass_block(self, event: e.Block) -> None:
+        if self._offer is None:
+            return  # The enqueuer is away; the answer to that is on its way to the core.
+        channel, tag = self._offer
+        _say(channel, m.Content(tag, event.last, event.octets))
+        if event.last:
+            self._worker.enqueuer.expect(tag, self._worker.now())
+        elif channel.backlog > FEW_PACKETS:
+            self._lagging = channel
+            self._regulate()
+
+    def _hear_conclusion(self, answer: m.Message | None) -> None:
+        offer, self._offer = self._offer, None
+        if isinstance(answer, m.Taken):
+            self._run(self._core.taken, answer.queue_id)
+        elif isinstance(answer, m.Declined):
+            self._conclude(replies.declined(answer.reply_code, answer.status, answer.text))
+        else:
+            if offer is not None:
+                _say(offer[0], m.Withdraw(offer[1]))  # Too slow rather than away: it should not take it now.
+            self._conclude(replies.TRY_LATER)
+
+    def _conclude(self, reply: Reply) -> None:
+        self._run(self._core.declined, reply)
+
+    def _withdraw(self, _event: e.Withdraw) -> None:
+        offer, self._offer = self._offer, None
+        if offer is not None:
+            self._worker.enqueuer.forget(offer[1])
+            _say(offer[0], m.Withdraw(offer[1]))
+
+    def _note(self, event: e.Note) -> None:
+        self._worker.note(self, event.name, event.pairs)
+
+    def _hang_up(self, event: e.HangUp) -> None:
+        for tag in self._question_tags.values():
+            self._worker.directory.forget(tag)
+        if self.transport is None:
+            return
+        if event.unasked and not self.transport.is_closing():
+            self._deaf = True
+            self.transport.write_eof()
+            self._regulate()
+            self.deadline = self._worker.now() + LINGER_SECONDS
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        self.deadline = math.inf
+        if self.transport is not None:
+            self.transport.close()
+
+    _CARRY_OUT: ClassVar[dict[type, Callable[["Session", Any], None]]] = {
+        e.Send: _send,
+        e.Ask: _ask,
+        e.Offer: _offer_message,
+        e.Block: _pass_block,
+        e.Withdraw: _withdraw,
+        e.Note: _note,
+        e.HangUp: _hang_up,
+    }
+
+
+def where(error: BaseException) -> str:
+    """File, line and function of the innermost frames; not the message, which may hold what a client said."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+
+
+def _say(channel: Channel, message: m.Message) -> None:
+    try:
+        channel.send(message)
+    except ChannelClosed:
+        return  # Whoever waits for an answer over it is told by `Conversations.lost`.
+
+
+def _verdict_of(answer: m.Message | None) -> e.Verdict:
+    if not isinstance(answer, m.Verdict):
+        return _TRY_LATER
+    try:
+        return e.Verdict(Word(answer.word), answer.counted, answer.expiry, answer.ticket)
+    except ValueError:
+        return _TRY_LATER  # A word we do not know says neither yes nor no.

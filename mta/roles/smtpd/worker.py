@@ -1,0 +1,163 @@
+"""One smtpd process: its conversations, its peers, its clock.
+
+A reader would otherwise get wrong: there is one timer for all conversations. Each carries its deadline, and a sweep every
+second looks at them; a timer of its own for each command would cost more than the command.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import socket
+from collections.abc import Mapping
+
+from mta import roster
+from mta.roles.smtpd.peers import AsyncioChannels, Conversations
+from mta.roles.smtpd.session import Session, where
+from mta.smtp.server import Policy
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed, Packet
+from mta.wire.control import Peers, Start
+
+SWEEP_SECONDS = 1.0
+DIRECTORY_SECONDS = 10.0  # it looks into memory; whoever waits longer waits for a process that hangs
+ENQUEUER_SECONDS = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
+STOP_SECONDS = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
+LAST_WORDS_SECONDS = 0.2  # for the replies to leave
+
+
+class Worker:
+    """What all conversations of this process share."""
+
+    def __init__(self, start: Start, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.now = loop.time
+        self.stopping = False
+        self.sessions: set[Session] = set()
+        self._faults = 0
+        self._served = 0
+        self._settings = dict(start.settings)
+        self._heed_settings({})
+        channels = AsyncioChannels(loop)
+        channels.drained = self._drained
+        handlers = {"listener": self._accept, "directory": self._hear_directory, "enqueuer": self._hear_enqueuer}
+        self.peers = Peers(
+            roster.SMTPD, start, channels, handlers, lost=self._lost, reload=self._heed_settings, stop=self.stop
+        )
+        self.directory = Conversations(self.peers, "directory", DIRECTORY_SECONDS)
+        self.enqueuer = Conversations(self.peers, "enqueuer", ENQUEUER_SECONDS)
+        self._sweep()
+
+    def note(self, session: Session, name: str, pairs: Mapping[str, bytes | int]) -> None:
+        """Tell the journal what was decided in *session*."""
+        self.peers.event(name, session=session.accepted.session, client=session.accepted.client, **pairs)
+
+    def fault(self, session: Session, error: Exception) -> str:
+        """Tell the journal of an error of ours; answers the number under which it stands there."""
+        self._faults += 1
+        number = f"{os.getpid():x}-{self._faults:x}"
+        kind, place = type(error).__name__, where(error)
+        self.note(session, "fault", {"fault": number.encode(), "error": kind.encode(), "where": place.encode()})
+        return number
+
+    def ended(self, session: Session) -> None:
+        """A conversation is over: the listener counts one less for its client."""
+        self.sessions.discard(session)
+        with contextlib.suppress(ChannelClosed):  # A new listener has counted from zero.
+            session.listener.send(m.Finished(session.accepted.session))
+        if not self.sessions and (self.stopping or self._served >= self._replace_after):
+            self._leave()
+
+    def stop(self) -> None:
+        """Finish what is in hand and end."""
+        if self.stopping:
+            return
+        self.stopping = True
+        for session in list(self.sessions):
+            session.wind_up()
+        if not self.sessions:
+            self._leave()
+        self.loop.call_later(STOP_SECONDS, self._break_off)
+
+    def _break_off(self) -> None:
+        for session in list(self.sessions):
+            session.break_off()
+        self.loop.call_later(LAST_WORDS_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        self.stopping = True
+        self.loop.stop()
+
+    def _heed_settings(self, settings: Mapping[str, bytes]) -> None:
+        """For conversations that begin from now on."""
+        self._settings.update(settings)
+        command_seconds = float(self._number("limits.command_timeout_seconds", 300))
+        self.policy = Policy(
+            hostname=self._settings["host.name"],
+            max_message_size=self._number("smtpd.max_message_size", Policy.max_message_size),
+            max_recipients=self._number("limits.max_recipients", Policy.max_recipients),
+            command_seconds=command_seconds,
+            block_seconds=min(command_seconds, Policy.block_seconds),
+        )
+        self.tarpit_seconds = self._number("limits.tarpit_seconds", 5)
+        # A process that met ten thousand strangers has been shown a lot; a fresh one has nothing to remember.
+        self._replace_after = self._number("limits.conversations_per_worker", 10_000)
+
+    def _number(self, name: str, default: int) -> int:
+        value = self._settings.get(name)
+        return default if value is None else int(value)
+
+    # --- peers
+
+    def _accept(self, listener: Channel, packet: Packet) -> None:
+        accepted, descriptors = packet
+        assert isinstance(accepted, m.Accepted)
+        family = socket.AF_INET6 if b":" in accepted.client else socket.AF_INET
+        # With the family said, the socket object needs to ask the kernel nothing.
+        client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=descriptors[0])
+        session = Session(self, accepted, listener)
+        self.sessions.add(session)
+        self._served += 1
+        connecting = self.loop.create_task(self.loop.connect_accepted_socket(lambda: session, client))
+        connecting.add_done_callback(functools.partial(self._connected, session, client))
+
+    def _connected(self, session: Session, client: socket.socket, connecting: asyncio.Task[object]) -> None:
+        error = None if connecting.cancelled() else connecting.exception()
+        if isinstance(error, Exception):
+            client.close()
+            if session in self.sessions:
+                self.fault(session, error)
+                self.ended(session)
+        elif self._served >= 2 * self._replace_after:
+            self.stop()  # It was never without conversations, so they must be told to come back.
+
+    def _hear_directory(self, _directory: Channel, packet: Packet) -> None:
+        answer = packet[0]
+        assert isinstance(answer, m.Verdict)
+        self.directory.hear(answer.tag, answer)
+
+    def _hear_enqueuer(self, _enqueuer: Channel, packet: Packet) -> None:
+        answer = packet[0]
+        assert isinstance(answer, m.Taken | m.Declined)
+        self.enqueuer.hear(answer.tag, answer)
+
+    def _lost(self, channel: Channel) -> None:
+        self.directory.lost(channel)
+        self.enqueuer.lost(channel)
+        self._drained(channel)  # Nothing waits for it any more.
+
+    def _drained(self, channel: Channel) -> None:
+        for session in list(self.sessions):
+            session.caught_up(channel)
+
+    # --- time
+
+    def _sweep(self) -> None:
+        now = self.now()
+        self.directory.expire(now)
+        self.enqueuer.expire(now)
+        for session in list(self.sessions):
+            if session.deadline < now:
+                session._timeout_cb()  # noqa: SLF001 - aiosmtpd's name for it
+            session.check_age(now)
+        self.loop.call_later(SWEEP_SECONDS, self._sweep)

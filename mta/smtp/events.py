@@ -1,0 +1,88 @@
+"""What passes between the session core (`server`) and whoever drives it: events out, verdicts in.
+
+A reader would otherwise get wrong: the order of the events in a list is the order to carry them out in, and `Send` comes
+once, behind everything else but `HangUp`.
+"""
+
+from typing import NamedTuple
+
+from mta.vocabulary import Word
+
+# --- what comes out ------------------------------------------------------------------------------------------------
+
+
+class Send(NamedTuple):
+    """Replies for the client."""
+
+    octets: bytes
+
+
+class Ask(NamedTuple):
+    """A question to the directory; answer with `verdict` and the same number."""
+
+    number: int
+    reverse_path: bytes
+    forward_path: bytes
+    size: int
+
+
+class Recipient(NamedTuple):
+    """An accepted forward-path with what proves to the enqueuer that yes was said."""
+
+    forward_path: bytes
+    counted: bytes
+    expiry: int
+    ticket: bytes
+
+
+class Offer(NamedTuple):
+    """A message begins, for the enqueuer; its `Block` events follow."""
+
+    helo: bytes
+    protocol: bytes
+    options: bytes
+    reverse_path: bytes
+    recipients: tuple[Recipient, ...]
+
+
+class Block(NamedTuple):
+    """Content with CRLF and without dot-stuffing. After the last one answer with `taken` or `declined`."""
+
+    octets: bytes
+    last: bool
+
+
+class Withdraw(NamedTuple):
+    """What was offered will not be finished."""
+
+
+class Note(NamedTuple):
+    """A decision worth a line in the journal."""
+
+    name: str
+    pairs: dict[str, bytes | int]
+
+
+class HangUp(NamedTuple):
+    """Close the connection when everything before was sent. Always the last event.
+
+    With `unasked` the client may be in the middle of saying something: closing on it makes the kernel answer with a reset,
+    which can overtake our last reply. So listen to it for a moment longer.
+    """
+
+    unasked: bool
+
+
+Event = Send | Ask | Offer | Block | Withdraw | Note | HangUp
+
+
+# --- what goes in --------------------------------------------------------------------------------------------------
+
+
+class Verdict(NamedTuple):
+    """The directory's answer to an `Ask`."""
+
+    word: Word
+    counted: bytes = b""
+    expiry: int = 0
+    ticket: bytes = b""

@@ -1,0 +1,118 @@
+"""Every reply that our SMTP server gives, by name: code (RFC 5321 4.2), enhanced status (RFC 3463), words.
+
+A reader would otherwise get wrong: the words are for people and may change; programs read the code and the status. No
+reply repeats what the client sent, so a log of replies cannot be written into by a stranger.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply. Without a status it is one of those that RFC 2034 4 exempts: greeting, EHLO, HELO and 354."""
+
+    code: int
+    status: str
+    text: str
+    octets: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        words = f"{self.code} {self.status} {self.text}" if self.status else f"{self.code} {self.text}"
+        object.__setattr__(self, "octets", words.encode("ascii") + b"\r\n")
+
+    @property
+    def permanent(self) -> bool:
+        """Is it a refusal that trying again will not change?"""
+        return self.code >= FIRST_PERMANENT
+
+
+FIRST_PERMANENT = 500
+
+# Yes.
+CLOSING = Reply(221, "2.0.0", "Bye")  # RFC 5321 4.1.1.10
+RESET = Reply(250, "2.0.0", "Forgotten")  # RFC 5321 4.1.1.5
+NOTHING_DONE = Reply(250, "2.0.0", "OK")  # RFC 5321 4.1.1.9
+SENDER_OK = Reply(250, "2.1.0", "Sender OK")  # RFC 3463 3.2, X.1.0
+RECIPIENT_OK = Reply(250, "2.1.5", "Recipient OK")  # RFC 3463 3.2, X.1.5
+CANNOT_VERIFY = Reply(252, "2.1.5", "Not told here; send mail and see")  # RFC 5321 3.5.3
+HELP = Reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")  # RFC 5321 4.1.1.8
+START_CONTENT = Reply(354, "", "End with <CRLF>.<CRLF>")  # RFC 5321 4.1.1.4
+
+# Not now.
+STOPPING = Reply(421, "4.3.2", "Going down; come back in a moment")  # RFC 3463 3.4, X.3.2; RFC 5321 3.8
+TIMED_OUT = Reply(421, "4.4.2", "Waited too long for you")  # RFC 3463 3.5, X.4.2; RFC 5321 4.5.3.2.7
+SESSION_TOO_LONG = Reply(421, "4.4.2", "This connection has lasted long enough")
+SLOW_DOWN = Reply(421, "4.7.0", "Too many unknown recipients; slow down")  # RFC 3463 3.8, X.7.0
+TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors")
+TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands and no mail")
+NOT_SMTP = Reply(421, "4.7.0", "This is SMTP")
+TRY_LATER = Reply(451, "4.3.0", "Cannot tell at the moment; try again later")  # RFC 3463 3.4, X.3.0
+INTERNAL_ERROR = Reply(451, "4.3.0", "Something went wrong on our side; try again later")
+FULL = Reply(452, "4.2.2", "The mailbox is full")  # RFC 3463 3.3, X.2.2
+TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send again for the others")  # RFC 5321 4.5.3.1.10
+
+# Never.
+UNKNOWN_COMMAND = Reply(500, "5.5.2", "Unknown command")  # RFC 3463 3.6, X.5.2
+LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")  # RFC 5321 4.5.3.1.4
+BAD_LINE = Reply(500, "5.5.2", "A command is ASCII without control characters and ends with CR LF")  # RFC 5321 2.3.8
+NO_ARGUMENT_WANTED = Reply(501, "5.5.4", "This command has no argument")  # RFC 3463 3.6, X.5.4
+BAD_HELLO = Reply(501, "5.5.4", "Say your domain name or address literal")  # RFC 5321 4.1.1.1
+BAD_VRFY = Reply(501, "5.5.4", "Verify whom?")
+BAD_MAIL = Reply(501, "5.5.4", "Say MAIL FROM:<address>, then parameters")  # RFC 5321 4.1.1.2
+BAD_RCPT = Reply(501, "5.5.4", "Say RCPT TO:<address>, then parameters")  # RFC 5321 4.1.1.3
+BAD_PARAMETER = Reply(501, "5.5.4", "A parameter is malformed or said twice")  # RFC 5321 4.1.1.11
+BAD_REVERSE_PATH = Reply(501, "5.1.7", "The sender's address is malformed")  # RFC 3463 3.2, X.1.7
+BAD_FORWARD_PATH = Reply(501, "5.1.3", "The recipient's address is malformed")  # RFC 3463 3.2, X.1.3
+REVERSE_PATH_TOO_LONG = Reply(501, "5.1.7", "The sender's address is too long")  # RFC 5321 4.5.3.1.10
+FORWARD_PATH_TOO_LONG = Reply(501, "5.1.3", "The recipient's address is too long")
+NOT_OFFERED = Reply(502, "5.5.1", "Not offered here")  # RFC 5321 4.2.4
+HELLO_FIRST = Reply(503, "5.5.1", "Say EHLO first")  # RFC 3463 3.6, X.5.1
+MAIL_FIRST = Reply(503, "5.5.1", "Say MAIL first")
+RECIPIENT_FIRST = Reply(503, "5.5.1", "Say RCPT first")
+NESTED_MAIL = Reply(503, "5.5.1", "There is a sender already")
+UNKNOWN = Reply(550, "5.1.1", "No such mailbox here")  # RFC 3463 3.2, X.1.1
+SUSPENDED = Reply(550, "5.2.1", "The mailbox takes no mail")  # RFC 3463 3.3, X.2.1
+BARE_CR_LF_NUL = Reply(550, "5.6.0", "The message has a bare CR, a bare LF or a NUL in it")  # RFC 5321 2.3.8
+FOREIGN = Reply(550, "5.7.1", "We do not take mail for that domain")  # RFC 3463 3.8, X.7.1
+TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we take")  # RFC 1870 6.1; RFC 3463 3.4, X.3.4
+NOT_ASCII = Reply(553, "5.6.7", "Addresses beyond ASCII are not taken")  # RFC 6531 3.5
+NO_VALID_RECIPIENTS = Reply(554, "5.5.1", "No valid recipients")  # RFC 5321 3.3; RFC 2920 3.1
+UNKNOWN_PARAMETER = Reply(555, "5.5.4", "A parameter that was not offered")  # RFC 5321 4.1.1.11
+
+
+def greeting(hostname: bytes) -> bytes:
+    """The first line (RFC 5321 4.3.1). No name or version of the program: it helps only who looks for holes."""
+    return b"220 %b ESMTP\r\n" % hostname
+
+
+def hello(hostname: bytes) -> bytes:
+    """The answer to HELO (RFC 5321 4.1.1.1)."""
+    return b"250 %b\r\n" % hostname
+
+
+def extended_hello(hostname: bytes, max_message_size: int) -> bytes:
+    """The answer to EHLO. SMTPUTF8 is not in it: a notification about such an address needs RFC 6533, which we lack."""
+    offered = (
+        b"PIPELINING",  # RFC 2920
+        b"SIZE %d" % max_message_size,  # RFC 1870
+        b"8BITMIME",  # RFC 6152
+        b"ENHANCEDSTATUSCODES",  # RFC 2034
+        b"HELP",
+    )
+    lines = [hostname, *offered]
+    return b"".join([b"250-%b\r\n" % line for line in lines[:-1]]) + b"250 %b\r\n" % lines[-1]
+
+
+def queued(queue_id: bytes) -> bytes:
+    """The 250 after the final dot: from here on the message is ours."""
+    return b"250 2.0.0 Queued as %b\r\n" % queue_id
+
+
+def declined(code: int, status: bytes, text: bytes) -> Reply:
+    """The enqueuer's no as a reply; one that is not a refusal in form becomes `TRY_LATER`."""
+    plain = bytes([octet for octet in text if 0x20 <= octet < 0x7F]).decode("ascii")
+    parts = status.split(b".")
+    formed = len(parts) == 3 and all(part.isdigit() and len(part) <= 3 for part in parts)  # RFC 3463 2
+    if not formed or not 400 <= code <= 599 or status[:1] != b"%d" % (code // 100):  # RFC 5321 4.2.1
+        return TRY_LATER
+    return Reply(code, status.decode("ascii"), plain[:400] or "Not taken")

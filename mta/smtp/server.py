@@ -1,0 +1,569 @@
+"""The server's side of one SMTP conversation (RFC 5321), without I/O: octets in; replies, questions to peers, events out.
+
+A reader would otherwise get wrong: while an answer is awaited (`waiting`), input is kept and not looked at, so that
+replies come in the order of the commands (RFC 2920 3.1). The one exception: further RCPTs of a pipelined group are asked
+about at once, and their replies still come in order. What is kept is `pending` octets; whoever drives us stops reading
+when they are many.
+
+The driver calls a method when something happened, and carries out the events that it returns, in their order.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+from mta.smtp import replies
+from mta.smtp.commands import MAX_COMMAND_LINE, NOT_IN_A_LINE, Refused, parse_hello, parse_mail, parse_rcpt
+from mta.smtp.content import ContentReader
+from mta.smtp.events import Ask, Block, Event, HangUp, Note, Offer, Recipient, Send, Verdict, Withdraw
+from mta.smtp.replies import Reply
+from mta.vocabulary import Word
+
+# Octets of content in one packet to the enqueuer. A message up to this size is judged before it is offered.
+BLOCK = 60 * 1024
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the administrator decides; the same for many conversations, so what follows from it is worked out once."""
+
+    hostname: bytes
+    max_message_size: int = 50 * 1024 * 1024  # octets
+    max_recipients: int = 1000  # RFC 5321 4.5.3.1.8 asks for at least 100
+    max_errors: int = 10  # commands that made no sense, before 421
+    max_fruitless_commands: int = 100  # commands besides RCPT and DATA since the last message taken, before 421
+    command_seconds: float = 300.0  # RFC 5321 4.5.3.2.7
+    block_seconds: float = 180.0  # RFC 5321 4.5.3.2.5
+    greeting: bytes = field(init=False)
+    hello: bytes = field(init=False)
+    extended_hello: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "greeting", replies.greeting(self.hostname))
+        object.__setattr__(self, "hello", replies.hello(self.hostname))
+        object.__setattr__(self, "extended_hello", replies.extended_hello(self.hostname, self.max_message_size))
+
+
+class Phase(enum.Enum):
+    """Where the conversation stands."""
+
+    COMMANDS = "commands"
+    CONTENT = "content"
+    COMMIT = "commit"  # the final dot was read; the enqueuer has the word
+    OVER = "over"
+
+
+_COMMANDS: Final = Phase.COMMANDS
+_CONTENT: Final = Phase.CONTENT
+_COMMIT: Final = Phase.COMMIT
+_OVER: Final = Phase.OVER
+
+_REFUSALS = {
+    Word.UNKNOWN: replies.UNKNOWN,
+    Word.SUSPENDED: replies.SUSPENDED,
+    Word.FULL: replies.FULL,
+    Word.FOREIGN: replies.FOREIGN,
+    Word.SLOW_DOWN: replies.SLOW_DOWN,
+    Word.TRY_LATER: replies.TRY_LATER,
+}
+
+# A browser that was tricked into speaking to us says these first, and then an attacker's octets: do not read on.
+_OTHER_PROTOCOLS = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT"})
+
+
+class _Question:
+    """A forward-path the directory was asked about."""
+
+    __slots__ = ("forward_path", "verdict")
+
+    def __init__(self, forward_path: bytes) -> None:
+        self.forward_path = forward_path
+        self.verdict: Verdict | None = None
+
+
+class Server:
+    """One conversation."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.phase = _COMMANDS
+        self.steps = 0  # goes up with each whole command and each piece of content: has anything been achieved?
+        self._input = b""
+        self._skipping = False  # inside a command line that is too long
+        self._end_of_input = False
+        self._lost = False
+        self._ending: Reply | None = None  # said as soon as nothing is in hand
+        self._unasked = True  # our hanging up comes as a surprise
+        self._out: list[bytes] = []
+        self._events: list[Event] = []
+        self._questions: dict[int, _Question] = {}  # in the order asked
+        self._number = 0
+        self._errors = 0
+        self._fruitless = 0
+        self._helo = b""
+        self._extended = False
+        # One transaction; `_forget` puts all of it back.
+        self._reverse_path: bytes | None = None  # empty: the null reverse-path; None: there was no MAIL
+        self._mail_options = b""
+        self._size_declared = 0
+        self._recipients: list[Recipient] = []
+        self._tried = False  # a well-formed RCPT was said
+        self._reader = ContentReader()
+        self._parts: list[bytes] = []
+        self._held = 0  # octets in _parts
+        self._size = 0
+        self._refusal: Reply | None = None  # what the content will be answered with, once it is read
+        self._offered = False  # the enqueuer has heard of the message and would have to be told that it is off
+
+    # --- what the driver asks
+
+    @property
+    def waiting(self) -> bool:
+        """Is there an answer without which we do not go on?"""
+        return self.phase is _COMMIT or bool(self._questions)
+
+    @property
+    def pending(self) -> int:
+        """Octets of input not looked at yet."""
+        return len(self._input)
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long to wait for the client's next word."""
+        return self._policy.block_seconds if self.phase is _CONTENT else self._policy.command_seconds
+
+    # --- what the driver tells
+
+    def greet(self) -> list[Event]:
+        """The client is there."""
+        self._out.append(self._policy.greeting)
+        return self._take_events()
+
+    def receive(self, octets: bytes) -> list[Event]:
+        """The client said *octets*."""
+        if self.phase is _OVER:
+            return []
+        self._input = self._input + octets if self._input else octets
+        return self._go_on()
+
+    def verdict(self, number: int, verdict: Verdict) -> list[Event]:
+        """The directory answered question *number*."""
+        question = self._questions.get(number)
+        if question is None or self.phase is _OVER:
+            return []
+        question.verdict = verdict
+        for first, asked in list(self._questions.items()):
+            known = asked.verdict
+            if known is None or first not in self._questions:
+                break  # not known yet; or a judgement before it ended the conversation
+            del self._questions[first]
+            self._judge(asked.forward_path, known)
+        return self._go_on()
+
+    def taken(self, queue_id: bytes) -> list[Event]:
+        """The enqueuer answers for the message from now on."""
+        if self.phase is not _COMMIT:
+            return []
+        pairs: dict[str, bytes | int] = {
+            "queue_id": queue_id,
+            "reverse_path": self._reverse_path or b"",
+            "recipients": len(self._recipients),
+            "size": self._size,
+        }
+        self._events.append(Note("accepted", pairs))
+        self._out.append(replies.queued(queue_id))
+        self._errors = self._fruitless = 0
+        self._finish_message()
+        return self._go_on()
+
+    def declined(self, reply: Reply) -> list[Event]:
+        """The enqueuer does not take the message (or is away) and has kept nothing of it."""
+        if self.phase is _CONTENT:
+            # RFC 5321 4.2.5: the client hears it after its final dot.
+            self._refuse_content(reply, withdraw=False)
+            return self._take_events()
+        if self.phase is not _COMMIT:
+            return []
+        self._offered = False
+        self._note_refused(reply)
+        self._out.append(reply.octets)
+        self._finish_message()
+        return self._go_on()
+
+    def end_of_input(self) -> list[Event]:
+        """The client will say no more, but may still listen: what it said whole is carried out."""
+        if self.phase is _OVER:
+            return []
+        self._end_of_input = True
+        return self._go_on()
+
+    def lost(self) -> list[Event]:
+        """The connection is gone. A commit that was begun goes on; everything else is forgotten."""
+        if self.phase is _OVER:
+            return []
+        self._lost = True
+        self._input = b""
+        self._questions.clear()
+        if self.phase is not _COMMIT:
+            self._give_up()
+        return self._take_events()
+
+    def wind_up(self, reply: Reply) -> list[Event]:
+        """Say *reply* and hang up as soon as no command and no message is in hand."""
+        if self.phase is _OVER:
+            return []
+        self._ending = reply
+        return self._go_on()
+
+    def break_off(self, reply: Reply) -> list[Event]:
+        """Say *reply* and hang up now. After the final dot this leaves open whether the message was taken."""
+        if self.phase is _OVER:
+            return []
+        self._end(reply)
+        return self._take_events()
+
+    # --- the machine
+
+    def _go_on(self) -> list[Event]:
+        while self._step():
+            pass
+        if self.phase is _COMMANDS and not self._questions:
+            if self._ending is not None:
+                self._end(self._ending)
+            elif self._end_of_input or self._lost:
+                self._unasked = False
+                self._give_up()
+        elif self.phase is _CONTENT and self._end_of_input:
+            self._unasked = False
+            self._give_up()
+        return self._take_events()
+
+    def _step(self) -> bool:
+        """One command or piece of content; was there any?"""
+        if not self._input:
+            return False
+        if self.phase is _COMMANDS:
+            return self._step_command()
+        if self.phase is _CONTENT:
+            octets, self._input = self._input, b""
+            self._read_content(octets)
+            return True
+        return False
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        if self._out:
+            events.append(Send(b"".join(self._out)))
+            self._out.clear()
+        if self.phase is _OVER:
+            events.append(HangUp(self._unasked))
+        return events
+
+    def _step_command(self) -> bool:
+        """One line of input, when there is a whole one and it may be obeyed now."""
+        if self._ending is not None:
+            return False  # RFC 5321 3.8: the 421 stands in the place of the next command's reply.
+        end = self._input.find(b"\n") + 1
+        if not end:
+            if self._skipping or len(self._input) >= MAX_COMMAND_LINE:
+                self._skipping, self._input = True, b""
+            return False
+        line = self._input[:end]
+        if self._questions:
+            if not self._ask_also(line):
+                return False
+            self._input = self._input[end:]
+            return True
+        self._input = self._input[end:]
+        self.steps += 1
+        self._obey(line)
+        return True
+
+    def _obey(self, line: bytes) -> None:
+        if self._skipping or len(line) > MAX_COMMAND_LINE:
+            self._skipping = False
+            self._complain(replies.LINE_TOO_LONG)
+            return
+        if not _is_sound(line):
+            self._complain(replies.BAD_LINE)
+            return
+        verb, _, argument = line[:-2].rstrip(b" ").partition(b" ")
+        command = self._VERBS.get(verb) or self._VERBS.get(verb.upper())
+        if command is None:
+            self._unknown(verb.upper())
+            return
+        try:
+            command(self, argument)
+        except Refused as refused:
+            self._complain(refused.reply)
+
+    def _ask_also(self, line: bytes) -> bool:
+        """Ask about another RCPT while earlier ones are unanswered, if the answer to it cannot depend on theirs."""
+        if self._skipping or line[:5].upper() != b"RCPT " or len(line) > MAX_COMMAND_LINE or not _is_sound(line):
+            return False
+        if len(self._recipients) + len(self._questions) >= self._policy.max_recipients:
+            return False
+        try:
+            forward_path = parse_rcpt(line[5:-2].rstrip(b" "), self._policy.hostname)
+        except Refused:
+            return False
+        self.steps += 1
+        self._ask(forward_path)
+        return True
+
+    # --- commands
+
+    def _hello(self, argument: bytes) -> None:
+        self._count_fruitless()
+        self._helo = parse_hello(argument)
+        self._extended = False
+        self._forget()
+        self._out.append(self._policy.hello)
+
+    def _extended_hello(self, argument: bytes) -> None:
+        self._count_fruitless()
+        self._helo = parse_hello(argument)
+        self._extended = True
+        self._forget()  # RFC 5321 4.1.4: EHLO does what RSET does
+        self._out.append(self._policy.extended_hello)
+
+    def _mail(self, argument: bytes) -> None:
+        self._count_fruitless()
+        if not self._helo:
+            raise Refused(replies.HELLO_FIRST)
+        if self._reverse_path is not None:
+            raise Refused(replies.NESTED_MAIL)
+        reverse_path, size, body = parse_mail(argument)
+        if size > self._policy.max_message_size:
+            self._out.append(replies.TOO_LARGE.octets)  # RFC 1870 6.1; no error of the client's, so not counted
+            self._note_refused(replies.TOO_LARGE, reverse_path)
+            return
+        self._reverse_path, self._size_declared = reverse_path, size
+        self._mail_options = b"BODY=" + body if body else b""
+        self._out.append(replies.SENDER_OK.octets)
+
+    def _rcpt(self, argument: bytes) -> None:
+        if self._reverse_path is None:
+            raise Refused(replies.MAIL_FIRST if self._helo else replies.HELLO_FIRST)
+        forward_path = parse_rcpt(argument, self._policy.hostname)
+        self._tried = True
+        if len(self._recipients) >= self._policy.max_recipients:
+            self._out.append(replies.TOO_MANY_RECIPIENTS.octets)
+            return
+        self._ask(forward_path)
+
+    def _data(self, argument: bytes) -> None:
+        if argument:
+            raise Refused(replies.NO_ARGUMENT_WANTED)
+        if not self._recipients:
+            raise Refused(self._why_no_data())
+        self.phase = _CONTENT
+        self._reader = ContentReader()
+        self._out.append(replies.START_CONTENT.octets)
+
+    def _why_no_data(self) -> Reply:
+        if self._tried:
+            return replies.NO_VALID_RECIPIENTS
+        if self._reverse_path is not None:
+            return replies.RECIPIENT_FIRST
+        return replies.MAIL_FIRST if self._helo else replies.HELLO_FIRST
+
+    def _rset(self, argument: bytes) -> None:
+        self._count_fruitless()
+        if argument:
+            raise Refused(replies.NO_ARGUMENT_WANTED)
+        self._forget()
+        self._out.append(replies.RESET.octets)
+
+    def _noop(self, _argument: bytes) -> None:
+        self._count_fruitless()
+        self._out.append(replies.NOTHING_DONE.octets)
+
+    def _vrfy(self, argument: bytes) -> None:
+        self._count_fruitless()
+        if not argument:
+            raise Refused(replies.BAD_VRFY)
+        self._out.append(replies.CANNOT_VERIFY.octets)
+
+    def _help(self, _argument: bytes) -> None:
+        self._count_fruitless()
+        self._out.append(replies.HELP.octets)
+
+    def _not_offered(self, _argument: bytes) -> None:
+        raise Refused(replies.NOT_OFFERED)
+
+    def _quit(self, argument: bytes) -> None:
+        if argument:
+            raise Refused(replies.NO_ARGUMENT_WANTED)
+        self._unasked = False
+        self._end(replies.CLOSING)
+
+    def _unknown(self, verb: bytes) -> None:
+        if not self._helo and verb in _OTHER_PROTOCOLS:
+            self._note_refused(replies.NOT_SMTP)
+            self._end(replies.NOT_SMTP)
+            return
+        self._complain(replies.UNKNOWN_COMMAND)
+
+    # --- recipients
+
+    def _ask(self, forward_path: bytes) -> None:
+        self._number += 1
+        self._questions[self._number] = _Question(forward_path)
+        self._events.append(Ask(self._number, self._reverse_path or b"", forward_path, self._size_declared))
+
+    def _judge(self, forward_path: bytes, verdict: Verdict) -> None:
+        if verdict.word is Word.ACCEPT:
+            self._recipients.append(Recipient(forward_path, verdict.counted, verdict.expiry, verdict.ticket))
+            self._out.append(replies.RECIPIENT_OK.octets)
+            return
+        reply = _REFUSALS[verdict.word]
+        self._note_refused(reply, forward_path=forward_path)
+        if verdict.word is Word.SLOW_DOWN:
+            self._end(reply)
+        else:
+            self._out.append(reply.octets)
+
+    # --- content
+
+    def _read_content(self, octets: bytes) -> None:
+        self.steps += 1
+        content, rest = self._reader.read(octets)
+        if self._refusal is None:
+            self._keep(content)
+        if rest is not None:
+            self._input = rest
+            self._end_content()
+
+    def _keep(self, content: bytes) -> None:
+        self._size += len(content)  # RFC 1870 5: with CRLF, without stuffed dots and the final one
+        if self._size > self._policy.max_message_size:
+            self._refuse_content(replies.TOO_LARGE)
+        elif self._reader.tainted:
+            self._refuse_content(replies.BARE_CR_LF_NUL)
+        else:
+            self._parts.append(content)
+            self._held += len(content)
+            if self._held > BLOCK:
+                self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Whole blocks to the enqueuer; the last octets stay here, because only the end tells which block is the last."""
+        self._offer()
+        content = b"".join(self._parts)
+        start = 0
+        while len(content) - start > BLOCK:
+            self._events.append(Block(content[start : start + BLOCK], False))
+            start += BLOCK
+        self._parts = [content[start:]]
+        self._held = len(content) - start
+
+    def _offer(self) -> None:
+        if not self._offered:
+            self._offered = True
+            protocol = b"ESMTP" if self._extended else b"SMTP"  # RFC 3848
+            self._events.append(
+                Offer(self._helo, protocol, self._mail_options, self._reverse_path or b"", tuple(self._recipients))
+            )
+
+    def _refuse_content(self, reply: Reply, *, withdraw: bool = True) -> None:
+        """Read on to the end, keep nothing, then say *reply*."""
+        self._refusal = reply
+        self._parts.clear()
+        if self._offered and withdraw:
+            self._events.append(Withdraw())
+        self._offered = False
+
+    def _end_content(self) -> None:
+        if self._refusal is not None:
+            self._note_refused(self._refusal)
+            self._out.append(self._refusal.octets)
+            self._finish_message()
+            return
+        self._offer()
+        self._events.append(Block(b"".join(self._parts), True))
+        self._parts.clear()
+        self.phase = _COMMIT
+
+    def _finish_message(self) -> None:
+        self.phase = _COMMANDS
+        self._forget()
+
+    # --- ends
+
+    def _forget(self) -> None:
+        """No transaction (RFC 5321 4.1.1.5)."""
+        self._reverse_path = None
+        self._mail_options = b""
+        self._size_declared = 0
+        self._recipients = []
+        self._tried = False
+        self._parts = []
+        self._held = 0
+        self._size = 0
+        self._refusal = None
+        self._offered = False
+
+    def _complain(self, reply: Reply) -> None:
+        self._out.append(reply.octets)
+        self._errors += 1
+        if self._errors >= self._policy.max_errors and self.phase is not _OVER:
+            self._note_refused(replies.TOO_MANY_ERRORS)
+            self._end(replies.TOO_MANY_ERRORS)
+
+    def _count_fruitless(self) -> None:
+        self._fruitless += 1
+        if self._fruitless > self._policy.max_fruitless_commands and self._ending is None:
+            self._note_refused(replies.TOO_MANY_COMMANDS)
+            self._ending = replies.TOO_MANY_COMMANDS
+
+    def _end(self, reply: Reply) -> None:
+        self._out.append(reply.octets)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._offered and self.phase is _CONTENT:
+            self._events.append(Withdraw())
+        self._offered = False
+        self._questions.clear()
+        self._input = b""
+        self._parts.clear()
+        self.phase = _OVER
+
+    def _note_refused(self, reply: Reply, reverse_path: bytes | None = None, forward_path: bytes = b"") -> None:
+        reverse_path = self._reverse_path if reverse_path is None else reverse_path
+        pairs: dict[str, bytes | int] = {"reply": reply.octets[:9], "reverse_path": reverse_path or b""}
+        if forward_path:
+            pairs["forward_path"] = forward_path
+        self._events.append(Note("refused", pairs))
+
+    _VERBS: ClassVar[dict[bytes, Callable[["Server", bytes], None]]] = {
+        b"EHLO": _extended_hello,
+        b"HELO": _hello,
+        b"MAIL": _mail,
+        b"RCPT": _rcpt,
+        b"DATA": _data,
+        b"RSET": _rset,
+        b"NOOP": _noop,
+        b"VRFY": _vrfy,
+        b"HELP": _help,
+        b"QUIT": _quit,
+        # Known to RFC 5321, RFC 3207, RFC 4954, RFC 3030 and RFC 1985, and not offered here (4.2.4: 502, not 500).
+        b"EXPN": _not_offered,
+        b"TURN": _not_offered,
+        b"STARTTLS": _not_offered,
+        b"AUTH": _not_offered,
+        b"BDAT": _not_offered,
+        b"ETRN": _not_offered,
+    }
+
+
+def _is_sound(line: bytes) -> bool:
+    """Ends with CR LF, and there is neither a control character nor anything but ASCII in it (RFC 5321 2.3.8, 2.4).
+
+    Octets beyond ASCII pass in an address, where they get a reply of their own.
+    """
+    if not line.endswith(b"\r\n") or NOT_IN_A_LINE.search(line, 0, len(line) - 2):
+        return False
+    return line.isascii() or line[:5].upper() in {b"MAIL ", b"RCPT "}
