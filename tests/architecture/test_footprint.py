@@ -22,12 +22,10 @@ EVERY_ROLE = {"ctypes": "the sandbox makes its system calls through it"}
 MAY_HAVE: dict[str, dict[str, str]] = {
     "smtpd": {
         "aiosmtpd": "the session's shell", "attr": "aiosmtpd", "attrs": "aiosmtpd", "public": "aiosmtpd",
-        "uvloop": "the loop", "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
+        "uvloop": "the loop", "cython_runtime": "uvloop", "_cython_3_3_0": "uvloop",
+        "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
         "email": "aiosmtpd, at import only; our subclass parses addresses itself", "logging": "asyncio, aiosmtpd",
         "subprocess": "asyncio; the sandbox refuses to start anything", "threading": "asyncio, logging",
-        "urllib.request": "email", "json": "logging", "tempfile": "asyncio", "unittest": "aiosmtpd",
-        "http": "aiosmtpd", "pickle": "logging", "socketserver": "aiosmtpd", "smtplib": "aiosmtpd",
-        "multiprocessing": "uvloop",
     },
     "authenticator": {
         "argon2": "it verifies", "_argon2_cffi_bindings": "argon2", "_cffi_backend": "argon2, cryptography",
