@@ -4,9 +4,11 @@ A reader would otherwise get wrong: after the drop an import fails with Permissi
 host name, a traceback, a codec). So what the standard library loads on first use is loaded here, before.
 """
 
+import contextlib
 import importlib
 import os
 import sys
+import time
 from types import TracebackType
 from typing import Final
 
@@ -23,6 +25,7 @@ def preload() -> None:
     """Load what would be loaded late, and report uncaught exceptions without touching a file."""
     for name in _LATE:
         importlib.import_module(name)
+    time.localtime()  # Reads /etc/localtime once, while it exists for us.
     sys.excepthook = _report
 
 
@@ -35,5 +38,6 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         trace = trace.tb_next
     name = sys.orig_argv[-1] if sys.orig_argv else "role"
     text = f"{name}: {kind.__name__}: {error} [{'; '.join(lines)}]"
-    os.write(2, text.encode("utf-8", "backslashreplace")[:_MAX_REPORT] + b"\n")
+    with contextlib.suppress(OSError):  # Nobody may be reading; we end all the same.
+        os.write(2, text.encode("utf-8", "backslashreplace")[:_MAX_REPORT] + b"\n")
     os._exit(EXIT_UNEXPECTED)

@@ -1,0 +1,99 @@
+"""What the supervisor knows of the settings: plain values, worked out before it gives everything else up.
+
+Run as a program, it reads the settings file again and writes the plan to its standard output: so SIGHUP costs the
+supervisor no parser.
+
+A reader would otherwise get wrong: roles get numbers and text, never the file. Only web and compiler are told where it is.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+_DAY = 86_400
+_SECTIONS = ("smtpd", "limits")  # whose keys every role is told, under their own names
+
+# Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
+SERVICES: Mapping[str, str] = {"smtp": "listener", "panel": "web"}
+
+
+class SettingsLike(Protocol):
+    """As much of appliance.config.Settings as is needed here."""
+
+    @property
+    def state(self) -> Path:
+        """The state folder, absolute."""
+
+    @property
+    def file(self) -> Path:
+        """Where the settings were read."""
+
+    @property
+    def host(self) -> Any:  # noqa: ANN401 - pydantic sections; importing them would bring pydantic here
+        """[host]."""
+
+    @property
+    def listen(self) -> Any:  # noqa: ANN401 - as above
+        """[listen]."""
+
+    @property
+    def smtpd(self) -> Any:  # noqa: ANN401 - as above
+        """[smtpd]."""
+
+    @property
+    def limits(self) -> Any:  # noqa: ANN401 - as above
+        """[limits]."""
+
+
+class Plan(TypedDict):
+    """What the supervisor starts with."""
+
+    state: str
+    config: str
+    uid_base: int
+    listen: dict[str, list[tuple[str, int]]]
+    instances: dict[str, int]
+    settings: dict[str, str]
+
+
+def plan_of(settings: SettingsLike) -> Plan:
+    """The plain values in *settings*."""
+    values = {
+        "state": str(settings.state),
+        "uid_base": str(settings.host.uid_base),
+        "host_name": settings.host.name,
+        "queue_lifetime": str(settings.limits.queue_lifetime_days * _DAY),
+        "bounce_lifetime": str(settings.limits.bounce_lifetime_days * _DAY),
+    }
+    for section in _SECTIONS:
+        for name, value in vars(getattr(settings, section)).items():
+            values[name] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return {
+        "state": str(settings.state),
+        "config": str(settings.file),
+        "uid_base": settings.host.uid_base,
+        "listen": {
+            service: [(endpoint.host, endpoint.port) for endpoint in getattr(settings.listen, service)]
+            for service in SERVICES
+        },
+        "instances": {"smtpd": settings.smtpd.workers},
+        "settings": values,
+    }
+
+
+def main() -> int:
+    """Print the plan of the settings file named in the arguments.
+
+    Raises:
+        SettingsError: the file is wrong; the supervisor goes on with what it has.
+    """
+    from appliance.config import load_settings  # noqa: PLC0415 - pydantic, which the supervisor does not want in memory
+
+    json.dump(plan_of(load_settings(sys.argv[1])), sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""All processes of the house and the channels between them: made, replaced one by one, and ended together.
+
+A reader would otherwise get wrong: a channel is never mended. When a role ends, each of its neighbours gets a fresh
+channel to its successor, and the successor fresh ones to all of them.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from appliance.supervisor.plan import SERVICES, Plan
+from appliance.supervisor.ports import Listening
+from appliance.supervisor.restart import Restarts
+from appliance.supervisor.spawn import Streams, spawn
+from mta import roster
+from mta.wire import messages as m
+from mta.wire import permits
+from mta.wire.channel import Channel, ChannelClosed, Packet, pair
+from mta.wire.loop import Loop
+
+KEY_OCTETS = 32
+STOP_SECONDS = 4.0  # Then SIGKILL: a stop may take five in all.
+STAGE_SECONDS = 1.5  # How long the roles that ask may keep those they ask from being told to stop.
+CONFIGURED = ("web", "compiler")  # They may know where the settings file is.
+
+
+@dataclass(slots=True)
+class Member:
+    """One process of the house, now or soon again."""
+
+    role: roster.Role
+    instance: int
+    pid: int = 0  # 0: not running
+    control: Channel | None = None
+    ready: bool = False
+    since: float = 0.0
+    restarts: Restarts = field(default_factory=Restarts)
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return f"{self.role.name} {self.instance}" if self.role.instances else self.role.name
+
+
+class Tree:
+    """The house. *changed* is told after each start, readiness and end."""
+
+    def __init__(self, plan: Plan, sockets: list[Listening], loop: Loop, changed: Callable[[], None]) -> None:
+        self.members = [
+            Member(role, instance)
+            for role in roster.ROLES
+            for instance in range(plan["instances"].get(role.name, 1) if role.instances else 1)
+        ]
+        self.served = False  # Has everything been ready at once, ever?
+        self.stopping = False
+        self._plan, self._sockets, self._loop, self._changed = plan, sockets, loop, changed
+        self._root = os.geteuid() == 0
+        self._streams = Streams()
+        names = {name for role in roster.ROLES for name in role.secrets}
+        self._keys = {name: os.urandom(KEY_OCTETS) for name in sorted(names)}
+
+    @property
+    def ready(self) -> bool:
+        """Does every process serve?"""
+        return all(member.ready for member in self.members)
+
+    @property
+    def alive(self) -> bool:
+        """Is any process running?"""
+        return any(member.pid for member in self.members)
+
+    def start(self) -> None:
+        """Start all; the channels carry what is said before the other end listens."""
+        for member in self.members:
+            self._start(member)
+
+    def reap(self) -> None:
+        """Take note of every process that ended, ours or inherited from a role that ended before its children."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for member in self.members:
+                if member.pid == pid:
+                    self._ended(member, status)
+
+    def reload(self, settings: Mapping[str, str]) -> None:
+        """Tell every role the *settings* that may change without a stop."""
+        self._plan["settings"] = dict(settings)
+        for member in self.members:
+            self._say(member, m.Reload(_flat({name: value.encode() for name, value in settings.items()})))
+
+    def stop(self) -> None:
+        """Stop all, those who ask before those whom they ask; whoever is not gone in time is killed."""
+        self.stopping = True
+        self._loop.call_later(STOP_SECONDS, self.kill)
+        self._stop_next(list(reversed(self.members)), time.monotonic() + STAGE_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL to what still runs."""
+        for member in self.members:
+            self._kill(member)
+
+    def _stop_next(self, members: list[Member], until: float) -> None:
+        while members and (not members[0].pid or time.monotonic() >= until):
+            self._say(members.pop(0), m.Stop())
+        if members:
+            self._say(members[0], m.Stop())
+            # Told again on each call, which costs nothing: a role that is stopping heeds it no more than once.
+            self._loop.call_later(0.01, lambda: self._stop_next(members, until))
+
+    def _start(self, member: Member) -> None:
+        if self.stopping or member.pid:
+            return
+        ours, theirs = pair()
+        member.control = Channel(ours, member.label, permits.TO_SUPERVISOR, member.instance)
+        try:
+            member.pid = spawn(member.role.module, theirs, self._streams.of(member.role.name))
+        finally:
+            theirs.close()
+        member.since, member.ready = time.monotonic(), False
+        self._loop.add_channel(
+            member.control, lambda _channel, packet: self._heed(member, packet), lambda _channel: self._kill(member)
+        )
+        self._say(member, m.Begin(_flat(self._settings_of(member))))
+        for listening in self._sockets:
+            if SERVICES[listening.service] == member.role.name:
+                message = m.ListeningSocket(listening.service.encode(), listening.address.encode())
+                self._say(member, message, listening.socket.fileno())
+        self._connect(member)
+
+    def _connect(self, member: Member) -> None:
+        """A fresh channel for each edge between *member* and those that run."""
+        for edge in roster.EDGES:
+            for other in self.members:
+                if not other.pid or other is member:
+                    continue
+                if (edge.client, edge.server) == (member.role.name, other.role.name):
+                    self._introduce(member, other)
+                elif (edge.client, edge.server) == (other.role.name, member.role.name):
+                    self._introduce(other, member)
+
+    def _introduce(self, client: Member, server: Member) -> None:
+        asking, serving = pair()
+        with asking, serving:
+            self._say(client, m.Peer(server.role.name.encode(), server.instance, serving=False), asking.fileno())
+            self._say(server, m.Peer(client.role.name.encode(), client.instance, serving=True), serving.fileno())
+
+    def _settings_of(self, member: Member) -> dict[str, bytes]:
+        settings = {name: value.encode() for name, value in self._plan["settings"].items()}
+        settings["root"] = b"1" if self._root else b"0"
+        settings["instance"] = b"%d" % member.instance
+        if member.role.name in CONFIGURED:
+            settings["config"] = self._plan["config"].encode()
+        return settings | {name: self._keys[name] for name in member.role.secrets}
+
+    def _heed(self, member: Member, packet: Packet) -> None:
+        if isinstance(packet[0], m.Ready) and not member.ready:
+            member.ready = True
+            self.served = self.served or self.ready
+            self._changed()
+
+    def _ended(self, member: Member, status: int) -> None:
+        if member.control is not None:
+            member.control.close()
+        member.pid, member.control, member.ready = 0, None, False
+        if self.stopping:
+            return
+        delay = member.restarts.delay_after(time.monotonic() - member.since)
+        self._tell_journal(member, status)
+        self._changed()
+        self._loop.call_later(delay, lambda: self._start(member))
+
+    def _tell_journal(self, member: Member, status: int) -> None:
+        # Over the journal's own standard input: the supervisor has no channel to it, as it has none to anybody.
+        line = f"{member.label} ended with status {os.waitstatus_to_exitcode(status)} and is started again\n"
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._streams.complaining, line.encode())
+
+    def _say(self, member: Member, message: m.Message, *descriptors: int) -> None:
+        # It may be gone already: then its end is reaped, and its successor told everything.
+        if member.control is not None:
+            with contextlib.suppress(ChannelClosed):
+                member.control.send(message, descriptors)
+
+    def _kill(self, member: Member) -> None:
+        """A role that speaks what it may not, or does not end, gets no further chance."""
+        if member.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(member.pid, signal.SIGKILL)
+
+
+def _flat(settings: Mapping[str, bytes]) -> tuple[bytes, ...]:
+    return tuple(part for name, value in settings.items() for part in (name.encode(), value))
