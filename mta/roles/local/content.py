@@ -8,7 +8,7 @@ import os
 
 from mta.vocabulary import arrival_of, fold_local_part
 
-BLOCK = 256 * 1024  # Read and written at once; nearly every message is one.
+BLOCK = 64 * 1024  # Read and written at once; nearly every message is one.
 _FIELD = b"\r\ndelivered-to:"
 
 

@@ -214,7 +214,7 @@ def test_what_could_not_be_synced_is_not_delivered(domain, spool, monkeypatch, c
 @pytest.mark.parametrize("count", [1, 5])
 def test_bytes_are_synced_before_the_name_and_the_name_before_the_answer(domain, spool, monkeypatch, count):
     """The recorded order of calls, for a single delivery into a known store and for a batch."""
-    folder, store = domain
+    _folder, store = domain
     store.deliver([(write(99), spool())])
     calls = []
     real_fsync, real_rename = os.fsync, os.rename
@@ -237,7 +237,7 @@ def test_bytes_are_synced_before_the_name_and_the_name_before_the_answer(domain,
 
 def test_the_folders_of_a_store_met_for_the_first_time_are_synced_too(domain, spool, monkeypatch):
     """Whoever made them may have been killed before he synced them: a message in a folder that a crash forgets is lost."""
-    folder, store = domain
+    _folder, store = domain
     store.deliver([(write(1), spool())])
     again = batch.Store(store.folder, store.host)
     synced = []

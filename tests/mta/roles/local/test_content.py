@@ -26,7 +26,9 @@ def copied(octets, tmp_path, before=b""):
     return written
 
 
-pieces = st.lists(st.one_of(st.just(b"\r\n"), st.binary(max_size=40).map(lambda b: re.sub(rb"[\r\n]", b"", b))), max_size=60)
+pieces = st.lists(
+    st.one_of(st.just(b"\r\n"), st.binary(max_size=40).map(lambda b: re.sub(rb"[\r\n]", b"", b))), max_size=60
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -86,6 +88,7 @@ def test_one_delivery_has_one_name_and_two_have_two():
     assert name == content.file_name(QUEUE_ID, b"joe@example.org", "mx.example.org")
     assert name.startswith("%d.Q" % (int(QUEUE_ID[:16], 16) // 1_000_000))
     assert name.endswith(".mx.example.org")
-    assert "/" not in name and ":" not in name
+    assert "/" not in name
+    assert ":" not in name
     assert name != content.file_name(QUEUE_ID, b"ann@example.org", "mx.example.org")
     assert name != content.file_name(QUEUE_ID[:-1] + b"2", b"joe@example.org", "mx.example.org")
