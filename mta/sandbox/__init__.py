@@ -16,7 +16,7 @@ from mta.sandbox import confinement, identity, limits, promises, seccomp
 from mta.sandbox.preloading import preload
 from mta.wire import control
 
-__all__ = ["confine_domain", "enter", "preload"]
+__all__ = ["confine_domain", "enter", "preload", "refuse_io_uring"]
 
 _EMPTY = "run/empty"  # The root directory of roles without files; the supervisor makes it.
 _STANDARD = (0, 1, 2)
@@ -47,6 +47,19 @@ def enter(role: roster.Role, start: control.Start, *, keep: Collection[int] = ()
     for descriptor, _ in folders:
         os.close(descriptor)
     _install(role, _pool(uid_base) if root else None)
+
+
+def refuse_io_uring() -> None:
+    """For a process that makes a libuv loop before it enters: have io_uring refused from now on.
+
+    A ring made before would carry system calls past every later filter, and libuv makes one whatever its settings say. When
+    it cannot, it does without; when it has one and may not use it, it ends the process.
+
+    Raises:
+        OSError: the kernel refuses the filter.
+    """
+    identity.forbid_new_privileges()
+    seccomp.install(seccomp.assemble_refusal("io_uring_setup"))
 
 
 def confine_domain(uid: int, folder: int, *, keep: Collection[int] = ()) -> None:

@@ -82,6 +82,15 @@ def harden() -> None:
     """
     kernel.prctl(_PR_SET_DUMPABLE, 0)
     kernel.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    forbid_new_privileges()
+
+
+def forbid_new_privileges() -> None:
+    """No exec gives more than we have; without it the kernel takes a filter from root only.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
     kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -130,6 +130,16 @@ def assemble(rules: Rules, errors: Mapping[str, int]) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
+def assemble_refusal(name: str) -> bytes:
+    """The filter that answers EPERM to the call *name* and allows everything else."""
+    program = [
+        (_LOAD, 0, 0, _NUMBER),
+        *_for_call(name, [], _ERRNO | _EPERM),
+        _return(_ALLOW),
+    ]
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
 def install(program: bytes) -> None:
     """Bind all threads of this process to *program*, on top of what binds it already. Needs no-new-privileges.
 

@@ -71,6 +71,7 @@ NUMBERS: dict[str, tuple[int, int | None]] = {
     "gettid": (186, 178),
     "gettimeofday": (96, 169),
     "getuid": (102, 174),
+    "io_uring_setup": (425, 425),
     "ioctl": (16, 29),
     "landlock_add_rule": (445, 445),
     "landlock_create_ruleset": (444, 444),
