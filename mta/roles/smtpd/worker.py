@@ -32,6 +32,7 @@ class Worker:
     def __init__(self, start: Start, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.now = loop.time
+        self.done: asyncio.Future[None] = loop.create_future()  # there is nothing left to do
         self.stopping = False
         self.sessions: set[Session] = set()
         self._faults = 0
@@ -86,7 +87,8 @@ class Worker:
 
     def _leave(self) -> None:
         self.stopping = True
-        self.loop.stop()
+        if not self.done.done():
+            self.done.set_result(None)
 
     def _heed_settings(self, settings: Mapping[str, bytes]) -> None:
         """For conversations that begin from now on."""
