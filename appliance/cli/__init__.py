@@ -1,0 +1,75 @@
+"""`postern`: the command line.
+
+A reader would otherwise get wrong: `--config` and `--json` may stand anywhere before a `--`, so they are taken out before the
+verbs are looked at. Exit codes: 0 done, 1 refused or failed (one line on stderr), 2 wrong usage.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from appliance.errors import ApplianceError
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+# Verb: where its function or its own verbs are. Imported only when it is used: a command should not wait for the others.
+VERBS = {
+    "init": ("appliance.cli.init:init", "write postern.toml, state folder, keys, database and first operator"),
+    "up": ("appliance.cli.up:up", "run everything in the foreground"),
+    "status": ("appliance.cli.status:status", "roles, pids, uids, restarts, ports, queue size"),
+    "check": ("appliance.cli.doctor:check", "what is wrong with this host, and how to mend it"),
+    "tenant": ("appliance.cli.tenant:app", "resellers and customers"),
+    "domain": ("appliance.cli.domain:app", "hosted domains"),
+    "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
+    "alias": ("appliance.cli.alias:app", "addresses that stand for others"),
+    "forward": ("appliance.cli.forward:app", "a mailbox's forwarding"),
+    "key": ("appliance.cli.key:app", "API keys"),
+    "operator": ("appliance.cli.operator:app", "operators' passwords"),
+    "migrate": ("appliance.cli.migrate:migrate", "bring the database schema to the newest"),
+    "publish": ("appliance.cli.publish:publish", "compile and publish the snapshot now"),
+    "reload": ("appliance.cli.reload:reload", "take up settings that can change without a stop"),
+}
+
+EPILOGUE = (
+    "Everywhere: `--config FILE` (else $POSTERN_CONFIG, ./postern.toml, /etc/postern/postern.toml);"
+    " `--json` where output is data."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except ApplianceError as error:
+        return _fail(error.sentence, FAILED)
+    except BrokenPipeError:
+        # `postern … | head` has what it wanted. Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return _fail("interrupted", FAILED)
+
+
+def _run(arguments: list[str]) -> int:
+    from cyclopts import App, CycloptsError  # noqa: PLC0415 - a tenth of a second; `--help` of nothing else needs it
+
+    from appliance.cli.house import WrongUsage, options, take_options  # noqa: PLC0415
+
+    try:
+        rest = take_options(arguments, options)
+    except WrongUsage as error:
+        return _fail(str(error), WRONG_USAGE)
+    app = App(name="postern", help="A mail appliance of small, mutually untrusting programs.", help_epilogue=EPILOGUE)
+    for verb, (place, purpose) in VERBS.items():
+        app.command(place, name=verb, help=purpose)
+    try:
+        code = app(rest, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(" ".join(str(error).split()), WRONG_USAGE)
+    return code if isinstance(code, int) else DONE
+
+
+def _fail(sentence: str, code: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"postern: {sentence}\n")
+    return code

@@ -1,0 +1,47 @@
+"""`postern alias`: addresses that stand for others."""
+
+from typing import Any
+
+from cyclopts import App
+
+from appliance.cli.house import actor, changing, every, looking, say, say_rows
+from appliance.services import addresses, aliases
+from appliance.services.aliases import Alias
+
+app = App(name="alias", help="Addresses that stand for others.")
+
+
+def describe(alias: Alias) -> dict[str, Any]:
+    """An alias as plain values."""
+    return {"address": addresses.show(alias.address), "domain": alias.domain.name, "targets": list(alias.targets)}
+
+
+@app.command
+def add(address: str, *targets: str) -> None:
+    """Let an address stand for one or more others."""
+    with changing() as session:
+        made = aliases.create(session, address, targets, actor=actor())
+    say(describe(made), f"added {addresses.show(made.address)} → {', '.join(made.targets)}")
+
+
+@app.command(name="list")
+def list_(address: str | None = None, *, domain: str | None = None, search: str = "") -> None:
+    """List aliases, of all domains or one; with an address, only that one."""
+    with looking() as session:
+        if address is not None:
+            say_rows([describe(aliases.get(session, address, actor=actor()))], "address", "targets")
+            return
+        rows = every(aliases.list_aliases, session, domain=domain, search=search)
+        say_rows(map(describe, rows), "address", "targets")
+
+
+@app.command
+def remove(address: str) -> None:
+    """Remove an alias."""
+    with changing() as session:
+        left = aliases.remove(session, address, actor=actor())
+    say(
+        {"address": address, "forwarded_by": left},
+        f"removed {address}",
+        *(f"{who} still forwards to it" for who in left),
+    )

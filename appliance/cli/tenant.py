@@ -1,0 +1,127 @@
+"""`postern tenant`: resellers and customers."""
+
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from appliance.cli.house import actor, changing, every, looking, say, say_one, say_rows
+from appliance.errors import Invalid
+from appliance.services import tenants
+from appliance.services.common import UNCHANGED, Unchanged
+from appliance.services.tenants import Tenant
+
+app = App(name="tenant", help="Resellers and customers.")
+Limit = Annotated[str | None, Parameter(help="a number, or `none`")]
+
+
+def describe(tenant: Tenant) -> dict[str, Any]:
+    """A tenant as plain values."""
+    return {
+        "id": tenant.id,
+        "name": tenant.name,
+        "kind": tenant.kind,
+        "parent": tenant.parent_id,
+        "suspended": tenant.suspended,
+        "max_domains": tenant.max_domains,
+        "max_mailboxes": tenant.max_mailboxes,
+        "max_aliases": tenant.max_aliases,
+    }
+
+
+def limit_of(text: str | None) -> int | Unchanged | None:
+    """A limit as typed; nothing typed changes nothing.
+
+    Raises:
+        Invalid: it is not a number.
+    """
+    if text is None:
+        return UNCHANGED
+    if text == "none":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise Invalid(f"{text!r} is not a limit: a number, or none")
+    return int(text)
+
+
+def _first(text: str | None) -> int | None:
+    limit = limit_of(text)
+    return None if isinstance(limit, Unchanged) else limit
+
+
+@app.command
+def add(
+    name: str,
+    *,
+    kind: str = "customer",
+    parent: str | None = None,
+    max_domains: Limit = None,
+    max_mailboxes: Limit = None,
+    max_aliases: Limit = None,
+) -> None:
+    """Add a reseller or customer, below the operator or --parent."""
+    with changing() as session:
+        above = tenants.find(session, parent, actor=actor()).id if parent else None
+        tenant = tenants.create(
+            session, name, kind, actor=actor(), parent_id=above, max_domains=_first(max_domains),
+            max_mailboxes=_first(max_mailboxes), max_aliases=_first(max_aliases),
+        )  # fmt: skip
+    say(describe(tenant), f"added {tenant.kind} {tenant.name} with the id {tenant.id}")
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List all tenants."""
+    with looking() as session:
+        say_rows(map(describe, every(tenants.list_tenants, session)), "id", "name", "kind", "parent", "suspended")
+
+
+@app.command
+def show(tenant: str) -> None:
+    """Show one, by name or id."""
+    with looking() as session:
+        say_one(describe(tenants.find(session, tenant, actor=actor())))
+
+
+@app.command(name="set")
+def set_(
+    tenant: str,
+    *,
+    name: str | None = None,
+    max_domains: Limit = None,
+    max_mailboxes: Limit = None,
+    max_aliases: Limit = None,
+) -> None:
+    """Change what is given."""
+    with changing() as session:
+        found = tenants.find(session, tenant, actor=actor())
+        changed = tenants.update(
+            session, found.id, actor=actor(), name=name, max_domains=limit_of(max_domains),
+            max_mailboxes=limit_of(max_mailboxes), max_aliases=limit_of(max_aliases),
+        )  # fmt: skip
+    say(describe(changed), f"changed {changed.name}")
+
+
+@app.command
+def suspend(tenant: str) -> None:
+    """Stop mail and log-ins of the tenant and all below it."""
+    with changing() as session:
+        found = tenants.suspend(session, tenants.find(session, tenant, actor=actor()).id, actor=actor())
+    say(describe(found), f"suspended {found.name}")
+
+
+@app.command
+def resume(tenant: str) -> None:
+    """Undo suspend."""
+    with changing() as session:
+        found = tenants.resume(session, tenants.find(session, tenant, actor=actor()).id, actor=actor())
+    say(describe(found), f"resumed {found.name}")
+
+
+@app.command
+def remove(tenant: str) -> None:
+    """Remove a tenant that has neither domains nor tenants left."""
+    with changing() as session:
+        found = tenants.find(session, tenant, actor=actor())
+        described = describe(found)
+        tenants.remove(session, found.id, actor=actor())
+    say(described, f"removed {described['name']}")
