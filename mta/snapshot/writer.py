@@ -55,7 +55,7 @@ class Published:
 
 
 class SnapshotWriter:
-    """Writes below *directory*, which exists. New files belong to the folder's owner and group, readable by both."""
+    """Writes below *directory*, which exists. New files belong to the folder's owner, readable by whom the folder lets in."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -237,9 +237,9 @@ class SnapshotWriter:
 
     def _create(self, name: str) -> BinaryIO:
         path = self._directory / name
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         file = os.fdopen(descriptor, "w+b")
-        os.fchmod(descriptor, 0o640)
+        os.fchmod(descriptor, 0o644)
         if os.geteuid() == 0:
             # Root publishes once, by hand; the compiler under its own uid must be able to go on from there.
             owner = self._directory.stat()

@@ -256,7 +256,7 @@ def test_what_root_publishes_belongs_to_the_folders_owner(folder):
     SnapshotWriter(folder).publish_all(INSTANCE, 1, [])
     for path in folder.iterdir():
         status = path.stat()
-        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (54321, 54322, 0o640), path
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (54321, 54322, 0o644), path
 
 
 # --- other versions of the format ------------------------------------------------------------------------------------
