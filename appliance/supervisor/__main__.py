@@ -56,8 +56,6 @@ class House:
         os.chdir("/")
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._watch_signals()
-        if os.geteuid():
-            _say(f"not root: all roles share uid {os.geteuid()}; every other wall stands")
         try:
             self._tree.start()
             while self._tree.alive or not self._tree.stopping:
@@ -128,12 +126,12 @@ class House:
                     "instance": member.instance,
                     "pid": member.pid,
                     "uid": base + member.role.number if os.geteuid() == 0 else os.geteuid(),
-                    "ready": member.ready,
+                    "state": "running" if member.ready else "starting" if member.pid else "down",
                     "restarts": member.restarts.ended,
                 }
                 for member in self._tree.members
             ],
-            "listen": {
+            "ports": {
                 service: [listening.address for listening in self._sockets if listening.service == service]
                 for service in self._plan["listen"]
             },

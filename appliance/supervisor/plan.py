@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
-_DAY = 86_400
-_SECTIONS = ("smtpd", "limits")  # whose keys every role is told, under their own names
+_SECTIONS = ("smtpd", "limits")  # whose keys every role is told, as "section.key"
 
 # Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
 SERVICES: Mapping[str, str] = {"smtp": "listener", "panel": "web"}
@@ -61,15 +60,13 @@ class Plan(TypedDict):
 def plan_of(settings: SettingsLike) -> Plan:
     """The plain values in *settings*."""
     values = {
-        "state": str(settings.state),
+        "state": str(settings.state),  # absolute, and another thing after the sandbox; so not the file's host.state
         "uid_base": str(settings.host.uid_base),
-        "host_name": settings.host.name,
-        "queue_lifetime": str(settings.limits.queue_lifetime_days * _DAY),
-        "bounce_lifetime": str(settings.limits.bounce_lifetime_days * _DAY),
+        "host.name": settings.host.name,
     }
     for section in _SECTIONS:
         for name, value in vars(getattr(settings, section)).items():
-            values[name] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            values[f"{section}.{name}"] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     return {
         "state": str(settings.state),
         "config": str(settings.file),

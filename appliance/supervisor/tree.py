@@ -22,6 +22,7 @@ from mta.wire.channel import Channel, ChannelClosed, Packet, pair
 from mta.wire.loop import Loop
 
 KEY_OCTETS = 32
+LAST_WORDS_SECONDS = 1.0  # for a role that hung up to end by itself, and to say why
 STOP_SECONDS = 4.0  # Then SIGKILL: a stop may take five in all.
 STAGE_SECONDS = 1.5  # How long the roles that ask may keep those they ask from being told to stop.
 CONFIGURED = ("web", "compiler")  # They may know where the settings file is.
@@ -126,7 +127,7 @@ class Tree:
             theirs.close()
         member.since, member.ready = time.monotonic(), False
         self._loop.add_channel(
-            member.control, lambda _channel, packet: self._heed(member, packet), lambda _channel: self._kill(member)
+            member.control, lambda _channel, packet: self._heed(member, packet), lambda _channel: self._hung_up(member)
         )
         self._say(member, m.Begin(_flat(self._settings_of(member))))
         for listening in self._sockets:
@@ -166,6 +167,11 @@ class Tree:
             self.served = self.served or self.ready
             self._changed()
 
+    def _hung_up(self, member: Member) -> None:
+        """Its control channel closed: it is ending, or said what it may not. Either way it ends."""
+        pid = member.pid
+        self._loop.call_later(LAST_WORDS_SECONDS, lambda: self._kill(member) if member.pid == pid else None)
+
     def _ended(self, member: Member, status: int) -> None:
         if member.control is not None:
             member.control.close()
@@ -190,7 +196,6 @@ class Tree:
                 member.control.send(message, descriptors)
 
     def _kill(self, member: Member) -> None:
-        """A role that speaks what it may not, or does not end, gets no further chance."""
         if member.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(member.pid, signal.SIGKILL)

@@ -28,7 +28,7 @@ class Listener:
     def __init__(self, start: control.Start, loop: Loop) -> None:
         self._loop = loop
         self._key = start.settings[roster.SESSION_KEY]
-        self._counts = Counts(start.number("max_connections"), start.number("max_connections_per_client"))
+        self._counts = Counts(start.number("smtpd.max_connections"), start.number("smtpd.max_connections_per_client"))
         # Never the same again, also after a restart: connections do not arrive once in a nanosecond.
         self._sessions = itertools.count(time.time_ns())
         self._sockets: dict[str, tuple[bytes, socket.socket]] = {}  # address: service, socket
@@ -62,8 +62,8 @@ class Listener:
             self._counts.end(channel.instance, packet[0].session)
 
     def _reload(self, settings: Mapping[str, bytes]) -> None:
-        self._counts.most = int(settings["max_connections"])
-        self._counts.most_of_client = int(settings["max_connections_per_client"])
+        self._counts.most = int(settings["smtpd.max_connections"])
+        self._counts.most_of_client = int(settings["smtpd.max_connections_per_client"])
 
     def _open(self) -> None:
         if not self._accepting and self._peers.all_to("smtpd"):

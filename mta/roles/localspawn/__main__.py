@@ -30,7 +30,7 @@ def main() -> int:
 
     loop = Loop()
     offspring = Offspring(loop)
-    spawner = Spawner(loop, content, pool(start), forker(offspring, local.serve, start.text("name")))
+    spawner = Spawner(loop, content, pool(start), forker(offspring, local.serve, start.text("host.name")))
     handlers = {"scheduler": spawner.take, "storekeeper": spawner.met_store}
     spawner.peers = control.Peers(role, start, loop, handlers, lost=spawner.lost, found=spawner.found)
     gc.freeze()  # Children share what is there now; a collection in one would write to every page of it.
@@ -42,7 +42,7 @@ def main() -> int:
 
 def pool(start: control.Start) -> Pool:
     """The uids of domains: a range of their own as root, else only the one we all have."""
-    base = start.number("host.uid_base")
+    base = start.number("uid_base")
     return (
         Pool(base + roster.DOMAIN_UIDS_FROM, roster.DOMAIN_UIDS)
         if os.geteuid() == base + roster.LOCALSPAWN.number
