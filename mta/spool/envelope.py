@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from mta.wire.netstring import WireError, pack, unpack
 
 VERSION = 1
-MAX_RECIPIENTS = 1000  # RFC 5321 4.5.3.1.8 wants 100 at least.
-MAX_ENVELOPE = 1 << 20  # Octets; more than MAX_RECIPIENTS of the longest paths.
+MAX_RECIPIENTS = 10_000  # RFC 5321 4.5.3.1.8 wants 100 at least; the most that a setting may ask for.
+MAX_ENVELOPE = 8 << 20  # Octets; more than MAX_RECIPIENTS of the longest paths (RFC 5321 4.5.3.1.3).
 
 _MAGIC = b"postern-envelope "
 _CHECKSUM_OCTETS = 8

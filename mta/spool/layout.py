@@ -16,7 +16,7 @@ CONTENT = "spool/content"
 ENVELOPE = "spool/envelope"
 PROGRESS = "spool/progress"
 
-FILE_MODE = 0o640  # The group is how the one other role that must read the file gets to it.
+FILE_MODE = 0o644  # "Others" are the one role that holds the folder besides its owner: their parent is closed to all.
 
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _APPEND = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from mta.vocabulary import Action
 from mta.wire.netstring import WireError, pack, unpack
 
-MAX_PROGRESS = 8 << 20  # Octets read back; more outcomes than MAX_RECIPIENTS recipients have in a queue's lifetime.
+MAX_PROGRESS = (
+    64 << 20
+)  # Octets read back; more outcomes than the recipients of one message have in a queue's lifetime.
 MAX_DIAGNOSTIC = 1000  # Octets of another's words that are kept.
 
 _BOUNCED = b"bounced"
@@ -29,6 +31,9 @@ class Outcome:
     attempt: int
     moment: int  # seconds since 1970
     diagnostic_code: bytes
+    # When this decides the recipient: how many final recipients it came to. A reader believes it only if it knows them all,
+    # so a line lost to a crash makes a recipient undecided, and never decided.
+    completes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ def line_of(outcome: Outcome) -> bytes:
         b"%d" % outcome.attempt,
         b"%d" % outcome.moment,
         outcome.diagnostic_code[:MAX_DIAGNOSTIC].translate(_BLANKED),
+        b"%d" % outcome.completes,
     ]
     return pack(fields) + b"\n"
 
@@ -67,7 +73,9 @@ def parse(octets: bytes) -> Progress:
 def _outcomes(lines: list[bytes]) -> Iterator[Outcome]:
     for line in lines:
         try:
-            index, final, action, status, attempt, moment, diagnostic = unpack(line)
-            yield Outcome(int(index), final, Action(action), status, int(attempt), int(moment), diagnostic)
+            index, final, action, status, attempt, moment, diagnostic, completes = unpack(line)
+            yield Outcome(
+                int(index), final, Action(action), status, int(attempt), int(moment), diagnostic, int(completes)
+            )
         except (WireError, ValueError):
             continue  # Torn by a crash, or the line that says bounced.

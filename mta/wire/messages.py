@@ -480,6 +480,11 @@ class Queued(Message, verb="queued"):
     envelope: Block
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered(Message, verb="recovered"):
+    """enqueuer -> scheduler, first on each channel. What a crash left half-taken is gone: each whole envelope is owed now."""
+
+
 # --- scheduler and its hands ---------------------------------------------------------------------------------------
 
 

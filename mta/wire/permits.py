@@ -22,7 +22,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ),
     ("directory", "ledger"): (frozenset({m.UsageOf}), frozenset({m.Usage})),
     ("enqueuer", "ledger"): (frozenset({m.Reserve}), frozenset()),
-    ("enqueuer", "scheduler"): (frozenset({m.Queued}), frozenset()),
+    ("enqueuer", "scheduler"): (frozenset({m.Recovered, m.Queued}), frozenset()),
     ("scheduler", "directory"): (
         frozenset({m.Expand}),
         frozenset({m.Expansion, m.Unresolved}),

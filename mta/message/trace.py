@@ -1,0 +1,46 @@
+"""Our trace field (RFC 5321 4.4), from what the envelope knows.
+
+A reader would otherwise get wrong: everything in it but our own name is a stranger's word. It is cut to what cannot end the
+line, open a comment or close one, so that nobody can write a field of his own through his HELO.
+"""
+
+import re
+import time
+
+MAX_HELO = 255
+
+_NOT_IN_A_NAME = re.compile(rb"[^A-Za-z0-9.:_\[\]-]")
+_PATH_THAT_FITS = re.compile(rb"[^\x00-\x20\x7f<>()\\]{1,254}\Z")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def date_time(moment: int) -> bytes:
+    """*moment* (seconds since 1970) as RFC 5322 3.3 wants it, in UTC; no locale can change it."""
+    t = time.gmtime(moment)
+    clock = f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02}"
+    return f"{_DAYS[t.tm_wday]}, {t.tm_mday} {_MONTHS[t.tm_mon]} {t.tm_year} {clock} +0000".encode()
+
+
+def received_field(
+    *, helo: bytes, client: bytes, host: bytes, protocol: bytes, queue_id: bytes, forward_path: bytes, moment: int
+) -> bytes:
+    """The `Received` field of a message that *client* (an IP address) handed us, with its line end.
+
+    *forward_path* is empty unless there is only one recipient: the others' addresses are not for him to know
+    (RFC 5321 7.2).
+    """
+    name = _NOT_IN_A_NAME.sub(b"?", helo[:MAX_HELO]) or b"unknown"
+    literal = b"[IPv6:%b]" % client if b":" in client else b"[%b]" % client
+    return b"Received: from %b (%b)\r\n\tby %b with %b id %b%b; %b\r\n" % (
+        name, literal, host, _NOT_IN_A_NAME.sub(b"?", protocol), queue_id, _for(forward_path), date_time(moment),
+    )  # fmt: skip
+
+
+def received_from_ourselves(*, host: bytes, queue_id: bytes, forward_path: bytes, moment: int) -> bytes:
+    """The `Received` field of a message that this host wrote itself, with its line end."""
+    return b"Received: by %b id %b%b; %b\r\n" % (host, queue_id, _for(forward_path), date_time(moment))
+
+
+def _for(forward_path: bytes) -> bytes:
+    return b"\r\n\tfor <%b>" % forward_path if _PATH_THAT_FITS.match(forward_path) else b""

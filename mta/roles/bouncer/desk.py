@@ -1,0 +1,128 @@
+"""The judgement of bouncer: a request is complete when all its recipients have come; then header, composing, offering.
+
+A reader would otherwise get wrong: one tag names a notification on both sides. The scheduler never gives a tag twice, so
+the enqueuer can be asked under the same one.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mta.message.dsn import RecipientReport, Report, compose
+from mta.vocabulary import arrival_of, is_queue_id
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed, Packet
+from mta.wire.control import Peers
+
+MAX_WAITING = 200  # Notifications at once; the scheduler makes fewer.
+MAX_RECIPIENTS = 100_000
+MAX_REPORTED = 100  # Recipients named in one notification; the rest is counted in it.
+BLOCK = 32 * 1024
+
+
+@dataclass(slots=True)
+class Notification:
+    """One that is being made."""
+
+    channel: Channel
+    bounce: m.Bounce
+    recipients: list[RecipientReport] = field(default_factory=list)
+    missing: int = 0
+
+
+class Desk:
+    """All notifications in the making."""
+
+    peers: Peers
+
+    def __init__(self, host: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._host, self._clock = host, clock
+        self._waiting: dict[int, Notification] = {}
+
+    def take(self, channel: Channel, packet: Packet) -> None:
+        """The scheduler's request, in pieces."""
+        message = packet[0]
+        if isinstance(message, m.Bounce):
+            self._bounce(channel, message)
+        elif isinstance(message, m.FailedRecipient):
+            self._failed_recipient(channel, message)
+
+    def met_enqueuer(self, _: Channel, packet: Packet) -> None:
+        """The enqueuer's answers."""
+        message = packet[0]
+        if isinstance(message, m.Header):
+            self._header(message)
+        elif isinstance(message, m.Taken):
+            self._finish(message.tag, done=True)
+        elif isinstance(message, m.Declined):
+            self._finish(message.tag, done=message.reply_code >= 500)
+
+    def lost(self, channel: Channel) -> None:
+        """Without enqueuer nothing can be told; without scheduler nobody wants to know."""
+        for tag, notification in list(self._waiting.items()):
+            if notification.channel is channel:
+                del self._waiting[tag]
+            elif channel.peer == "enqueuer":
+                self._finish(tag, done=False)
+
+    def _bounce(self, channel: Channel, message: m.Bounce) -> None:
+        if (
+            message.tag in self._waiting
+            or not 0 < message.recipients <= MAX_RECIPIENTS
+            or not is_queue_id(message.queue_id)
+        ):
+            channel.close()
+        elif len(self._waiting) >= MAX_WAITING:
+            channel.send(m.Bounced(message.tag, done=False))
+        else:
+            self._waiting[message.tag] = Notification(channel, message, missing=message.recipients)
+
+    def _failed_recipient(self, channel: Channel, message: m.FailedRecipient) -> None:
+        notification = self._waiting.get(message.tag)
+        if notification is None:
+            return  # Answered already: there were too many, or the enqueuer is gone.
+        if not notification.missing:
+            channel.close()
+            return
+        notification.missing -= 1
+        if len(notification.recipients) < MAX_REPORTED:
+            notification.recipients.append(
+                RecipientReport(
+                    message.original_recipient, message.final_recipient, message.action, message.status,
+                    message.diagnostic_code, message.remote_mta,
+                )
+            )  # fmt: skip
+        bounce = notification.bounce
+        if not notification.missing and not self.peers.tell(
+            "enqueuer", m.HeaderOf(bounce.tag, bounce.queue_id, bounce.authority)
+        ):
+            self._finish(bounce.tag, done=False)
+
+    def _header(self, message: m.Header) -> None:
+        notification = self._waiting.get(message.tag)
+        if notification is None:
+            return
+        bounce = notification.bounce
+        content = compose(
+            Report(
+                self._host, bounce.queue_id, bounce.reverse_path, bounce.envelope_id, int(arrival_of(bounce.queue_id)),
+                int(self._clock()), message.header, tuple(notification.recipients),
+                unnamed=bounce.recipients - len(notification.recipients),
+            )
+        )  # fmt: skip
+        requests: list[m.Message] = [m.OfferDsn(bounce.tag, bounce.queue_id, bounce.authority)]
+        requests += [
+            m.Content(bounce.tag, start + BLOCK >= len(content), content[start : start + BLOCK])
+            for start in range(0, len(content), BLOCK)
+        ]
+        if not all(self.peers.tell("enqueuer", request) for request in requests):
+            self._finish(bounce.tag, done=False)
+
+    def _finish(self, tag: int, *, done: bool) -> None:
+        notification = self._waiting.pop(tag, None)
+        if notification is None or notification.channel.closed:
+            return
+        try:
+            notification.channel.send(m.Bounced(tag, done))
+        except ChannelClosed:
+            return  # The next scheduler asks again; it finds no line that says bounced.

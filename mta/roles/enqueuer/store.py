@@ -1,0 +1,338 @@
+"""The judgement of enqueuer: whose offer is believed, what is kept of it until it is whole, what is answered.
+
+A reader would otherwise get wrong: nothing is written while a small message arrives. It waits in memory for the end of the
+burst, and then all that finished in it are written and synced together (see disk).
+"""
+
+import collections
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mta.message.trace import received_field, received_from_ourselves
+from mta.roles.enqueuer.disk import DISK_FULL, Batched, Disk, Room, refusal
+from mta.roles.enqueuer.originals import Originals
+from mta.spool.envelope import MAX_RECIPIENTS, Envelope, Generation, Recipient, render
+from mta.spool.layout import write_all
+from mta.vocabulary import is_queue_id
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed, Packet
+from mta.wire.control import Peers
+from mta.wire.tickets import session_token_holds, ticket_holds
+
+SMALL = 64 * 1024  # Octets of content kept in memory; more go to the file as they come.
+MAX_HELD = 64 << 20  # Octets in memory over all messages; beyond it every message goes to its file.
+MAX_OPEN = 2000  # Messages that one peer may have begun: more than conversations in one smtpd.
+INLINE_ENVELOPE = 32 * 1024  # Octets told to the scheduler; a longer one it reads from the file.
+
+Refusal = tuple[int, bytes, bytes]
+
+NO_TICKET: Refusal = (550, b"5.7.1", b"Not permitted")
+TOO_LARGE: Refusal = (552, b"5.3.4", b"Message too large")
+TOO_MANY: Refusal = (452, b"4.5.3", b"Too many recipients")
+BUSY: Refusal = (452, b"4.3.2", b"Too many messages at once")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What proves are checked with."""
+
+    session: bytes
+    ticket: bytes
+    original: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Incoming:
+    """A message that is being offered."""
+
+    channel: Channel
+    offer: m.Offer | None  # None: our own notification
+    reverse_path: bytes
+    options: bytes
+    generation: Generation
+    recipients: list[Recipient]
+    arrival: int
+    tag: int
+    blocks: list[bytes] = field(default_factory=list)
+    held: int = 0  # octets in blocks
+    size: int = 0  # octets of content so far, without our Received field
+    begun: bool = False  # content has come: the recipients are known
+    queue_id: bytes = b""
+    descriptor: int = -1
+    written: int = 0  # octets in the file
+
+
+class QueueIds:
+    """Gives queue ids: never one twice, not even when the clock steps back over a restart."""
+
+    def __init__(self, newest: bytes = b"", clock: Callable[[], int] = time.time_ns) -> None:
+        self._clock = clock
+        self._last = int(newest[:16], 16) if is_queue_id(newest) else 0
+        # Where a step back over several restarts would meet a moment used before, this differs all the same.
+        self._counter = int.from_bytes(os.urandom(2))
+
+    def next(self) -> bytes:
+        """Twenty hexadecimal digits that sort by the moment they were given."""
+        self._last = max(self._clock() // 1000, self._last + 1)
+        self._counter = (self._counter + 1) & 0xFFFF
+        return b"%016x%04x" % (self._last, self._counter)
+
+
+class Store:
+    """All messages that are on their way into the spool."""
+
+    peers: Peers
+
+    def __init__(
+        self, disk: Disk, room: Room, keys: Keys, queue_ids: QueueIds, *, host: bytes, max_message_size: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._disk, self._room, self._keys, self._queue_ids = disk, room, keys, queue_ids
+        self._host, self._max_size, self._clock = host, max_message_size, clock
+        self._originals = Originals(disk.content, disk.envelope, keys.original, host)
+        self._open: dict[Channel, dict[int, Incoming]] = collections.defaultdict(dict)
+        self._batch: list[Incoming] = []
+        self._held = 0
+        self._answer: dict[type[m.Message], Callable[[Channel, m.Message], None]] = {
+            m.Offer: self._offer,
+            m.OfferRecipient: self._offer_recipient,
+            m.Content: self._content,
+            m.Withdraw: self._withdraw,
+            m.OfferDsn: self._offer_dsn,
+            m.HeaderOf: self._header_of,
+        }
+
+    # --- what peers do
+
+    def take(self, channel: Channel, packet: Packet) -> None:
+        """One request of an smtpd or of the bouncer."""
+        message = packet[0]
+        self._answer[type(message)](channel, message)
+
+    def found(self, channel: Channel) -> None:
+        """A new channel. A scheduler must know that what is in the spool may be believed now."""
+        if channel.peer == "scheduler":
+            self.peers.tell("scheduler", m.Recovered())
+
+    def lost(self, channel: Channel) -> None:
+        """A peer ended; so did the conversations it had with us. Nobody could hear Taken, so we do not take."""
+        for incoming in self._open.pop(channel, {}).values():
+            self._drop(incoming)
+        gone = [incoming for incoming in self._batch if incoming.channel is channel]
+        self._batch = [incoming for incoming in self._batch if incoming.channel is not channel]
+        for incoming in gone:
+            self._drop(incoming)
+
+    def abandon(self) -> None:
+        """We end: nothing half-taken stays."""
+        for channel in list(self._open):
+            self.lost(channel)
+
+    def _offer(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.Offer)
+        if not self._may_begin(channel, message.tag):
+            return
+        if not session_token_holds(self._keys.session, message.token, message.session, message.client):
+            self._suspect(channel, message, b"session token")
+            return
+        if not self._ticket_holds(message, message):
+            self._suspect(channel, message, b"ticket")
+            return
+        self._open[channel][message.tag] = Incoming(
+            channel, message, message.reverse_path, message.options,
+            Generation.ORDINARY if message.reverse_path else Generation.BOUNCE,
+            [Recipient(message.forward_path, message.counted)], int(self._clock()), message.tag,
+        )  # fmt: skip
+
+    def _offer_recipient(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.OfferRecipient)
+        incoming = self._open[channel].get(message.tag)
+        if incoming is None:
+            return  # Declined already; the peer had not heard it.
+        if incoming.offer is None or incoming.begun:
+            channel.close()
+        elif not self._ticket_holds(incoming.offer, message):
+            self._forget(incoming)
+            self._suspect(channel, incoming.offer, b"ticket")
+        elif len(incoming.recipients) >= MAX_RECIPIENTS:
+            self._decline(incoming, TOO_MANY)
+        else:
+            incoming.recipients.append(Recipient(message.forward_path, message.counted))
+
+    def _content(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.Content)
+        incoming = self._open[channel].get(message.tag)
+        if incoming is None:
+            return  # As above.
+        incoming.begun = True
+        incoming.size += len(message.block)
+        if incoming.size > self._max_size:
+            self._decline(incoming, TOO_LARGE)
+            return
+        incoming.blocks.append(message.block)
+        incoming.held += len(message.block)
+        self._held += len(message.block)
+        if incoming.held > SMALL or incoming.descriptor >= 0 or self._held > MAX_HELD:
+            try:
+                self._spill(incoming)
+            except OSError as error:
+                self._decline(incoming, self._note_disk(error))
+                return
+        if message.last:
+            del self._open[channel][message.tag]
+            self._batch.append(incoming)
+
+    def _withdraw(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.Withdraw)
+        incoming = self._open[channel].get(message.tag)
+        if incoming is not None:
+            self._forget(incoming)
+
+    def _offer_dsn(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.OfferDsn)
+        if not self._may_begin(channel, message.tag):
+            return
+        try:
+            whom = self._originals.whom_to_tell(message.queue_id, message.authority)
+        except OSError as error:
+            channel.send(m.Declined(message.tag, *self._note_disk(error)))
+            return
+        if whom is None:
+            channel.send(m.Declined(message.tag, *NO_TICKET))
+            return
+        recipient, generation = whom
+        self._open[channel][message.tag] = Incoming(
+            channel, None, b"", b"", generation, [Recipient(recipient)], int(self._clock()), message.tag
+        )
+
+    def _header_of(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.HeaderOf)
+        channel.send(m.Header(message.tag, self._originals.header(message.queue_id, message.authority)))
+
+    # --- taking charge
+
+    def commit(self) -> None:
+        """Make durable what finished in this burst, then answer."""
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, []
+        pairs = [(incoming, self._batched(incoming)) for incoming in batch]
+        self._disk.commit([batched for _, batched in pairs])
+        for incoming, batched in pairs:
+            self._held -= incoming.held
+            if batched.error is not None:
+                self._refuse(incoming.channel, incoming.tag, self._note_disk(batched.error))
+            else:
+                self._took(incoming, batched)
+
+    def _batched(self, incoming: Incoming) -> Batched:
+        if not incoming.queue_id:
+            incoming.queue_id = self._queue_ids.next()
+            incoming.blocks.insert(0, self._received(incoming))
+        content = b"".join(incoming.blocks)
+        incoming.written += len(content)
+        offer = incoming.offer
+        envelope = Envelope(
+            incoming.arrival, incoming.written, incoming.reverse_path, incoming.options,
+            offer.session if offer else b"", offer.client if offer else b"",
+            incoming.generation, tuple(incoming.recipients),
+        )  # fmt: skip
+        return Batched(incoming.queue_id, render(envelope), content, incoming.descriptor)
+
+    def _took(self, incoming: Incoming, batched: Batched) -> None:
+        queue_id = batched.queue_id
+        try:
+            incoming.channel.send(m.Taken(incoming.tag, queue_id))
+        except ChannelClosed:
+            # It may have heard us or not, so the message stays: twice is better than never.
+            self.peers.event("client_unanswered", queue_id=queue_id)
+        inline = batched.envelope if len(batched.envelope) <= INLINE_ENVELOPE else b""
+        self.peers.tell("scheduler", m.Queued(queue_id, inline))
+        for recipient in incoming.recipients:
+            if recipient.counted:
+                self.peers.tell("ledger", m.Reserve(queue_id, recipient.counted, incoming.written))
+        self.peers.event(
+            "accepted", queue_id=queue_id, session=incoming.offer.session if incoming.offer else b"",
+            client=incoming.offer.client if incoming.offer else b"", reverse_path=incoming.reverse_path,
+            forward_path=incoming.recipients[0].forward_path, recipients=len(incoming.recipients), size=incoming.size,
+        )  # fmt: skip
+
+    def _spill(self, incoming: Incoming) -> None:
+        """Move what is held of a large message into its file.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if incoming.descriptor < 0:
+            incoming.queue_id = self._queue_ids.next()
+            incoming.descriptor = self._disk.content.create(incoming.queue_id)
+            incoming.blocks.insert(0, self._received(incoming))
+        octets = b"".join(incoming.blocks)
+        write_all(incoming.descriptor, octets)
+        incoming.written += len(octets)
+        self._held -= incoming.held
+        incoming.held = 0
+        incoming.blocks.clear()
+
+    def _received(self, incoming: Incoming) -> bytes:
+        forward_path = incoming.recipients[0].forward_path if len(incoming.recipients) == 1 else b""
+        offer = incoming.offer
+        if offer is None:
+            return received_from_ourselves(
+                host=self._host, queue_id=incoming.queue_id, forward_path=forward_path, moment=incoming.arrival
+            )
+        return received_field(
+            helo=offer.helo, client=offer.client, host=self._host, protocol=offer.protocol,
+            queue_id=incoming.queue_id, forward_path=forward_path, moment=incoming.arrival,
+        )  # fmt: skip
+
+    # --- refusing
+
+    def _may_begin(self, channel: Channel, tag: int) -> bool:
+        opened = self._open[channel]
+        if tag in opened:
+            channel.close()
+            return False
+        if len(opened) >= MAX_OPEN:
+            self._refuse(channel, tag, BUSY)
+            return False
+        if not self._room.enough():
+            self._refuse(channel, tag, DISK_FULL)
+            return False
+        return True
+
+    def _ticket_holds(self, offer: m.Offer, recipient: m.Offer | m.OfferRecipient) -> bool:
+        return ticket_holds(
+            self._keys.ticket, recipient.ticket, offer.session, offer.reverse_path, recipient.forward_path,
+            recipient.counted, recipient.expiry, int(self._clock()),
+        )  # fmt: skip
+
+    def _suspect(self, channel: Channel, offer: m.Offer, what: bytes) -> None:
+        """An smtpd that follows the protocol cannot come here but with an expired ticket: the journal hears of it."""
+        self.peers.event("proof_refused", what=what, session=offer.session, client=offer.client)
+        self._refuse(channel, offer.tag, NO_TICKET)
+
+    def _decline(self, incoming: Incoming, why: Refusal) -> None:
+        self._forget(incoming)
+        self._refuse(incoming.channel, incoming.tag, why)
+
+    def _refuse(self, channel: Channel, tag: int, why: Refusal) -> None:
+        if not channel.closed:
+            channel.send(m.Declined(tag, *why))
+
+    def _note_disk(self, error: OSError) -> Refusal:
+        self.peers.event("disk_refused", error=error.strerror or "?")
+        return refusal(error)
+
+    def _forget(self, incoming: Incoming) -> None:
+        del self._open[incoming.channel][incoming.tag]
+        self._drop(incoming)
+
+    def _drop(self, incoming: Incoming) -> None:
+        self._held -= incoming.held
+        if incoming.descriptor >= 0:
+            os.close(incoming.descriptor)
+            incoming.descriptor = -1
+            self._disk.discard(incoming.queue_id)

@@ -1,0 +1,168 @@
+"""Wiring of scheduler: open the spool's folders, lose the rights, list what is owed once the enqueuer says so, serve."""
+
+import gc
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+from mta import roster, sandbox
+from mta.roles.scheduler.queue import Queue
+from mta.roles.scheduler.retry import Lifetimes
+from mta.spool import layout
+from mta.spool.envelope import MAX_ENVELOPE
+from mta.spool.layout import Folder, write_all
+from mta.spool.progress import MAX_PROGRESS
+from mta.wire import control
+from mta.wire import messages as m
+from mta.wire.channel import Channel, Packet
+from mta.wire.loop import Loop
+from mta.wire.tickets import original_authority
+
+DAY = 86400.0
+TICK_SECONDS = 0.5
+LIST_SECONDS = 600.0  # A message that was not announced to us, for whatever reason, is found after so long.
+
+
+class Files:
+    """What the queue has done for it: files below two folders, words to peers."""
+
+    peers: control.Peers
+
+    def __init__(self, envelopes: Folder, progresses: Folder, key: bytes) -> None:
+        self.envelopes, self.progresses, self._key = envelopes, progresses, key
+
+    def there(self, peer: str) -> bool:
+        """See `Hands`."""
+        return self.peers.to(peer) is not None
+
+    def tell(self, peer: str, message: m.Message) -> bool:
+        """See `Hands`."""
+        return self.peers.tell(peer, message)
+
+    def envelope(self, queue_id: bytes) -> bytes | None:
+        """See `Hands`."""
+        return self.envelopes.read(queue_id, MAX_ENVELOPE)
+
+    def progress(self, queue_id: bytes) -> bytes:
+        """See `Hands`."""
+        return self.progresses.read(queue_id, MAX_PROGRESS) or b""
+
+    def record(self, queue_id: bytes, lines: bytes) -> bool:
+        """See `Hands`. A line that cannot be written repeats a delivery: worth an event, not worth stopping for."""
+        try:
+            descriptor = self.progresses.append(queue_id)
+            try:
+                write_all(descriptor, lines)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            self.peers.event("disk_refused", queue_id=queue_id, error=error.strerror or "?")
+            return False
+        return True
+
+    def authority(self, queue_id: bytes) -> bytes:
+        """See `Hands`."""
+        return original_authority(self._key, queue_id)
+
+    def event(self, name: str, **pairs: bytes | str | int) -> None:
+        """See `Hands`."""
+        self.peers.event(name, **pairs)
+
+
+class Scheduler:
+    """Hands what peers say to the queue."""
+
+    def __init__(self, loop: Loop, files: Files, lifetimes: Lifetimes) -> None:
+        self._loop, self._files = loop, files
+        self.queue = Queue(files, lifetimes, random.random)
+        self.queue_may_be_listed = False
+        loop.after_burst.append(lambda: self.queue.pump(time.time()))
+        self._tick()
+        loop.call_later(LIST_SECONDS, self._list_again)
+
+    def met_enqueuer(self, _: Channel, packet: Packet) -> None:
+        """A new message, or the word that what is in the spool may be believed."""
+        message = packet[0]
+        if isinstance(message, m.Queued):
+            self.queue.queued(message.queue_id, message.envelope)
+        elif isinstance(message, m.Recovered):
+            self.queue_may_be_listed = True
+            self._list()
+
+    def met_directory(self, _: Channel, packet: Packet) -> None:
+        """Where mail goes."""
+        message = packet[0]
+        if isinstance(message, m.Expansion):
+            self.queue.expansion(message, time.time())
+        elif isinstance(message, m.Unresolved):
+            self.queue.unresolved(message, time.time())
+
+    def met_localspawn(self, _: Channel, packet: Packet) -> None:
+        """What became of a delivery."""
+        message = packet[0]
+        if isinstance(message, m.Attempted):
+            self.queue.attempted(message, time.time())
+
+    def met_bouncer(self, _: Channel, packet: Packet) -> None:
+        """What became of a notification."""
+        message = packet[0]
+        if isinstance(message, m.Bounced):
+            self.queue.bounced(message, time.time())
+
+    def met_cleaner(self, _: Channel, packet: Packet) -> None:
+        """What became of a finished message."""
+        message = packet[0]
+        if isinstance(message, m.Cleaned):
+            self.queue.cleaned(message)
+
+    def lost(self, channel: Channel) -> None:
+        """A peer ended."""
+        self.queue.lost(channel.peer, time.time())
+
+    def _list(self) -> None:
+        # Envelopes first: what gets its first line of progress in between has an envelope that we then know of.
+        enveloped = list(self._files.envelopes.queue_ids())
+        self.queue.listed(enveloped, list(self._files.progresses.queue_ids()), time.time())
+
+    def _list_again(self) -> None:
+        if self.queue_may_be_listed:
+            self._list()
+        self._loop.call_later(LIST_SECONDS, self._list_again)
+
+    def _tick(self) -> None:
+        self.queue.tick(time.time())
+        self._loop.call_later(TICK_SECONDS, self._tick)
+
+
+def main() -> int:
+    """Serve until told to stop; answers the exit status."""
+    role = roster.SCHEDULER
+    start = control.begin(role)
+    state = Path(start.text("state"))
+    envelopes, progresses = (layout.Folder.open(state, part) for part in (layout.ENVELOPE, layout.PROGRESS))
+    sandbox.enter(role, start, keep=(envelopes.descriptor, progresses.descriptor))
+
+    loop = Loop()
+    files = Files(envelopes, progresses, start.settings[roster.ORIGINAL_KEY])
+    lifetimes = Lifetimes(
+        start.number("limits.queue_lifetime_days") * DAY, start.number("limits.bounce_lifetime_days") * DAY
+    )
+    scheduler = Scheduler(loop, files, lifetimes)
+    handlers = {
+        "enqueuer": scheduler.met_enqueuer,
+        "directory": scheduler.met_directory,
+        "localspawn": scheduler.met_localspawn,
+        "bouncer": scheduler.met_bouncer,
+        "cleaner": scheduler.met_cleaner,
+    }
+    files.peers = control.Peers(role, start, loop, handlers, lost=scheduler.lost)
+    gc.freeze()
+    files.peers.ready()
+    loop.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""One attempt at one message: which recipients are decided, what is still asked, what must be written down.
+
+A reader would otherwise get wrong: a recipient is decided when *all* mailboxes its address expanded to are. Two recipients
+that come to the same mailbox share one delivery.
+"""
+
+import collections
+from dataclasses import dataclass, field
+
+from mta.spool.envelope import Envelope
+from mta.spool.progress import Outcome, Progress
+from mta.vocabulary import Action
+
+Target = tuple[int, bytes]  # which recipient of the envelope, and the final recipient
+Mailbox = tuple[bytes, bytes]  # domain and store
+
+_FINAL = frozenset({Action.DELIVERED, Action.FAILED, Action.RELAYED})
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """What waits for, or knows, the result of writing into one mailbox."""
+
+    recipient: bytes
+    counted: bytes
+    targets: list[Target]
+    outcome: tuple[Action, bytes, bytes] | None = None  # action, status, diagnostic code
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """All that is in memory of a message while it has a place."""
+
+    queue_id: bytes
+    envelope: Envelope
+    domain: bytes
+    fresh: bool
+    number: int = 1
+    asked: int = 0  # questions without an answer
+    soon: bool = False  # what was deferred was deferred by trouble of our own
+    bounced: bool = False
+    on_disk: bool = False  # there is a progress file
+    torn: bool = False
+    to_expand: collections.deque[int] = field(default_factory=collections.deque)
+    to_deliver: collections.deque[Mailbox] = field(default_factory=collections.deque)
+    mailboxes: dict[Mailbox, Delivery] = field(default_factory=dict)
+    decided: dict[Target, Outcome] = field(default_factory=dict)
+    complete: set[int] = field(default_factory=set)
+    open_targets: dict[int, int] = field(default_factory=dict)  # recipient: final recipients without a result yet
+    delayed: dict[Target, tuple[bytes, bytes]] = field(default_factory=dict)  # status, diagnostic code of this attempt
+    known: collections.Counter[int] = field(default_factory=collections.Counter)  # recipient: how many in decided
+    held_up: set[int] = field(default_factory=set)  # recipients with something delayed in this attempt
+    told: dict[Target, bytes] = field(default_factory=dict)  # status of the last delay that is on disk
+    unwritten: list[Outcome] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, queue_id: bytes, envelope: Envelope, domain: bytes, progress: Progress, *, fresh: bool) -> "Attempt":
+        """An attempt at what *progress* leaves undecided."""
+        self = cls(queue_id, envelope, domain, fresh, bounced=progress.bounced, torn=progress.torn)
+        self.on_disk = bool(progress.outcomes) or progress.torn
+        completes: dict[int, int] = {}
+        for outcome in progress.outcomes:
+            target = (outcome.index, outcome.final_recipient)
+            self.number = max(self.number, outcome.attempt + 1)
+            if outcome.action in _FINAL:
+                self.known[outcome.index] += target not in self.decided
+                self.decided[target] = outcome
+            elif outcome.action is Action.DELAYED:
+                self.told[target] = outcome.status
+            if outcome.completes:
+                completes[outcome.index] = outcome.completes
+        self.complete = {index for index, count in completes.items() if self.known[index] >= count}
+        self.to_expand.extend(index for index in range(len(envelope.recipients)) if index not in self.complete)
+        return self
+
+    @property
+    def undecided(self) -> list[int]:
+        """The recipients that need another attempt."""
+        return [index for index in range(len(self.envelope.recipients)) if index not in self.complete]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """What the sender must hear of."""
+        return [outcome for outcome in self.decided.values() if outcome.action is Action.FAILED]
+
+    def expanded(
+        self, index: int, finals: dict[bytes, tuple[Mailbox, bytes]], now: float
+    ) -> list[tuple[Target, Delivery]]:
+        """Recipient *index* comes to *finals*. Answers those whose mailbox has a result already."""
+        open_finals = [final for final in finals if (index, final) not in self.decided]
+        self.open_targets[index] = len(open_finals)
+        if not open_finals:
+            self._complete(index, now)
+        known = []
+        for final in open_finals:
+            mailbox, counted = finals[final]
+            delivery = self.mailboxes.get(mailbox)
+            if delivery is None:
+                self.mailboxes[mailbox] = Delivery(final, counted, [(index, final)])
+                self.to_deliver.append(mailbox)
+            elif delivery.outcome is None:
+                delivery.targets.append((index, final))
+            else:
+                known.append(((index, final), delivery))
+        return known
+
+    def note(self, target: Target, action: Action, status: bytes, diagnostic_code: bytes, now: float) -> None:
+        """One final recipient has a result in this attempt."""
+        index, final = target
+        self.open_targets[index] = self.open_targets.get(index, 1) - 1
+        if action in _FINAL:
+            outcome = Outcome(index, final, action, status, self.number, int(now), diagnostic_code)
+            self.decided[target] = outcome
+            self.known[index] += 1
+            self.unwritten.append(outcome)
+        else:
+            self.delayed[target] = (status, diagnostic_code)
+            self.held_up.add(index)
+            if self.told.get(target) != status:
+                # One line for each new reason is enough for whoever looks; a line for each attempt would grow for days.
+                self.told[target] = status
+                line = Outcome(index, final, Action.DELAYED, status, self.number, int(now), diagnostic_code)
+                self.unwritten.append(line)
+        if not self.open_targets[index] and index not in self.held_up:
+            self._complete(index, now)
+
+    def unanswered(self, index: int) -> None:
+        """Whom we asked about recipient *index* is gone, or away: it stays undecided, through no fault of the recipient."""
+        self.soon = True
+        self.open_targets[index] = -1  # Never zero again in this attempt, so it cannot become complete.
+
+    def expire(self, now: float) -> None:
+        """The lifetime is over: what is undecided fails."""
+        delayed = collections.defaultdict(list)
+        for target in self.delayed:
+            delayed[target[0]].append(target)
+        self.held_up.clear()
+        for index in self.undecided:
+            targets = delayed[index] or [(index, self.envelope.recipients[index].forward_path)]
+            reasons = [self.delayed.pop(target, (b"", b"it could not be tried"))[1] for target in targets]
+            self.open_targets[index] = len(targets)
+            for target, reason in zip(targets, reasons, strict=True):
+                self.note(target, Action.FAILED, b"5.4.7", b"it was tried for too long; last: " + reason, now)
+
+    def _complete(self, index: int, now: float) -> None:
+        count = self.known[index]
+        if self.unwritten and self.unwritten[-1].index == index and self.unwritten[-1].action in _FINAL:
+            last = self.unwritten.pop()
+            line = Outcome(
+                last.index, last.final_recipient, last.action, last.status, last.attempt, last.moment,
+                last.diagnostic_code, count,
+            )  # fmt: skip
+        else:
+            # Nothing new became of it: the mailboxes that were still open are no longer among those it expands to.
+            forward_path = self.envelope.recipients[index].forward_path
+            line = Outcome(index, forward_path, Action.EXPANDED, b"2.0.0", self.number, int(now), b"", max(count, 1))
+        self.unwritten.append(line)
+        self.complete.add(index)

@@ -1,0 +1,414 @@
+"""The judgement of scheduler: whose turn it is, what is asked of whom, what an answer means for a message.
+
+A reader would otherwise get wrong: there are no states to keep in step. A message is either waiting for a place, in an
+attempt, waiting for its moment, waiting for its notification or waiting to be cleaned; everything else is read from its
+files when an attempt begins.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from mta.roles.scheduler.attempt import Attempt, Target
+from mta.roles.scheduler.retry import AFTER_START_SECONDS, Lifetimes, Soon, next_attempt
+from mta.roles.scheduler.waiting import Waiting
+from mta.spool import envelope as envelope_format
+from mta.spool import progress as progress_format
+from mta.spool.envelope import Envelope, Generation, NotWholeError, UnknownVersionError
+from mta.spool.progress import BOUNCED_LINE, Progress
+from mta.vocabulary import Action, arrival_of
+from mta.wire import messages as m
+
+PLACES = 400  # messages in an attempt at once
+RETRY_PLACES = 100  # of those, for old mail
+DOMAIN_PLACES = 128  # of those, for one domain: twice what a local delivers as one batch
+BEGINNINGS = 800  # attempts begun between two looks at the channels
+FRESH_TURNS = 8  # One old message after so many fresh ones, so that old mail moves under any load.
+WINDOW = 64  # questions about one message at once
+BOUNCES = 50  # notifications in the making at once
+MAX_CLEANING = 20_000  # With so many to be removed, deliver no more: the cleaner has trouble.
+WRITE_FROM = 10  # Outcomes after which they are written down though the attempt goes on.
+BUSY_SECONDS = 10.0  # An old message of a busy domain looks again so much later.
+UNREADABLE_SECONDS = 300.0
+
+_ACTIONS = {action.value: action for action in (Action.DELIVERED, Action.FAILED, Action.DELAYED)}
+_OURS = b"4.3."  # RFC 3463 3.4: the mail system's own trouble, not the mailbox's
+
+
+class Hands(Protocol):
+    """What the judgement has done for it."""
+
+    def there(self, peer: str) -> bool:
+        """Is *peer* there to be asked?"""
+
+    def tell(self, peer: str, message: m.Message) -> bool:
+        """Send; False when the peer is away."""
+
+    def envelope(self, queue_id: bytes) -> bytes | None:
+        """The octets of the envelope file. Raises OSError."""
+
+    def progress(self, queue_id: bytes) -> bytes:
+        """The octets of the progress file, or nothing. Raises OSError."""
+
+    def record(self, queue_id: bytes, lines: bytes) -> bool:
+        """Append to the progress file; False when that may have gone wrong."""
+
+    def authority(self, queue_id: bytes) -> bytes:
+        """What proves to the enqueuer that the bouncer may see this message's header."""
+
+    def event(self, name: str, **pairs: bytes | str | int) -> None:
+        """Tell the journal."""
+
+
+class Queue:
+    """Every message that is owed."""
+
+    def __init__(self, hands: Hands, lifetimes: Lifetimes, chance: Callable[[], float]) -> None:
+        self._hands, self._lifetimes, self._chance = hands, lifetimes, chance
+        self._known: set[bytes] = set()
+        self._listed: tuple[set[bytes], set[bytes]] = (set(), set())  # found in the last listing, and the one before
+        self._fresh = Waiting()
+        self._sleeping: list[tuple[float, bytes]] = []
+        self._due: deque[bytes] = deque()
+        self._attempts: set[Attempt] = set()
+        self._retrying = 0
+        self._by_domain: dict[bytes, int] = {}
+        self._turn = 0
+        self._tag = 0
+        self._expands: dict[int, tuple[Attempt, int, dict[bytes, tuple[tuple[bytes, bytes], bytes]]]] = {}
+        self._delivers: dict[int, tuple[Attempt, tuple[bytes, bytes]]] = {}
+        self._bounces: dict[int, Attempt] = {}
+        self._cleaning: set[bytes] = set()
+        self._uncleaned: set[bytes] = set()  # to be asked for again
+        self._soon = Soon()
+
+    def __len__(self) -> int:
+        """Messages that are owed or not yet removed."""
+        return len(self._known)
+
+    # --- what there is
+
+    def queued(self, queue_id: bytes, octets: bytes) -> None:
+        """The enqueuer has a new message; *octets* are its envelope, or nothing when it is to be read."""
+        if queue_id in self._known or any(queue_id in listed for listed in self._listed):
+            return
+        self._known.add(queue_id)
+        domain = b""
+        if octets:
+            try:
+                domain = _domain(envelope_format.parse(octets))
+            except (NotWholeError, UnknownVersionError):
+                octets = b""  # What is in the file counts, and tells who is wrong.
+        self._fresh.add(domain, queue_id, octets)
+
+    def listed(self, enveloped: Collection[bytes], in_progress: Collection[bytes], now: float) -> None:
+        """What is in the folders: *enveloped* is owed, *in_progress* has been tried."""
+        found = set(enveloped) - self._known
+        self._listed = (found, self._listed[0])
+        tried = set(in_progress)
+        for queue_id in sorted(found - tried):
+            self._fresh.add(b"", queue_id, b"")
+        for queue_id in found & tried:
+            planned = next_attempt(arrival_of(queue_id), now, self._chance())
+            self._sleep(queue_id, min(planned, now + self._chance() * AFTER_START_SECONDS))
+        self._known |= found
+        for queue_id in tried - self._known:
+            self._known.add(queue_id)  # Progress without an envelope: its cleaner was stopped half way (S4).
+            self._clean(queue_id)
+
+    # --- whose turn it is
+
+    def tick(self, now: float) -> None:
+        """Time has passed: what is due is due, what was not removed is asked for again."""
+        while self._sleeping and self._sleeping[0][0] <= now:
+            self._due.append(heapq.heappop(self._sleeping)[1])
+        again, self._uncleaned = self._uncleaned, set()
+        for queue_id in again:
+            self._clean(queue_id)
+
+    def pump(self, now: float) -> None:
+        """Begin attempts as long as there are places."""
+        if not (self._fresh or self._due) or not (self._hands.there("directory") and self._hands.there("localspawn")):
+            return
+        for _ in range(BEGINNINGS):
+            if len(self._attempts) >= PLACES or len(self._cleaning) >= MAX_CLEANING:
+                return
+            self._turn += 1
+            old_may = self._due and self._retrying < RETRY_PLACES
+            taken = None
+            if not old_may or self._turn % FRESH_TURNS:
+                taken = self._fresh.take(self._is_busy)
+            if taken is not None:
+                self._begin(taken[0], taken[1], now, fresh=True)
+            elif old_may:
+                self._begin(self._due.popleft(), b"", now, fresh=False)
+            elif not (self._fresh and self._turn % FRESH_TURNS == 0):
+                return
+
+    def _is_busy(self, domain: bytes) -> bool:
+        return bool(domain) and self._by_domain.get(domain, 0) >= DOMAIN_PLACES
+
+    def _begin(self, queue_id: bytes, octets: bytes, now: float, *, fresh: bool) -> None:
+        envelope = self._read_envelope(queue_id, octets, now)
+        if envelope is None:
+            return
+        domain = _domain(envelope)
+        if self._is_busy(domain):
+            if fresh:
+                self._fresh.add(domain, queue_id, octets)
+            else:
+                self._sleep(queue_id, now + BUSY_SECONDS * (0.5 + self._chance()))
+            return
+        progress = Progress()
+        if not octets:  # What the enqueuer just told us of has no progress yet.
+            try:
+                progress = progress_format.parse(self._hands.progress(queue_id))
+            except OSError:
+                self._sleep(queue_id, now + UNREADABLE_SECONDS)
+                return
+        attempt = Attempt.begin(queue_id, envelope, domain, progress, fresh=fresh)
+        self._attempts.add(attempt)
+        self._retrying += not fresh
+        self._by_domain[domain] = self._by_domain.get(domain, 0) + 1
+        self._advance(attempt, now)
+
+    def _read_envelope(self, queue_id: bytes, octets: bytes, now: float) -> Envelope | None:
+        try:
+            found = octets or self._hands.envelope(queue_id)
+            if found is None:
+                self._known.discard(queue_id)
+                return None
+            return envelope_format.parse(found)
+        except NotWholeError:
+            self._known.discard(queue_id)  # Being taken at this moment: we are told when it is whole.
+        except UnknownVersionError as error:
+            # Stays known, so that nobody tries it again before an upgrade starts a new scheduler; and stays in the spool.
+            self._hands.event("spool_version_unknown", queue_id=queue_id, error=str(error))
+        except OSError as error:
+            self._hands.event("spool_unreadable", queue_id=queue_id, error=error.strerror or "?")
+            self._sleep(queue_id, now + UNREADABLE_SECONDS)
+        return None
+
+    # --- one attempt
+
+    def _advance(self, attempt: Attempt, now: float) -> None:
+        """Ask what may be asked; when nothing is open any more, settle."""
+        while attempt.asked < WINDOW and attempt.to_deliver:
+            self._deliver(attempt)
+        while attempt.asked < WINDOW and attempt.to_expand:
+            self._expand(attempt)
+        if attempt.asked == 0:
+            self._settle(attempt, now)
+        elif len(attempt.unwritten) >= WRITE_FROM:
+            self._write(attempt)
+
+    def _expand(self, attempt: Attempt) -> None:
+        index = attempt.to_expand.popleft()
+        tag = self._next_tag()
+        recipient = attempt.envelope.recipients[index].forward_path
+        if self._hands.tell("directory", m.Expand(tag, recipient)):
+            self._expands[tag] = (attempt, index, {})
+            attempt.asked += 1
+        else:
+            attempt.unanswered(index)
+
+    def _deliver(self, attempt: Attempt) -> None:
+        mailbox = attempt.to_deliver.popleft()
+        delivery = attempt.mailboxes[mailbox]
+        tag = self._next_tag()
+        request = m.Deliver(
+            tag, attempt.queue_id, attempt.envelope.reverse_path, delivery.recipient, *mailbox, delivery.counted
+        )
+        if self._hands.tell("localspawn", request):
+            self._delivers[tag] = (attempt, mailbox)
+            attempt.asked += 1
+        else:
+            self._undelivered(attempt, mailbox)
+
+    def _undelivered(self, attempt: Attempt, mailbox: tuple[bytes, bytes]) -> None:
+        for index, _ in attempt.mailboxes.pop(mailbox).targets:
+            attempt.unanswered(index)
+
+    def expansion(self, answer: m.Expansion, now: float) -> None:
+        """The directory names a mailbox."""
+        asked = self._expands.get(answer.tag)
+        if asked is None:
+            return
+        attempt, index, finals = asked
+        finals[answer.recipient] = ((answer.domain, answer.store), answer.counted)
+        if not answer.last:
+            return
+        del self._expands[answer.tag]
+        attempt.asked -= 1
+        for target, delivery in attempt.expanded(index, finals, now):
+            assert delivery.outcome is not None
+            self._note(attempt, target, *delivery.outcome, now)
+        self._advance(attempt, now)
+
+    def unresolved(self, answer: m.Unresolved, now: float) -> None:
+        """The directory knows no mailbox for it, now or at all."""
+        asked = self._expands.pop(answer.tag, None)
+        if asked is None:
+            return
+        attempt, index, _ = asked
+        attempt.asked -= 1
+        action = Action.FAILED if answer.permanent else Action.DELAYED
+        target = (index, attempt.envelope.recipients[index].forward_path)
+        self._note(attempt, target, action, answer.status, answer.diagnostic_code, now)
+        self._advance(attempt, now)
+
+    def attempted(self, answer: m.Attempted, now: float) -> None:
+        """A delivery has a result."""
+        asked = self._delivers.pop(answer.tag, None)
+        if asked is None:
+            return
+        attempt, mailbox = asked
+        attempt.asked -= 1
+        delivery = attempt.mailboxes[mailbox]
+        action = _ACTIONS.get(answer.action, Action.DELAYED)
+        delivery.outcome = (action, answer.status, answer.diagnostic_code)
+        if action is Action.DELIVERED:
+            self._soon.works()
+        for target in delivery.targets:
+            self._note(attempt, target, *delivery.outcome, now)
+        self._advance(attempt, now)
+
+    def _note(
+        self, attempt: Attempt, target: Target, action: Action, status: bytes, diagnostic_code: bytes, now: float
+    ) -> None:
+        attempt.note(target, action, status, diagnostic_code, now)
+        if action is Action.DELAYED and status.startswith(_OURS):
+            attempt.soon = True
+        index, final = target
+        self._hands.event(
+            action.name.lower(), queue_id=attempt.queue_id, original_recipient=
+            attempt.envelope.recipients[index].forward_path, final_recipient=final, status=status,
+            diagnostic_code=diagnostic_code,
+        )  # fmt: skip
+
+    def lost(self, peer: str, now: float) -> None:
+        """*peer* ended. What was asked of it was perhaps done, perhaps not: it is tried again, soon, and never failed."""
+        touched: set[Attempt] = set()
+        if peer == "directory":
+            for attempt, index, _ in self._expands.values():
+                attempt.unanswered(index)
+                attempt.asked -= 1
+                touched.add(attempt)
+            self._expands.clear()
+        elif peer == "localspawn":
+            for attempt, mailbox in self._delivers.values():
+                self._undelivered(attempt, mailbox)
+                attempt.asked -= 1
+                touched.add(attempt)
+            self._delivers.clear()
+        elif peer == "bouncer":
+            bounces, self._bounces = self._bounces, {}
+            for attempt in bounces.values():
+                self._sleep(attempt.queue_id, self._soon.moment(now, self._chance()))
+        elif peer == "cleaner":
+            self._uncleaned |= self._cleaning
+        for attempt in touched:
+            self._advance(attempt, now)
+
+    # --- after an attempt
+
+    def _settle(self, attempt: Attempt, now: float) -> None:
+        self._attempts.discard(attempt)
+        self._retrying -= not attempt.fresh
+        self._by_domain[attempt.domain] -= 1
+        if not self._by_domain[attempt.domain]:
+            del self._by_domain[attempt.domain]
+        envelope = attempt.envelope
+        if attempt.undecided:
+            if not self._lifetimes.over(envelope.arrival, envelope.generation, now):
+                self._defer(attempt, now)
+                return
+            attempt.expire(now)
+        if not attempt.failed or attempt.bounced:
+            self._clean(attempt.queue_id)
+        elif envelope.generation is Generation.DOUBLE_BOUNCE:
+            self._hands.event("double_bounce_dropped", queue_id=attempt.queue_id, failed=len(attempt.failed))
+            self._clean(attempt.queue_id)
+        else:
+            self._bounce(attempt, now)
+
+    def _defer(self, attempt: Attempt, now: float) -> None:
+        if attempt.soon:
+            # Our own trouble, perhaps a full disk: only what is decided is worth writing down.
+            attempt.unwritten = [line for line in attempt.unwritten if line.action is not Action.DELAYED]
+            moment = self._soon.moment(now, self._chance())
+        else:
+            moment = next_attempt(attempt.envelope.arrival, now, self._chance())
+        self._write(attempt)
+        self._sleep(attempt.queue_id, moment)
+
+    def _write(self, attempt: Attempt) -> None:
+        if not attempt.unwritten:
+            return
+        lines = b"".join(progress_format.line_of(outcome) for outcome in attempt.unwritten)
+        attempt.unwritten.clear()
+        attempt.on_disk = True
+        # After a torn line a new one must begin, or ours would be the rest of it.
+        attempt.torn = not self._hands.record(attempt.queue_id, b"\n" + lines if attempt.torn else lines)
+
+    def _bounce(self, attempt: Attempt, now: float) -> None:
+        self._write(attempt)  # Before anybody is told: a scheduler that starts anew must not attempt what has failed.
+        if len(self._bounces) >= BOUNCES:
+            self._sleep(attempt.queue_id, now + 0.5 + self._chance())
+            return
+        failed, envelope, tag = attempt.failed, attempt.envelope, self._next_tag()
+        authority = self._hands.authority(attempt.queue_id)
+        requests: list[m.Message] = [
+            m.Bounce(tag, attempt.queue_id, authority, envelope.reverse_path, envelope.option(b"ENVID"), len(failed))
+        ]
+        requests += [
+            m.FailedRecipient(
+                tag, envelope.recipients[outcome.index].forward_path, outcome.final_recipient,
+                outcome.action.value, outcome.status, outcome.diagnostic_code, b"",
+            ) for outcome in failed
+        ]  # fmt: skip
+        if all(self._hands.tell("bouncer", request) for request in requests):
+            self._bounces[tag] = attempt
+        else:
+            self._sleep(attempt.queue_id, self._soon.moment(now, self._chance()))
+
+    def bounced(self, answer: m.Bounced, now: float) -> None:
+        """The notification is queued, or could not be made now."""
+        attempt = self._bounces.pop(answer.tag, None)
+        if attempt is None:
+            return
+        if answer.done:
+            # Until the cleaner has been here, this line is all that keeps a second notification from being sent.
+            self._hands.record(attempt.queue_id, b"\n" + BOUNCED_LINE if attempt.torn else BOUNCED_LINE)
+            self._hands.event("bounced", queue_id=attempt.queue_id, reverse_path=attempt.envelope.reverse_path)
+            self._clean(attempt.queue_id)
+        else:
+            self._sleep(attempt.queue_id, self._soon.moment(now, self._chance()))
+
+    def _clean(self, queue_id: bytes) -> None:
+        self._cleaning.add(queue_id)
+        if not self._hands.tell("cleaner", m.Clean(queue_id)):
+            self._uncleaned.add(queue_id)
+
+    def cleaned(self, answer: m.Cleaned) -> None:
+        """The files are gone, or could not be removed now."""
+        if answer.queue_id not in self._cleaning:
+            return
+        if answer.done:
+            self._cleaning.discard(answer.queue_id)
+            self._uncleaned.discard(answer.queue_id)
+            self._known.discard(answer.queue_id)
+        else:
+            self._uncleaned.add(answer.queue_id)
+
+    def _sleep(self, queue_id: bytes, moment: float) -> None:
+        heapq.heappush(self._sleeping, (moment, queue_id))
+
+    def _next_tag(self) -> int:
+        self._tag += 1
+        return self._tag
+
+
+def _domain(envelope: Envelope) -> bytes:
+    return envelope.recipients[0].forward_path.rpartition(b"@")[2].lower()

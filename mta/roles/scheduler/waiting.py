@@ -1,0 +1,41 @@
+"""Fresh mail that waits for a place, by the domain it goes to, so that one domain's flood is one line among many.
+
+A reader would otherwise get wrong: the domain here is the one in the first forward-path, before the directory was asked.
+It decides only whose turn it is, never where mail goes.
+"""
+
+import collections
+from collections.abc import Callable
+
+KEEP_ENVELOPES = 2000  # Messages whose envelope waits in memory; the others' is read from the file.
+
+
+class Waiting:
+    """Lines of (queue id, the envelope's octets or nothing), one for each domain, served in turn."""
+
+    def __init__(self) -> None:
+        self._lines: collections.OrderedDict[bytes, collections.deque[tuple[bytes, bytes]]] = collections.OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, domain: bytes, queue_id: bytes, envelope: bytes) -> None:
+        """Put a message at the end of its domain's line."""
+        self._count += 1
+        line = self._lines.setdefault(domain, collections.deque())
+        line.append((queue_id, envelope if self._count <= KEEP_ENVELOPES else b""))
+
+    def take(self, busy: Callable[[bytes], bool]) -> tuple[bytes, bytes] | None:
+        """The first message of the next line whose domain is not *busy*; None when there is none."""
+        for domain in list(self._lines) if len(self._lines) > 1 else self._lines:
+            if busy(domain):
+                continue
+            line = self._lines[domain]
+            taken = line.popleft()
+            self._count -= 1
+            self._lines.move_to_end(domain)
+            if not line:
+                del self._lines[domain]
+            return taken
+        return None
