@@ -4,3 +4,5 @@ A reader would otherwise get wrong: this process decides nothing. It parses, ask
 and shows what came back. What somebody may do is the service's judgement, whether a password is right is the
 authenticator's, and the only place that knows HTTP's numbers for refusals is `web.errors`.
 """
+
+VERSION = "0.1.0"  # also in pyproject.toml, which a serving machine may not have; tests/web compares the two

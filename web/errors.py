@@ -8,16 +8,17 @@ import http
 import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import errors
-from web.panel.rendering import Renderer
+from web.panel.rendering import Renderer, is_fragment, sentence_of
 
 log = logging.getLogger("postern.web")
 
@@ -54,6 +55,12 @@ class ForgedForm(errors.Forbidden):
     """The form did not come from a page of this session (CSRF), or the session ended in between."""
 
     default_code = "forged_form"
+
+
+class MustChangePassword(errors.Forbidden):
+    """Signed in with a one-time password, which is good for nothing but changing it."""
+
+    default_code = "must_change_password"
 
 
 class FieldFault(NamedTuple):
@@ -131,8 +138,31 @@ def _on_refusal(request: Request, error: Exception) -> Response:
     status = status_of(refusal)
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s: %s: %s", request.method, request.url.path, refusal.code, refusal.sentence)
+    elsewhere = _elsewhere(request, refusal)
+    if elsewhere:
+        return elsewhere
     faults = [FieldFault(refusal.field, refusal.code, refusal.sentence)] if refusal.field else []
     return _answer(request, status, refusal.code, refusal.sentence, faults=faults, headers=headers_of(refusal))
+
+
+def _elsewhere(request: Request, refusal: errors.ApplianceError) -> Response | None:
+    """In the panel some refusals lead to the page where they can be mended."""
+    if _is_for_programs(request):
+        return None
+    if isinstance(refusal, MustChangePassword):
+        where = "/account/password"
+    elif isinstance(refusal, errors.NotSignedIn):
+        way_back = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+        where = "/login" if request.method != "GET" or way_back == "/" else f"/login?next={quote(way_back)}"
+    else:
+        return None
+    if is_fragment(request):
+        return Response(headers={"HX-Redirect": where})
+    return RedirectResponse(where, 303)
+
+
+def _is_for_programs(request: Request) -> bool:
+    return request.url.path.startswith(API_PREFIX)
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:
@@ -157,7 +187,7 @@ def _answer(
     request: Request, status: int, code: str, sentence: str, *,
     faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None,
 ) -> Response:  # fmt: skip
-    if request.url.path.startswith(API_PREFIX):
+    if _is_for_programs(request):
         return problem(status, code, sentence, faults=faults, headers=headers)
     renderer: Renderer = request.app.state.renderer
-    return renderer.error(request, status, sentence, headers or {})
+    return renderer.error(request, status, sentence_of(sentence), headers or {})

@@ -109,7 +109,9 @@ def read_cookie(request: HTTPConnection, name: str) -> str | None:
     return request.cookies.get(cookie_name(request, name))
 
 
-def set_cookie(request: HTTPConnection, response: Response, name: str, value: str, *, max_age_seconds: int | None = None) -> None:
+def set_cookie(
+    request: HTTPConnection, response: Response, name: str, value: str, *, max_age_seconds: int | None = None
+) -> None:
     """Out of scripts' reach, and not sent along when another site posts to us."""
     response.set_cookie(
         cookie_name(request, name),

@@ -34,7 +34,9 @@ class StaticFiles:
 
     def __init__(self, folder: Path = HERE) -> None:
         found = sorted(path for path in folder.rglob("*") if path.suffix in MEDIA_TYPES)
-        self._files = {path.relative_to(folder).as_posix(): _load(path) for path in found if "icons" not in path.parent.name}
+        self._files = {
+            path.relative_to(folder).as_posix(): _load(path) for path in found if "icons" not in path.parent.name
+        }
         icons = (path for path in found if "icons" in path.parent.name)
         self._icons = {path.stem: _as_icon(path.read_text(encoding="utf-8")) for path in icons}
 
@@ -65,9 +67,13 @@ def _load(path: Path) -> StaticFile:
     # Only public, fixed files are compressed, never pages: a page mixes secrets with what a stranger can influence,
     # and its compressed length would tell (the BREACH attack).
     compressed = gzip.compress(content, mtime=0) if len(content) >= WORTH_COMPRESSING_OCTETS else None
-    return StaticFile(content, compressed, MEDIA_TYPES[path.suffix], hashlib.blake2b(content, digest_size=8).hexdigest())
+    return StaticFile(
+        content, compressed, MEDIA_TYPES[path.suffix], hashlib.blake2b(content, digest_size=8).hexdigest()
+    )
 
 
 def _as_icon(svg: str) -> str:
     inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")].strip()
-    return f'<svg class="icon" viewBox="0 0 16 16" fill="currentColor" aria-hidden="true" focusable="false">{inner}</svg>'
+    return (
+        f'<svg class="icon" viewBox="0 0 16 16" fill="currentColor" aria-hidden="true" focusable="false">{inner}</svg>'
+    )

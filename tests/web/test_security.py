@@ -9,7 +9,9 @@ from web import security
 
 def request_with(headers: dict[str, str], *, scheme: str = "http") -> Request:
     raw = [(name.lower().encode(), value.encode()) for name, value in {"host": "panel.test", **headers}.items()]
-    return Request({"type": "http", "method": "POST", "path": "/", "scheme": scheme, "headers": raw, "query_string": b""})
+    return Request(
+        {"type": "http", "method": "POST", "path": "/", "scheme": scheme, "headers": raw, "query_string": b""}
+    )
 
 
 def test_a_token_is_good_for_its_own_session_only() -> None:

@@ -60,7 +60,8 @@ def documentation(request: Request) -> Response:
     """The whole API on one page."""
     renderer: Renderer = request.app.state.renderer
     app: FastAPI = request.app
-    return renderer.page(request, "docs/index.html", {"nouns": nouns_of(app.openapi())})
+    base = str(request.base_url).rstrip("/")
+    return renderer.page(request, "docs/index.html", {"nouns": nouns_of(app.openapi()), "base": base})
 
 
 def nouns_of(document: Mapping[str, Any]) -> list[Noun]:
@@ -124,7 +125,5 @@ def _kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
 def _sample(document: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: member["examples"][0]
-        for name, member in schema.get("properties", {}).items()
-        if member.get("examples")
+        name: member["examples"][0] for name, member in schema.get("properties", {}).items() if member.get("examples")
     }

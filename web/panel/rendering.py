@@ -5,7 +5,7 @@ sandbox it can open no file of the checkout any more.
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,7 +15,11 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from appliance.services.addresses import show
+from appliance.services.passwords import MIN_LENGTH
 from web import security
+from web.panel.links import url
+from web.panel.me import Me
 from web.static_files import StaticFiles
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -31,6 +35,7 @@ HEADLINES = {
 }
 UNITS = ("octets", "KiB", "MiB", "GiB", "TiB")
 KIBI = 1024
+MOST_NAMED = 3
 
 
 class Typed(dict[str, str]):
@@ -54,25 +59,28 @@ class Renderer:
             lstrip_blocks=True,
         )
         self.environment.globals.update(
-            static=static.url, icon=lambda name: Markup(static.icon(name)), url=url, version=version, host=host  # noqa: S704 - our own files
+            static=static.url,
+            icon=lambda name: Markup(static.icon(name)),  # noqa: S704 - our own files
+            url=url,
+            version=version,
+            host=host,
+            password_length=MIN_LENGTH,
         )
-        self.environment.filters.update(octets=octets, day=day, moment=moment, iso=iso)
+        self.environment.filters.update(FILTERS)
         self.environment.globals["ui"] = self.environment.get_template("_macros.html").module
         for name in self.environment.list_templates():
             self.environment.get_template(name)
 
-    def page(
-        self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200, me: object = None
-    ) -> Response:
+    def page(self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> Response:
         """The page or fragment called *template*."""
-        token = getattr(request.state, "session_token", "")
         notice = read_notice(request)
+        me: Me | None = getattr(request.state, "me", None)
         values = {
             "me": me,
-            "ways": [],
+            "ways": me.ways(request.url.path) if me else [],
             "notice": notice,
             "theme": theme_of(request),
-            "csrf_token": security.csrf_token(token) if token else "",
+            "csrf_token": security.csrf_token(session_token(request)),
             "path": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "form": Typed(),
             "errors": Typed(),
@@ -81,19 +89,41 @@ class Renderer:
         response = HTMLResponse(self.environment.get_template(template).render(values), status)
         if notice:
             security.drop_cookie(request, response, security.NOTICE_COOKIE)
+        if security.read_cookie(request, security.SESSION_COOKIE) is None:
+            security.set_cookie(request, response, security.SESSION_COOKIE, session_token(request))
         return response
 
     def error(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
         """The page that says what went wrong and where to go from here."""
+        template = "start/_error.html" if is_fragment(request) else "start/error.html"
         context = {"headline": HEADLINES.get(status, "Something went wrong"), "sentence": sentence}
-        response = self.page(request, "start/error.html", context, status=status)
+        response = self.page(request, template, context, status=status)
         response.headers.update(headers)
         return response
 
 
-def url(*parts: object) -> str:
-    """The address of a page; every part is escaped, so that no name can lead elsewhere."""
-    return "".join(f"/{quote(str(part), safe='@+')}" for part in parts)
+def session_token(request: Request) -> str:
+    """The session cookie's value; for a visitor without one, a new value that the answer will set.
+
+    A visitor who has not signed in needs one too: without it the login form could not be told from a forged one, and a
+    stranger could sign somebody in under the stranger's own name.
+    """
+    token = security.read_cookie(request, security.SESSION_COOKIE) or getattr(request.state, "session_token", None)
+    if token is None:
+        token = request.state.session_token = security.new_token()
+    return token
+
+
+def is_fragment(request: Request) -> bool:
+    """Does htmx ask, to put the answer into a page that is there already?"""
+    return request.headers.get("hx-request") == "true" and request.headers.get("hx-request-type") != "full"
+
+
+def sentence_of(words: str) -> str:
+    """The services' words as a sentence that may stand alone on a page; a name at its beginning stays as it is."""
+    if words.partition(" ")[0].isalpha():
+        words = words[:1].upper() + words[1:]
+    return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
 def theme_of(request: Request) -> str:
@@ -136,3 +166,42 @@ def moment(seconds: int) -> str:
 def iso(seconds: int) -> str:
     """The same for programs (RFC 3339)."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of *names*, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def deed(action: str) -> str:
+    """`mailbox.password_set` as words."""
+    return action.replace(".", " ").replace("_", " ")
+
+
+def changes(after: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
+    """What changed, on one line: `quota_bytes: 0 → 1024`."""
+    told = []
+    for name, value in after.items():
+        former = (before or {}).get(name)
+        if value not in (None, "", former):
+            told.append(
+                f"{name}: {_plain(former)} → {_plain(value)}" if former is not None else f"{name}: {_plain(value)}"
+            )
+    return "; ".join(told)
+
+
+def _plain(value: object) -> str:
+    return some([str(part) for part in value]) if isinstance(value, list) else str(value)
+
+
+FILTERS = {
+    "address": show,
+    "changes": changes,
+    "day": day,
+    "deed": deed,
+    "iso": iso,
+    "moment": moment,
+    "octets": octets,
+    "some": some,
+}

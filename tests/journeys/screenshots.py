@@ -1,0 +1,130 @@
+"""`python -m tests.journeys.screenshots FOLDER`: pictures of the panel, filled with examples, for the README.
+
+By itself it starts a panel over a database of its own. `--all` takes every page, wide and narrow, by day and by night,
+for looking at.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from appliance.database.session import unit_of_work
+from appliance.services import aliases, domains, forwardings, mailboxes, tenants
+from tests.fixtures.browser import NARROW, WIDE, chromium
+from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, House, make_house, served
+
+PEOPLE = (
+    ("anna", "Anna Lindqvist"), ("ben", "Ben Okafor"), ("chiara", "Chiara Moretti"), ("dmitri", "Dmitri Volkov"),
+    ("emily", "Emily Carter"), ("farid", "Farid Haddad"), ("greta", "Greta Sommer"), ("hiro", "Hiro Tanaka"),
+    ("ines", "Inês Duarte"), ("jan", "Jan de Wit"),
+)  # fmt: skip
+OWNER = "anna@northwind.example"
+PICTURES: tuple[tuple[str, str, dict[str, int], str], ...] = (
+    ("domains", "/domains", WIDE, "light"),
+    ("mailboxes", "/domains/northwind.example", WIDE, "light"),
+    ("mailbox-dark", f"/mailboxes/{OWNER}", WIDE, "dark"),
+    ("narrow", "/domains/northwind.example", NARROW, "light"),
+)
+PAGES = {
+    "domains": "/domains", "domain-new": "/domains/new", "domain": "/domains/northwind.example",
+    "domain-empty": "/domains/empty.example", "aliases": "/domains/northwind.example/aliases",
+    "aliases-empty": "/domains/empty.example/aliases",
+    "settings": "/domains/northwind.example/settings", "domain-remove": "/domains/northwind.example/remove",
+    "mailbox-new": "/domains/northwind.example/mailboxes/new", "mailbox": f"/mailboxes/{OWNER}",
+    "mailbox-remove": f"/mailboxes/{OWNER}/remove", "alias-new": "/domains/northwind.example/aliases/new",
+    "alias": "/aliases/sales@northwind.example", "tenants": "/tenants", "tenant-new": "/tenants/new",
+    "tenant": "/tenants/2", "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
+    "password": "/account/password", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
+}  # fmt: skip
+
+
+def furnish(house: House) -> None:
+    """Examples that look like a small provider's machine. The names are those that RFC 2606 keeps for it."""
+    sealed = house.sealer.seal_password(PASSWORD)
+    with unit_of_work(house.engine) as session:
+        reseller = tenants.create(session, "Fjord Hosting", "reseller", actor=SYSTEM).id
+        customer = tenants.create(session, "Northwind Traders", actor=SYSTEM, parent_id=reseller, max_mailboxes=50).id
+        for name, tenant in (
+            ("northwind.example", customer), ("empty.example", customer), ("bücher.example", reseller),
+            ("harbour.example", reseller), ("orchard.example", None), ("smithy.example", None), ("tidewater.example", None),
+        ):  # fmt: skip
+            domains.create(session, name, actor=SYSTEM, tenant_id=tenant)
+        domains.suspend(session, "smithy.example", actor=SYSTEM)
+        for domain, count in (("northwind.example", 10), ("harbour.example", 4), ("orchard.example", 7)):
+            for name, shown in PEOPLE[:count]:
+                box = mailboxes.create(
+                    session, f"{name}@{domain}", actor=SYSTEM, sealed_hash=sealed, quota_bytes=2 << 30, display_name=shown
+                )
+                box.used_bytes = (hash(shown) % 700 + 100) << 20
+        mailboxes.create(session, "archive@northwind.example", actor=SYSTEM)
+        mailboxes.suspend(session, "farid@northwind.example", actor=SYSTEM)
+        for alias, targets in (("sales", ["anna", "ben"]), ("info", ["chiara"]), ("team", ["anna", "ben", "emily", "jan"])):
+            aliases.create(
+                session, f"{alias}@northwind.example", [f"{t}@northwind.example" for t in targets], actor=SYSTEM
+            )
+        forwardings.put(session, OWNER, ["archive@northwind.example"], actor=SYSTEM)
+    house.account("fjord", reseller)
+
+
+def log_in(page: Any, url: str, name: str = OPERATOR, password: str = PASSWORD) -> None:
+    """As a person does it."""
+    page.goto(f"{url}/login")
+    page.fill("#name", name)
+    page.fill("#password", password)
+    page.click("button:has-text('Sign in')")
+    page.wait_for_url(lambda where: "/login" not in where)
+
+
+def take(browser: Any, url: str, wanted: Callable[[Any, str], None], size: dict[str, int], scheme: str) -> None:
+    """Sign in with a fresh browser of this *size* and *scheme*, and let *wanted* take its pictures."""
+    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    log_in(page, url)
+    wanted(page, url)
+    context.close()
+
+
+def main() -> None:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--all", action="store_true", help="every page, every size, both themes")
+    asked = parser.parse_args()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, make_house(Path(folder)) as house, served(house.app) as url:
+        furnish(house)
+        with chromium() as browser:
+            if asked.all:
+                take_all(browser, url, asked.folder)
+            for name, path, size, scheme in () if asked.all else PICTURES:
+                take(browser, url, picture(asked.folder, {name: path}, whole=False), size, scheme)
+
+
+def picture(folder: Path, pages: dict[str, str], *, whole: bool, suffix: str = "") -> Callable[[Any, str], None]:
+    """What takes a picture of each of *pages*; *whole*, also of what lies below the window's edge."""
+
+    def shoot(page: Any, url: str) -> None:
+        for name, path in pages.items():
+            page.goto(url + path)
+            page.screenshot(path=folder / f"{name}{suffix}.png", full_page=whole)
+
+    return shoot
+
+
+def take_all(browser: Any, url: str, folder: Path) -> None:
+    """Every page in every look, and the gate before anybody has signed in."""
+    for size in (WIDE, NARROW):
+        for scheme in ("light", "dark"):
+            suffix = f"-{size['width']}-{scheme}"
+            take(browser, url, picture(folder, PAGES, whole=True, suffix=suffix), size, scheme)
+            context = browser.new_context(viewport=size, color_scheme=scheme)
+            picture(folder, {"login": "/login"}, whole=True, suffix=suffix)(context.new_page(), url)
+            context.close()
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["HOST", "furnish", "log_in"]

@@ -1,0 +1,57 @@
+"""Aliases."""
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Response
+
+from appliance.services import aliases
+from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, refusals
+from web.api.schemas import Page
+from web.api.schemas.aliases import Alias, AliasChange, NewAlias
+
+router = APIRouter(prefix="/aliases")
+
+Address = Annotated[str, Path(description="the whole address", examples=["sales@example.com"])]
+
+
+@router.get("", summary="List aliases", responses=refusals(404, 422))
+def list_aliases(
+    asking: Asking, limit: Limit = 50, cursor: Cursor = None, search: Search = "", domain: str | None = None
+) -> Page[Alias]:
+    """A domain after another; of one domain, or with *search* in the local-part."""
+    with asking.wiring.reading() as session:
+        page = aliases.list_aliases(
+            session, actor=asking.actor, domain=domain, search=search, limit=limit, cursor=cursor
+        )
+        return Page(items=[Alias.model_validate(row) for row in page.items], next=page.next)
+
+
+@router.post("", summary="Add an alias", status_code=201, responses=refusals(403, 404, 409, 422))
+def create(asking: Asking, body: NewAlias, response: Response, dry_run: DryRun = False) -> Alias:
+    """Targets must be addresses on this host that somebody answers for."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        alias = Alias.model_validate(aliases.create(session, body.address, body.targets, actor=asking.actor))
+    response.headers["Location"] = f"/api/v1/aliases/{quote(alias.address, safe='@')}"
+    return alias
+
+
+@router.get("/{address:path}", summary="Show an alias", responses=refusals(404, 422))
+def show(asking: Asking, address: Address) -> Alias:
+    """The alias of exactly this address."""
+    with asking.wiring.reading() as session:
+        return Alias.model_validate(aliases.get(session, address, actor=asking.actor))
+
+
+@router.patch("/{address:path}", summary="Change an alias", responses=refusals(403, 404, 409, 422))
+def change(asking: Asking, address: Address, body: AliasChange, dry_run: DryRun = False) -> Alias:
+    """Replaces all its targets."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        return Alias.model_validate(aliases.update(session, address, body.targets, actor=asking.actor))
+
+
+@router.delete("/{address:path}", summary="Remove an alias", status_code=204, responses=refusals(403, 404, 422))
+def remove(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
+    """Mail to it is then refused as unknown."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        aliases.remove(session, address, actor=asking.actor)

@@ -1,0 +1,93 @@
+"""What the endpoints of the API share: who asks, how a list is cut into pages, what a refusal looks like in the document.
+
+A reader would otherwise get wrong: two must agree before a key opens anything. The authenticator says whether the secret is
+right (this process never sees what it is compared with), the database whether the key still stands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, Field
+
+from appliance.errors import NotSignedIn
+from appliance.services import keys
+from appliance.services.actor import Actor
+from web.wiring import Wiring, client_of, wiring_of
+
+describe_key = HTTPBearer(auto_error=False, scheme_name="key", description="An API key: `pk_…`")
+
+
+class Fault(BaseModel):
+    """Which field, and why."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="stable: compare this, not the sentence")
+    errors: list[Fault] = []
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What an operation may be refused with, for the OpenAPI document."""
+    words = {
+        401: "no key, or one that is not good",
+        403: "the key may see it, not do this to it",
+        404: "there is none, or not for this key",
+        409: "it contradicts what is there: a name is taken, a limit reached",
+        422: "a value makes no sense; `errors` says which and why",
+    }
+    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": words[status], "content": schema} for status in (401, *statuses)}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what there is to answer with."""
+
+    actor: Actor
+    wiring: Wiring
+
+
+def caller(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(describe_key)]
+) -> Caller:
+    """Whom the presented key stands for.
+
+    Raises:
+        NotSignedIn: there is none, or it is not good.
+        AuthenticatorAway: nobody can tell.
+    """
+    if credentials is None:
+        raise NotSignedIn("present a key: Authorization: Bearer pk_…")
+    wiring = wiring_of(request)
+    public_id, secret = keys.split(credentials.credentials)
+    with wiring.reading() as session:
+        # First the database: it knows of a revocation before the snapshot does, and of a key just made as soon.
+        actor = keys.actor_of(session, public_id, source=client_of(request))
+    if not wiring.authenticator.verify_key(public_id, secret):
+        raise NotSignedIn("this is not a key of ours", code="bad_key")
+    return Caller(actor, wiring)
+
+
+Asking = Annotated[Caller, Depends(caller)]
+Limit = Annotated[int, Query(description="how many at most, 1 to 500")]
+Cursor = Annotated[str | None, Query(description="`next` of the page before")]
+Search = Annotated[str, Query(max_length=254, description="only what has this in its name")]
+DryRun = Annotated[bool, Query(description="check everything, change nothing")]
+
+
+def given(change: BaseModel) -> Mapping[str, Any]:
+    """What a PATCH names, with null where null was said: what is left out stays as it is."""
+    return change.model_dump(exclude_unset=True)

@@ -1,0 +1,142 @@
+"""Mailboxes, their passwords and their forwarding.
+
+A reader would otherwise get wrong: an address may hold a slash, so these routes take the rest of the path. They cannot be
+mistaken for one another all the same, since an address ends in a domain, and no domain has a slash in it. The longer routes
+are declared first all the same, because the shorter pattern would take them in.
+"""
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Response
+
+from appliance.errors import Invalid
+from appliance.services import forwardings, mailboxes
+from appliance.services.passwords import Sealer
+from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, given, refusals
+from web.api.schemas import Page
+from web.api.schemas.mailboxes import (
+    Forwarding,
+    Mailbox,
+    MailboxChange,
+    NewForwarding,
+    NewMailbox,
+    NewPassword,
+)
+
+router = APIRouter(prefix="/mailboxes")
+
+Address = Annotated[str, Path(description="the whole address", examples=["anna@example.com"])]
+
+
+@router.get("", summary="List mailboxes", responses=refusals(404, 422))
+def list_mailboxes(
+    asking: Asking, limit: Limit = 50, cursor: Cursor = None, search: Search = "", domain: str | None = None
+) -> Page[Mailbox]:
+    """A domain after another; of one domain, or with *search* in the local-part."""
+    with asking.wiring.reading() as session:
+        page = mailboxes.list_mailboxes(
+            session, actor=asking.actor, domain=domain, search=search, limit=limit, cursor=cursor
+        )
+        return Page(items=[Mailbox.model_validate(row) for row in page.items], next=page.next)
+
+
+@router.post("", summary="Add a mailbox", status_code=201, responses=refusals(403, 404, 409, 422))
+def create(asking: Asking, body: NewMailbox, response: Response, dry_run: DryRun = False) -> Mailbox:
+    """It receives mail within a second of the answer. With neither password nor hash nobody can log in yet."""
+    sealed = sealed_of(asking.wiring.sealer, body)
+    quota = asking.wiring.settings.limits.default_quota if body.quota_bytes is None else body.quota_bytes
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        row = mailboxes.create(
+            session,
+            body.address,
+            actor=asking.actor,
+            sealed_hash=sealed,
+            quota_bytes=quota,
+            display_name=body.display_name,
+        )
+        mailbox = Mailbox.model_validate(row)
+    response.headers["Location"] = f"/api/v1/mailboxes/{quote(mailbox.address, safe='@')}"
+    return mailbox
+
+
+def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword) -> str | None:
+    """The sealed form of the password or hash in *body*; None when it has neither.
+
+    Raises:
+        Invalid: it has both, or one that will not do.
+    """
+    if body.password is not None and body.password_hash is not None:
+        raise Invalid("a password or its hash, not both", code="two_passwords", field="password_hash")
+    if body.password is not None:
+        return sealer.seal_password(body.password)
+    return sealer.seal_hash(body.password_hash) if body.password_hash is not None else None
+
+
+@router.get("/{address:path}/forwarding", summary="Show the forwarding", responses=refusals(404, 422))
+def show_forwarding(asking: Asking, address: Address) -> Forwarding:
+    """404 when there is none."""
+    with asking.wiring.reading() as session:
+        return Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor))
+
+
+@router.put("/{address:path}/forwarding", summary="Set the forwarding", responses=refusals(403, 404, 409, 422))
+def set_forwarding(asking: Asking, address: Address, body: NewForwarding, dry_run: DryRun = False) -> Forwarding:
+    """Targets must be addresses on this host that somebody answers for, and must not lead back here."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        row = forwardings.put(session, address, actor=asking.actor, **body.model_dump())
+        return Forwarding.model_validate(row)
+
+
+@router.delete(
+    "/{address:path}/forwarding", summary="Forward no more", status_code=204, responses=refusals(403, 404, 422)
+)
+def clear_forwarding(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
+    """The mailbox keeps its mail again. Without a forwarding nothing happens."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        forwardings.clear(session, address, actor=asking.actor)
+
+
+@router.put("/{address:path}/password", summary="Set the password", status_code=204, responses=refusals(403, 404, 422))
+def set_password(asking: Asking, address: Address, body: NewPassword, dry_run: DryRun = False) -> None:
+    """Whoever was logged in with the former one is out. With null for both, nobody can log in any more."""
+    if not body.model_fields_set:
+        raise Invalid("name a password or its hash", code="no_password", field="password")
+    sealed = sealed_of(asking.wiring.sealer, body)
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        mailboxes.set_password(session, address, sealed, actor=asking.actor)
+
+
+@router.post("/{address:path}/suspend", summary="Suspend a mailbox", responses=refusals(403, 404, 409, 422))
+def suspend(asking: Asking, address: Address, dry_run: DryRun = False) -> Mailbox:
+    """Refuse mail and log-ins until it is resumed; what is stored stays."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        return Mailbox.model_validate(mailboxes.suspend(session, address, actor=asking.actor))
+
+
+@router.post("/{address:path}/resume", summary="Resume a mailbox", responses=refusals(403, 404, 409, 422))
+def resume(asking: Asking, address: Address, dry_run: DryRun = False) -> Mailbox:
+    """Accept mail and log-ins again."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        return Mailbox.model_validate(mailboxes.resume(session, address, actor=asking.actor))
+
+
+@router.get("/{address:path}", summary="Show a mailbox", responses=refusals(404, 422))
+def show(asking: Asking, address: Address) -> Mailbox:
+    """The mailbox of exactly this address."""
+    with asking.wiring.reading() as session:
+        return Mailbox.model_validate(mailboxes.get(session, address, actor=asking.actor))
+
+
+@router.patch("/{address:path}", summary="Change a mailbox", responses=refusals(403, 404, 422))
+def change(asking: Asking, address: Address, body: MailboxChange, dry_run: DryRun = False) -> Mailbox:
+    """What is left out stays as it is."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        return Mailbox.model_validate(mailboxes.update(session, address, actor=asking.actor, **given(body)))
+
+
+@router.delete("/{address:path}", summary="Remove a mailbox", status_code=204, responses=refusals(403, 404, 409, 422))
+def remove(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
+    """Refused within a second of the answer. Its mail is put aside."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        mailboxes.remove(session, address, actor=asking.actor)

@@ -1,0 +1,12 @@
+"""All endpoints of the API, in the order in which its documentation shows them."""
+
+from fastapi import APIRouter, Depends
+
+from web.api import aliases, audit, docs, domains, keys, mailboxes, me, tenants
+from web.api.dependencies import describe_key
+
+router = APIRouter()
+router.include_router(docs.router)
+for module in (me, tenants, domains, mailboxes, aliases, keys, audit):
+    noun = module.__name__.rpartition(".")[2]
+    router.include_router(module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key)])

@@ -1,0 +1,43 @@
+"""The shapes of requests and answers, a file per noun, and what they share.
+
+A reader would otherwise get wrong: a schema checks the shape only (is it there, is it text, is it not absurdly long). Whether
+an address makes sense or a name is free is the service's judgement, so that panel, API and CLI cannot differ.
+"""
+
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from appliance.services.addresses import Address, show
+
+LONGEST_TEXT = 1000
+MAX_TARGETS = 1000
+
+Item = TypeVar("Item")
+
+# Seconds since 1970 in the database, RFC 3339 in an answer: pydantic reads the one and writes the other.
+Moment = datetime
+AsTyped = Annotated[str, BeforeValidator(lambda value: show(value) if isinstance(value, Address) else value)]
+Targets = Annotated[list[str], BeforeValidator(list)]  # a row's targets are a view of other rows, no list
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+
+
+class Asked(BaseModel):
+    """A request's body: what is not known is refused, since a misspelt member would otherwise do nothing in silence."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Told(BaseModel):
+    """An answer's body, read from a row."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list; `next` is the cursor of the following one, or null."""
+
+    items: list[Item]
+    next: str | None

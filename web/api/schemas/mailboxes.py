@@ -1,0 +1,62 @@
+"""Mailboxes, their passwords and their forwarding."""
+
+from pydantic import Field
+
+from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Count, Moment, Targets, Text, Told
+
+
+class NewMailbox(Asked):
+    """A mailbox to make. With neither password nor hash it receives, and nobody can log in yet."""
+
+    address: Text = Field(examples=["anna@example.com"])
+    password: Text | None = Field(None, examples=["three plain words together"])
+    password_hash: Text | None = Field(
+        None, description="an argon2id hash in its usual text form, instead of a password"
+    )
+    quota_bytes: Count | None = Field(
+        None, description="octets of mail it may hold; 0: no limit; left out: the host's default"
+    )
+    display_name: Text = Field("", examples=["Anna Example"])
+
+
+class MailboxChange(Asked):
+    """What is left out stays as it is."""
+
+    quota_bytes: Count | None = Field(None, description="octets; 0: no limit")
+    display_name: Text | None = None
+
+
+class NewPassword(Asked):
+    """A new password, or its hash; exactly one of the two."""
+
+    password: Text | None = Field(None, examples=["three other plain words"])
+    password_hash: Text | None = Field(None, description="an argon2id hash in its usual text form")
+
+
+class Mailbox(Told):
+    """A mailbox."""
+
+    address: AsTyped
+    display_name: str
+    quota_bytes: int
+    used_bytes: int
+    suspended: bool
+    has_password: bool
+    created_at: Moment
+    version: int
+
+
+class NewForwarding(Asked):
+    """Where the mailbox's mail goes besides its store, or instead of it."""
+
+    targets: list[Text] = Field(max_length=MAX_TARGETS, examples=[["ben@example.com"]])
+    keep_copy: bool = Field(True, description="also store it in the mailbox")
+    enabled: bool = Field(True, description="false keeps the targets for later")
+
+
+class Forwarding(Told):
+    """A mailbox's forwarding; without targets there is none."""
+
+    targets: Targets
+    keep_copy: bool
+    enabled: bool

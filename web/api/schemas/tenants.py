@@ -1,0 +1,42 @@
+"""Tenants."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from web.api.schemas import Asked, Count, Moment, Text, Told
+
+
+class NewTenant(Asked):
+    """A reseller or a customer."""
+
+    name: Text = Field(examples=["Example Ltd"])
+    kind: Literal["reseller", "customer"] = "customer"
+    parent_id: int | None = Field(None, description="below whom; left out: the key's own tenant")
+    max_domains: Count | None = Field(None, description="of it and all below it; null: no limit of its own")
+    max_mailboxes: Count | None = None
+    max_aliases: Count | None = None
+
+
+class TenantChange(Asked):
+    """What is left out stays as it is; null takes a limit away."""
+
+    name: Text | None = None
+    max_domains: Count | None = None
+    max_mailboxes: Count | None = None
+    max_aliases: Count | None = None
+
+
+class Tenant(Told):
+    """A tenant."""
+
+    id: int
+    name: str
+    kind: str
+    parent_id: int | None
+    suspended: bool
+    max_domains: int | None
+    max_mailboxes: int | None
+    max_aliases: int | None
+    created_at: Moment
+    version: int

@@ -1,0 +1,71 @@
+"""create_app(): the wiring of the web process, nothing else.
+
+A reader would otherwise get wrong: nothing here opens a file or a socket later on. What the process needs of the checkout is
+read in here, before it enters its sandbox.
+"""
+
+from fastapi import FastAPI
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from appliance.config import Settings
+from appliance.database.engine import Engine
+from appliance.peers import Authenticator, Compiler
+from appliance.services.passwords import Sealer
+from web import VERSION, errors
+from web.api import routes as api
+from web.errors import LastResort
+from web.panel import routes as panel
+from web.panel.rendering import Renderer
+from web.security import SecurityHeaders
+from web.static_files import StaticFiles
+from web.throttle import LoginThrottle
+from web.wiring import Wiring
+
+MAX_BODY_OCTETS = 1 << 20  # a thousand targets of the longest address fit in a quarter of it
+
+
+def create_app(
+    settings: Settings, *, engine: Engine, authenticator: Authenticator, compiler: Compiler, sealer: Sealer
+) -> FastAPI:
+    """The application; *authenticator* and *compiler* are the peers, real or fake, that it asks."""
+    static = StaticFiles()
+    app = FastAPI(
+        title="Postern",
+        version=VERSION,
+        summary="Tenants, domains, mailboxes and aliases of a mail appliance.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere; web.api.docs makes ours
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.renderer = Renderer(static, version=VERSION, host=settings.host.name)
+    app.state.wiring = Wiring(
+        settings=settings,
+        engine=engine,
+        authenticator=authenticator,
+        compiler=compiler,
+        sealer=sealer,
+        renderer=app.state.renderer,
+        throttle=LoginThrottle(settings.limits.logins_per_minute),
+    )
+    errors.install(app)
+    # The last one added stands outermost.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_OCTETS)
+    app.add_middleware(LastResort)
+    app.add_middleware(SecurityHeaders)
+    app.include_router(api.router)
+    app.include_router(panel.router)
+
+    @app.get("/static/{name:path}", include_in_schema=False)
+    async def static_file(request: Request, name: str) -> Response:
+        return static.answer(request, name)
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        """This process serves. It says nothing of the database: mail flows without it, and so must a load balancer think."""
+        return JSONResponse({"status": "ok"})
+
+    app.openapi()  # Once, now: it is the slowest thing the process ever builds, and the same for everybody.
+    return app

@@ -1,0 +1,82 @@
+"""Aliases: making, changing and removing one. The list stands on the domain's page."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from appliance.errors import ApplianceError
+from appliance.services import addresses, aliases, domains
+from web.panel.desk import Desk, Signed
+from web.panel.domains import shown
+from web.panel.forms import Form, addresses_in, faults_of, still_sending
+from web.panel.links import url
+from web.panel.mailboxes import address_in
+from web.panel.rendering import Typed
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/domains/{name}/aliases/new")
+def new(desk: Signed, name: str) -> Response:
+    """The form for a new alias."""
+    return _new(desk, name, Typed(), None)
+
+
+def _new(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> Response:
+    with desk.reading() as session:
+        domain = shown(session, [domains.get(session, name, actor=desk.actor)])[0]
+    faults = faults_of(refusal, "local_part", "targets", otherwise="local_part") if refusal else Typed()
+    return desk.page("aliases/new.html", refusal=refusal, form=form, errors=faults, domain=domain)
+
+
+@router.post("/domains/{name}/aliases")
+def create(desk: Signed, name: str, form: Form) -> Response:
+    """Make an alias, then show it among the others."""
+    try:
+        with desk.changing() as session:
+            alias = aliases.create(session, address_in(form, name), addresses_in(form["targets"]), actor=desk.actor)
+            address, domain = addresses.show(alias.address), alias.domain.name
+    except ApplianceError as refusal:
+        return _new(desk, name, form, refusal)
+    return desk.see_other(url("domains", domain, "aliases"), f"Mail to {address} goes on from now on.")
+
+
+@router.get("/aliases/{address:path}")
+def detail(desk: Signed, address: str) -> Response:
+    """An alias and where it leads."""
+    return _detail(desk, address, None, None)
+
+
+def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None) -> Response:
+    with desk.reading() as session:
+        alias = aliases.get(session, address, actor=desk.actor)
+        form = form or Typed(targets="\n".join(alias.targets))
+        faults = faults_of(refusal, "targets") if refusal else Typed()
+        return desk.page(
+            "aliases/detail.html",
+            refusal=refusal,
+            form=form,
+            errors=faults,
+            address=addresses.show(alias.address),
+            domain=alias.domain.name,
+        )
+
+
+@router.post("/aliases/{address:path}/remove")
+def remove(desk: Signed, address: str, form: Form) -> Response:
+    """Remove the alias; nothing that is stored is lost by it."""
+    with desk.changing() as session:
+        senders = aliases.remove(session, address, actor=desk.actor)
+    domain = address.rpartition("@")[2]
+    return desk.see_other(url("domains", domain, "aliases"), f"{address} is gone.{still_sending(senders)}")
+
+
+@router.post("/aliases/{address:path}")
+def update(desk: Signed, address: str, form: Form) -> Response:
+    """Let it lead elsewhere."""
+    try:
+        with desk.changing() as session:
+            alias = aliases.update(session, address, addresses_in(form["targets"]), actor=desk.actor)
+            domain = alias.domain.name
+    except ApplianceError as refusal:
+        return _detail(desk, address, form, refusal)
+    return desk.see_other(url("domains", domain, "aliases"), f"{address} is changed.")

@@ -1,0 +1,224 @@
+"""Domains: the list, a domain's own pages, and everything that is done to a domain."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from appliance.database.session import Session
+from appliance.errors import ApplianceError
+from appliance.services import addresses, aliases, authorisation, domains, mailboxes, tenants
+from appliance.services.paging import Page
+from web.panel.desk import Desk, Managing, Signed
+from web.panel.forms import Form, faults_of, number_in, require_confirmed, still_sending
+from web.panel.links import url
+from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
+from web.panel.rendering import Typed
+
+router = APIRouter(include_in_schema=False)
+
+MAX_OWNERS = 500  # in a form's list; whoever has more tenants makes domains on the tenant's page
+
+
+class Shown(NamedTuple):
+    """A domain as the pages tell of it."""
+
+    name: str
+    written: str  # as people write it: international names not as A-labels
+    alias_of: str | None
+    tenant: str
+    suspended: bool
+    tenant_suspended: bool
+    mailboxes: int
+    aliases: int
+    catch_all: str | None
+    created_at: int
+
+
+def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
+    """*found* with what is counted and looked up beside it."""
+    counts = domains.counts(session, found)
+    return [
+        Shown(
+            name=domain.name,
+            written=domain.unicode_name,
+            alias_of=domain.alias_of.name if domain.alias_of else None,
+            tenant=domain.tenant.name,
+            suspended=domain.suspended,
+            tenant_suspended=not authorisation.is_in_force(session, domain.tenant_id),
+            mailboxes=counts[domain.id][0],
+            aliases=counts[domain.id][1],
+            catch_all=domain.catch_all,
+            created_at=domain.created_at,
+        )
+        for domain in found
+    ]
+
+
+@router.get("/domains")
+def index(desk: Managing, asked: Asked) -> Response:
+    """All domains in one's part of the house."""
+    with desk.reading() as session:
+        page = domains.list_domains(
+            session, actor=desk.actor, search=asked.search, limit=PAGE_LENGTH, cursor=asked.cursor
+        )
+        rows = shown(session, page.items)
+    return show_list(desk, asked, page, "/domains", ("domains/index.html", "domains/_list.html"), rows=rows)
+
+
+@router.get("/domains/new")
+def new(desk: Managing) -> Response:
+    """The form for a new domain."""
+    return _new(desk, Typed(), None)
+
+
+def _new(desk: Desk, form: Typed, refusal: ApplianceError | None) -> Response:
+    with desk.reading() as session:
+        found = tenants.list_tenants(session, actor=desk.actor, limit=MAX_OWNERS).items
+        own = tenants.own(session, desk.actor).id
+    owners = [(tenant.id, tenant.name) for tenant in found]
+    faults = faults_of(refusal, "name", "alias_of") if refusal else Typed()
+    form.setdefault("tenant_id", str(own))
+    return desk.page("domains/new.html", refusal=refusal, form=form, errors=faults, owners=owners)
+
+
+@router.post("/domains")
+def create(desk: Managing, form: Form) -> Response:
+    """Make a domain, then show it."""
+    try:
+        with desk.changing() as session:
+            domain = domains.create(
+                session,
+                form["name"],
+                actor=desk.actor,
+                tenant_id=number_in(form, "tenant_id"),
+                alias_of=form["alias_of"] or None,
+            )
+    except ApplianceError as refusal:
+        return _new(desk, form, refusal)
+    return desk.see_other(url("domains", domain.name), f"{domain.name} is served from now on.")
+
+
+@router.get("/domains/{name}")
+def detail(desk: Signed, name: str, asked: Asked) -> Response:
+    """A domain with its mailboxes."""
+    with desk.reading() as session:
+        domain = domains.get(session, name, actor=desk.actor)
+        page = mailboxes.list_mailboxes(
+            session,
+            actor=desk.actor,
+            domain=domain.name,
+            search=asked.search,
+            limit=PAGE_LENGTH,
+            cursor=asked.cursor,
+        )
+        templates = ("domains/detail.html", "mailboxes/_list.html")
+        return _tab(desk, session, asked, domain, page, templates, url("domains", name))
+
+
+@router.get("/domains/{name}/aliases")
+def list_aliases(desk: Signed, name: str, asked: Asked) -> Response:
+    """A domain with its aliases."""
+    with desk.reading() as session:
+        domain = domains.get(session, name, actor=desk.actor)
+        page = aliases.list_aliases(
+            session,
+            actor=desk.actor,
+            domain=domain.name,
+            search=asked.search,
+            limit=PAGE_LENGTH,
+            cursor=asked.cursor,
+        )
+        templates = ("domains/aliases.html", "aliases/_list.html")
+        return _tab(desk, session, asked, domain, page, templates, url("domains", name, "aliases"))
+
+
+def _tab(
+    desk: Desk,
+    session: Session,
+    asked: Wanted,
+    domain: domains.Domain,
+    page: Page[Any],
+    templates: tuple[str, str],
+    where: str,
+) -> Response:
+    return show_list(desk, asked, page, where, templates, domain=shown(session, [domain])[0])
+
+
+@router.get("/domains/{name}/settings")
+def settings(desk: Signed, name: str) -> Response:
+    """What else can be said about a domain."""
+    return _settings(desk, name, None, None)
+
+
+def _settings(desk: Desk, name: str, form: Typed | None, refusal: ApplianceError | None) -> Response:
+    with desk.reading() as session:
+        domain = domains.get(session, name, actor=desk.actor)
+        view = shown(session, [domain])[0]
+        may = authorisation.allows(session, desk.actor, "domain.remove", domain)
+        is_host = domain.name == addresses.host_name(session)
+    form = form or Typed(catch_all=view.catch_all or "")
+    faults = faults_of(refusal, "catch_all") if refusal else Typed()
+    return desk.page(
+        "domains/settings.html", refusal=refusal, form=form, errors=faults, domain=view, may_remove=may and not is_host
+    )
+
+
+@router.post("/domains/{name}/catch-all")
+def set_catch_all(desk: Signed, name: str, form: Form) -> Response:
+    """Say who gets what nobody answers for, or that nobody does."""
+    try:
+        with desk.changing() as session:
+            domain = domains.update(session, name, actor=desk.actor, catch_all=form["catch_all"].strip() or None)
+    except ApplianceError as refusal:
+        return _settings(desk, name, form, refusal)
+    notice = (
+        f"Mail to unknown addresses goes to {domain.catch_all}."
+        if domain.catch_all
+        else "Unknown addresses are refused."
+    )
+    return desk.see_other(url("domains", domain.name, "settings"), notice)
+
+
+@router.post("/domains/{name}/suspend")
+def suspend(desk: Signed, name: str, form: Form) -> Response:
+    """Refuse mail until it is resumed."""
+    with desk.changing() as session:
+        domain = domains.suspend(session, name, actor=desk.actor)
+    return desk.see_other(url("domains", domain.name, "settings"), f"{domain.name} is suspended.")
+
+
+@router.post("/domains/{name}/resume")
+def resume(desk: Signed, name: str, form: Form) -> Response:
+    """Accept mail again."""
+    with desk.changing() as session:
+        domain = domains.resume(session, name, actor=desk.actor)
+    return desk.see_other(url("domains", domain.name, "settings"), f"{domain.name} accepts mail again.")
+
+
+@router.get("/domains/{name}/remove")
+def confirm_removal(desk: Signed, name: str) -> Response:
+    """What would be lost."""
+    return _confirm_removal(desk, name, Typed(), None)
+
+
+def _confirm_removal(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> Response:
+    with desk.reading() as session:
+        view = shown(session, [domains.get(session, name, actor=desk.actor)])[0]
+    faults = faults_of(refusal, "confirm") if refusal else Typed()
+    return desk.page("domains/remove.html", refusal=refusal, form=form, errors=faults, domain=view)
+
+
+@router.post("/domains/{name}/remove")
+def remove(desk: Signed, name: str, form: Form) -> Response:
+    """Remove the domain with all that is in it."""
+    try:
+        require_confirmed(form, name)
+        with desk.changing() as session:
+            removal = domains.remove(session, name, actor=desk.actor)
+    except ApplianceError as refusal:
+        return _confirm_removal(desk, name, form, refusal)
+    notice = f"{name} and its {removal.mailboxes} mailboxes are gone."
+    notice += still_sending(removal.forwarded_by)
+    return desk.see_other("/domains", notice)

@@ -1,0 +1,99 @@
+"""What a browser posts, taken in only when one of our own pages made the form.
+
+A reader would otherwise get wrong: the check is here, in what every posting endpoint depends on to see its fields at all, so
+an endpoint cannot forget it.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from appliance.config import parse_size
+from appliance.errors import ApplianceError, Invalid
+from web import security
+from web.errors import ForgedForm
+from web.panel.rendering import Typed, sentence_of, session_token
+
+MAX_FIELDS = 50
+MAX_DIGITS = 18  # more would not fit into 64 bits
+CSRF_FIELD = "csrf"
+CSRF_HEADER = "x-csrf-token"
+_SEPARATORS = re.compile(r"[\s,;]+")
+
+
+async def read_form(request: Request) -> Typed:
+    """The posted fields.
+
+    Raises:
+        ForgedForm: another site made the browser post, or the session has changed since the page was made.
+    """
+    if security.is_from_elsewhere(request):
+        raise ForgedForm("That form was sent by another site. Nothing was changed.")
+    async with request.form(max_files=0, max_fields=MAX_FIELDS) as posted:
+        fields = Typed({name: value for name, value in posted.items() if not isinstance(value, UploadFile)})
+    token = request.headers.get(CSRF_HEADER) or fields[CSRF_FIELD]
+    if not security.is_csrf_token(token, session_token(request)):
+        raise ForgedForm("That page was too old: you signed in or out since. Go back, reload it and try again.")
+    return fields
+
+
+Form = Annotated[Typed, Depends(read_form)]
+
+
+def addresses_in(text: str) -> list[str]:
+    """The addresses of a text area: one a line, though commas and blanks between them are understood too."""
+    return [part for part in _SEPARATORS.split(text) if part]
+
+
+def faults_of(refusal: ApplianceError, *shown: str, otherwise: str = "") -> Typed:
+    """The refusal's sentence beside the field at fault, if the page shows that field; else above the form.
+
+    *otherwise* is the field for refusals that name none of the shown ones. `targets.3` belongs to `targets`.
+    """
+    field = (refusal.field or "").partition(".")[0]
+    return Typed({field if field in shown else otherwise: sentence_of(refusal.sentence)})
+
+
+def require_confirmed(form: Typed, name: str) -> None:
+    """Go on when *name* was typed as confirmation.
+
+    Raises:
+        Invalid: something else was.
+    """
+    if form["confirm"].strip().casefold() != name.casefold():
+        raise Invalid(f"Type {name} to confirm.", code="not_confirmed", field="confirm")
+
+
+def number_in(form: Typed, field: str) -> int | None:
+    """The whole number in *field*, or None when it is empty.
+
+    Raises:
+        Invalid: something else is in it.
+    """
+    text = form[field].strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS:
+        raise Invalid("Write a whole number.", field=field)
+    return int(text)
+
+
+def size_in(form: Typed, field: str) -> int:
+    """The octets in *field*, written as `2 GiB` or so; 0 when it is empty.
+
+    Raises:
+        Invalid: something else is in it.
+    """
+    try:
+        return parse_size(form[field]) if form[field].strip() else 0
+    except ValueError as error:
+        raise Invalid("Write a size such as 500 MiB or 2 GiB.", field=field) from error
+
+
+def still_sending(holders: Sequence[str]) -> str:
+    """Who still names as a target what was just removed; nothing when nobody does."""
+    return f" Still sending mail there: {', '.join(holders[:5])}." if holders else ""

@@ -1,0 +1,51 @@
+"""Lists: search, pages by cursor, and the fragment that htmx puts in place while somebody types."""
+
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends, Query
+from starlette.responses import Response
+
+from appliance.services.paging import Page
+from web.panel.desk import Desk
+from web.panel.links import with_query
+from web.panel.rendering import is_fragment
+
+PAGE_LENGTH = 50
+LONGEST_SEARCH = 254
+
+
+class Wanted(NamedTuple):
+    """What part of a list is asked for."""
+
+    search: str
+    cursor: str | None
+
+
+def wanted(
+    search: Annotated[str, Query(max_length=LONGEST_SEARCH)] = "", cursor: Annotated[str, Query(max_length=2000)] = ""
+) -> Wanted:
+    """From the address of the page."""
+    return Wanted(search.strip(), cursor or None)
+
+
+Asked = Annotated[Wanted, Depends(wanted)]
+
+
+def show_list(
+    desk: Desk,
+    asked: Wanted,
+    page: Page[Any],
+    where: str,
+    templates: tuple[str, str],
+    **context: Any,  # noqa: ANN401 - templates take anything
+) -> Response:
+    """The whole page (first of *templates*), or its list alone (second) when htmx asks for that."""
+    values = {
+        "page": page,
+        "search": asked.search,
+        "is_first": asked.cursor is None,
+        "first": with_query(where, search=asked.search),
+        "next": with_query(where, search=asked.search, cursor=page.next) if page.next else None,
+        **context,
+    }
+    return desk.page(templates[1] if is_fragment(desk.request) else templates[0], **values)

@@ -1,0 +1,87 @@
+"""Who sits at the desk, as pages need it.
+
+A reader would otherwise get wrong: this decides which links and buttons are shown, not what may be done. The services judge
+that, for each change, again.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from appliance.services.actor import Actor
+from web.panel.links import url
+
+TITLES = {
+    "operator": "Operator",
+    "reseller": "Reseller",
+    "customer": "Administrator",
+    "domain": "Domain administrator",
+    "mailbox": "Mailbox owner",
+    "system": "Command line",
+}
+_TENANT_KINDS = ("operator", "reseller", "customer")
+
+
+class Way(NamedTuple):
+    """An entry of the bar at the top."""
+
+    label: str
+    url: str
+    icon: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Who sits at the desk, as pages need it."""
+
+    actor: Actor
+    must_change_password: bool
+    session_id: int
+
+    @property
+    def name(self) -> str:
+        """An account's name or a mailbox's address."""
+        return self.actor.name
+
+    @property
+    def title(self) -> str:
+        """What he is here."""
+        return TITLES[self.actor.kind]
+
+    @property
+    def manages(self) -> bool:
+        """Is more than his own mailbox his?"""
+        return self.actor.kind != "mailbox"
+
+    @property
+    def may_add_domains(self) -> bool:
+        """Does he stand for a tenant? The service decides again; this is for showing buttons that work."""
+        return self.actor.kind in _TENANT_KINDS
+
+    @property
+    def may_add_tenants(self) -> bool:
+        """Can he have tenants below him?"""
+        return self.actor.kind in ("operator", "reseller")
+
+    @property
+    def start(self) -> str:
+        """His own start page."""
+        return "/domains" if self.manages else url("mailboxes", self.name)
+
+    def ways(self, path: str) -> list[Way]:
+        """The pages in the bar at the top, of which *path* is one."""
+        if self.must_change_password:
+            return []
+        known = (
+            ("Domains", "/domains", "globe2", self.manages),
+            ("Tenants", "/tenants", "building", self.may_add_tenants),
+            ("API keys", "/keys", "key", self.may_add_domains),
+            ("Audit", "/audit", "journal-text", self.manages),
+            ("My mailbox", self.start, "inbox", not self.manages),
+        )
+        inside = ("/mailboxes", "/aliases")  # pages of a domain, wherever their address begins
+        return [
+            Way(label, where, icon, path.startswith(where) or (where == "/domains" and path.startswith(inside)))
+            for label, where, icon, shown in known
+            if shown
+        ]

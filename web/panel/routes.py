@@ -1,0 +1,10 @@
+"""All pages of the panel, in the order in which their addresses are tried."""
+
+from fastapi import APIRouter
+
+from web.panel import aliases, audit, domains, keys, mailboxes, start, tenants
+
+router = APIRouter()
+# Before domains, whose pages would else take "new" for a domain's name, come those that stand below a domain.
+for module in (start, mailboxes, aliases, domains, tenants, keys, audit):
+    router.include_router(module.router)

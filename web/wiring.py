@@ -1,0 +1,67 @@
+"""What one web process has in its hands, made once by `create_app` and reached through the application's state.
+
+A reader would otherwise get wrong: a change is committed, and the compiler poked, before the handler builds its answer.
+FastAPI's own "dependency with yield" would commit after the 201 has been sent, and a full disk would make it a lie.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from appliance.config import Settings
+from appliance.database.engine import Engine
+from appliance.database.session import Session, reading, unit_of_work
+from appliance.peers import Authenticator, Compiler
+from appliance.services.passwords import Sealer
+from web.panel.rendering import Renderer
+from web.throttle import LoginThrottle
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The process's database, peers and pages."""
+
+    settings: Settings
+    engine: Engine
+    authenticator: Authenticator
+    compiler: Compiler
+    sealer: Sealer
+    renderer: Renderer
+    throttle: LoginThrottle
+
+    @contextmanager
+    def changing(self, *, dry_run: bool = False) -> Iterator[Session]:
+        """One writing transaction, in force at the SMTP port soon after the block ends.
+
+        Raises:
+            DatabaseUnavailable: nothing was written.
+        """
+        with unit_of_work(self.engine, dry_run=dry_run) as session:
+            yield session
+        if not dry_run:
+            self.compiler.poke()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One look at the database. Rows that were read stay readable after the block.
+
+        Raises:
+            DatabaseUnavailable: missing, locked for too long.
+        """
+        with reading(self.engine) as session:
+            yield session
+            # Or the rollback that ends the transaction would take from the rows what they hold.
+            session.expunge_all()
+
+
+def wiring_of(request: HTTPConnection) -> Wiring:
+    """The wiring of the application that serves *request*."""
+    return cast(Wiring, request.app.state.wiring)
+
+
+def client_of(request: HTTPConnection) -> str:
+    """The client's IP address, for the audit log and against guessing."""
+    return request.client.host if request.client else ""
