@@ -41,15 +41,25 @@ def unpack(packet: bytes, max_fields: int = MAX_FIELDS) -> list[bytes]:
     position, end = 0, len(packet)
     while position < end:
         colon = packet.find(b":", position, position + _MAX_DIGITS + 1)
-        digits = packet[position:colon]
-        if colon < 0 or not digits.isdigit() or (digits[0] == 0x30 and len(digits) > 1):
+        if colon < 0:
             raise WireError("a field does not begin with its length")
+        length = _SHORT.get(packet[position:colon])
         start = colon + 1
-        position = start + int(digits)
-        if packet[position : position + 1] != b",":
+        position = start + (_long(packet[position:colon]) if length is None else length)
+        if position >= end or packet[position] != _COMMA:
             raise WireError("a field does not end where its length says")
         fields.append(packet[start:position])
         position += 1
         if len(fields) > max_fields:
             raise WireError("too many fields")
     return fields
+
+
+_COMMA = ord(",")
+_SHORT = {b"%d" % length: length for length in range(256)}  # Nearly every length, looked up in the time of one check.
+
+
+def _long(digits: bytes) -> int:
+    if not digits.isdigit() or (digits[0] == 0x30 and len(digits) > 1):
+        raise WireError("a field does not begin with its length")
+    return int(digits)

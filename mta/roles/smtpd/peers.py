@@ -35,11 +35,12 @@ class AsyncioChannels:
         self._loop.stop()
 
     def _read(self, channel: Channel, handler: Handler) -> None:
+        # One packet each time: the loop comes back while there are more, and asking for the one that is not there would
+        # cost as much as the one that is.
         try:
-            for packet in channel.receive():
+            packet = next(channel.receive(), None)
+            if packet is not None:
                 handler(channel, packet)
-                if channel.closed:
-                    return
         except ChannelClosed:
             channel.close()
 
