@@ -1,0 +1,89 @@
+"""What the peers say to the ledger, and what it answers.
+
+A reader would otherwise get wrong: a batch is written a moment after the first change in it, not after each burst: under
+load a burst is one message, and a commit for each would cost more than all the rest of this role.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from mta.roles.ledger.store import Store
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed, Packet
+from mta.wire.loop import Loop
+
+BATCH_SECONDS = 0.05
+RETRY_SECONDS = 5.0  # when there was no room
+EXPIRE_SECONDS = 3600.0
+
+
+class Events(Protocol):
+    """What the book needs of `mta.wire.control.Peers`."""
+
+    def event(self, name: str, **pairs: bytes | str | int) -> None:
+        """Tell the journal."""
+
+
+class Book:
+    """Keeps *store*. `peers` must be set before the first message."""
+
+    peers: Events
+
+    def __init__(self, loop: Loop, store: Store, clock: Callable[[], float] = time.time) -> None:
+        """*clock* gives seconds since 1970."""
+        self._loop, self._store, self._clock = loop, store, clock
+        self._is_due = False
+
+    def heed(self, channel: Channel, packet: Packet) -> None:
+        """Whatever a peer says; which peer may say what stands in the permits."""
+        try:
+            self._heed(channel, packet[0])
+        except ChannelClosed:
+            return
+        except sqlite3.Error as error:
+            # No room, or a disk that fails. Who asked about usage is not answered and goes on without us.
+            self.peers.event("ledger-trouble", why=str(error))
+
+    def _heed(self, channel: Channel, message: m.Message) -> None:
+        match message:
+            case m.UsageOf(tag, mailbox):
+                channel.send(m.Usage(tag, *self._store.usage_of(mailbox)))
+                return
+            case m.Reserve(queue_id, mailbox, size):
+                self._store.reserve(queue_id, mailbox, size, int(self._clock()))
+            case m.Stored(queue_id, mailbox, size):
+                self._store.stored(queue_id, mailbox, size)
+            case m.Release(queue_id, mailbox):
+                self._store.release(queue_id, mailbox)
+            case m.Outbox(tag, after):
+                for number, kind, key, value in self._store.facts(after):
+                    channel.send(m.Fact(tag, number, kind, key, value))
+                channel.send(m.Fact(tag, 0, b"", b"", b""))
+            case _:
+                channel.close()
+                return
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_later(BATCH_SECONDS, self._commit)
+
+    def _commit(self) -> None:
+        try:
+            self._store.commit()
+            self._is_due = False
+        except sqlite3.Error as error:
+            self.peers.event("ledger-trouble", why=str(error))
+            self._loop.call_later(RETRY_SECONDS, self._commit)
+
+    def expire(self) -> None:
+        """Forget old reservations, now and every hour."""
+        forgotten = self._store.expire(int(self._clock()))
+        self._commit()
+        if forgotten:
+            self.peers.event("reservations-expired", count=forgotten)
+        self._loop.call_later(EXPIRE_SECONDS, self.expire)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._store.close()

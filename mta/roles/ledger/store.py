@@ -1,0 +1,172 @@
+"""The ledger's own store: one SQLite file, written in batches.
+
+A reader would otherwise get wrong: each call takes effect at once for every later call, but reaches the disk with the next
+`commit`. Nothing here is a promise to a sender, so a batch may be lost; a *message* never depends on it.
+"""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+RESERVED_SECONDS = 6 * 86_400  # longer than a message is tried: a reservation that old was forgotten by somebody
+MAX_SETTLED = 20_000  # deliveries remembered, so that one repeated after a crash is not counted again
+SOME_FACTS = 200
+
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS usage (mailbox BLOB PRIMARY KEY, stored INTEGER NOT NULL, reserved INTEGER NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS reservation (
+        queue_id BLOB NOT NULL, mailbox BLOB NOT NULL, size INTEGER NOT NULL, expires INTEGER NOT NULL,
+        PRIMARY KEY (queue_id, mailbox)) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS reservation_expires ON reservation (expires);
+    CREATE TABLE IF NOT EXISTS outbox (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, kind BLOB NOT NULL, key BLOB NOT NULL, UNIQUE (kind, key));
+"""
+_USAGE = b"usage"
+_VERSION = 1
+
+
+class StoreTooNew(Exception):
+    """A later version of this program wrote the store."""
+
+
+class Store:
+    """Open on *path*, which is made when missing."""
+
+    def __init__(self, path: Path) -> None:
+        """Open and check.
+
+        Raises:
+            StoreTooNew: it is left alone; the newer program knows how to read it.
+            sqlite3.Error: it is damaged, or there is no room.
+        """
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._settled: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
+        try:
+            self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def usage_of(self, mailbox: bytes) -> tuple[int, int]:
+        """Octets stored in *mailbox*, and octets on their way to it."""
+        row = self._database.execute("SELECT stored, reserved FROM usage WHERE mailbox = ?", (mailbox,)).fetchone()
+        return (row[0], row[1]) if row else (0, 0)
+
+    def reserve(self, queue_id: bytes, mailbox: bytes, size: int, now: int) -> None:
+        """*size* octets are on their way. Saying it again changes nothing."""
+        self._begin()
+        made = self._database.execute(
+            "INSERT INTO reservation VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (queue_id, mailbox, size, now + RESERVED_SECONDS),
+        ).rowcount
+        if made:
+            self._add(mailbox, 0, size)
+
+    def stored(self, queue_id: bytes, mailbox: bytes, size: int) -> None:
+        """They arrived, as *size* octets; with or without a reservation. A repeated delivery counts once."""
+        delivery = (queue_id, mailbox)
+        if delivery in self._settled:
+            return
+        self._settled[delivery] = None
+        if len(self._settled) > MAX_SETTLED:
+            self._settled.popitem(last=False)
+        self._begin()
+        self._add(mailbox, size, -self._take(queue_id, mailbox))
+        self._note(mailbox)
+
+    def release(self, queue_id: bytes, mailbox: bytes) -> None:
+        """They will not arrive."""
+        self._begin()
+        size = self._take(queue_id, mailbox)
+        if size:
+            self._add(mailbox, 0, -size)
+
+    def expire(self, now: int) -> int:
+        """Forget reservations whose message nobody can still be trying; how many were there?"""
+        self._begin()
+        old = self._database.execute("SELECT queue_id, mailbox FROM reservation WHERE expires < ?", (now,)).fetchall()
+        for queue_id, mailbox in old:
+            self.release(queue_id, mailbox)
+        return len(old)
+
+    def facts(self, after: int) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """Number, kind, key, value of what is to be told, above *after*; those up to it are forgotten.
+
+        A fact is the state of its key now, so the newest replaces the older and taking one twice does no harm.
+        """
+        self._begin()
+        self._database.execute("DELETE FROM outbox WHERE number <= ?", (after,))
+        rows = self._database.execute(
+            "SELECT number, kind, key, stored FROM outbox JOIN usage ON key = mailbox ORDER BY number LIMIT ?",
+            (SOME_FACTS,),
+        ).fetchall()
+        for number, kind, key, stored in rows:
+            yield number, kind, key, b"%d" % stored
+
+    def commit(self) -> None:
+        """Write what was said since the last time.
+
+        Raises:
+            sqlite3.Error: no room; it stays in memory and is written with the next.
+        """
+        if self._database.in_transaction:
+            self._database.execute("COMMIT")
+
+    def close(self) -> None:
+        """Write and end."""
+        self.commit()
+        self._database.close()
+
+    def _prepare(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise StoreTooNew(f"the ledger's store has version {version}; this program knows up to {_VERSION}")
+        self._database.execute("PRAGMA journal_mode = WAL")
+        # NORMAL syncs at checkpoints only: see the module's first lines.
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute("PRAGMA temp_store = MEMORY")
+        self._database.executescript(_SCHEMA)
+        self._database.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def _begin(self) -> None:
+        if not self._database.in_transaction:
+            self._database.execute("BEGIN IMMEDIATE")
+
+    def _take(self, queue_id: bytes, mailbox: bytes) -> int:
+        """Remove the reservation; its octets, 0 when there is none."""
+        row = self._database.execute(
+            "DELETE FROM reservation WHERE queue_id = ? AND mailbox = ? RETURNING size", (queue_id, mailbox)
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _add(self, mailbox: bytes, stored: int, reserved: int) -> None:
+        self._database.execute(
+            "INSERT INTO usage VALUES (?1, max(0, ?2), max(0, ?3)) ON CONFLICT DO UPDATE SET "
+            "stored = max(0, stored + ?2), reserved = max(0, reserved + ?3)",
+            (mailbox, stored, reserved),
+        )
+
+    def _note(self, mailbox: bytes) -> None:
+        self._database.execute("INSERT OR REPLACE INTO outbox (kind, key) VALUES (?, ?)", (_USAGE, mailbox))
+
+
+def open_store(path: Path) -> tuple[Store, str]:
+    """The store at *path*, and what was wrong with the one that was there and is put aside now; empty: nothing.
+
+    Raises:
+        StoreTooNew: left alone.
+        OSError: it cannot be put aside.
+        sqlite3.Error: there is no room for a new one.
+    """
+    try:
+        return Store(path), ""
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            raise
+        for suffix in ("", "-wal", "-shm"):
+            name = path.with_name(path.name + suffix)
+            if name.exists():
+                name.replace(path.with_name(path.name + ".damaged" + suffix))
+        return Store(path), str(error)
