@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 pytest_plugins = sorted(
     f"tests.fixtures.{path.stem}"
     for path in (Path(__file__).parent / "fixtures").glob("*.py")
     if not path.stem.startswith("_")
 )
+# Before the first of them is imported: one fixture file may import another.
+pytest.register_assert_rewrite(*pytest_plugins)

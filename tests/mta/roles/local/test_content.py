@@ -86,7 +86,7 @@ def test_one_delivery_has_one_name_and_two_have_two():
     """A repeated delivery must land on the same file; another recipient or message must not."""
     name = content.file_name(QUEUE_ID, b"joe@example.org", "mx.example.org")
     assert name == content.file_name(QUEUE_ID, b"joe@example.org", "mx.example.org")
-    assert name.startswith("%d.Q" % (int(QUEUE_ID[:16], 16) // 1_000_000))
+    assert name.startswith(f"{int(QUEUE_ID[:16], 16) // 1_000_000}.Q")
     assert name.endswith(".mx.example.org")
     assert "/" not in name
     assert ":" not in name
