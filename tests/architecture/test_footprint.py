@@ -32,6 +32,7 @@ MAY_HAVE: dict[str, dict[str, str]] = {
         "cryptography": "it opens sealed hashes", "threading": "one thread verifies while another answers",
         "concurrent": "a pool of one thread", "logging": "concurrent",
     },
+    "ledger": {"sqlite3": "its own store, which nobody else opens"},
     "journal": {"json": "its log lines are JSON"},
 }  # fmt: skip
 
