@@ -33,7 +33,7 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.CLEANER
     start = control.begin(role)
-    state = Path(start.text("host.state"))
+    state = Path(start.text("state"))
     folders = [Folder.open(state, part) for part in (CONTENT, ENVELOPE, PROGRESS)]
     sandbox.enter(role, start, keep=[folder.descriptor for folder in folders])
 

@@ -1,0 +1,323 @@
+"""Enqueuer's judgement: whom it believes, what it keeps, what it answers."""
+
+import errno
+import time
+
+import pytest
+
+from mta.roles.enqueuer.disk import Disk
+from mta.spool import envelope as envelope_format
+from mta.spool.envelope import Generation
+from mta.wire import messages as m
+from mta.wire.tickets import original_authority
+from tests.mta.roles.enqueuer import _rig
+from tests.mta.roles.enqueuer._rig import KEYS, Rig, answers, offer, offer_recipient
+
+BODY = b"Subject: hello\r\n\r\nbody\r\n"
+
+
+@pytest.fixture
+def make_rig(tmp_path):
+    made = []
+
+    def make(**settings):
+        made.append(Rig(tmp_path, **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def rig(make_rig):
+    return make_rig()
+
+
+def test_a_finished_message_is_on_disk_when_taken_is_said_and_scheduler_and_ledger_hear_of_it(rig):
+    """Taken names a queue id whose content is what was sent below our Received field, and whose envelope is whole."""
+    smtpd, scheduler, ledger = rig.client("smtpd"), rig.server("scheduler"), rig.server("ledger")
+    smtpd.send(offer(counted=b"joe@example.test"))
+    smtpd.send(m.Content(1, False, BODY[:7]))
+    smtpd.send(m.Content(1, True, BODY[7:]))
+    rig.settle()
+    (taken,) = answers(smtpd)
+    content = rig.content.read(taken.queue_id, 1 << 20)
+    received, _, rest = content.partition(b"Subject:")
+    assert rest == BODY.removeprefix(b"Subject:")
+    assert received.startswith(b"Received: from client.test ([192.0.2.7])\r\n\tby mx.example.test with ESMTP id ")
+    assert b"for <joe@example.test>" in received
+    octets = rig.envelope.read(taken.queue_id, 1 << 20)
+    envelope = envelope_format.parse(octets)
+    assert (envelope.reverse_path, envelope.client, envelope.generation) == (b"a@client.test", _rig.CLIENT, Generation.ORDINARY)
+    assert envelope.size == len(content)
+    assert answers(scheduler) == [m.Recovered(), m.Queued(taken.queue_id, octets)]
+    assert answers(ledger) == [m.Reserve(taken.queue_id, b"joe@example.test", len(content))]
+
+
+def test_a_null_reverse_path_makes_the_message_a_bounce_so_that_its_failure_is_not_answered(rig):
+    """Generation 1 for mail that itself says: do not answer me."""
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer(reverse_path=b""))
+    smtpd.send(m.Content(1, True, BODY))
+    rig.settle()
+    (taken,) = answers(smtpd)
+    assert envelope_format.parse(rig.envelope.read(taken.queue_id, 9999)).generation is Generation.BOUNCE
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"token": b"x" * 16}, {"ticket": b"x" * 16}, {"client": b"203.0.113.9"}, {"expiry": 1},
+        {"counted": b"another@example.test"}, {"forward_path": b"another@example.test"}, {"session": b"S2"},
+    ],
+)  # fmt: skip
+def test_an_offer_without_its_proofs_is_declined_and_leaves_nothing(rig, lie):
+    """Whatever an smtpd changes of what listener and directory said makes it 550 5.7.1."""
+    smtpd = rig.client("smtpd")
+    made = offer()
+    smtpd.send(m.Offer(**({name: getattr(made, name) for name in made.__slots__} | lie)))
+    smtpd.send(m.Content(1, True, BODY))
+    rig.settle()
+    assert [(a.reply_code, a.status) for a in answers(smtpd)] == [(550, b"5.7.1")]
+    assert rig.files() == [[], []]
+
+
+def test_one_recipient_without_ticket_declines_the_whole_message(rig):
+    """There is no partly taken message that the client could take for a whole one."""
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer())
+    smtpd.send(offer_recipient(1, b"ann@example.test", ticket=b"y" * 16))
+    smtpd.send(m.Content(1, True, BODY))
+    rig.settle()
+    assert [a.reply_code for a in answers(smtpd)] == [550]
+    assert rig.files() == [[], []]
+
+
+def test_several_recipients_are_kept_and_not_shown_to_each_other(rig):
+    """RFC 5321 7.2: no `for` clause when there is more than one."""
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer())
+    smtpd.send(offer_recipient(1, b"ann@example.test"))
+    smtpd.send(m.Content(1, True, BODY))
+    rig.settle()
+    (taken,) = answers(smtpd)
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert [r.forward_path for r in envelope.recipients] == [b"joe@example.test", b"ann@example.test"]
+    assert b"for <" not in rig.content.read(taken.queue_id, 9999)
+
+
+def test_a_large_message_goes_to_its_file_as_it_comes_and_is_taken_whole(rig):
+    """What is in the file before the end is not in memory, and what is taken is every octet."""
+    smtpd = rig.client("smtpd")
+    blocks = [bytes([65 + i]) * 30_000 for i in range(10)]
+    smtpd.send(offer())
+    for block in blocks:
+        smtpd.send(m.Content(1, False, block))
+        rig.settle()
+    assert len(rig.files()[0]) == 1
+    assert rig.store._held < 70_000
+    smtpd.send(m.Content(1, True, b""))
+    rig.settle()
+    (taken,) = answers(smtpd)
+    content = rig.content.read(taken.queue_id, 1 << 20)
+    assert content.endswith(b"".join(blocks))
+    assert envelope_format.parse(rig.envelope.read(taken.queue_id, 9999)).size == len(content)
+    assert rig.store._held == 0
+
+
+def test_too_large_is_declined_while_it_comes_and_the_rest_is_passed_over(make_rig):
+    """552 5.3.4 as soon as it is known, and no file stays."""
+    rig = make_rig(max_message_size=100_000)
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer())
+    for last in (False, False, False, True):
+        smtpd.send(m.Content(1, last, b"x" * 40_000))
+        rig.settle()
+    assert [(a.reply_code, a.status) for a in answers(smtpd)] == [(552, b"5.3.4")]
+    assert rig.files() == [[], []]
+    assert rig.store._held == 0
+
+
+@pytest.mark.parametrize("how", ["withdraw", "hang up"])
+def test_what_is_withdrawn_or_left_unfinished_vanishes(rig, how):
+    """A client that went away costs neither file nor memory."""
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer())
+    for _ in range(3):
+        smtpd.send(m.Content(1, False, b"x" * 40_000))
+    rig.settle()
+    assert len(rig.files()[0]) == 1
+    if how == "withdraw":
+        smtpd.send(m.Withdraw(1))
+    else:
+        smtpd.close()
+    rig.settle()
+    assert rig.files() == [[], []]
+    assert rig.store._held == 0
+
+
+def test_a_tag_in_use_or_recipients_after_content_end_the_conversation(rig):
+    """No smtpd that follows the protocol does this, so there is nothing to answer."""
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer())
+    smtpd.send(offer())
+    rig.settle()
+    assert answers(smtpd) == ["closed"]
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer())
+    smtpd.send(m.Content(1, False, BODY))
+    smtpd.send(offer_recipient(1, b"ann@example.test"))
+    rig.settle()
+    assert answers(smtpd) == ["closed"]
+
+
+class BadDisk(Disk):
+    """Refuses at one step."""
+
+    def __init__(self, content, envelope, step, number):
+        super().__init__(content, envelope)
+        self.step, self.number = step, number
+
+    def _fail(self, step):
+        if step == self.step:
+            raise OSError(self.number, "refused")
+
+    def commit(self, batch):
+        original = self.content.__class__.sync
+        folders = {"content folder": self.content.descriptor, "envelope folder": self.envelope.descriptor}
+
+        def sync(folder):
+            if folder.descriptor == folders.get(self.step):
+                self._fail(self.step)
+            original(folder)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.content.__class__, "sync", sync)
+            patch.setattr(self.content.__class__, "sync_file_system", lambda _: self._fail("syncfs"))
+            super().commit(batch)
+
+    def _write(self, message, *, sync):
+        self._fail("write")
+        super()._write(message, sync=sync)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "status"),
+    [(errno.ENOSPC, 452, b"4.3.1"), (errno.EDQUOT, 452, b"4.3.1"), (errno.EIO, 451, b"4.3.0")],
+)
+@pytest.mark.parametrize(("step", "count"), [("write", 1), ("content folder", 1), ("envelope folder", 1), ("syncfs", 5)])
+def test_a_disk_that_refuses_anywhere_declines_and_nothing_half_written_stays(make_rig, tmp_path, step, count, number, code, status):
+    """452 4.3.1 for full, 451 4.3.0 for broken; and when the disk is well again, mail is taken again."""
+    content, envelope, _ = _rig.make_folders(tmp_path)
+    disk = BadDisk(content, envelope, step, number)
+    rig = make_rig(disk=disk)
+    smtpd, scheduler = rig.client("smtpd"), rig.server("scheduler")
+    for tag in range(count):
+        smtpd.send(offer(tag))
+        smtpd.send(m.Content(tag, True, BODY))
+    rig.settle()
+    assert [(a.reply_code, a.status) for a in answers(smtpd)] == [(code, status)] * count
+    assert rig.files() == [[], []]
+    assert answers(scheduler) == [m.Recovered()]
+    disk.step = "nothing"
+    smtpd.send(offer(9))
+    smtpd.send(m.Content(9, True, BODY))
+    rig.settle()
+    assert [type(a) for a in answers(smtpd)] == [m.Taken]
+
+
+def test_a_disk_nearly_full_is_spared_for_what_is_queued(make_rig):
+    """Below the reserve nothing new begins: 452 4.3.1 before any content travels."""
+    rig = make_rig()
+    rig.store._room._look = lambda: False
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer())
+    rig.settle()
+    assert [(a.reply_code, a.status) for a in answers(smtpd)] == [(452, b"4.3.1")]
+
+
+def test_a_batch_of_four_waits_for_the_disk_once_and_three_wait_for_their_own(rig, monkeypatch):
+    """One syncfs from four on; after a slow one fsync only, for a minute."""
+    smtpd = rig.client("smtpd")
+    syncs, clock = [], [1000.0]
+    monkeypatch.setattr(rig.content.__class__, "sync_file_system", lambda _: (syncs.append("syncfs"), clock.append(clock.pop() + took)))
+    monkeypatch.setattr(rig.content.__class__, "sync", lambda _: syncs.append("folder"))
+    rig.disk._clock = lambda: clock[0]
+
+    def batch(count):
+        for tag in range(count):
+            smtpd.send(offer(tag))
+            smtpd.send(m.Content(tag, True, BODY))
+        rig.settle()
+        assert [type(a) for a in answers(smtpd)] == [m.Taken] * count
+        seen = list(syncs)
+        syncs.clear()
+        return seen
+
+    took = 0.01
+    assert batch(4) == ["syncfs"]
+    assert batch(3) == ["folder", "folder"]
+    took = 0.3
+    assert batch(4) == ["syncfs"]
+    assert batch(4) == ["folder", "folder"]
+    clock[0] += 61
+    assert batch(4) == ["syncfs"]
+
+
+def make_original(rig, *, reverse_path=b"a@client.test"):
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer(reverse_path=reverse_path))
+    smtpd.send(m.Content(1, True, BODY))
+    rig.settle()
+    return answers(smtpd)[0].queue_id
+
+
+def offer_dsn(rig, queue_id, authority=None):
+    bouncer = rig.client("bouncer")
+    bouncer.send(m.OfferDsn(5, queue_id, authority if authority is not None else original_authority(KEYS.original, queue_id)))
+    bouncer.send(m.Content(5, True, b"Subject: dsn\r\n\r\n"))
+    rig.settle()
+    return answers(bouncer)
+
+
+def test_a_notification_goes_to_whom_the_original_came_from_and_no_further_than_the_postmaster(rig):
+    """Generation 0 -> its reverse-path; 1 -> our postmaster; 2 -> nobody."""
+    first = make_original(rig)
+    (taken,) = offer_dsn(rig, first)
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert (envelope.reverse_path, envelope.generation) == (b"", Generation.BOUNCE)
+    assert envelope.recipients[0].forward_path == b"a@client.test"
+    (taken,) = offer_dsn(rig, taken.queue_id)
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert (envelope.reverse_path, envelope.generation) == (b"", Generation.DOUBLE_BOUNCE)
+    assert envelope.recipients[0].forward_path == b"postmaster@mx.example.test"
+    assert [a.reply_code for a in offer_dsn(rig, taken.queue_id)] == [550]
+
+
+def test_the_bouncer_sees_no_message_it_has_no_authority_for(rig):
+    """The header is for the message the scheduler spoke of; another's authority opens nothing, and offers nothing."""
+    first, second = make_original(rig), make_original(rig)
+    bouncer = rig.client("bouncer")
+    bouncer.send(m.HeaderOf(1, first, original_authority(KEYS.original, first)))
+    bouncer.send(m.HeaderOf(2, first, original_authority(KEYS.original, second)))
+    bouncer.send(m.HeaderOf(3, b"../../etc/passwd", original_authority(KEYS.original, b"../../etc/passwd")))
+    rig.settle()
+    headers = {a.tag: a.header for a in answers(bouncer)}
+    assert headers[1].endswith(b"Subject: hello\r\n")
+    assert (headers[2], headers[3]) == (b"", b"")
+    assert [a.reply_code for a in offer_dsn(rig, first, original_authority(KEYS.original, second))] == [550]
+
+
+def test_queue_ids_rise_and_never_come_twice_even_when_the_clock_steps_back():
+    """A file name in a mailbox comes from the queue id: given twice it would overwrite a message."""
+    from mta.roles.enqueuer.store import QueueIds
+
+    now = [time.time_ns()]
+    ids = QueueIds(clock=lambda: now[0])
+    given = [ids.next() for _ in range(100)]
+    now[0] -= 10**12
+    given += [ids.next() for _ in range(100)]
+    assert len({name[:16] for name in given}) == 200
+    assert sorted(given, key=lambda name: name[:16]) == given
+    assert QueueIds(given[-1], clock=lambda: 0).next()[:16] > given[-1][:16]
