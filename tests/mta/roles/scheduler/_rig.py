@@ -1,0 +1,132 @@
+"""A queue over hands that keep everything in memory and peers that answer what they are told to."""
+
+from mta.roles.scheduler.queue import Queue
+from mta.roles.scheduler.retry import Lifetimes
+from mta.spool.envelope import Envelope, Generation, Recipient, render
+from mta.wire import messages as m
+
+DAY = 86400.0
+ARRIVAL = 1_800_000_000
+
+
+def queue_id_of(number, arrival=ARRIVAL):
+    return b"%016x%04x" % (arrival * 1_000_000 + number, number & 0xFFFF)
+
+
+def envelope_of(*forward_paths, generation=Generation.ORDINARY, reverse_path=b"a@client.test", arrival=ARRIVAL, options=b""):
+    return Envelope(
+        arrival, 100, reverse_path, options, b"S1", b"192.0.2.7", generation,
+        tuple(Recipient(path) for path in forward_paths or (b"joe@example.test",)),
+    )  # fmt: skip
+
+
+class Hands:
+    """Files in dictionaries, words to peers in a list."""
+
+    def __init__(self):
+        self.envelopes, self.progresses = {}, {}
+        self.away, self.said, self.events = set(), [], []
+        self.full = False
+
+    def there(self, peer):
+        return peer not in self.away
+
+    def tell(self, peer, message):
+        if peer in self.away:
+            return False
+        self.said.append((peer, message))
+        return True
+
+    def envelope(self, queue_id):
+        return self.envelopes.get(queue_id)
+
+    def progress(self, queue_id):
+        return self.progresses.get(queue_id, b"")
+
+    def record(self, queue_id, lines):
+        if self.full:
+            return False
+        self.progresses[queue_id] = self.progresses.get(queue_id, b"") + lines
+        return True
+
+    def authority(self, queue_id):
+        return b"authority of " + queue_id
+
+    def event(self, name, **pairs):
+        self.events.append((name, pairs))
+
+
+class Rig:
+    """A queue and everybody it speaks to. What the world answers can be set."""
+
+    def __init__(self, hands=None, now=ARRIVAL + 1.0):
+        self.hands = hands or Hands()
+        self.queue = Queue(self.hands, Lifetimes(5 * DAY, DAY), lambda: 0.5)
+        self.now = now
+        self.expansions = {}  # forward-path: final recipients, or Unresolved's (permanent, status)
+        self.outcomes = {}  # final recipient: (action, status)
+        self.delivered = []  # (queue id, final recipient), each time
+        self.notified = []  # (queue id, failed recipients)
+        self.cleans = True
+        self.bounces_done = True
+        self.silent = set()  # peers that do not answer
+        self._collecting = {}
+
+    def accept(self, number=1, envelope=None, *, tell=True, inline=True):
+        queue_id = queue_id_of(number)
+        octets = self.hands.envelopes[queue_id] = render(envelope or envelope_of())
+        if tell:
+            self.queue.queued(queue_id, octets if inline else b"")
+        return queue_id
+
+    def list(self):
+        self.queue.listed(list(self.hands.envelopes), list(self.hands.progresses), self.now)
+
+    def run(self):
+        """Until nobody has anything to say."""
+        self.queue.tick(self.now)
+        self.queue.pump(self.now)
+        while self.hands.said:
+            peer, message = self.hands.said.pop(0)
+            if peer not in self.silent:
+                getattr(self, "_" + type(message).__name__.lower())(message)
+            if not self.hands.said:
+                self.queue.pump(self.now)
+
+    def later(self, seconds):
+        """Time passes, and then everything runs."""
+        self.now += seconds
+        self.run()
+
+    def _expand(self, question):
+        finals = self.expansions.get(question.recipient, [question.recipient])
+        if isinstance(finals, tuple):
+            self.queue.unresolved(m.Unresolved(question.tag, finals[0], finals[1], b"because"), self.now)
+            return
+        for final in finals:
+            store, _, domain = final.partition(b"@")
+            answer = m.Expansion(question.tag, final, domain, store, b"", final == finals[-1])
+            self.queue.expansion(answer, self.now)
+
+    def _deliver(self, request):
+        action, status = self.outcomes.get(request.recipient, (b"delivered", b"2.0.0"))
+        if action == b"delivered":
+            self.delivered.append((request.queue_id, request.recipient))
+        self.queue.attempted(m.Attempted(request.tag, action, status, b"said so", 10), self.now)
+
+    def _bounce(self, request):
+        self._collecting[request.tag] = (request, [])
+
+    def _failedrecipient(self, request):
+        bounce, recipients = self._collecting[request.tag]
+        recipients.append(request)
+        if len(recipients) == bounce.recipients:
+            if self.bounces_done:
+                self.notified.append((bounce.queue_id, sorted(r.final_recipient for r in recipients)))
+            self.queue.bounced(m.Bounced(request.tag, self.bounces_done), self.now)
+
+    def _clean(self, request):
+        if self.cleans:
+            self.hands.envelopes.pop(request.queue_id, None)
+            self.hands.progresses.pop(request.queue_id, None)
+        self.queue.cleaned(m.Cleaned(request.queue_id, self.cleans))
