@@ -211,7 +211,8 @@ def _answer(request: Write, one: _Pending) -> Attempted:
     return _delayed(request, one.error)
 
 
-_STATUS = {errno.EDQUOT: b"4.2.2", errno.ENOSPC: b"4.3.1"}  # RFC 3463 3.3, 3.4: mailbox full, mail system full
+# RFC 3463 3.3, 3.4: mailbox full, mail system full, something about the mailbox. The rest is the mail system's: 4.3.0.
+_STATUS = {errno.EDQUOT: b"4.2.2", errno.ENOSPC: b"4.3.1", errno.ENOTDIR: b"4.2.0", errno.ELOOP: b"4.2.0"}
 
 
 def _delayed(request: Write, error: OSError) -> Attempted:

@@ -10,6 +10,6 @@ Fails     `StoreDone` with the reason, and goes on. When mail/.uids cannot be be
           open one customer's mail to another. A breach of protocol hangs up
 
 A uid is on the disk before it is used, and is its domain's for ever: a domain that comes back gets its own again, nobody else
-does. What is put aside is kept TRASH_DAYS, so that it can be undone, as <domain>/.trash/<time>-<store>. A domain that goes is
+does. What is put aside is kept limits.trash_days, to be undone, as <domain>/.trash/<time>-<store>. A domain that goes is
 each of its stores put aside: its folder stays where it is, so a `local` that has it open cannot deliver into the trash.
 """

@@ -25,7 +25,7 @@ def main() -> int:
 
     loop = Loop()
     hands = Hands(loop, Offspring(loop))
-    keeper = Keeper(loop, mail, uids(start, mail), hands)
+    keeper = Keeper(loop, mail, uids(start, mail), hands, trash_days=start.number("limits.trash_days"))
     keeper.peers = control.Peers(role, start, loop, {"localspawn": keeper.heed, "compiler": keeper.heed})
     loop.call_later(PURGE_AFTER, keeper.purge_daily)
     gc.freeze()  # Children share what is there now; a collection in one would write to every page of it.

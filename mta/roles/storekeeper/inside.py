@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from mta.maildir import make_folder, make_store, names_in, open_folder
 
 TRASH = ".trash"
-TRASH_DAYS = 30
 PURGE_STEP = 5000  # entries removed by one child; the rest waits for the next
 MAX_DEPTH = 64
 _TRIES = 100

@@ -30,10 +30,11 @@ class Keeper:
     """Answers the requests; *mail* is the folder of all domains, opened."""
 
     def __init__(
-        self, loop: Loop, mail: int, uids: Uids, hands: Hands, *, now: Callable[[], float] = time.time
+        self, loop: Loop, mail: int, uids: Uids, hands: Hands, *, trash_days: int, now: Callable[[], float] = time.time
     ) -> None:
         self.peers: Peers  # whoever makes us sets it, before the first message
         self._loop, self._mail, self._uids, self._hands, self._now = loop, mail, uids, hands, now
+        self._trash_seconds = trash_days * DAY
 
     # --- requests --------------------------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Keeper:
                 return
 
     def _purge(self, domain: str, others: list[str]) -> None:
-        before = self._now() - inside.TRASH_DAYS * DAY
+        before = self._now() - self._trash_seconds
 
         def go_on(words: str) -> None:
             if words == DONE:
