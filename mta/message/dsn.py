@@ -15,6 +15,8 @@ from mta.message.trace import date_time
 
 MAX_RETURNED_HEADER = 48 * 1024  # Octets of the original that go back.
 MAX_LINE = 998  # RFC 5322 2.1.1
+MAX_SHOWN_PATH = 400  # Octets; RFC 5321 4.5.3.1.3 allows 254, and two must fit on a line.
+MAX_SHOWN_BEYOND_ASCII = 96  # Characters; each may take ten octets.
 
 _UNPRINTABLE = re.compile(rb"[^ -~]+")
 _BARE = re.compile(rb"\r\n|\r|\n")
@@ -69,8 +71,8 @@ def decode_xtext(octets: bytes) -> bytes:
 def utf_8_address(path: bytes) -> bytes:
     """*path* with its type for a machine-readable field; beyond ASCII as RFC 6533 3 writes it in seven bits."""
     if path.isascii():
-        return b"rfc822; " + printable(path)
-    text = path.decode("utf-8", "replace")
+        return b"rfc822; " + printable(path, MAX_SHOWN_PATH)
+    text = path.decode("utf-8", "replace")[:MAX_SHOWN_BEYOND_ASCII]
     return b"utf-8; " + b"".join(
         c.encode() if "!" <= c <= "~" and c not in "\\+=" else b"\\x{%02X}" % ord(c) for c in text
     )
@@ -120,7 +122,8 @@ def _words(report: Report) -> bytes:
 
 
 def _words_about(recipient: RecipientReport) -> Iterator[bytes]:
-    original, final = printable(recipient.original_recipient), printable(recipient.final_recipient)
+    original = printable(recipient.original_recipient, MAX_SHOWN_PATH)
+    final = printable(recipient.final_recipient, MAX_SHOWN_PATH)
     yield b"  <%b>" % final if final == original else b"  <%b> (you wrote to <%b>)" % (final, original)
     yield b"    %b  %b" % (printable(recipient.status), printable(recipient.diagnostic_code) or b"no reason was given")
     yield b""
