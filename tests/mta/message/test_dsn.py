@@ -29,7 +29,11 @@ def test_it_is_a_multipart_report_with_its_three_parts():
     message = read(compose(report()))
     assert (message.get_content_type(), message.get_param("report-type")) == ("multipart/report", "delivery-status")
     parts = list(message.iter_parts())
-    assert [part.get_content_type() for part in parts] == ["text/plain", "message/delivery-status", "text/rfc822-headers"]
+    assert [part.get_content_type() for part in parts] == [
+        "text/plain",
+        "message/delivery-status",
+        "text/rfc822-headers",
+    ]
     assert message["To"] == "a@client.test"
     assert message["Auto-Submitted"] == "auto-replied"
     assert message.defects == []
@@ -84,7 +88,11 @@ def test_whatever_a_stranger_wrote_it_is_seven_bit_short_lined_and_parses(origin
     assert max(map(len, content.split(b"\r\n"))) <= 998
     message = email.message_from_bytes(content)
     parts = message.get_payload()
-    assert [part.get_content_type() for part in parts] == ["text/plain", "message/delivery-status", "text/rfc822-headers"]
+    assert [part.get_content_type() for part in parts] == [
+        "text/plain",
+        "message/delivery-status",
+        "text/rfc822-headers",
+    ]
     blocks = parts[1].get_payload()
     assert len(blocks) == 2
     assert (blocks[1]["Action"], blocks[1]["Status"]) == ("failed", "5.1.1")

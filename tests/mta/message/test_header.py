@@ -29,7 +29,9 @@ def test_fields_are_found_whatever_their_case_and_unfolded():
     assert list(field_bodies(header, b"Delivered-To")) == [b"a@x", b"b@x"]
 
 
-@given(st.lists(st.tuples(st.from_regex(rb"[A-Z]{1,5}", fullmatch=True), st.booleans()), max_size=8), st.integers(0, 80))
+@given(
+    st.lists(st.tuples(st.from_regex(rb"[A-Z]{1,5}", fullmatch=True), st.booleans()), max_size=8), st.integers(0, 80)
+)
 def test_a_cut_header_ends_with_a_whole_field(fields, limit):
     """No half field, no field without its continuation lines, and as much as fits."""
     parts = [name + b": x\r\n" + (b" folded\r\n" if folded else b"") for name, folded in fields]

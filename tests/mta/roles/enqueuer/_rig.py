@@ -77,7 +77,9 @@ class Rig:
         return [sorted(os.listdir(folder.descriptor)) for folder in (self.content, self.envelope)]
 
 
-def offer(tag=1, *, reverse_path=b"a@client.test", forward_path=b"joe@example.test", counted=b"", session=b"S1", **other):
+def offer(
+    tag=1, *, reverse_path=b"a@client.test", forward_path=b"joe@example.test", counted=b"", session=b"S1", **other
+):
     """What an smtpd that follows the protocol sends."""
     made = {
         "tag": tag, "session": session, "client": CLIENT, "token": session_token(KEYS.session, session, CLIENT),

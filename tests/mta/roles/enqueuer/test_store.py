@@ -49,7 +49,11 @@ def test_a_finished_message_is_on_disk_when_taken_is_said_and_scheduler_and_ledg
     assert b"for <joe@example.test>" in received
     octets = rig.envelope.read(taken.queue_id, 1 << 20)
     envelope = envelope_format.parse(octets)
-    assert (envelope.reverse_path, envelope.client, envelope.generation) == (b"a@client.test", _rig.CLIENT, Generation.ORDINARY)
+    assert (envelope.reverse_path, envelope.client, envelope.generation) == (
+        b"a@client.test",
+        _rig.CLIENT,
+        Generation.ORDINARY,
+    )
     assert envelope.size == len(content)
     assert answers(scheduler) == [m.Recovered(), m.Queued(taken.queue_id, octets)]
     assert answers(ledger) == [m.Reserve(taken.queue_id, b"joe@example.test", len(content))]
@@ -206,8 +210,12 @@ class BadDisk(Disk):
     ("number", "code", "status"),
     [(errno.ENOSPC, 452, b"4.3.1"), (errno.EDQUOT, 452, b"4.3.1"), (errno.EIO, 451, b"4.3.0")],
 )
-@pytest.mark.parametrize(("step", "count"), [("write", 1), ("content folder", 1), ("envelope folder", 1), ("syncfs", 5)])
-def test_a_disk_that_refuses_anywhere_declines_and_nothing_half_written_stays(make_rig, tmp_path, step, count, number, code, status):
+@pytest.mark.parametrize(
+    ("step", "count"), [("write", 1), ("content folder", 1), ("envelope folder", 1), ("syncfs", 5)]
+)
+def test_a_disk_that_refuses_anywhere_declines_and_nothing_half_written_stays(
+    make_rig, tmp_path, step, count, number, code, status
+):
     """452 4.3.1 for full, 451 4.3.0 for broken; and when the disk is well again, mail is taken again."""
     content, envelope, _ = _rig.make_folders(tmp_path)
     disk = BadDisk(content, envelope, step, number)
@@ -241,7 +249,9 @@ def test_a_batch_of_four_waits_for_the_disk_once_and_three_wait_for_their_own(ri
     """One syncfs from four on; after a slow one fsync only, for a minute."""
     smtpd = rig.client("smtpd")
     syncs, clock = [], [1000.0]
-    monkeypatch.setattr(rig.content.__class__, "sync_file_system", lambda _: (syncs.append("syncfs"), clock.append(clock.pop() + took)))
+    monkeypatch.setattr(
+        rig.content.__class__, "sync_file_system", lambda _: (syncs.append("syncfs"), clock.append(clock.pop() + took))
+    )
     monkeypatch.setattr(rig.content.__class__, "sync", lambda _: syncs.append("folder"))
     rig.disk._clock = lambda: clock[0]
 
@@ -275,7 +285,9 @@ def make_original(rig, *, reverse_path=b"a@client.test"):
 
 def offer_dsn(rig, queue_id, authority=None):
     bouncer = rig.client("bouncer")
-    bouncer.send(m.OfferDsn(5, queue_id, authority if authority is not None else original_authority(KEYS.original, queue_id)))
+    bouncer.send(
+        m.OfferDsn(5, queue_id, authority if authority is not None else original_authority(KEYS.original, queue_id))
+    )
     bouncer.send(m.Content(5, True, b"Subject: dsn\r\n\r\n"))
     rig.settle()
     return answers(bouncer)

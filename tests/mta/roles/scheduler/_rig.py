@@ -13,7 +13,9 @@ def queue_id_of(number, arrival=ARRIVAL):
     return b"%016x%04x" % (arrival * 1_000_000 + number, number & 0xFFFF)
 
 
-def envelope_of(*forward_paths, generation=Generation.ORDINARY, reverse_path=b"a@client.test", arrival=ARRIVAL, options=b""):
+def envelope_of(
+    *forward_paths, generation=Generation.ORDINARY, reverse_path=b"a@client.test", arrival=ARRIVAL, options=b""
+):
     return Envelope(
         arrival, 100, reverse_path, options, b"S1", b"192.0.2.7", generation,
         tuple(Recipient(path) for path in forward_paths or (b"joe@example.test",)),

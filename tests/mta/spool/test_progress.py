@@ -1,0 +1,38 @@
+"""The progress file: lines that may be lost one by one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mta.spool.progress import BOUNCED_LINE, Outcome, line_of, parse
+from mta.vocabulary import Action
+
+outcomes = st.builds(
+    Outcome, st.integers(0, 9999), st.binary(max_size=60), st.sampled_from(Action), st.sampled_from([b"2.0.0", b"5.1.1"]),
+    st.integers(1, 99), st.integers(0, 1 << 40), st.binary(max_size=1200), st.integers(0, 9),
+)  # fmt: skip
+
+
+@given(st.lists(outcomes, max_size=6), st.booleans())
+def test_what_is_written_is_read_with_anothers_words_on_one_line(written, bounced):
+    """Control characters become blanks, so nobody's diagnostic makes a line of its own."""
+    octets = b"".join(map(line_of, written)) + (BOUNCED_LINE if bounced else b"")
+    progress = parse(octets)
+    assert [(o.index, o.action, o.completes) for o in progress.outcomes] == [
+        (o.index, o.action, o.completes) for o in written
+    ]
+    assert octets.count(b"\n") == len(written) + bounced
+    assert (progress.bounced, progress.torn) == (bounced, False)
+
+
+@given(st.lists(outcomes, min_size=1, max_size=6), st.data())
+def test_a_torn_end_costs_its_own_line_only_and_what_is_appended_after_it_is_read(written, data):
+    """Every whole line before the tear counts, and so does what comes after a new line end."""
+    lines = [line_of(outcome) for outcome in written]
+    octets = b"".join(lines)
+    torn = octets[: data.draw(st.integers(0, len(octets) - 1))]
+    whole_lines = torn.count(b"\n")
+    progress = parse(torn)
+    assert len(progress.outcomes) == whole_lines
+    assert progress.torn == (not torn.endswith(b"\n") and torn != b"")
+    again = parse(torn + b"\n" + lines[0])
+    assert len(again.outcomes) >= whole_lines + 1
