@@ -16,7 +16,9 @@ MAX_SIZE_DIGITS = 20  # RFC 1870 5
 
 # RFC 5321 4.1.2: a keyword, perhaps with a value that has neither "=" nor space nor control characters.
 _PARAMETERS = re.compile(rb"(?: ++[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~]++)?+)*+\Z")
-NOT_IN_A_LINE = re.compile(rb"[\x00-\x1f\x7f]")  # control characters have no place in any command
+# RFC 5321 2.3.8, 4.1.2: no control characters, and CR LF at the end and nowhere else.
+SOUND_LINE = re.compile(rb"[ -~]*+\r\n\Z")
+SOUND_LINE_BEYOND_ASCII = re.compile(rb"[^\x00-\x1f\x7f]*+\r\n\Z")
 
 
 class Refused(Exception):

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from mta.smtp import replies
-from mta.smtp.commands import MAX_COMMAND_LINE, NOT_IN_A_LINE, Refused, parse_hello, parse_mail, parse_rcpt
+from mta.smtp.commands import (
+    MAX_COMMAND_LINE,
+    SOUND_LINE,
+    SOUND_LINE_BEYOND_ASCII,
+    Refused,
+    parse_hello,
+    parse_mail,
+    parse_rcpt,
+)
 from mta.smtp.content import ContentReader
 from mta.smtp.events import Ask, Block, Event, HangUp, Note, Offer, Recipient, Send, Verdict, Withdraw
 from mta.smtp.replies import Reply
@@ -226,38 +234,39 @@ class Server:
     # --- the machine
 
     def _go_on(self) -> list[Event]:
-        while self._step():
-            pass
+        while self._input:
+            if self.phase is _COMMANDS:
+                if not self._step_command():
+                    break
+            elif self.phase is _CONTENT:
+                octets, self._input = self._input, b""
+                self._read_content(octets)
+            else:
+                break
+        if self._ending is not None or self._end_of_input or self._lost:
+            self._end_if_due()
+        return self._take_events()
+
+    def _end_if_due(self) -> None:
         if self.phase is _COMMANDS and not self._questions:
             if self._ending is not None:
                 self._end(self._ending)
-            elif self._end_of_input or self._lost:
+            else:
                 self._unasked = False
                 self._give_up()
         elif self.phase is _CONTENT and self._end_of_input:
             self._unasked = False
             self._give_up()
-        return self._take_events()
-
-    def _step(self) -> bool:
-        """One command or piece of content; was there any?"""
-        if not self._input:
-            return False
-        if self.phase is _COMMANDS:
-            return self._step_command()
-        if self.phase is _CONTENT:
-            octets, self._input = self._input, b""
-            self._read_content(octets)
-            return True
-        return False
 
     def _take_events(self) -> list[Event]:
-        events, self._events = self._events, []
+        events = self._events
         if self._out:
             events.append(Send(b"".join(self._out)))
-            self._out.clear()
+            self._out = []
         if self.phase is _OVER:
             events.append(HangUp(self._unasked))
+        if events:
+            self._events = []
         return events
 
     def _step_command(self) -> bool:
@@ -564,6 +573,6 @@ def _is_sound(line: bytes) -> bool:
 
     Octets beyond ASCII pass in an address, where they get a reply of their own.
     """
-    if not line.endswith(b"\r\n") or NOT_IN_A_LINE.search(line, 0, len(line) - 2):
-        return False
-    return line.isascii() or line[:5].upper() in {b"MAIL ", b"RCPT "}
+    if SOUND_LINE.match(line):
+        return True
+    return line[:5].upper() in {b"MAIL ", b"RCPT "} and SOUND_LINE_BEYOND_ASCII.match(line) is not None

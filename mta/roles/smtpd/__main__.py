@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import sys
 from pathlib import Path
 
@@ -30,12 +31,21 @@ async def serve(start: control.Start, loop: asyncio.AbstractEventLoop) -> None:
     The sandbox comes inside the running loop, not before it: what the loop opens when it begins to run, it could not open
     any more.
     """
+    await make_one_transport(loop)
     sandbox.enter(roster.SMTPD, start, keep=open_descriptors())
     worker = Worker(start, loop)
     worker.peers.ready()
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY)
     await worker.done
+
+
+async def make_one_transport(loop: asyncio.AbstractEventLoop) -> None:
+    """With its first stream libuv opens /dev/null, as a spare descriptor; refused, it would try again with each client."""
+    ours, theirs = socket.socketpair()
+    transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, ours)
+    transport.close()
+    theirs.close()
 
 
 def open_descriptors() -> set[int]:
