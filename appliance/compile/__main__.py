@@ -1,0 +1,87 @@
+"""Wiring of the compiler: find the database, lose the rights, publish for ever."""
+
+import contextlib
+import importlib
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+from appliance.compile.process import Compiler
+from appliance.compile.publish import Publisher
+from appliance.compile.source import open_source
+from mta import roster, sandbox
+from mta.wire import control
+from mta.wire.channel import Channel
+from mta.wire.loop import Loop
+
+_DEFAULT_URL = "sqlite:///var/postern.db"
+
+
+def main() -> int:
+    """Serve until told to stop; answers the exit status."""
+    role = roster.COMPILER
+    start = control.begin(role)
+    url = database_url(Path(start.text("config")), Path(start.text("state")))
+    for name in ("idna", "idna.core", "idna.idnadata"):  # what render needs of it; inside, nothing can be loaded
+        importlib.import_module(name)
+    if not url.startswith("sqlite:///"):
+        with contextlib.suppress(ImportError):  # said by the source, each time it is asked
+            importlib.import_module("psycopg")
+    sandbox.enter(role, start)
+    if not os.path.isabs(url.removeprefix("sqlite:///")) and url.startswith("sqlite:///"):  # noqa: PTH117
+        url = f"sqlite:///{Path(start.text('state')) / url.removeprefix('sqlite:///')}"
+    loop = Loop()
+    compiler, peers = serve(loop, start, url)
+    loop.run_until_idle()  # The journal should hear of the first publication.
+    # Before we say that we serve: the first mail must not find a directory that knows nobody.
+    compiler.begin()
+    peers.ready()
+    loop.run()
+    return 0
+
+
+def serve(loop: Loop, start: control.Start, url: str) -> tuple[Compiler, control.Peers]:
+    """Everything but the walls: the database at *url*, the compiler, its peers."""
+    source = open_source(url)
+    compiler = Compiler(loop, source, Publisher(source, Path(start.text("state")) / "snapshot"))
+    handlers = {
+        "web": compiler.poked,
+        "storekeeper": compiler.stores.answered,
+        "ledger": compiler.outbox.answered,
+    }
+
+    def found(channel: Channel) -> None:
+        if channel.peer == "storekeeper":
+            compiler.stores.look()
+
+    def lost(channel: Channel) -> None:
+        if channel.peer == "storekeeper":
+            compiler.stores.lost()
+        elif channel.peer == "ledger":
+            compiler.outbox.lost()
+
+    peers = compiler.peers = control.Peers(roster.COMPILER, start, loop, handlers, lost=lost, found=found)
+    return compiler, peers
+
+
+def database_url(config: Path, state: Path) -> str:
+    """The database's address in the settings file; a file below the state folder by its path from there.
+
+    Not `appliance.config`: its library alone is larger than this process.
+
+    Raises:
+        OSError, tomllib.TOMLDecodeError: the supervisor read it a moment ago; now it is gone or spoiled.
+    """
+    with config.open("rb") as file:
+        url = str(tomllib.load(file).get("database", {}).get("url", _DEFAULT_URL))
+    if not url.startswith("sqlite:///"):
+        return url
+    # Where it really lies: the name may be a symbolic link whose other end is what the sandbox lets us reach.
+    path = (config.parent / url.removeprefix("sqlite:///")).resolve()
+    inside = state.resolve()
+    return f"sqlite:///{path.relative_to(inside)}" if path.is_relative_to(inside) else f"sqlite:///{path}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

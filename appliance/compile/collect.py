@@ -1,0 +1,214 @@
+"""Rows to plain frozen records: everything there is, or what stands now under keys that changed.
+
+A reader would otherwise get wrong: a key that changed may be gone. Then there is no row, and the key itself is what is told
+on; so every function here yields what it *found*, and who asked compares with what he asked for.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from appliance.compile.source import Query, Row
+
+KEYS_AT_ONCE = 500  # in one statement; SQLite takes 32,766 parameters at most
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Which database this is, and how old."""
+
+    instance_id: str
+    host_name: str
+    newest: int  # number of the newest change, 0: there never was one
+    oldest: int  # of the oldest that is still kept
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """Something of this kind and key is different."""
+
+    number: int
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """A node of the tree."""
+
+    id: int
+    parent_id: int | None
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRow:
+    """A domain, or another name of one."""
+
+    name: str
+    tenant_id: int
+    suspended: bool
+    alias_of: str
+    catch_all: str
+    validation: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRow:
+    """A mailbox with what it forwards."""
+
+    folded: str
+    local_part: str
+    domain: str
+    quota_bytes: int
+    suspended: bool
+    sealed_hash: str
+    keep_copy: bool
+    targets: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The address as compared."""
+        return f"{self.folded}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class AliasRow:
+    """An alias and its targets."""
+
+    key: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """Who may log in without being a mailbox owner."""
+
+    name: str
+    sealed_hash: str
+    tenant_id: int
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key."""
+
+    public_id: str
+    sha256: str
+    revoked: bool
+    tenant_id: int
+
+
+def state(query: Query) -> State | None:
+    """Which database this is; None: it was never founded, or somebody emptied it."""
+    instance = next(query.rows("SELECT instance_id, host_name FROM instance ORDER BY id LIMIT 1"), None)
+    if instance is None:
+        return None
+    newest, oldest = next(query.rows("SELECT coalesce(max(id), 0), coalesce(min(id), 0) FROM change"))
+    return State(instance[0], instance[1], newest, oldest)
+
+
+def change(query: Query, number: int) -> ChangeRow | None:
+    """The change with this number, if it is still kept."""
+    row = next(query.rows("SELECT id, kind, key FROM change WHERE id = ?", (number,)), None)
+    return ChangeRow(*row) if row else None
+
+
+def changes(query: Query, after: int, limit: int) -> list[ChangeRow]:
+    """Changes above *after*, oldest first."""
+    rows = query.rows("SELECT id, kind, key FROM change WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    return [ChangeRow(*row) for row in rows]
+
+
+def tenants(query: Query, ids: Sequence[int] | None = None) -> Iterator[TenantRow]:
+    """All tenants, or those with *ids*."""
+    for id_, parent_id, suspended in _select("SELECT id, parent_id, suspended FROM tenant", "id", query, ids):
+        yield TenantRow(id_, parent_id, bool(suspended))
+
+
+def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[DomainRow]:
+    """All domains, or those with *names*."""
+    statement = (
+        "SELECT d.name, d.tenant_id, d.suspended, o.name, d.catch_all, d.validation "
+        "FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id"
+    )
+    for name, tenant_id, suspended, alias_of, catch_all, validation in _select(statement, "d.name", query, names):
+        yield DomainRow(name, tenant_id, bool(suspended), alias_of or "", catch_all or "", validation)
+
+
+def mailboxes(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[MailboxRow]:
+    """All mailboxes, or those of *domain* with these *folded* local-parts."""
+    statement = (
+        "SELECT m.id, m.folded, m.local_part, d.name, m.quota_bytes, m.suspended, m.sealed_hash, f.enabled, f.keep_copy "
+        "FROM mailbox m JOIN domain d ON d.id = m.domain_id LEFT JOIN forwarding f ON f.mailbox_id = m.id"
+    )
+    for rows in _pieces(_select(statement, "m.folded", query, folded, domain)):
+        targets = _targets(query, [row[0] for row in rows if row[7]])
+        for id_, part, given, name, quota_bytes, suspended, sealed_hash, enabled, keep_copy in rows:
+            found = targets.get(id_, ())
+            kept = bool(keep_copy) or not enabled or not found
+            yield MailboxRow(
+                part, given, name, quota_bytes, bool(suspended), sealed_hash or "", keep_copy=kept, targets=found
+            )
+
+
+def _targets(query: Query, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    statement = "SELECT forwarding_id, address FROM forwarding_target"
+    rows = _select(statement, "forwarding_id", query, mailbox_ids, order="id")
+    found: dict[int, tuple[str, ...]] = {}
+    for mailbox_id, address in rows:
+        found[mailbox_id] = (*found.get(mailbox_id, ()), address)
+    return found
+
+
+def aliases(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[AliasRow]:
+    """All aliases, or those of *domain* with these *folded* local-parts."""
+    statement = (
+        "SELECT a.id, a.folded, d.name, t.address FROM alias a "
+        "JOIN domain d ON d.id = a.domain_id LEFT JOIN alias_target t ON t.alias_id = a.id"
+    )
+    rows = _select(statement, "a.folded", query, folded, domain, order="a.id, t.id")
+    for (_, part, name), targets in itertools.groupby(rows, itemgetter(0, 1, 2)):
+        yield AliasRow(f"{part}@{name}", tuple(target[3] for target in targets if target[3] is not None))
+
+
+def accounts(query: Query, names: Sequence[str] | None = None) -> Iterator[AccountRow]:
+    """All accounts, or those with *names*."""
+    statement = (
+        "SELECT a.name, a.sealed_hash, a.tenant_id, d.name FROM account a LEFT JOIN domain d ON d.id = a.domain_id"
+    )
+    for name, sealed_hash, tenant_id, domain in _select(statement, "a.name", query, names):
+        yield AccountRow(name, sealed_hash or "", tenant_id, domain or "")
+
+
+def keys(query: Query, public_ids: Sequence[str] | None = None) -> Iterator[KeyRow]:
+    """All API keys, or those with *public_ids*."""
+    statement = "SELECT public_id, sha256, revoked_at, tenant_id FROM api_key"
+    for public_id, sha256, revoked_at, tenant_id in _select(statement, "public_id", query, public_ids):
+        yield KeyRow(public_id, sha256, revoked_at is not None, tenant_id)
+
+
+def _select(
+    statement: str, column: str, query: Query, wanted: Sequence[object] | None, domain: str | None = None, order: str = ""
+) -> Iterator[Row]:  # fmt: skip
+    """*statement* for all rows, or for those whose *column* is one of *wanted*, some at a time."""
+    tail = f" ORDER BY {order}" if order else ""
+    if wanted is None:
+        yield from query.rows(statement + tail)
+        return
+    for start in range(0, len(wanted), KEYS_AT_ONCE):
+        some = list(wanted[start : start + KEYS_AT_ONCE])
+        # Only numbers of question marks and our own column names go into the statement; values travel beside it.
+        where = f" WHERE {column} IN ({', '.join('?' * len(some))})"
+        if domain is not None:
+            where += " AND d.name = ?"
+            some.append(domain)
+        yield from query.rows(statement + where + tail, some)
+
+
+def _pieces(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while piece := list(itertools.islice(iterator, KEYS_AT_ONCE)):
+        yield piece

@@ -1,0 +1,136 @@
+"""Plain rows to records of the snapshot. Pure: the same rows always make the same octets.
+
+A reader would otherwise get wrong: a domain with letters beyond ASCII stands in the snapshot twice, the second time as
+another name of itself, so that the transfer agent never converts between the two forms.
+"""
+
+import base64
+import binascii
+import unicodedata
+from collections.abc import Iterator
+
+from appliance.compile.collect import AccountRow, AliasRow, DomainRow, KeyRow, MailboxRow, State, TenantRow
+from mta.snapshot import records
+from mta.snapshot.records import pack_record
+from mta.vocabulary import store_name
+
+Record = tuple[bytes, bytes]
+
+
+def host(state: State) -> Record:
+    """The host and who answers for it."""
+    name = state.host_name.encode()
+    return records.HOST_KEY, pack_record(records.Host(name, b"postmaster@" + name))
+
+
+def tenant_key(id_: int | str) -> bytes:
+    """Where a tenant stands."""
+    return records.TENANT + str(id_).encode()
+
+
+def tenant(row: TenantRow) -> Record:
+    """A tenant."""
+    parent = b"" if row.parent_id is None else str(row.parent_id).encode()
+    return tenant_key(row.id), pack_record(records.Tenant(parent, row.suspended))
+
+
+def domain_keys(name: str) -> list[bytes]:
+    """Where a domain stands: under its A-labels, and under its U-labels when those are different."""
+    unicode_name = _unicode(name)
+    return [records.DOMAIN + name.encode(), *([records.DOMAIN + unicode_name] if unicode_name else [])]
+
+
+def domain(row: DomainRow) -> Iterator[Record]:
+    """A domain, under each of its names."""
+    first, *others = domain_keys(row.name)
+    own = str(row.tenant_id).encode()
+    yield (
+        first,
+        pack_record(
+            records.Domain(own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode())
+        ),
+    )
+    for key in others:
+        yield key, pack_record(records.Domain(own, alias_of=row.name.encode()))
+
+
+def address_key(key: str) -> bytes:
+    """Where a mailbox or alias stands."""
+    return records.ADDRESS + key.encode()
+
+
+def mailbox(row: MailboxRow) -> Record:
+    """A mailbox, for the directory."""
+    given = f"{row.local_part}@{row.domain}".encode()
+    targets = tuple(target.encode() for target in row.targets)
+    store = store_name(row.folded).encode()
+    record = records.Mailbox(given, store, max(0, row.quota_bytes), row.suspended, row.keep_copy, targets)
+    return address_key(row.key), pack_record(record)
+
+
+def alias(row: AliasRow) -> Record:
+    """An alias, for the directory."""
+    return address_key(row.key), pack_record(records.Alias(tuple(target.encode() for target in row.targets)))
+
+
+def mailbox_login_key(key: str) -> bytes:
+    """Where a mailbox owner's password stands."""
+    return records.MAILBOX_LOGIN + key.encode()
+
+
+def mailbox_login(row: MailboxRow) -> Record | None:
+    """A mailbox owner, for the authenticator; None: nobody can log in."""
+    sealed = _sealed(row.sealed_hash)
+    if not sealed:
+        return None
+    return mailbox_login_key(row.key), pack_record(records.Login(sealed, row.suspended, row.domain.encode(), b""))
+
+
+def account_key(name: str) -> bytes:
+    """Where an account's password stands."""
+    return records.ACCOUNT_LOGIN + name.encode()
+
+
+def account(row: AccountRow) -> Record | None:
+    """An account, for the authenticator; None: nobody can log in."""
+    sealed = _sealed(row.sealed_hash)
+    if not sealed:
+        return None
+    login = records.Login(sealed, suspended=False, domain=row.domain.encode(), tenant=str(row.tenant_id).encode())
+    return account_key(row.name), pack_record(login)
+
+
+def api_key_key(public_id: str) -> bytes:
+    """Where an API key stands."""
+    return records.API_KEY + public_id.encode()
+
+
+def api_key(row: KeyRow) -> Record:
+    """An API key, for the authenticator."""
+    try:
+        sha256 = bytes.fromhex(row.sha256)
+    except ValueError:
+        sha256 = b""  # equals no secret's
+    record = records.ApiKey(sha256, row.revoked, str(row.tenant_id).encode())
+    return api_key_key(row.public_id), pack_record(record)
+
+
+def _sealed(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _unicode(name: str) -> bytes:
+    """The name as people write it, folded as the directory folds; empty when it is the same or cannot be shown."""
+    if "xn--" not in name:
+        return b""
+    import idna  # noqa: PLC0415 - its tables cost time and memory, and most names are plain
+
+    try:
+        shown = idna.decode(name)
+    except idna.IDNAError:
+        return b""
+    folded = unicodedata.normalize("NFC", shown.casefold()).encode()
+    return b"" if folded == name.encode() else folded

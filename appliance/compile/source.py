@@ -1,0 +1,219 @@
+"""The database as the compiler uses it: plain statements over the driver itself.
+
+A reader would otherwise get wrong: this is not `appliance.database` on purpose. The compiler is a process of its own that
+must stay small, reads a million rows at a time, and must notice when the *file* under an open connection was replaced.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+BUSY_SECONDS = 1.0
+PIECE = 2000  # rows fetched at a time
+
+Row = tuple[Any, ...]
+
+
+class DatabaseAway(Exception):
+    """Missing, locked, empty, damaged, or not reachable. What is published stays; later it may be different."""
+
+
+class Query(Protocol):
+    """Statements within one transaction; parameters are written `?`."""
+
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+        """Each row."""
+
+    def run(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        """Change something; how many rows were."""
+
+
+class Source(Protocol):
+    """A database that can be read in one state, and written a little."""
+
+    def reading(self) -> contextlib.AbstractContextManager[Query]:
+        """One state, however long it takes.
+
+        Raises:
+            DatabaseAway: also from within.
+        """
+
+    def writing(self) -> contextlib.AbstractContextManager[Query]:
+        """A transaction, committed at the end.
+
+        Raises:
+            DatabaseAway: also from within.
+        """
+
+    def stamp(self) -> object:
+        """Something cheap that is different whenever others may have changed anything.
+
+        Raises:
+            DatabaseAway: it cannot be told.
+        """
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+def open_source(url: str) -> Source:
+    """The database at *url*; connects when first used, and again whenever it must."""
+    if url.startswith("sqlite:///"):
+        return SqliteSource(Path(url.removeprefix("sqlite:///")))
+    return PostgresSource(url)
+
+
+class SqliteSource:
+    """A SQLite file. It is never made here: a file that went missing must be noticed, not replaced by an empty one."""
+
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._path, self._busy_seconds = path, busy_seconds
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] = (0, 0)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Query]:
+        """As `Source.reading`."""
+        with self._transaction("BEGIN", "ROLLBACK") as query:
+            yield query
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Query]:
+        """As `Source.writing`."""
+        with self._transaction("BEGIN IMMEDIATE", "COMMIT") as query:
+            yield query
+
+    def stamp(self) -> object:
+        """As `Source.stamp`."""
+        with self._translated():
+            return self._identity, self._open().execute("PRAGMA data_version").fetchone()
+
+    def close(self) -> None:
+        """As `Source.close`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str, end: str) -> Iterator[Query]:
+        with self._translated():
+            connection = self._open()
+            connection.execute(begin)
+            try:
+                yield _SqliteQuery(connection)
+                connection.execute(end)
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _open(self) -> sqlite3.Connection:
+        """The connection to the file that has the name *now*: one that was renamed away is somebody else's past."""
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            self.close()
+            raise DatabaseAway(f"{self._path}: {error.strerror}") from error
+        identity = (status.st_dev, status.st_ino)
+        if self._connection is None or identity != self._identity:
+            self.close()
+            uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
+            self._connection = sqlite3.connect(
+                uri, uri=True, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+            )
+            self._identity = identity
+        return self._connection
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            # Begin anew next time: a connection that saw a damaged or truncated file may remember pages of it.
+            self.close()
+            raise DatabaseAway(f"{self._path}: {error}") from error
+
+
+class _SqliteQuery:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+        yield from self._connection.execute(statement, parameters)
+
+    def run(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        return self._connection.execute(statement, parameters).rowcount
+
+
+class PostgresSource:
+    """A PostgreSQL server."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._connection: Any = None  # psycopg is an extra: its types are not always there
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Query]:
+        """As `Source.reading`."""
+        with self._transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as query:
+            yield query
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Query]:
+        """As `Source.writing`."""
+        from appliance.database.engine import WRITER_LOCK  # noqa: PLC0415 - SQLAlchemy, only where there is a server
+
+        with self._transaction("BEGIN") as query:
+            query.run(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+            yield query
+
+    def stamp(self) -> object:
+        """As `Source.stamp`."""
+        statement = "SELECT (SELECT max(id) FROM change), (SELECT max(id) FROM store_task), (SELECT max(id) FROM publish_request)"
+        with self.reading() as query:
+            return next(query.rows(statement))
+
+    def close(self) -> None:
+        """As `Source.close`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[Query]:
+        try:
+            import psycopg  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise DatabaseAway(f"the driver for PostgreSQL is not installed: {error}") from error
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+            self._connection.execute(begin)
+            try:
+                yield _PostgresQuery(self._connection)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except psycopg.Error as error:
+            self.close()
+            raise DatabaseAway(" ".join(str(error).split())) from error
+
+
+class _PostgresQuery:
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - as above
+        self._connection = connection
+        self._cursors = 0
+
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+        # A named cursor: a million rows must not come in one piece. Several may be open, one inside the other.
+        self._cursors += 1
+        with self._connection.cursor(name=f"compile_{self._cursors}") as cursor:
+            cursor.itersize = PIECE
+            yield from cursor.execute(statement.replace("?", "%s"), parameters)
+
+    def run(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        return int(self._connection.execute(statement.replace("?", "%s"), parameters).rowcount)
