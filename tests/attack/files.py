@@ -1,0 +1,65 @@
+"""Which files there are in a house, and how a taken-over role would try to come by those that are not its own."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from mta import roster
+from tests.attack.injector import Injected
+from tests.attack.probes import NUMBERS
+
+PUBLIC = ("keys/authenticator.pub",)  # what everybody may know
+CLIMB = "../../../../../../../.."
+
+
+def foreign_files(state: Path, role: roster.Role) -> Iterator[str]:
+    """Paths below *state* that *role* was promised nothing about."""
+    own = [rule.path for rule in role.paths]
+    for folder, _, names in os.walk(state):
+        for name in names:
+            path = str(Path(folder, name).resolve().relative_to(state.resolve()))
+            if path not in PUBLIC and not any(path.startswith(f"{rule}/") for rule in own):
+                yield path
+
+
+def readable_only(role: roster.Role) -> Iterator[str]:
+    """Folders that *role* may read but must not change; and all that it may not even see."""
+    for folder in roster.FOLDERS:
+        if folder.path and not any(
+            rule.access is roster.Access.WRITE and f"{folder.path}/".startswith(f"{rule.path}/") for rule in role.paths
+        ):
+            yield folder.path
+
+
+def ways_to(victim: Injected, state: Path, path: str) -> Iterator[int]:
+    """Open *path* below *state* in every way there is: by its name, from the victim's root, and up from each folder it holds."""
+    yield from _ways(victim, state, path, os.O_RDONLY, 0)
+
+
+def ways_to_make(victim: Injected, state: Path, path: str) -> Iterator[int]:
+    """Make the file *path* in the same ways."""
+    yield from _ways(victim, state, path, os.O_WRONLY | os.O_CREAT, 0o600)
+
+
+def _ways(victim: Injected, state: Path, path: str, flags: int, mode: int) -> Iterator[int]:
+    names = [f"{state}/{path}", f"/{path}"]
+    for name in names:
+        yield _open(victim, -100, name, flags, mode)
+    for descriptor in folders_of(victim.pid):
+        yield _open(victim, descriptor, f"{CLIMB}{state}/{path}", flags, mode)
+        yield _open(victim, descriptor, f"{CLIMB}/{path}", flags, mode)
+        held = Path(os.readlink(f"/proc/{victim.pid}/fd/{descriptor}"))
+        yield _open(victim, descriptor, os.path.relpath(state / path, held), flags, mode)
+
+
+def folders_of(pid: int) -> list[int]:
+    """The descriptors of *pid* that are folders."""
+    return [int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir() if stat.S_ISDIR(entry.stat().st_mode)]
+
+
+def _open(victim: Injected, descriptor: int, name: str, flags: int, mode: int) -> int:
+    answer = victim.syscall(NUMBERS["openat"], descriptor, name.encode() + b"\0", flags, mode)
+    if answer >= 0:
+        victim.syscall(NUMBERS["close"], answer)
+    return answer
