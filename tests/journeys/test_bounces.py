@@ -1,0 +1,139 @@
+"""What fails after it was accepted: a notification, a notification about a notification, and an end."""
+
+import contextlib
+import email
+import email.policy
+import signal
+
+import pytest
+
+from tests.fixtures.house import House, wait_until
+from tests.fixtures.served import DOMAIN
+
+pytestmark = pytest.mark.journey
+
+SENDER = f"ann@{DOMAIN}"
+POSTMASTER = "postmaster@mx.house.test"
+CONTENT = b"From: <ann@example.test>\r\nSubject: will not arrive\r\nMessage-ID: <1@x>\r\n\r\nsecret body\r\n"
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A sender who is hosted here, and a recipient who will not be for long."""
+    with House(tmp_path / "house") as house:
+        house.add_domain(DOMAIN)
+        house.add_mailbox(SENDER)
+        house.add_domain("gone.test")
+        house.add_mailbox("joe@gone.test")
+        for address in (SENDER, "joe@gone.test"):
+            house.wait_until_known(address)
+        yield house
+
+
+@contextlib.contextmanager
+def held(house):
+    """Messages are accepted and wait: the scheduler stands still."""
+    house.kill("scheduler", number=signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        house.kill("scheduler", number=signal.SIGCONT)
+
+
+def wait_until_refused(house, address):
+    wait_until(lambda: house.rcpt(address)[0] == 550, 5, house.said)
+
+
+def notification(path):
+    """A delivered notification: its Return-Path line, the parsed message, the fields of its delivery-status part by group."""
+    octets = path.read_bytes()
+    message = email.message_from_bytes(octets, policy=email.policy.default)
+    assert message.get_content_type() == "multipart/report"
+    assert message.get_param("report-type") == "delivery-status"
+    text, status, original = message.iter_parts()
+    assert text.get_content_type() == "text/plain"
+    assert status.get_content_type() == "message/delivery-status"
+    assert original.get_content_type() in ("text/rfc822-headers", "message/rfc822")
+    return octets.split(b"\n")[0], message, status.get_payload(), original.as_bytes()
+
+
+@pytest.mark.parametrize("removed", ["mailbox", "domain"])
+def test_what_is_queued_for_somebody_who_is_then_removed_comes_back_to_its_sender(house, removed):
+    """RFC 3464, with the null reverse-path; the header of the original and not its body."""
+    with held(house):
+        house.send("joe@gone.test", CONTENT, SENDER)
+        if removed == "domain":
+            house.postern("mailbox", "remove", "joe@gone.test")
+            house.postern("domain", "remove", "gone.test")
+        else:
+            house.postern("mailbox", "remove", "joe@gone.test")
+        wait_until_refused(house, "joe@gone.test")
+    (path,) = house.wait_for_messages(SENDER)
+    return_path, message, (of_message, of_recipient), original = notification(path)
+    assert return_path == b"Return-Path: <>"
+    assert message["Auto-Submitted"].startswith("auto-")
+    assert of_message["Reporting-MTA"] == "dns; mx.house.test"
+    assert "joe@gone.test" in of_recipient["Final-Recipient"]
+    assert of_recipient["Action"] == "failed"
+    assert of_recipient["Status"].startswith("5.1.")
+    assert b"Subject: will not arrive" in original
+    assert b"secret body" not in path.read_bytes()
+
+
+def test_who_of_several_failed_is_said_and_the_others_have_it(house):
+    with held(house):
+        with house.smtp() as client:
+            client.sendmail(SENDER, ["joe@gone.test", POSTMASTER], CONTENT)
+        house.postern("mailbox", "remove", "joe@gone.test")
+        wait_until_refused(house, "joe@gone.test")
+    (path,) = house.wait_for_messages(SENDER)
+    _, _, groups, _ = notification(path)
+    assert len(groups) == 2
+    assert "joe@gone.test" in groups[1]["Final-Recipient"]
+    house.wait_for_messages(POSTMASTER)
+
+
+@pytest.mark.parametrize("reverse_path", ["", "stranger@elsewhere.test"])
+def test_a_bounce_that_fails_goes_to_the_postmaster_and_to_nobody_else(house, reverse_path):
+    """One for the null reverse-path that failed here, one for a notification that has nowhere to go."""
+    with held(house):
+        house.send("joe@gone.test", CONTENT, reverse_path)
+        house.postern("mailbox", "remove", "joe@gone.test")
+        wait_until_refused(house, "joe@gone.test")
+    (path,) = house.wait_for_messages(POSTMASTER)
+    assert path.read_bytes().startswith(b"Return-Path: <>\n")
+    wait_until(lambda: not [each for each in (house.state / "spool").rglob("*") if each.is_file()], 20, house.said)
+    assert len(house.messages(POSTMASTER)) == 1
+    assert house.messages(SENDER) == []
+
+
+def test_a_double_bounce_that_fails_is_dropped_and_counted(house):
+    """Nobody is left to tell; the journal is."""
+    with held(house):
+        house.send("joe@gone.test", CONTENT, "")
+        house.postern("mailbox", "remove", "joe@gone.test")
+        house.postern("mailbox", "suspend", POSTMASTER)
+        wait_until_refused(house, "joe@gone.test")
+        wait_until_refused(house, POSTMASTER)
+        # A suspended postmaster only delays; a removed one is an end.
+        house.postern("mailbox", "remove", POSTMASTER)
+        wait_until(lambda: house.rcpt(POSTMASTER)[1].startswith("5.1.1"), 5, house.said)
+    wait_until(lambda: house.events("double_bounce_dropped"), 20, house.said)
+    wait_until(lambda: not [each for each in (house.state / "spool").rglob("*") if each.is_file()], 20, house.said)
+
+
+def test_a_loop_by_delivered_to_comes_back_as_5_4_6(house):
+    """A message that this mailbox has had before: not delivered again, and its sender learns why."""
+    looping = b"Delivered-To: joe@gone.test\r\n" + CONTENT
+    house.send("joe@gone.test", looping, SENDER)
+    (path,) = house.wait_for_messages(SENDER)
+    _, _, groups, _ = notification(path)
+    assert groups[1]["Status"] == "5.4.6"
+    assert house.messages("joe@gone.test") == []
+
+
+def test_nothing_comes_back_for_what_was_delivered(house):
+    house.send("joe@gone.test", CONTENT, SENDER)
+    house.wait_for_messages("joe@gone.test")
+    wait_until(lambda: not [each for each in (house.state / "spool").rglob("*") if each.is_file()], 20, house.said)
+    assert house.messages(SENDER) == []
