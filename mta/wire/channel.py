@@ -44,9 +44,7 @@ class Channel:
         self._sock = sock
         self._permitted = permitted
         self._with_descriptors = any(kind.descriptors for kind in permitted)
-        self._backlog: collections.deque[tuple[bytes, tuple[int, ...]]] = (
-            collections.deque()
-        )
+        self._backlog: collections.deque[tuple[bytes, tuple[int, ...]]] = collections.deque()
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -155,8 +153,10 @@ class Channel:
             if self._with_descriptors:
                 packet, descriptors = self._receive_with_descriptors()
             else:
-                # Without an ancillary buffer the kernel closes any descriptor that a peer tries to smuggle in.
-                packet = self._sock.recv(MAX_MESSAGE + 1)
+                # Without an ancillary buffer the kernel closes any descriptor that a peer tries to smuggle in, and says so.
+                packet, _, flags, _ = self._sock.recvmsg(MAX_MESSAGE + 1)
+                if flags & socket.MSG_CTRUNC:
+                    packet = b""
         except BlockingIOError:
             return None
         except OSError as error:
@@ -175,9 +175,7 @@ class Channel:
         return message, descriptors
 
     def _receive_with_descriptors(self) -> tuple[bytes, tuple[int, ...]]:
-        packet, ancillary, flags, _ = self._sock.recvmsg(
-            MAX_MESSAGE + 1, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
-        )
+        packet, ancillary, flags, _ = self._sock.recvmsg(MAX_MESSAGE + 1, _ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         found = array.array("i")
         for level, kind, body in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
