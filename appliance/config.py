@@ -24,7 +24,7 @@ SEARCHED = (Path("postern.toml"), Path("/etc/postern/postern.toml"))
 VARIABLE = "POSTERN_CONFIG"
 
 _UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
-_SIZE = re.compile(r"(\d{1,15})\s*([KMGT]i?B|B|)\Z", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]i?B|B|)\Z", re.IGNORECASE)
 _DATABASE = re.compile(r"(sqlite:///.+|postgresql(\+psycopg)?://.+)\Z")
 
 

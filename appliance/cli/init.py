@@ -17,7 +17,7 @@ from appliance.database.session import reading, unit_of_work
 from appliance.errors import Conflict, Invalid, SettingsError, Unable
 from appliance.provision import directories, keys, os_users
 from appliance.services import founding
-from appliance.services.passwords import Sealer, one_time_password
+from appliance.services.passwords import Sealer, check_password, one_time_password
 from mta.vocabulary import is_domain
 
 
@@ -31,6 +31,7 @@ def init(
     """Write postern.toml, the state folder, keys and the database with a first operator; refuses a second time."""
     path = Path(options.config or os.environ.get(VARIABLE) or "postern.toml").absolute()
     password = read_password() if operator_password_stdin else one_time_password()
+    check_password(password)  # Before anything is written: a refusal should leave nothing behind.
     settings = _settings(path, state, hostname)
     directories.prepare(settings)
     try:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from appliance.database.engine import WRITE
-from appliance.errors import DatabaseUnavailable
+from appliance.errors import DatabaseUnavailable, Invalid
 
 __all__ = ["Session", "reading", "unit_of_work"]
 
@@ -24,6 +24,7 @@ def unit_of_work(engine: Engine, *, dry_run: bool = False) -> Iterator[Session]:
 
     Raises:
         DatabaseUnavailable: missing, locked for too long, full, unreachable.
+        Invalid: a value that no column can hold.
     """
     with (
         _translated(),
@@ -31,8 +32,9 @@ def unit_of_work(engine: Engine, *, dry_run: bool = False) -> Iterator[Session]:
     ):
         yield session
         if dry_run:
-            session.flush()  # What the database itself would refuse must show in a dry run too.
-            session.rollback()
+            # What the database itself would refuse must show in a dry run too. Closing takes everything back, and unlike
+            # rollback() leaves the rows' values, which the caller still wants to show.
+            session.flush()
         else:
             session.commit()
 
@@ -45,10 +47,7 @@ def reading(engine: Engine) -> Iterator[Session]:
         DatabaseUnavailable: missing, locked for too long, unreachable.
     """
     with _translated(), Session(engine, expire_on_commit=False, autoflush=False) as session:
-        try:
-            yield session
-        finally:
-            session.rollback()
+        yield session  # Closing ends the transaction and, unlike rollback(), leaves the rows' values readable.
 
 
 @contextmanager
@@ -57,6 +56,9 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(f"the database cannot be used now: {_reason(error)}") from error
+    except (DataError, UnicodeEncodeError, OverflowError) as error:
+        # A number of a hundred digits, half a surrogate pair, a NUL: nothing that could be stored, so nothing that is there.
+        raise Invalid("a value is not one that could be stored", code="bad_value") from error
     except DBAPIError as error:
         # A file that is no database at all comes as DatabaseError itself; its subclasses are our own mistakes.
         if type(error.orig) is sqlite3.DatabaseError:

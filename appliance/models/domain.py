@@ -20,7 +20,7 @@ class Domain(Row, Suspendable, Base):
     validation: Mapped[str] = mapped_column(default="rcpt")  # rcpt, data, off
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)
-    alias_of: Mapped["Domain | None"] = relationship(remote_side="Domain.id", lazy="selectin")
+    alias_of: Mapped["Domain | None"] = relationship(remote_side="Domain.id", lazy="selectin", join_depth=1)
 
     @property
     def unicode_name(self) -> str:

@@ -50,8 +50,8 @@ def _prepare(state: Path, uid_base: int) -> Iterator[str]:
     state.mkdir(parents=True, exist_ok=True)
     for folder in roster.FOLDERS:
         path = state / folder.path
-        path.mkdir(exist_ok=True)
         found = _differences(path, folder, uid_base)
+        path.mkdir(exist_ok=True)
         if found:
             _apply(path, folder, uid_base)
         yield from found

@@ -63,16 +63,7 @@ class Sealer:
         Raises:
             Invalid: too short or too long.
         """
-        if len(password) < MIN_LENGTH or len(password.encode(errors="replace")) > MAX_LENGTH:
-            raise Invalid(
-                f"a password has at least {MIN_LENGTH} characters and at most {MAX_LENGTH} octets",
-                code="bad_password",
-                field="password",
-            )
-        try:
-            return self.seal(_HASHER.hash(password))
-        except UnicodeEncodeError as error:
-            raise Invalid("this password is not text", code="bad_password", field="password") from error
+        return self.seal(_HASHER.hash(check_password(password)))
 
     def seal_hash(self, phc: str) -> str:
         """The sealed form of a hash made elsewhere.
@@ -97,6 +88,25 @@ class Sealer:
         key = HKDF(hashes.SHA256(), 32, salt=public + self._recipient, info=INFO).derive(ephemeral.exchange(self._key))
         sealed = ChaCha20Poly1305(key).encrypt(bytes(12), phc.encode(), None)
         return base64.b64encode(VERSION + public + sealed).decode()
+
+
+def check_password(password: str) -> str:
+    """*password*, when it is one.
+
+    Raises:
+        Invalid: too short, too long, or not text.
+    """
+    try:
+        octets = len(password.encode())
+    except UnicodeEncodeError as error:
+        raise Invalid("this password is not text", code="bad_password", field="password") from error
+    if len(password) < MIN_LENGTH or octets > MAX_LENGTH:
+        raise Invalid(
+            f"a password has at least {MIN_LENGTH} characters and at most {MAX_LENGTH} octets",
+            code="bad_password",
+            field="password",
+        )
+    return password
 
 
 def _bad_hash(sentence: str) -> Invalid:

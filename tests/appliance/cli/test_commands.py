@@ -1,0 +1,219 @@
+"""The verbs of the contract, as a script uses them: exit codes, one line on stderr, JSON on request."""
+
+import json
+import sqlite3
+
+import pytest
+from argon2 import PasswordHasher
+
+from appliance.cli import VERBS
+
+PHC = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
+
+
+def test_a_domain_lives_and_dies(postern):
+    """add, list, show, set, suspend, resume, remove."""
+    assert postern("domain", "add", "example.org").out == "added example.org\n"
+    assert "example.org\thosted\toperator\trcpt\tno" in postern("domain", "list").out
+    assert postern("domain", "set", "example.org", "--validation", "data", "--json").data["validation"] == "data"
+    assert postern("domain", "suspend", "example.org", "--json").data["suspended"] is True
+    assert postern("domain", "resume", "example.org", "--json").data["suspended"] is False
+    assert postern("domain", "show", "example.org", "--json").data["mailboxes"] == 0
+    assert postern("domain", "remove", "example.org").code == 0
+    gone = postern("domain", "show", "example.org")
+    assert (gone.code, gone.out, gone.err) == (1, "", "postern: there is no domain example.org\n")
+
+
+def test_a_mailbox_lives_and_dies(postern):
+    """With a password, a hash, a quota; nothing of the password is ever shown."""
+    postern("domain", "add", "example.org")
+    made = postern(
+        "mailbox", "add", "Jo@example.org", "--password-stdin", "--quota", "1GiB", "--json", stdin="long enough\n"
+    )
+    assert made.data["address"] == "Jo@example.org"
+    assert (made.data["quota_bytes"], made.data["has_password"]) == (1 << 30, True)
+    assert "hash" not in made.out
+    assert postern("mailbox", "add", "mo@example.org", "--password-hash", PHC, "--json").data["has_password"] is True
+    assert postern("mailbox", "add", "no@example.org", "--json").data["has_password"] is False
+    changed = postern("mailbox", "set", "jo@example.org", "--quota", "none", "--name", "Jo Doe", "--json").data
+    assert (changed["quota_bytes"], changed["display_name"]) == (0, "Jo Doe")
+    assert postern("mailbox", "suspend", "jo@example.org").out == "suspended Jo@example.org\n"
+    assert postern("mailbox", "show", "jo@example.org", "--json").data["suspended"] is True
+    assert postern("mailbox", "resume", "jo@example.org").code == 0
+    listed = postern("mailbox", "list", "--domain", "example.org", "--json").data
+    assert [row["address"] for row in listed] == ["Jo@example.org", "mo@example.org", "no@example.org"]
+    assert postern("mailbox", "remove", "jo@example.org").code == 0
+    assert postern("mailbox", "show", "jo@example.org").code == 1
+
+
+def test_aliases_and_forwardings(postern):
+    """Several targets; who still forwards to a removed mailbox is said."""
+    postern("domain", "add", "example.org")
+    for name in "ab":
+        postern("mailbox", "add", f"{name}@example.org")
+    assert postern("alias", "add", "all@example.org", "a@example.org", "b@example.org").code == 0
+    assert postern("alias", "list", "--json").data[0]["targets"] == ["a@example.org", "b@example.org"]
+    assert postern("forward", "set", "a@example.org", "b@example.org", "--no-keep-copy").code == 0
+    shown = postern("forward", "show", "a@example.org", "--json").data
+    assert (shown["targets"], shown["keep_copy"]) == (["b@example.org"], False)
+    ring = postern("forward", "set", "b@example.org", "all@example.org")
+    assert (ring.code, ring.err.count("\n")) == (1, 1)
+    assert "ring" in ring.err
+    removed = postern("mailbox", "remove", "b@example.org")
+    assert "all@example.org still forwards to it" in removed.out
+    assert "a@example.org still forwards to it" in removed.out
+    assert postern("forward", "clear", "a@example.org").code == 0
+    assert postern("forward", "show", "a@example.org").code == 1
+    assert postern("alias", "remove", "all@example.org").code == 0
+    assert postern("alias", "list").out == ""
+
+
+def test_tenants_and_their_keys(postern):
+    """By name or id; the secret once, in JSON as the contract says."""
+    made = postern("tenant", "add", "Acme", "--max-domains", "1", "--json").data
+    assert made["kind"] == "customer"
+    assert postern("domain", "add", "a.example", "--tenant", "Acme").code == 0
+    assert "limit" in postern("domain", "add", "b.example", "--tenant", str(made["id"])).err
+    assert postern("tenant", "set", "Acme", "--max-domains", "none", "--json").data["max_domains"] is None
+    key = postern("key", "create", "--tenant", "Acme", "--name", "billing", "--json").data
+    assert key["secret"].startswith(f"pk_{key['id']}_")
+    listed = postern("key", "list", "--json")
+    assert [row["id"] for row in listed.data] == [key["id"]]
+    assert key["secret"].rpartition("_")[2] not in listed.out
+    assert postern("key", "revoke", key["id"]).code == 0
+    assert postern("key", "list", "--json").data[0]["revoked_at"] is not None
+    assert postern("key", "create", "--json").data["tenant"] == "operator"
+    assert postern("tenant", "suspend", "Acme").code == 0
+    assert postern("tenant", "show", "Acme", "--json").data["suspended"] is True
+    assert postern("tenant", "resume", "Acme").code == 0
+    assert postern("tenant", "remove", "Acme").code == 1
+    postern("domain", "remove", "a.example")
+    assert postern("tenant", "remove", "Acme").code == 0
+
+
+def test_a_lost_operators_password_is_replaced(postern):
+    """By a one-time one, printed."""
+    found = postern("operator", "reset-password", "operator", "--json").data
+    assert found["name"] == "operator"
+    assert len(found["password"]) == 23
+    assert postern("operator", "reset-password", "nobody").code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bogus",),
+        ("domain", "bogus"),
+        ("domain", "add"),
+        ("mailbox", "add", "a@example.org", "--bogus"),
+        ("tenant", "add", "x", "--kind"),
+        ("domain", "list", "--config"),
+        ("publish", "--full=perhaps"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_one_line(postern, arguments):
+    """Nothing on standard output, so that a script cannot take it for an answer."""
+    wrong = postern(*arguments)
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err.startswith("postern: ")
+    assert wrong.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("domain", "add", "no domain"), "not a domain name"),
+        (("domain", "add", "mx.example.test"), "already served"),
+        (("mailbox", "add", "a@elsewhere.test"), "there is no domain elsewhere.test"),
+        (("mailbox", "add", "postmaster@mx.example.test"), "already a mailbox"),
+        (("mailbox", "add", "a@mx.example.test", "--quota", "much"), "not a size"),
+        (("mailbox", "add", "a@mx.example.test", "--password-hash", "$1$x"), "$argon2id$"),
+        (("alias", "add", "a@mx.example.test"), "at least one target"),
+        (("alias", "add", "a@mx.example.test", "b@elsewhere.test"), "not an address of this host"),
+        (("mailbox", "remove", "postmaster@mx.example.test"), "postmaster"),
+        (("domain", "remove", "mx.example.test"), "host's own"),
+        (("tenant", "show", "\udcff"), "could be stored"),
+        (("reload",), "does not run"),
+        (("status",), "does not run"),
+        (("--config", "/nowhere.toml", "domain", "list"), "/nowhere.toml: cannot be read"),
+    ],
+)
+def test_a_refusal_is_exit_code_1_and_one_line(postern, arguments, told):
+    """The sentence says what is wrong."""
+    refused = postern(*arguments)
+    assert refused.code == 1
+    assert refused.err.startswith("postern: ")
+    assert refused.err.count("\n") == 1
+    assert told in refused.err
+
+
+def test_a_password_too_short_is_refused_and_nothing_made(postern):
+    """Before the database is opened."""
+    refused = postern("mailbox", "add", "a@mx.example.test", "--password-stdin", stdin="short\n")
+    assert refused.code == 1
+    assert "at least 8" in refused.err
+    assert postern("mailbox", "show", "a@mx.example.test").code == 1
+
+
+def test_status_tells_a_script_that_it_is_down(postern):
+    """As data too, with exit code 1."""
+    down = postern("status", "--json")
+    assert down.code == 1
+    assert (down.data["running"], down.data["ready"], down.data["queue"]) == (False, False, 0)
+
+
+def test_a_stale_status_file_is_not_believed(postern, tmp_path):
+    """The supervisor was killed, and its pid is another process's now."""
+    stale = {"supervisor": {"pid": 1}, "ready": True, "roles": [], "ports": {}}
+    (tmp_path / "var/run/status.json").write_text(json.dumps(stale), encoding="utf-8")
+    (tmp_path / "var/run/supervisor.pid").write_text("1\n", encoding="ascii")
+    assert postern("status", "--json").data["running"] is False
+    assert postern("reload").code == 1
+
+
+def test_the_doctor_names_what_is_wrong_with_its_mend(postern, tmp_path):
+    """A folder open to all, a taken port, no snapshot."""
+    (tmp_path / "var/spool").chmod(0o777)
+    ill = postern("check", "--json")
+    assert ill.code == 1
+    found = {finding["what"]: finding["mend"] for finding in ill.data["findings"] if not finding["note"]}
+    assert any("spool has mode 777" in what for what in found)
+    assert any("snapshot for recipients" in what for what in found)
+    assert all(found.values())
+    text = postern("check")
+    assert "mend: " in text.out
+    assert text.err.count("\n") == 1
+
+
+def test_the_doctor_notices_a_database_of_a_newer_program(postern, tmp_path):
+    """And so does every command, in one line."""
+    with sqlite3.connect(tmp_path / "var/postern.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '0999'")
+    database.close()
+    assert any("0999" in finding["what"] for finding in postern("check", "--json").data["findings"])
+    for command in (("domain", "list"), ("migrate",), ("up",), ("publish",)):
+        refused = postern(*command)
+        assert refused.code == 1, command
+        assert "0999" in refused.err
+        assert refused.err.count("\n") == 1
+
+
+def test_a_wrong_setting_stops_up_with_one_line(postern, tmp_path):
+    """It names the file, the key and what it takes."""
+    with (tmp_path / "postern.toml").open("a", encoding="utf-8") as file:
+        file.write("surprise = 1\n")
+    refused = postern("up")
+    assert refused.code == 1
+    assert refused.err == f"postern: {tmp_path}/postern.toml: limits.surprise: there is no such setting\n"
+
+
+def test_migrate_says_where_the_schema_is(postern):
+    """And is idle when it is the newest."""
+    assert "is the newest" in postern("migrate").out
+
+
+def test_help_names_every_verb(postern):
+    """And what may stand with each of them."""
+    text = postern("--help").out
+    for word in (*VERBS, "--config", "--json"):
+        assert word in text

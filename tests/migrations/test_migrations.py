@@ -1,0 +1,84 @@
+"""Every step up has its step down, and the steps lead to what the models say."""
+
+import re
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from appliance.database import schema
+from appliance.database.engine import open_engine
+from appliance.models import Base
+
+
+@pytest.fixture
+def empty(tmp_path):
+    engine = open_engine(f"sqlite:///{tmp_path}/postern.db", create=True)
+    yield engine
+    engine.dispose()
+
+
+def files() -> list[str]:
+    return sorted(path.name for path in (schema.MIGRATIONS / "versions").glob("*.py"))
+
+
+def test_migrations_are_numbered_without_gaps():
+    """ "Newer" is told by the number alone."""
+    assert [name[:4] for name in files()] == [f"{number:04}" for number in range(1, len(files()) + 1)]
+
+
+def test_the_program_knows_its_newest_migration():
+    """SCHEMA is compared at each start, without importing Alembic."""
+    assert len(files()) == schema.SCHEMA
+
+
+def test_each_file_says_its_own_number():
+    """The name is what people look at, the revision is what counts."""
+    for name in files():
+        text = (schema.MIGRATIONS / "versions" / name).read_text(encoding="utf-8")
+        found = re.search(r'^revision = "(\d{4})"$', text, re.MULTILINE)
+        assert found, name
+        assert found[1] == name[:4]
+
+
+def test_migrations_lead_to_the_models(empty):
+    """A column that only one of them has would be found by the first customer."""
+    schema.migrate(empty)
+    with empty.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"target_metadata": Base.metadata})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_up_down_up(empty):
+    """Down removes everything, and up works again after it."""
+    schema.migrate(empty)
+    schema.migrate(empty, "base")
+    assert set(inspect(empty).get_table_names()) == {"alembic_version"}
+    schema.migrate(empty)
+    schema.require_current(empty)
+
+
+def test_migrating_twice_changes_nothing(empty):
+    """`postern migrate` may be run at any time."""
+    schema.migrate(empty)
+    before = inspect(empty).get_table_names()
+    schema.migrate(empty)
+    assert inspect(empty).get_table_names() == before
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(empty, monkeypatch):
+    """Its tables are made in one transaction."""
+    from alembic import op
+
+    whole = op.create_table
+
+    def fail_at_mailbox(name, *rest, **options):
+        if name == "mailbox":
+            raise RuntimeError("no more space")
+        return whole(name, *rest, **options)
+
+    monkeypatch.setattr(op, "create_table", fail_at_mailbox)
+    with pytest.raises(RuntimeError):
+        schema.migrate(empty)
+    assert inspect(empty).get_table_names() == []
