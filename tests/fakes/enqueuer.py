@@ -50,7 +50,7 @@ class Enqueuer:
             self.add_recipient(channel, message)
         elif isinstance(message, m.Content):
             self.add_content(channel, message)
-        elif isinstance(message, m.Withdraw) and self.open.pop((channel, message.tag), None):
+        elif isinstance(message, m.Withdraw) and self.open.pop((channel, message.tag), None) is not None:
             with (self.folder / "withdrawn").open("a") as file:
                 file.write(f"{message.tag}\n")
 
