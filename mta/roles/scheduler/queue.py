@@ -110,8 +110,10 @@ class Queue:
         for queue_id in sorted(found - tried):
             self._fresh.add(b"", queue_id, b"")
         for queue_id in found & tried:
+            # Perhaps its attempt was only interrupted. The older it is, the more of its like there are to be spread.
+            age = max(0.0, now - arrival_of(queue_id))
             planned = next_attempt(arrival_of(queue_id), now, self._chance())
-            self._sleep(queue_id, min(planned, now + self._chance() * AFTER_START_SECONDS))
+            self._sleep(queue_id, min(planned, now + self._chance() * min(age, AFTER_START_SECONDS)))
         self._known |= found
         for queue_id in tried - self._known:
             self._known.add(queue_id)  # Progress without an envelope: its cleaner was stopped half way (S4).

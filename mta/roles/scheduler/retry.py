@@ -12,7 +12,7 @@ from mta.spool.envelope import Generation
 STEP_SECONDS = 300.0
 LONGEST_SECONDS = 4 * 3600.0
 JITTER = 0.1  # Part of the pause by which mail deferred together comes apart.
-AFTER_START_SECONDS = 900.0  # Old mail is spread over so long when a scheduler starts.
+AFTER_START_SECONDS = 900.0  # Old mail is spread over at most so long when a scheduler starts.
 
 SOON_FIRST_SECONDS = 1.0
 SOON_LONGEST_SECONDS = 60.0

@@ -1,0 +1,283 @@
+"""Power cuts: at every system call of the real enqueuer and the real local, with everything lost that was not synced.
+
+The second half takes one sync at a time out of a copy of the source: then a loss must be found, or this test proves nothing.
+"""
+
+import os
+import random
+import select
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mta import roster
+from mta.roles.enqueuer.recovery import recover
+from mta.spool import envelope as envelope_format
+from mta.spool.layout import CONTENT, ENVELOPE, Folder
+from mta.spool.states import State, state_of
+from mta.vocabulary import Action
+from mta.wire import channel, permits
+from mta.wire import messages as m
+from mta.wire.netstring import unpack
+from tests.crash._disk import Call, Disk, remove_tree
+from tests.crash._recording import Recording, sync_calls, without
+from tests.fixtures.trees import PRODUCT, THE_PRODUCT, Tree, copy_of_product
+from tests.mta.roles.enqueuer._rig import KEYS, offer
+
+pytestmark = [
+    pytest.mark.kill,
+    pytest.mark.must_show,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace records what the processes do"),
+]
+
+SOME = 2  # How often chance decides what survives, beside the three ways in which it does not.
+
+
+def take(peer: channel.Channel, count: int) -> list[m.Message]:
+    """The next *count* messages."""
+    found: list[m.Message] = []
+    deadline = time.monotonic() + 30
+    while len(found) < count:
+        peer.flush()
+        select.select([peer.fileno()], [], [], 0.05)
+        assert time.monotonic() < deadline, f"{len(found)} of {count} answers"
+        found += [message for message, _ in peer.receive()]
+    return found
+
+
+# --- the enqueuer
+
+
+@dataclass
+class Recorded:
+    """What happened: the disk before it, the calls, and what each message was."""
+
+    state: Path
+    calls: list[Call]
+    sent: dict[bytes, bytes]  # queue id or name of the acknowledged: the content
+
+
+def hand_over(recording: Recording, name: str, messages: list[m.Message], *, serving: bool = True) -> channel.Channel:
+    """A new channel with *messages* already in it, so that they are one burst."""
+    ours, theirs = channel.pair()
+    permitted = (
+        permits.readable_by_client(name, "enqueuer") if serving else permits.readable_by_server("enqueuer", name)
+    )
+    end = channel.Channel(ours, name, permitted)
+    for message in messages:
+        end.send(message)
+    recording.channel.send(m.Peer(name.encode(), 0, serving), (theirs.fileno(),))
+    theirs.close()
+    return end
+
+
+def record_enqueuer(tree: Tree, folder: Path) -> Recorded:
+    """One message alone, six in one burst, one that does not fit in memory, one that is withdrawn."""
+    state = folder / "state"
+    for part in (CONTENT, ENVELOPE):
+        (state / part).mkdir(parents=True)
+    recording = Recording(tree, state, folder / "log", permits.TO_SUPERVISOR, "-m", "mta.roles.enqueuer")
+    settings = {
+        "state": str(state).encode(), "uid_base": b"1900000000", "root": b"0", "host.name": b"mx.example.test",
+        roster.SESSION_KEY: KEYS.session, roster.TICKET_KEY: KEYS.ticket, roster.ORIGINAL_KEY: KEYS.original,
+        "limits.min_free_space": b"0", "smtpd.max_message_size": b"1000000",
+    }  # fmt: skip
+    recording.channel.send(m.Begin(tuple(part for name, value in settings.items() for part in (name.encode(), value))))
+    sent: dict[bytes, bytes] = {}
+    ends = [hand_over(recording, "scheduler", [], serving=False)]
+    bodies = [b"Subject: %d\r\n\r\n" % number + os.urandom(300).hex().encode() + b"\r\n" for number in range(8)]
+
+    def burst(messages: list[m.Message], contents: dict[int, bytes]) -> None:
+        ends.append(hand_over(recording, "smtpd", messages))
+        for answer in take(ends[-1], len(contents)):
+            assert isinstance(answer, m.Taken), answer
+            sent[answer.queue_id] = contents[answer.tag]
+
+    burst([offer(0), m.Content(0, True, bodies[0])], {0: bodies[0]})
+    numbers = range(1, 7)
+    burst(
+        [each for n in numbers for each in (offer(n), m.Content(n, True, bodies[n]))], {n: bodies[n] for n in numbers}
+    )
+    blocks = [bytes([97 + n]) * 50_000 for n in range(3)]
+    large: list[m.Message] = [
+        offer(7),
+        *(m.Content(7, False, block) for block in blocks),
+        m.Content(7, True, bodies[7]),
+    ]
+    gone: list[m.Message] = [offer(8), *(m.Content(8, False, block) for block in blocks[:2]), m.Withdraw(8)]
+    burst([*gone, *large], {7: b"".join([*blocks, bodies[7]])})
+    calls = recording.end()
+    for end in ends:
+        end.close()
+    return Recorded(state, calls, sent)
+
+
+def damage_to_spool(recorded: Recorded, scratch: Path) -> list[str]:
+    """What is wrong after a power cut at some call: accepted mail that is lost, and half mail that is owed."""
+    empty = scratch / "empty"
+    for part in (CONTENT, ENVELOPE):
+        (empty / part).mkdir(parents=True)
+    disk, said, wrong, chance = Disk.holding(empty), set[bytes](), list[str](), random.Random(7)
+    for number, call in enumerate(recorded.calls):
+        if call.name != "say":
+            disk.replay(call)
+        elif (fields := unpack(call.octets[0]))[0] == m.Taken.verb:
+            said.add(fields[2])
+        for how in ("nothing", "names", "octets", *["some"] * SOME):
+            after = scratch / "after"
+            disk.after_power_cut(after, how, chance)
+            wrong += [
+                f"call {number} ({call.name} {call.paths}), {how}: {text}" for text in look(after, said, recorded)
+            ]
+            remove_tree(after)
+        if wrong:
+            break
+    assert len(said) == len(recorded.sent) or wrong
+    return wrong
+
+
+def look(after: Path, said: set[bytes], recorded: Recorded) -> list[str]:
+    """Start as an enqueuer would, and look at what is owed then."""
+    content, envelope = Folder.open(after, CONTENT), Folder.open(after, ENVELOPE)
+    try:
+        recover(content, envelope)
+        wrong = []
+        for queue_id in said | set(content.queue_ids()) | set(envelope.queue_ids()):
+            octets = content.read(queue_id, 1 << 22) or b""
+            enveloped = envelope.read(queue_id, 1 << 20)
+            state = state_of(content.size(queue_id), enveloped, progress=False)
+            if state is not State.S2:
+                wrong.append(
+                    f"{queue_id.decode()} was accepted and is lost" if queue_id in said else "half of it stays"
+                )
+            elif queue_id in said and not octets.endswith(b"\r\n" + recorded.sent[queue_id]):
+                wrong.append(f"{queue_id.decode()} was accepted and is damaged")
+            elif envelope_format.parse(enveloped or b"").size != len(octets):
+                wrong.append("half a message is owed")
+        return wrong
+    finally:
+        os.close(content.descriptor)
+        os.close(envelope.descriptor)
+
+
+ENQUEUER_SOURCES = ("mta/roles/enqueuer/disk.py", "mta/spool/layout.py")
+
+
+def test_no_power_cut_loses_what_the_enqueuer_said_it_took(tmp_path, figure):
+    """At every call, with nothing, only names, only octets, or some of both surviving."""
+    recorded = record_enqueuer(THE_PRODUCT, tmp_path)
+    assert len(recorded.sent) == 8
+    assert {"fsync", "syncfs"} <= {call.name for call in recorded.calls}
+    assert damage_to_spool(recorded, tmp_path / "scratch") == []
+    figure("power cuts tried on the enqueuer", len(recorded.calls) * (3 + SOME))
+
+
+def _mutations(sources: tuple[str, ...]) -> list[pytest.param]:
+    return [
+        pytest.param(path, number, id=f"{Path(path).parent.name}-{Path(path).stem}-{number}-{text.split('(')[0]}")
+        for path in sources
+        for number, text in sync_calls(PRODUCT / path)
+    ]
+
+
+@pytest.mark.parametrize(("path", "number"), _mutations(ENQUEUER_SOURCES))
+def test_the_enqueuer_without_one_of_its_syncs_is_caught(tmp_path, path, number):
+    """Each call that syncs, taken out alone, makes a loss that this finds."""
+    tree = copy_of_product(tmp_path / "copy")
+    without(tree.root / path, number)
+    assert damage_to_spool(record_enqueuer(tree, tmp_path), tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("which", ["message.content, sync=sync", "message.envelope, sync=sync"])
+def test_the_enqueuer_that_syncs_one_of_the_two_files_only_is_caught(tmp_path, which):
+    """The one fsync in the source stands for two files; each of them alone must be missed too."""
+    tree = copy_of_product(tmp_path / "copy")
+    tree.replace(ENQUEUER_SOURCES[0], which, which.replace("sync=sync", "sync=False"))
+    assert damage_to_spool(record_enqueuer(tree, tmp_path), tmp_path / "scratch")
+
+
+# --- the local
+
+_LOCAL = """
+import os, socket, sys
+from mta.roles.local.__main__ import run
+from mta.roles.local.batch import Store
+from mta.wire import permits
+from mta.wire.channel import Channel
+folder = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
+sock = socket.socket(fileno=3)
+run(Channel(sock, "localspawn", permits.readable_by_server("localspawn", "local")), Store(folder, "mx.example.test"))
+"""
+LOCAL_SOURCES = ("mta/roles/local/batch.py", "mta/maildir.py")
+
+
+def record_local(tree: Tree, folder: Path) -> Recorded:
+    """Five at once into a new store, then one alone into the same, then one into another new store."""
+    state = folder / "state"
+    state.mkdir()
+    recording = Recording(
+        tree, state, folder / "log", permits.readable_by_client("localspawn", "local"), "-c", _LOCAL, str(state)
+    )
+    sent: dict[bytes, bytes] = {}
+
+    def deliver(numbers: range, store: bytes) -> None:
+        for number in numbers:
+            content = folder / f"content-{number}"
+            body = b"Subject: %d\r\n\r\n%b\r\n" % (number, os.urandom(100).hex().encode())
+            content.write_bytes(body)
+            descriptor = os.open(content, os.O_RDONLY)
+            queue_id = b"00063f8a3c1d2e4f%04x" % number
+            recording.channel.send(m.Write(number, queue_id, b"a@client.test", b"joe@x.test", store), (descriptor,))
+            os.close(descriptor)
+            sent[b"%d" % number] = body.split(b"\r\n")[2]
+        for answer in take(recording.channel, len(numbers)):
+            assert isinstance(answer, m.Attempted)
+            assert answer.action == Action.DELIVERED.value, answer
+
+    deliver(range(5), b"joe")
+    deliver(range(5, 6), b"joe")
+    deliver(range(6, 7), b"ann")
+    return Recorded(state, recording.end(), sent)
+
+
+def damage_to_store(recorded: Recorded, scratch: Path) -> list[str]:
+    """Delivered mail that is lost, and half mail that a reader would see."""
+    (scratch / "empty").mkdir(parents=True)
+    disk, said, wrong, chance = Disk.holding(scratch / "empty"), set[bytes](), list[str](), random.Random(7)
+    for number, call in enumerate(recorded.calls):
+        if call.name != "say":
+            disk.replay(call)
+        elif (fields := unpack(call.octets[0]))[0] == m.Attempted.verb:
+            said.add(fields[1])
+        for how in ("nothing", "names", "octets", *["some"] * SOME):
+            after = scratch / "after"
+            disk.after_power_cut(after, how, chance)
+            seen = [path.read_bytes() for path in after.glob("*/Maildir/new/*")]
+            remove_tree(after)
+            lost = [tag for tag in said if not any(recorded.sent[tag] in octets for octets in seen)]
+            half = [octets for octets in seen if not any(token + b"\n" in octets for token in recorded.sent.values())]
+            wrong += [f"call {number} ({call.name}), {how}: lost {lost}"] * bool(lost)
+            wrong += [f"call {number} ({call.name}), {how}: half a message is in new/"] * bool(half)
+        if wrong:
+            break
+    assert len(said) == len(recorded.sent) or wrong
+    return wrong
+
+
+def test_no_power_cut_loses_what_local_said_it_delivered(tmp_path, figure):
+    """Nor does a reader ever find half a message in new/."""
+    recorded = record_local(THE_PRODUCT, tmp_path)
+    assert {"fsync", "syncfs", "rename"} <= {call.name for call in recorded.calls}
+    assert damage_to_store(recorded, tmp_path / "scratch") == []
+    figure("power cuts tried on a local", len(recorded.calls) * (3 + SOME))
+
+
+@pytest.mark.parametrize(("path", "number"), _mutations(LOCAL_SOURCES))
+def test_a_local_without_one_of_its_syncs_is_caught(tmp_path, path, number):
+    """Each call that syncs, taken out alone, makes a loss or half a message that this finds."""
+    tree = copy_of_product(tmp_path / "copy")
+    without(tree.root / path, number)
+    assert damage_to_store(record_local(tree, tmp_path), tmp_path / "scratch")
