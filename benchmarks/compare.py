@@ -88,7 +88,7 @@ def running(peer: peers.Peer) -> Any:  # noqa: ANN401 - the decorator's business
 def run_once(peer: peers.Peer, load: Load) -> Figures:
     """One measured run from a fresh start."""
     with running(peer):
-        figures = inbound.measure(peer.port, peer.mail, load)
+        figures = inbound.measure(peer.port, peer.mail, load, peer.pid)
     noise = "" if figures.busy_before <= QUIET else f"  ({figures.busy_before:.0%} of the machine was busy before)"
     print(
         f"  {peer.name:<8} {figures.delivered_per_second:8.0f} delivered/s {figures.accepted_per_second:8.0f} accepted/s "
@@ -125,6 +125,7 @@ SHOWN = {
     "delivered a second": "delivered_per_second",
     "accepted a second": "accepted_per_second",
     "ms CPU a message": "cpu_ms_per_message",
+    "ms of its processes": "process_cpu_ms_per_message",
 }
 
 

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import peers
+
 SENDER = "sender@client.test"
 DOMAIN = "bench.test"
 LOOK_EVERY_SECONDS = 1.0
@@ -52,6 +54,7 @@ class Figures:
     accepted_per_second: float
     delivered_per_second: float
     cpu_ms_per_message: float  # whole machine, without the driver
+    process_cpu_ms_per_message: float  # the server's processes alone, without what the kernel does for them behind
     driver_cpu_ms_per_message: float
     busy_before: float  # share of the machine in use just before; more than a little, and the rest is worth little
 
@@ -118,8 +121,8 @@ def wait_for_delivery(root: Path, messages: int, patience_seconds: float) -> flo
         time.sleep(LOOK_EVERY_SECONDS)
 
 
-def measure(port: int, root: Path, load: Load, patience_seconds: float = 300) -> Figures:
-    """One run against the server at *port* that delivers below *root*, which is emptied first.
+def measure(port: int, root: Path, load: Load, pid: int | None = None, patience_seconds: float = 300) -> Figures:
+    """One run against the server at *port*, first process *pid*, that delivers below *root*, which is emptied first.
 
     Raises:
         BenchmarkError: the run broke off.
@@ -127,11 +130,13 @@ def measure(port: int, root: Path, load: Load, patience_seconds: float = 300) ->
     discard_delivered(root)
     os.sync()  # what earlier runs left to write is not this one's work
     before = busy_share()
+    processes = peers.cpu_seconds(pid) if pid else 0.0
     busy, driver, start = busy_seconds(), driver_seconds(), time.time()
     send(port, load)
     accepted = time.time()
     end = wait_for_delivery(root, load.messages, patience_seconds)
     time.sleep(SETTLE_SECONDS)
+    processes = peers.cpu_seconds(pid) - processes if pid else 0.0
     driver = driver_seconds() - driver
     busy = busy_seconds() - busy - driver
     return Figures(
@@ -139,6 +144,7 @@ def measure(port: int, root: Path, load: Load, patience_seconds: float = 300) ->
         accepted_per_second=round(load.messages / (accepted - start), 1),
         delivered_per_second=round(load.messages / (end - start), 1),
         cpu_ms_per_message=round(1000 * busy / load.messages, 3),
+        process_cpu_ms_per_message=round(1000 * processes / load.messages, 3),
         driver_cpu_ms_per_message=round(1000 * driver / load.messages, 3),
         busy_before=round(before, 3),
     )
@@ -149,6 +155,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=measure.__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("root", type=Path, help="every file in a new/ below it is deleted first")
+    parser.add_argument("--pid", type=int, help="the server's first process")
     parser.add_argument("--messages", type=int, default=2000)
     parser.add_argument("--connections", type=int, default=20)
     parser.add_argument("--octets", type=int, default=4096)
@@ -157,7 +164,7 @@ def main() -> int:
     given = parser.parse_args()
     load = Load(given.messages, given.octets, given.connections, given.reuse, given.mailboxes)
     try:
-        print(json.dumps(dataclasses.asdict(measure(given.port, given.root, load))))
+        print(json.dumps(dataclasses.asdict(measure(given.port, given.root, load, given.pid))))
     except BenchmarkError as error:
         print(error, file=sys.stderr)
         return 1

@@ -81,6 +81,16 @@ def family(pid: int) -> list[int]:
     return [each for each in found if is_alive(each)]
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds that *pid* and its descendants used, those that ended and were waited for included."""
+    ticks = 0
+    for each in family(pid):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # its own and its ended children's, user and system
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def is_alive(pid: int) -> bool:
     """Whether *pid* runs; a zombie does not."""
     try:

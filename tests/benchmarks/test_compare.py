@@ -16,7 +16,7 @@ TREE = Path(__file__).resolve().parents[2]
 
 
 def figures(delivered_per_second: float) -> Figures:
-    return Figures(100, 1.0, delivered_per_second, 1.0, 0.1, 0.0)
+    return Figures(100, 1.0, delivered_per_second, 1.0, 1.0, 0.1, 0.0)
 
 
 def test_a_wave_never_counts_past_the_last_mailbox() -> None:
