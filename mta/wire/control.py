@@ -18,6 +18,8 @@ from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Handler
 
+MISSED_SECONDS = 30.0
+EXIT_AGAIN = 111  # qmail's word for "try again": the supervisor starts a clean one
 CONTROL_FD = 3  # The supervisor puts it there for every role.
 
 
@@ -103,12 +105,20 @@ class Peers:
         )
         self._stop = stop or loop.stop
         self._servers: dict[str, dict[int, Channel]] = {}
+        self._missed: dict[tuple[str, int], float] = {}  # since when (time.monotonic) a server is away
         loop.add_channel(start.control, self._heed, self._orphaned)
 
     def to(self, name: str, instance: int = 0) -> Channel | None:
         """The channel to the server *name*, or None while it is away."""
         channel = self._servers.get(name, {}).get(instance)
-        return None if channel is None or channel.closed else channel
+        if channel is not None and not channel.closed:
+            return channel
+        lost = self._missed.get((name, instance))
+        if lost is not None and time.monotonic() - lost > MISSED_SECONDS:
+            # So long no restart takes: one of us hung up on the other, and both still run. Only the supervisor can bring
+            # us together again, and it does when one of us begins anew.
+            sys.exit(EXIT_AGAIN)
+        return None
 
     def all_to(self, name: str) -> list[Channel]:
         """The channels to every instance of the server *name* that is there."""
@@ -165,12 +175,14 @@ class Peers:
             if former is not None:
                 former.close()
             self._servers[name][message.instance] = channel
+            self._missed.pop((name, message.instance), None)
         self._loop.add_channel(channel, self._handlers.get(name, _unexpected), self._forget)
         self._found(channel)
 
     def _forget(self, channel: Channel) -> None:
         if self._servers.get(channel.peer, {}).get(channel.instance) is channel:
             del self._servers[channel.peer][channel.instance]
+            self._missed[channel.peer, channel.instance] = time.monotonic()
         self._lost(channel)
 
     def _orphaned(self, _control: Channel) -> None:

@@ -10,21 +10,15 @@ from collections.abc import Mapping, Sequence
 
 _OURS = ("time", "role", "event")
 
-# Events that an operator wants to see as they happen, and which of their keys. The file has them all.
-SHOWN: Mapping[str, tuple[str, ...]] = {
-    "accepted": ("queue_id", "reverse_path", "size", "client"),
-    "refused": ("forward_path", "client", "reason", "reply"),
-    "turned-away": ("connections", "client"),
-    "delivered": ("queue_id", "recipient"),
-    "deferred": ("queue_id", "recipient", "status", "diagnostic_code"),
-    "failed": ("queue_id", "recipient", "status", "diagnostic_code"),
-    "bounced": ("queue_id", "recipient"),
-    "dropped": ("queue_id", "recipient", "status"),
-    "published": ("seq", "changes"),
-    "refused-to-publish": ("reason",),
-    "login-failed": ("name", "client"),
-    "complaint": ("text",),
-}
+# What the operator is not told as it happens: it is told by somebody else, or is how things should be. The file has it all.
+QUIET = frozenset(
+    {
+        ("smtpd", "accepted"), ("compiler", "published"), ("enqueuer", "spool_recovered"), ("directory", "snapshot-in-use"),
+        ("authenticator", "snapshot-in-use"), ("localspawn", "local-ended"),
+    }
+)  # fmt: skip
+HIDDEN = frozenset({"session"})  # keys that say something to programs only
+MAX_SENTENCE = 500  # characters
 
 
 def visible(text: str) -> str:
@@ -49,10 +43,9 @@ def record(moment: float, role: str, event: str, words: Mapping[str, str]) -> by
 
 
 def sentence(moment: float, role: str, event: str, words: Mapping[str, str]) -> bytes:
-    """One line for the operator; empty when the event is none that matters."""
-    wanted = SHOWN.get(event)
-    if wanted is None:
+    """One line for the operator; empty when it is nothing to tell him."""
+    if (role, event) in QUIET:
         return b""
     clock = time.strftime("%H:%M:%S", time.localtime(moment))
-    what = " ".join(f"{key}={words[key]}" for key in wanted if words.get(key))
-    return visible(f"{clock} {role}: {event} {what}").encode("utf-8", "replace") + b"\n"
+    what = " ".join(f"{key}={value}" for key, value in words.items() if value and key not in HIDDEN)
+    return visible(f"{clock} {role}: {event} {what}"[:MAX_SENTENCE]).encode("utf-8", "replace") + b"\n"

@@ -106,6 +106,17 @@ def test_a_peer_that_talks_out_of_turn_is_hung_up_on(role: Role) -> None:
     assert role.peers.to("journal") is None
 
 
+def test_a_role_that_was_hung_up_on_begins_anew(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut off from a server that was not restarted, it ends, since only a restart gives it a new channel; not before."""
+    role.introduce("journal", serving=False).close()
+    role.loop.run_until_idle()
+    assert role.peers.to("journal") is None
+    monkeypatch.setattr(control, "MISSED_SECONDS", 0.0)
+    with pytest.raises(SystemExit) as end:
+        role.peers.event("cleaned")
+    assert end.value.code == 111
+
+
 def test_new_settings_arrive(role: Role) -> None:
     """Reload carries what may change without a stop."""
     role.supervisor.send(m.Reload((b"limits.max_hops", b"30")))
