@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -78,14 +79,17 @@ class Newcomer:
 
 
 @pytest.fixture
-def newcomer(tmp_path: Path) -> Iterator[Callable[[int], Newcomer]]:
+def newcomer() -> Iterator[Callable[[int], Newcomer]]:
+    # Not tmp_path: its parents are root's alone, and each start of another pytest makes them so again.
+    folder = Path(tempfile.mkdtemp(prefix="postern-newcomer-", dir="/var/tmp"))
+    folder.chmod(0o711)
     made: list[Newcomer] = []
 
     def make(uid: int) -> Newcomer:
         keeper = subprocess.Popen(["unshare", "--net", "sleep", "3600"])
         wait_for(lambda: os.readlink(f"/proc/{keeper.pid}/ns/net") != os.readlink("/proc/self/ns/net"), 10)
         # A blank in the path, and (as root) a folder on the way that no role's user may enter.
-        home = tmp_path / f"home of {uid}"
+        home = folder / f"home of {uid}"
         clone = home / "fresh clone"
         shutil.copytree(TREE, clone, ignore=LEFT_OUT)
         environment = {
@@ -94,7 +98,6 @@ def newcomer(tmp_path: Path) -> Iterator[Callable[[int], Newcomer]]:
         environment["HOME"] = str(home)
         if uid:
             subprocess.run(["chown", "-R", f"{uid}:{uid}", home], check=True)
-            open_the_way(home)
             environment["PATH"] = "/usr/local/bin:/usr/bin:/bin"
         home.chmod(0o700)
         made.append(Newcomer(clone, uid, keeper, environment))
@@ -111,13 +114,7 @@ def newcomer(tmp_path: Path) -> Iterator[Callable[[int], Newcomer]]:
             os.kill(pid, signal.SIGKILL)
         each.keeper.kill()
         each.keeper.wait()
-
-
-def open_the_way(folder: Path) -> None:
-    """pytest keeps its temporary folders to itself; the ordinary user passes through them."""
-    for parent in folder.parents:
-        if parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
+    shutil.rmtree(folder)
 
 
 def memory_mib(pids: list[int]) -> float:
