@@ -28,7 +28,7 @@ def new(desk: Signed, name: str) -> Response:
 def _new(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         domain = shown(session, [domains.get(session, name, actor=desk.actor)])[0]
-    faults = faults_of(refusal, "local_part", "password", "quota", otherwise="local_part") if refusal else Typed()
+    faults = faults_of(_as_typed(refusal), "local_part", "password", "quota", otherwise="local_part") if refusal else Typed()
     return desk.page("mailboxes/new.html", refusal=refusal, form=form, errors=faults, domain=domain)
 
 
@@ -165,8 +165,15 @@ def _refused_beside(desk: Desk, address: str, form: Typed, refusal: ApplianceErr
         forwarding = mailboxes.get(session, address, actor=desk.actor).forwarding
         targets = "\n".join(forwarding.targets) if forwarding else ""
         keep_copy = "yes" if forwarding is None or forwarding.keep_copy else ""
-    refusal.field = field if refusal.field in (None, "quota_bytes") else refusal.field
-    return _detail(desk, address, Typed(targets=targets, keep_copy=keep_copy, quota=form["quota"]), refusal)
+    refusal.field = refusal.field or field
+    kept = Typed(targets=targets, keep_copy=keep_copy, quota=form["quota"])
+    return _detail(desk, address, kept, _as_typed(refusal))
+
+
+def _as_typed(refusal: ApplianceError) -> ApplianceError:
+    """The refusal, of the field as the form calls it: people type a size, services take octets."""
+    refusal.field = "quota" if refusal.field == "quota_bytes" else refusal.field
+    return refusal
 
 
 @router.post("/mailboxes/{address:path}/suspend")

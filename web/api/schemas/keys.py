@@ -1,6 +1,6 @@
 """API keys."""
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from web.api.schemas import Asked, Moment, Text, Told
 
@@ -15,7 +15,7 @@ class NewKey(Asked):
 class Key(Told):
     """A key, without its secret."""
 
-    id: str = Field(validation_alias="public_id")
+    id: str = Field(validation_alias=AliasChoices("public_id", "id"))
     name: str
     tenant_id: int
     created_at: Moment

@@ -1,0 +1,505 @@
+"""The REST API as a program sees it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import func, select
+
+from appliance.database.session import reading, unit_of_work
+from appliance.models import AuditEntry, Change, Domain
+from appliance.services import addresses, domains, mailboxes
+from tests.fixtures.panel import PASSWORD, SYSTEM, Api, House, make_house
+from web.api.docs import nouns_of
+
+NOWHERE = "pk_0123456789abcdef_" + "0" * 64
+
+
+@pytest.fixture
+def api(house: House) -> Api:
+    return house.api()
+
+
+@pytest.fixture
+def shop(api: Api) -> Api:
+    """With a domain, and anna and ben in it."""
+    assert api("POST", "/domains", {"name": "shop.test"}).status_code == 201
+    for name in ("anna", "ben"):
+        assert api("POST", "/mailboxes", {"address": f"{name}@shop.test"}).status_code == 201
+    return api
+
+
+def state_of(house: House) -> tuple[int, int]:
+    """Moves with every change whatever."""
+    with reading(house.engine) as session:
+        entries = session.scalar(select(func.max(AuditEntry.id))) or 0
+        return entries, session.scalar(select(func.max(Change.id))) or 0
+
+
+def expect_problem(response: object, status: int, code: str, field: str | None = None) -> dict[str, object]:
+    """RFC 9457, with what our promise adds to it."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == status
+    assert problem["code"] == code, problem
+    assert problem["title"] and problem["detail"]
+    assert "Traceback" not in response.text
+    if field is not None:
+        assert field in [fault["field"] for fault in problem["errors"]], problem
+        assert all(fault["detail"] for fault in problem["errors"])
+    return problem
+
+
+# ---- keys
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (None, "not_signed_in"),
+        ("Basic b3BlcmF0b3I6eA==", "not_signed_in"),
+        ("Bearer", "not_signed_in"),
+        ("Bearer nonsense", "bad_key"),
+        (f"Bearer {NOWHERE}", "bad_key"),
+        (f"Bearer {NOWHERE}\u00e9", "bad_key"),
+    ],
+)
+def test_without_a_good_key_nothing_opens(house: House, header: str | None, code: str) -> None:
+    client = house.api().client
+    client.headers.pop("Authorization")
+    headers = {"Authorization": header.encode("latin-1")} if header else {}
+    response = client.get("/api/v1/domains", headers=headers)
+    expect_problem(response, 401, code)
+    assert response.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_session_cookie_opens_nothing_in_the_api(house: House) -> None:
+    """So no other site can make a browser change anything there."""
+    browser = house.client().log_in()
+    assert browser.get("/api/v1/domains").status_code == 401
+    assert browser.client.post("/api/v1/domains", json={"name": "forged.test"}).status_code == 401
+
+
+def test_a_wrong_secret_of_a_key_that_exists_is_refused_by_the_authenticator(house: House, api: Api) -> None:
+    key = api.client.headers["Authorization"]
+    api.client.headers["Authorization"] = key[:-4] + ("0000" if not key.endswith("0000") else "1111")
+    expect_problem(api("GET", "/me"), 401, "bad_key")
+    assert house.authenticator.asked[-1][0] == "key"
+
+
+def test_while_the_authenticator_is_away_the_answer_is_try_later(house: House, api: Api) -> None:
+    house.authenticator.away = True
+    expect_problem(api("GET", "/me"), 503, "authenticator_away")
+
+
+def test_a_key_is_made_shown_once_and_revoked(house: House, api: Api) -> None:
+    made = api("POST", "/keys", {"name": "Billing"}).json()
+    assert re.fullmatch(r"pk_[0-9a-f]{16}_[0-9a-f]{64}", made["secret"])
+    assert "secret" not in api("GET", f"/keys/{made['id']}").json()
+    assert api("DELETE", f"/keys/{made['id']}").status_code == 204
+    assert api("GET", f"/keys/{made['id']}").json()["revoked_at"]
+    other = house.api()
+    other.client.headers["Authorization"] = f"Bearer {made['secret']}"
+    expect_problem(other("GET", "/me"), 401, "bad_key")
+
+
+def test_me_says_whom_the_key_acts_for(house: House, api: Api) -> None:
+    assert api("GET", "/me").json()["kind"] == "operator"
+    tenant = house.tenant("Customer")
+    assert house.api(tenant)("GET", "/me").json() | {"name": ""} == {
+        "kind": "customer", "name": "", "tenant_id": tenant, "domain_id": None,
+    }  # fmt: skip
+
+
+# ---- domains
+
+
+def test_a_domain_is_made_read_changed_and_removed(house: House, api: Api) -> None:
+    made = api("POST", "/domains", {"name": "Bücher.Test"})
+    assert made.status_code == 201
+    assert made.headers["location"] == "/api/v1/domains/xn--bcher-kva.test"
+    assert made.json()["name"] == "xn--bcher-kva.test"
+    assert made.json()["unicode_name"] == "bücher.test"
+    assert api("GET", made.headers["location"].removeprefix("/api/v1")).json() == made.json()
+    assert api("PATCH", "/domains/bücher.test", {"validation": "data"}).json()["validation"] == "data"
+    assert api("POST", "/domains/bücher.test/suspend").json()["suspended"] is True
+    assert api("POST", "/domains/bücher.test/resume").json()["suspended"] is False
+    assert api("DELETE", "/domains/bücher.test").status_code == 204
+    expect_problem(api("GET", "/domains/bücher.test"), 404, "not_found")
+    assert house.compiler.pokes == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field"),
+    [
+        ({"name": "shop.test"}, 409, "domain_taken", "name"),
+        ({"name": "SHOP.test."}, 409, "domain_taken", "name"),
+        ({"name": "not a domain"}, 422, "bad_domain", "name"),
+        ({"name": "single"}, 422, "bad_domain", "name"),
+        ({"name": "a..test"}, 422, "bad_domain", "name"),
+        ({"name": "x" * 64 + ".test"}, 422, "bad_domain", "name"),
+        ({"name": "\x00.test"}, 422, "bad_domain", "name"),
+        ({"name": "x" * 1001}, 422, "invalid", "name"),
+        ({"name": 7}, 422, "invalid", "name"),
+        ({"name": None}, 422, "invalid", "name"),
+        ({}, 422, "invalid", "name"),
+        ({"name": "new.test", "colour": "red"}, 422, "invalid", "colour"),
+        ({"name": "new.test", "tenant_id": 999}, 404, "not_found", None),
+        ({"name": "new.test", "tenant_id": "1"}, 422, "invalid", "tenant_id"),
+        ({"name": "new.test", "alias_of": "nowhere.test"}, 404, "not_found", None),
+        ([], 422, "invalid", None),
+    ],
+)
+def test_a_bad_domain_is_refused_with_field_and_reason(
+    house: House, shop: Api, body: object, status: int, code: str, field: str | None
+) -> None:
+    before = state_of(house)
+    expect_problem(shop("POST", "/domains", body), status, code, field)
+    assert state_of(house) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"null", b'{"name": "a.test", "name": 1}', b'{"name": "\\ud800.test"}'])
+def test_a_body_that_is_no_json_object_is_refused(shop: Api, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = shop.client.post("/api/v1/domains", content=content, headers=headers)
+    assert response.status_code in (400, 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_unknown_addresses_of_the_api_are_problems_too(api: Api) -> None:
+    expect_problem(api("GET", "/nothing"), 404, "not_found")
+    expect_problem(api("PUT", "/domains"), 405, "method_not_allowed")
+
+
+# ---- mailboxes
+
+
+def test_a_mailbox_is_made_with_a_password_a_hash_or_neither(house: House, shop: Api) -> None:
+    hashed = PasswordHasher(time_cost=1, memory_cost=8192).hash("hashed elsewhere")
+    shop("POST", "/mailboxes", {"address": "carl@shop.test", "password": PASSWORD, "quota_bytes": 1 << 30})
+    shop("POST", "/mailboxes", {"address": "dora@shop.test", "password_hash": hashed})
+    assert shop("GET", "/mailboxes/carl@shop.test").json()["quota_bytes"] == 1 << 30
+    assert house.authenticator.verify_password("mailbox", "carl@shop.test", PASSWORD)
+    assert house.authenticator.verify_password("mailbox", "dora@shop.test", "hashed elsewhere")
+    assert shop("GET", "/mailboxes/anna@shop.test").json()["has_password"] is False
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field"),
+    [
+        ({"address": "anna@shop.test"}, 409, "address_taken", "address"),
+        ({"address": "ANNA@Shop.test"}, 409, "address_taken", "address"),
+        ({"address": "shop.test"}, 422, "bad_address", "address"),
+        ({"address": "two words@shop.test"}, 422, "bad_address", "address"),
+        ({"address": ".x@shop.test"}, 422, "bad_address", "address"),
+        ({"address": "x" * 65 + "@shop.test"}, 422, "bad_address", "address"),
+        ({"address": "x\r\n@shop.test"}, 422, "bad_address", "address"),
+        ({"address": "x@elsewhere.test"}, 404, "not_found", None),
+        ({"address": "x@shop.test", "password": "short"}, 422, "bad_password", "password"),
+        ({"address": "x@shop.test", "password": "p" * 1001}, 422, "invalid", "password"),
+        ({"address": "x@shop.test", "password_hash": "$2b$12$abc"}, 422, "bad_password_hash", "password_hash"),
+        ({"address": "x@shop.test", "password": PASSWORD, "password_hash": "y"}, 422, "two_passwords", "password_hash"),
+        ({"address": "x@shop.test", "quota_bytes": -1}, 422, "invalid", "quota_bytes"),
+        ({"address": "x@shop.test", "quota_bytes": 1 << 61}, 422, "invalid", "quota_bytes"),
+        ({"address": "x@shop.test", "quota_bytes": 1 << 80}, 422, "invalid", "quota_bytes"),
+        ({"address": "x@shop.test", "quota_bytes": 1.5}, 422, "invalid", "quota_bytes"),
+    ],
+)
+def test_a_bad_mailbox_is_refused_with_field_and_reason(
+    house: House, shop: Api, body: dict[str, object], status: int, code: str, field: str | None
+) -> None:
+    before = state_of(house)
+    response = shop("POST", "/mailboxes", body)
+    expect_problem(response, status, code, field)
+    assert str(body.get("password", "short")) not in response.text, "a refused password must not come back"
+    assert state_of(house) == before
+
+
+def test_a_mailbox_is_changed_suspended_and_removed(shop: Api) -> None:
+    here = "/mailboxes/anna@shop.test"
+    assert shop("PATCH", here, {"quota_bytes": 5, "display_name": "Anna"}).json()["quota_bytes"] == 5
+    assert shop("PATCH", here, {}).json()["display_name"] == "Anna"
+    assert shop("POST", f"{here}/suspend").json()["suspended"] is True
+    assert shop("POST", f"{here}/resume").json()["suspended"] is False
+    assert shop("DELETE", here).status_code == 204
+    expect_problem(shop("GET", here), 404, "not_found")
+    expect_problem(shop("DELETE", here), 404, "not_found")
+
+
+def test_the_password_is_set_and_taken_away(house: House, shop: Api) -> None:
+    here = "/mailboxes/anna@shop.test/password"
+    assert shop("PUT", here, {"password": PASSWORD}).status_code == 204
+    assert house.authenticator.verify_password("mailbox", "anna@shop.test", PASSWORD)
+    expect_problem(shop("PUT", here, {}), 422, "no_password", "password")
+    expect_problem(shop("PUT", here, {"password": "x"}), 422, "bad_password", "password")
+    assert shop("PUT", here, {"password": None}).status_code == 204
+    assert not house.authenticator.verify_password("mailbox", "anna@shop.test", PASSWORD)
+
+
+def test_an_address_with_a_slash_is_reached(shop: Api) -> None:
+    where = shop("POST", "/mailboxes", {"address": "a/password@shop.test"}).headers["location"].removeprefix("/api/v1")
+    assert shop("GET", where).json()["address"] == "a/password@shop.test"
+    assert shop("PUT", f"{where}/password", {"password": PASSWORD}).status_code == 204
+
+
+def test_forwarding_is_put_read_and_deleted(shop: Api) -> None:
+    here = "/mailboxes/anna@shop.test/forwarding"
+    expect_problem(shop("GET", here), 404, "not_found")
+    body = {"targets": ["Ben@shop.test"], "keep_copy": False, "enabled": True}
+    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"]}
+    assert shop("GET", here).json()["keep_copy"] is False
+    assert shop("DELETE", here).status_code == 204
+    assert shop("DELETE", here).status_code == 204
+    expect_problem(shop("GET", here), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("targets", "status", "code"),
+    [
+        (["ben@elsewhere.test"], 422, "target_not_hosted"),
+        (["nobody@shop.test"], 422, "target_unknown"),
+        (["anna@shop.test"], 409, "forward_loop"),
+        (["ben"], 422, "bad_address"),
+        ([], 422, "no_targets"),
+        (["ben@shop.test", 7], 422, "invalid"),
+    ],
+)
+def test_a_forwarding_that_leads_nowhere_is_refused(
+    house: House, shop: Api, targets: list[object], status: int, code: str
+) -> None:
+    before = state_of(house)
+    problem = expect_problem(shop("PUT", "/mailboxes/anna@shop.test/forwarding", {"targets": targets}), status, code)
+    assert problem["errors"][0]["field"].startswith("targets")
+    assert state_of(house) == before
+
+
+def test_a_ring_over_several_forwardings_is_refused_when_it_would_close(shop: Api) -> None:
+    assert shop("PUT", "/mailboxes/anna@shop.test/forwarding", {"targets": ["ben@shop.test"]}).status_code == 200
+    problem = expect_problem(
+        shop("PUT", "/mailboxes/ben@shop.test/forwarding", {"targets": ["anna@shop.test"]}), 409, "forward_loop"
+    )
+    assert "anna@shop.test" in problem["detail"]
+
+
+# ---- aliases
+
+
+def test_an_alias_is_made_changed_and_removed(shop: Api) -> None:
+    body = {"address": "Sales@shop.test", "targets": ["anna@shop.test", "ben@shop.test"]}
+    made = shop("POST", "/aliases", body)
+    assert made.status_code == 201
+    assert made.json()["targets"] == body["targets"]
+    assert shop("PATCH", "/aliases/sales@shop.test", {"targets": ["ben@shop.test"]}).json()["targets"] == ["ben@shop.test"]
+    expect_problem(shop("POST", "/aliases", body), 409, "address_taken", "address")
+    expect_problem(shop("POST", "/mailboxes", {"address": "sales@shop.test"}), 409, "address_taken", "address")
+    assert shop("DELETE", "/aliases/sales@shop.test").status_code == 204
+    expect_problem(shop("GET", "/aliases/sales@shop.test"), 404, "not_found")
+
+
+# ---- lists
+
+
+def test_lists_come_in_pages_without_gaps_or_repeats(house: House, api: Api) -> None:
+    with unit_of_work(house.engine) as session:
+        for number in range(23):
+            domains.create(session, f"d{number:02}.test", actor=SYSTEM)
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = api("GET", "/domains", params={"limit": 5, **({"cursor": cursor} if cursor else {})}).json()
+        assert len(page["items"]) <= 5
+        seen += [item["name"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 24
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "field"),
+    [
+        ("limit=0", "invalid", "limit"),
+        ("limit=501", "invalid", "limit"),
+        ("limit=many", "invalid", "limit"),
+        ("cursor=nonsense", "bad_cursor", "cursor"),
+        ("cursor=%00", "bad_cursor", "cursor"),
+        ("search=" + "x" * 300, "invalid", "search"),
+    ],
+)
+@pytest.mark.parametrize("noun", ["domains", "mailboxes", "aliases"])
+def test_a_bad_page_is_refused(api: Api, noun: str, query: str, code: str, field: str) -> None:
+    expect_problem(api("GET", f"/{noun}?{query}"), 422, code, field)
+
+
+def test_the_audit_log_has_one_entry_for_each_deed_and_none_for_a_refusal(shop: Api) -> None:
+    shop("POST", "/mailboxes", {"address": "anna@shop.test"})
+    entries = shop("GET", "/audit", params={"subject": "anna@shop.test"}).json()["items"]
+    assert [entry["action"] for entry in entries] == ["mailbox.created"]
+    assert entries[0]["actor"].startswith("key:")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entries[0]["at"])
+
+
+def test_a_dry_run_checks_everything_and_changes_nothing(house: House, shop: Api) -> None:
+    before, pokes = state_of(house), house.compiler.pokes
+    assert shop("POST", "/domains?dry_run=true", {"name": "new.test"}).status_code == 201
+    assert shop("DELETE", "/mailboxes/anna@shop.test?dry_run=true").status_code == 204
+    assert shop("POST", "/keys?dry_run=true", {}).status_code == 201
+    expect_problem(shop("POST", "/domains?dry_run=true", {"name": "shop.test"}), 409, "domain_taken", "name")
+    assert state_of(house) == before
+    assert house.compiler.pokes == pokes
+
+
+def test_an_answer_of_success_means_committed(house: House, shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that fails (a full disk) must not have been announced as a 201."""
+    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.orm import Session
+
+    def full(self: Session) -> None:
+        raise OperationalError("COMMIT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(Session, "commit", full)
+    expect_problem(shop("POST", "/domains", {"name": "new.test"}), 503, "database_unavailable")
+    monkeypatch.undo()
+    expect_problem(shop("GET", "/domains/new.test"), 404, "not_found")
+
+
+def test_while_the_database_is_away_the_answer_is_try_later(house: House, api: Api, tmp_path: Path) -> None:
+    house.engine.dispose()
+    (tmp_path / "postern.db").rename(tmp_path / "gone.db")
+    expect_problem(api("GET", "/domains"), 503, "database_unavailable")
+
+
+# ---- who may see what
+
+
+OTHERS = (
+    ("GET", "/tenants/{theirs}", None),
+    ("PATCH", "/tenants/{theirs}", {"name": "Mine"}),
+    ("DELETE", "/tenants/{theirs}", None),
+    ("POST", "/tenants/{theirs}/suspend", None),
+    ("POST", "/tenants/{theirs}/resume", None),
+    ("GET", "/domains/theirs.test", None),
+    ("PATCH", "/domains/theirs.test", {"catch_all": None}),
+    ("DELETE", "/domains/theirs.test", None),
+    ("POST", "/domains/theirs.test/suspend", None),
+    ("POST", "/domains/theirs.test/resume", None),
+    ("GET", "/mailboxes/box@theirs.test", None),
+    ("PATCH", "/mailboxes/box@theirs.test", {"quota_bytes": 1}),
+    ("DELETE", "/mailboxes/box@theirs.test", None),
+    ("PUT", "/mailboxes/box@theirs.test/password", {"password": PASSWORD}),
+    ("POST", "/mailboxes/box@theirs.test/suspend", None),
+    ("POST", "/mailboxes/box@theirs.test/resume", None),
+    ("GET", "/mailboxes/box@theirs.test/forwarding", None),
+    ("PUT", "/mailboxes/box@theirs.test/forwarding", {"targets": ["own@theirs.test"]}),
+    ("DELETE", "/mailboxes/box@theirs.test/forwarding", None),
+    ("GET", "/aliases/alias@theirs.test", None),
+    ("PATCH", "/aliases/alias@theirs.test", {"targets": ["own@theirs.test"]}),
+    ("DELETE", "/aliases/alias@theirs.test", None),
+    ("GET", "/mailboxes?domain=theirs.test", None),
+    ("GET", "/aliases?domain=theirs.test", None),
+    ("POST", "/mailboxes", {"address": "new@theirs.test"}),
+    ("POST", "/aliases", {"address": "new@theirs.test", "targets": ["box@theirs.test"]}),
+    ("POST", "/keys", {"tenant_id": 0}),
+    ("GET", "/keys/{key}", None),
+    ("DELETE", "/keys/{key}", None),
+    ("POST", "/domains", {"name": "new.test", "tenant_id": 0}),
+    ("POST", "/tenants", {"name": "Mine", "parent_id": 0}),
+)
+
+
+def test_no_operation_is_missing_from_the_authorisation_matrix(house: House) -> None:
+    """A new endpoint has to be added above, or this fails."""
+    own_lists = {("GET", path) for path in ("/me", "/tenants", "/domains", "/mailboxes", "/aliases", "/keys", "/audit")}
+    told = {
+        (operation.verb, re.sub(r"\{[^}]+\}", "{}", operation.path.removeprefix("/api/v1")))
+        for noun in nouns_of(house.app.openapi())
+        for operation in noun.operations
+    }
+    tried = {
+        (verb, re.sub(r"(box|alias)@theirs.test|theirs.test|\{theirs\}|\{key\}", "{}", path.partition("?")[0]))
+        for verb, path, _ in OTHERS
+    }
+    assert told - tried - own_lists == set()
+
+
+@pytest.fixture(scope="module")
+def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Api, int, str]]:
+    """Two customers: the stranger's key, and what the other has. Shared, since nothing may change it."""
+    with make_house(tmp_path_factory.mktemp("neighbours")) as house:
+        mine, theirs = house.tenant("Mine Ltd"), house.tenant("Theirs Ltd")
+        operator, stranger = house.api(), house.api(mine)
+        operator("POST", "/domains", {"name": "theirs.test", "tenant_id": theirs})
+        for name in ("box", "own"):
+            operator("POST", "/mailboxes", {"address": f"{name}@theirs.test"})
+        operator("POST", "/aliases", {"address": "alias@theirs.test", "targets": ["own@theirs.test"]})
+        yield house, stranger, theirs, operator("POST", "/keys", {"tenant_id": theirs}).json()["id"]
+
+
+@pytest.mark.parametrize(("verb", "path", "body"), OTHERS, ids=lambda value: str(value)[:40])
+def test_one_customer_can_neither_see_nor_change_another(
+    neighbours: tuple[House, Api, int, str], verb: str, path: str, body: dict[str, object] | None
+) -> None:
+    house, stranger, theirs, key = neighbours
+    body = {name: theirs if value == 0 else value for name, value in body.items()} if body else body
+    before = state_of(house)
+    expect_problem(stranger(verb, path.format(theirs=theirs, key=key), body), 404, "not_found")
+    assert state_of(house) == before
+
+
+def test_lists_hold_only_ones_own(house: House) -> None:
+    mine, theirs = house.tenant("Mine Ltd"), house.tenant("Theirs Ltd")
+    operator, stranger = house.api(), house.api(mine)
+    operator("POST", "/domains", {"name": "mine.test", "tenant_id": mine})
+    operator("POST", "/domains", {"name": "theirs.test", "tenant_id": theirs})
+    for domain in ("mine", "theirs"):
+        operator("POST", "/mailboxes", {"address": f"box@{domain}.test"})
+        operator("POST", "/aliases", {"address": f"alias@{domain}.test", "targets": [f"box@{domain}.test"]})
+    for noun in ("tenants", "domains", "mailboxes", "aliases", "keys", "audit"):
+        text = stranger("GET", f"/{noun}").text
+        assert "theirs" not in text.lower(), noun
+        assert "Theirs" not in text, noun
+    assert [item["name"] for item in stranger("GET", "/domains").json()["items"]] == ["mine.test"]
+
+
+def test_what_the_operator_suspended_the_customer_cannot_resume(house: House) -> None:
+    mine = house.tenant("Mine Ltd")
+    operator, customer = house.api(), house.api(mine)
+    operator("POST", "/domains", {"name": "mine.test", "tenant_id": mine})
+    operator("POST", "/domains/mine.test/suspend")
+    expect_problem(customer("POST", "/domains/mine.test/resume"), 403, "suspended_above")
+    with reading(house.engine) as session:
+        assert session.scalar(select(Domain.suspended).where(Domain.name == "mine.test")) is True
+
+
+# ---- the document
+
+
+def test_the_document_is_openapi_3_1_and_names_every_refusal(api: Api) -> None:
+    document = api("GET", "/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert "/api/v1/mailboxes/{address}/forwarding" in document["paths"]
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            assert operation["summary"], (verb, path)
+            assert "401" in operation["responses"], (verb, path)
+            assert operation["security"] == [{"key": []}], (verb, path)
+
+
+def test_the_documentation_page_shows_every_operation(api: Api) -> None:
+    page = api.client.get("/api/v1/docs").text
+    document = api("GET", "/openapi.json").json()
+    for path in document["paths"]:
+        assert f"<code>{path}</code>" in page
+    assert page.count('class="operation"') == sum(len(verbs) for verbs in document["paths"].values())
+
+
+def test_the_services_are_those_that_were_tested(house: House) -> None:
+    """What is made over the API is what services, panel and command line see."""
+    house.api()("POST", "/domains", {"name": "shop.test"})
+    house.api()("POST", "/mailboxes", {"address": "Anna@shop.test"})
+    with reading(house.engine) as session:
+        assert addresses.show(mailboxes.get(session, "anna@shop.test", actor=SYSTEM).address) == "Anna@shop.test"

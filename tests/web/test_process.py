@@ -1,0 +1,191 @@
+"""The web process itself: started as the supervisor starts it, inside its sandbox, with the test as all its peers."""
+
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from appliance.config import load_settings
+from appliance.database.engine import open_engine
+from appliance.services.passwords import PRIVATE_KEY
+from mta import roster
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed
+from tests.fakes.authenticator import FakeAuthenticator
+from tests.fixtures.lone_role import TREE, LoneRole, receive
+from tests.fixtures.panel import HOST, OPERATOR, PASSWORD
+from tests.journeys.screenshots import PAGES
+
+MAX_RESIDENT_MIB = 100  # of which a third is shared with the other processes
+IS_ROOT = os.geteuid() == 0
+
+
+@dataclass
+class Web:
+    """The process, and a browser in front of it."""
+
+    role: LoneRole
+    browser: httpx2.Client
+    compiler: Channel
+    state: Path
+
+    def token(self, path: str) -> str:
+        found = re.search(r'name="csrf" value="([0-9a-f]{40})"', self.browser.get(path).text)
+        assert found
+        return found[1]
+
+    def post(self, path: str, page: str, fields: dict[str, str]) -> httpx2.Response:
+        return self.browser.post(path, data={"csrf": self.token(page), **fields})
+
+    def status(self, field: str) -> str:
+        return re.search(rf"^{field}:\s+(.+)$", Path(f"/proc/{self.role.process.pid}/status").read_text(), re.MULTILINE)[1]
+
+
+def answer(channel: Channel, authenticator: FakeAuthenticator) -> None:
+    """Be the authenticator until the process hangs up."""
+    with_end = threading.current_thread()
+    while not channel.closed:
+        try:
+            if not select.select([channel.fileno()], [], [], 0.2)[0]:
+                continue
+            for message, _ in channel.receive():
+                assert isinstance(message, m.Verify), with_end
+                name, secret = message.name.decode(), message.secret.decode()
+                if message.scope == b"key":
+                    right = authenticator.verify_key(name, secret)
+                else:
+                    right = authenticator.verify_password(message.scope.decode(), name, secret)
+                channel.send(m.Verified(message.tag, right))
+        except (ChannelClosed, ValueError):
+            return
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    config, state = tmp_path / "postern.toml", tmp_path / "var"
+    subprocess.run(
+        [sys.executable, "-m", "appliance.cli", "--config", config, "init", "--hostname", HOST, "--operator-password-stdin"],
+        input=f"{PASSWORD}\n", text=True, check=True, cwd=TREE, capture_output=True,
+    )  # fmt: skip
+    settings = load_settings(config)
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen(100)
+    role = LoneRole(
+        roster.WEB, state, root=IS_ROOT,
+        settings={"config": str(config).encode(), "uid_base": str(settings.host.uid_base).encode()},
+    )  # fmt: skip
+    role.control.send(m.ListeningSocket(b"panel", b"127.0.0.1:0"), (sock.fileno(),))
+    engine = open_engine(settings.database_url)
+    authenticator = FakeAuthenticator(engine, (state / PRIVATE_KEY).read_bytes())
+    channel = role.as_server("authenticator")
+    threading.Thread(target=answer, args=(channel, authenticator), daemon=True).start()
+    compiler = role.as_server("compiler")
+    assert isinstance(receive(role.control)[0], m.Ready)
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    sock.close()
+    with httpx2.Client(base_url=url, timeout=20) as browser:
+        yield Web(role, browser, compiler, state)
+    said = role.end()
+    engine.dispose()
+    assert said == "", said
+
+
+def sign_in(web: Web) -> None:
+    response = web.post("/login", "/login", {"name": OPERATOR, "password": PASSWORD})
+    assert response.headers["location"] == "/", response.text
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_every_page_works_inside_the_sandbox(web: Web, figure: Callable[[str, object], None]) -> None:
+    """No library may want a file on first use: in here there are none but the database's."""
+    sign_in(web)
+    web.post("/domains", "/domains/new", {"name": "bücher.test"})
+    for name in ("northwind.example", "empty.example"):
+        web.post("/domains", "/domains/new", {"name": name})
+    for name in ("anna", "ben"):
+        fields = {"local_part": name, "password": "three plain words", "quota": "2 GiB"}
+        made = web.post("/domains/northwind.example/mailboxes", "/domains/northwind.example/mailboxes/new", fields)
+        assert made.status_code == 303, made.text
+    web.post("/domains/northwind.example/aliases", "/domains", {"local_part": "sales", "targets": "anna@northwind.example"})
+    web.post("/tenants", "/tenants/new", {"name": "Customer", "kind": "customer"})
+    for path in (*PAGES.values(), "/static/panel.css", "/healthz", "/api/v1/openapi.json", "/domains?search=zzz"):
+        expected = 404 if "nowhere" in path else 200
+        assert web.browser.get(path).status_code == expected, path
+    assert web.post("/domains", "/domains/new", {"name": "no domain"}).status_code == 422
+    key = re.search(r"pk_[0-9a-f_]+", web.post("/keys", "/keys/new", {"name": "test"}).text)
+    assert key
+    headers = {"Authorization": f"Bearer {key[0]}"}
+    assert web.browser.get("/api/v1/mailboxes", headers=headers).json()["items"]
+    assert web.browser.post("/api/v1/domains", headers=headers, json={"nmae": 1}).status_code == 422
+    resident = int(web.status("VmRSS").split()[0]) / 1024
+    figure("web: resident MiB after every page", round(resident, 1))
+    assert resident < MAX_RESIDENT_MIB
+
+
+def test_a_change_pokes_the_compiler(web: Web) -> None:
+    sign_in(web)
+    list(web.compiler.receive())
+    web.post("/domains", "/domains/new", {"name": "shop.test"})
+    assert isinstance(receive(web.compiler)[0], m.Poke)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give roles uids of their own")
+def test_the_process_holds_nothing_but_the_database(web: Web) -> None:
+    assert web.status("NoNewPrivs") == "1"
+    assert web.status("Seccomp") == "2"
+    assert web.status("CapEff") == web.status("CapBnd") == "0" * 16
+    uid = int(web.status("Uid").split()[0])
+    assert uid and web.status("Uid").split() == [str(uid)] * 4
+    sign_in(web)
+    threads = sorted(Path(f"/proc/{web.role.process.pid}/task").iterdir())
+    assert len(threads) > 1, "requests are served by threads, and those must be confined as well"
+    for thread in threads:
+        assert "Seccomp:\t2" in (thread / "status").read_text()
+
+
+def test_the_authenticators_end_is_told_and_its_successor_is_asked(web: Web) -> None:
+    """Nobody waits for an answer that will never come."""
+    former = web.role.channels[1]
+    token = web.token("/login")
+    former.close()
+    started = time.monotonic()
+    fields = {"csrf": token, "name": OPERATOR, "password": PASSWORD}
+    assert web.browser.post("/login", data=fields).status_code == 503
+    assert time.monotonic() - started < 5
+    engine = open_engine(f"sqlite:///{web.state / 'db/postern.db'}")
+    authenticator = FakeAuthenticator(engine, (web.state / PRIVATE_KEY).read_bytes())
+    successor = web.role.as_server("authenticator")
+    threading.Thread(target=answer, args=(successor, authenticator), daemon=True).start()
+    assert wait_for(lambda: web.browser.post("/login", data=fields).status_code == 303)
+    engine.dispose()
+
+
+def test_it_stops_when_it_is_told_to(web: Web) -> None:
+    started = time.monotonic()
+    web.role.control.send(m.Stop())
+    assert web.role.process.wait(5) == 0
+    assert time.monotonic() - started < 3
+
+
+def test_it_ends_when_the_supervisor_is_gone(web: Web) -> None:
+    web.role.control.close()
+    assert web.role.process.wait(5) == 0

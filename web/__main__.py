@@ -1,0 +1,169 @@
+"""The web process: takes its control channel, gives everything else away, serves.
+
+A reader would otherwise get wrong: the sockets are bound and listening already when the supervisor hands them, and the
+sandbox has no listen(). asyncio insists on calling it, so the sockets it is given answer that call with nothing.
+"""
+
+import asyncio
+import ctypes
+import gc
+import importlib
+import logging
+import socket
+import sys
+
+import anyio.to_thread
+import uvicorn
+
+from appliance.config import Settings, load_settings
+from appliance.database.engine import open_engine
+from appliance.database.place import url_inside
+from appliance.peers import WebPeers
+from appliance.services.passwords import Sealer
+from mta import roster, sandbox
+from mta.wire import control
+from web.app import create_app
+
+# Requests served at the same time. Each holds a thread and its share of memory; the database has one writer anyway.
+THREADS = 8
+SETTLE_SECONDS = 0.05
+GOODBYE_SECONDS = 2  # for requests in hand when we are told to stop
+
+# What libraries import on first use, when no file of the checkout can be opened any more. tests/web/test_process.py looks
+# for those that are missing here.
+LATE = (
+    "anyio._backends._asyncio",
+    "encodings.punycode",  # international domain names
+    "idna.uts46data",
+    "jinja2.debug",
+)
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
+
+
+class HandedSocket(socket.socket):
+    """A socket that listens already."""
+
+    def listen(self, backlog: int = 0, /) -> None:
+        """Nothing: the supervisor did, before it handed the socket over."""
+
+
+class Process:
+    """Peers, sockets and server of this process, tied to one another's beginning and end."""
+
+    def __init__(self, start: control.Start, server: uvicorn.Server) -> None:
+        self.sockets: list[socket.socket] = []
+        self.server = server
+        self.peers = WebPeers(start, on_socket=self._take, on_stop=self._stop)
+
+    def _take(self, _service: str, _address: str, descriptor: int) -> None:
+        self.sockets.append(HandedSocket(fileno=descriptor))
+
+    def _stop(self) -> None:
+        self.server.should_exit = True
+
+    async def serve(self) -> None:
+        """Until the supervisor says stop."""
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        serving = asyncio.create_task(self._serve())
+        while not (self.server.started or serving.done()):
+            await asyncio.sleep(0.01)
+        self.peers.ready()
+        await serving
+
+    async def _serve(self) -> None:
+        if self.sockets:
+            await self.server.serve(self.sockets)
+            return
+        self.server.started = True  # `listen.panel = []`: no panel, by wish
+        while not self.server.should_exit:
+            await asyncio.sleep(0.1)
+
+
+class Peers:
+    """Stands for the peers while the application is made: they come over the control channel only inside the sandbox."""
+
+    def __init__(self) -> None:
+        self.real: WebPeers | None = None
+
+    def _there(self) -> WebPeers:
+        if self.real is None:
+            raise RuntimeError("asked before the process serves")
+        return self.real
+
+    def verify_password(self, scope: str, name: str, password: str) -> bool:
+        """As `appliance.peers.Authenticator`."""
+        return self._there().verify_password(scope, name, password)
+
+    def verify_key(self, key_id: str, secret: str) -> bool:
+        """As `appliance.peers.Authenticator`."""
+        return self._there().verify_key(key_id, secret)
+
+    def poke(self) -> None:
+        """As `appliance.peers.Compiler`."""
+        self._there().poke()
+
+
+def make_server(settings: Settings, database_url: str, peers: Peers) -> uvicorn.Server:
+    """Everything that needs files, before they are out of reach.
+
+    Raises:
+        Unable: the appliance's public key is not there.
+    """
+    sealer = Sealer.of(settings.state)
+    sealer.seal_password("what the cryptographic library loads on first use")
+    engine = open_engine(database_url)
+    app = create_app(settings, engine=engine, authenticator=peers, compiler=peers, sealer=sealer)
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GOODBYE_SECONDS,
+    )
+    config.load()
+    return uvicorn.Server(config)
+
+
+def economise() -> None:
+    """Have memory given back when it is free again. Before there are threads, and before there is much of it.
+
+    A password hash takes 19 MiB for a moment. glibc learns from the first such block to keep them, in every thread's own
+    arena; a fixed threshold keeps it from learning, and two arenas are enough for what waits on one database writer.
+    """
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+    libc.mallopt(_M_ARENA_MAX, 2)
+
+
+def main() -> int:
+    """Serve until told to stop.
+
+    Raises:
+        SettingsError, Unable: what `postern up` has checked is different now.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")  # standard error leads to the journal
+    economise()
+    start = control.begin(roster.WEB)
+    settings = load_settings(start.text("config"))
+    state = "/" if start.number("root") == 1 else start.text("state")
+    peers = Peers()
+    server = make_server(settings, url_inside(settings, state), peers)
+    for name in LATE:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    sandbox.enter(roster.WEB, start)
+    process = Process(start, server)
+    peers.real = process.peers
+    process.peers.settle(SETTLE_SECONDS)
+    process.peers.start()
+    asyncio.run(process.serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
