@@ -5,6 +5,7 @@ must stay small, reads a million rows at a time, and must notice when the *file*
 """
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 BUSY_SECONDS = 1.0
+_BEGINNING = b"SQLite format 3\0"
 PIECE = 2000  # rows fetched at a time
 
 Row = tuple[Any, ...]
@@ -113,10 +115,16 @@ class SqliteSource:
     def _open(self) -> sqlite3.Connection:
         """The connection to the file that has the name *now*: one that was renamed away is somebody else's past."""
         try:
-            status = self._path.stat()
+            with self._path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                beginning = file.read(len(_BEGINNING))
         except OSError as error:
             self.close()
             raise DatabaseAway(f"{self._path}: {error.strerror}") from error
+        if beginning != _BEGINNING:
+            # An open connection would not notice: it goes on with the pages that it remembers.
+            self.close()
+            raise DatabaseAway(f"{self._path}: emptied, or not a database")
         identity = (status.st_dev, status.st_ino)
         if self._connection is None or identity != self._identity:
             self.close()

@@ -1,0 +1,271 @@
+"""The compiler at its channels: it publishes what is committed, survives whatever the database does, and carries word."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from appliance.compile import __main__ as compiler
+from appliance.compile import process
+from appliance.database.engine import open_engine
+from appliance.database.session import reading, unit_of_work
+from appliance.models import Change, Mailbox, PublishRequest, StoreTask
+from appliance.services import changes, domains, mailboxes
+from mta import roster
+from mta.snapshot.reader import Snapshot
+from mta.wire import messages as m
+from tests.fakes.house import House, events
+from tests.fixtures.database import HOST, OPERATOR
+
+
+@pytest.fixture
+def place(founded_file, tmp_path, monkeypatch):
+    """A compiler that has begun, in a state folder with a database."""
+    for name, value in {"AWAY_SECONDS": 0.05, "OUTBOX_SECONDS": 0.05, "TASK_RETRY_SECONDS": 0.1}.items():
+        monkeypatch.setattr(process, name, value)
+    (tmp_path / "db").mkdir()
+    for audience in ("recipients", "credentials"):
+        (tmp_path / "snapshot" / audience).mkdir(parents=True)
+    shutil.copy(founded_file, tmp_path / "db" / "postern.db")
+    with House(roster.COMPILER, {"state": str(tmp_path).encode()}) as house:
+        house.file = tmp_path / "db" / "postern.db"
+        house.engine = open_engine(f"sqlite:///{house.file}")
+        house.journal, house.storekeeper = house.server("journal"), house.server("storekeeper")
+        house.compiler, house.peers = compiler.serve(house.loop, house.start, f"sqlite:///{house.file}")
+        house.settle()
+        house.compiler.begin()
+        house.snapshot = Snapshot.open(tmp_path / "snapshot" / "recipients")
+        yield house
+        house.snapshot.close()
+        house.compiler._publisher.close()
+        house.compiler._source.close()
+        house.engine.dispose()
+
+
+def do(place, act, *args, **rest):
+    with unit_of_work(place.engine) as session:
+        return act(session, *args, actor=OPERATOR, **rest)
+
+
+def has(place, key):
+    place.snapshot.refresh()
+    return place.snapshot.get(key) is not None
+
+
+def serve_until(place, condition, seconds=5.0):
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        place.serve_for(0.02)
+    raise AssertionError("it did not come")
+
+
+def names(place):
+    return [name for name, _ in events(place.journal, place)]
+
+
+def test_a_committed_change_is_published_within_a_moment_without_being_told(place):
+    """By the command line, which tells nobody."""
+    do(place, domains.create, "one.test")
+    place.serve_for(0.3)
+    assert has(place, b"d:one.test")
+
+
+def test_a_poke_publishes_at_once(place):
+    """The panel's reply and the SMTP port should agree."""
+    web = place.client("web")
+    do(place, domains.create, "one.test")
+    place.ask(web, m.Poke())
+    assert has(place, b"d:one.test")
+
+
+def test_nothing_is_published_when_nothing_changed(place):
+    """Not every look, and not by what we write ourselves."""
+    place.serve_for(0.2)
+    assert names(place) == [b"published"]
+    with unit_of_work(place.engine) as session:
+        session.query(Mailbox).update({"used_bytes": 5})
+    place.serve_for(0.3)
+    assert names(place) == []
+
+
+def test_a_database_that_goes_away_is_told_once_and_published_from_when_it_is_back(place, tmp_path):
+    """Missing, then emptied, then the real one: readers keep what they have, and go on from there."""
+    place.serve_for(0.2)
+    names(place)
+    place.engine.dispose()
+    place.file.rename(tmp_path / "aside.db")
+    for suffix in ("-wal", "-shm"):
+        if Path(f"{place.file}{suffix}").exists():
+            Path(f"{place.file}{suffix}").rename(tmp_path / f"aside.db{suffix}")
+    place.serve_for(0.4)
+    assert names(place) == [b"not-publishing"]
+    place.file.write_bytes(b"")
+    place.serve_for(0.3)
+    assert names(place) == [b"not-publishing"]
+    assert has(place, b"d:" + HOST.encode())
+    place.file.unlink()
+    (tmp_path / "aside.db").rename(place.file)
+    do(place, domains.create, "one.test")
+    serve_until(place, lambda: has(place, b"d:one.test"))
+    assert b"publishing-again" in names(place)
+
+
+def test_a_request_to_publish_is_answered_in_its_row(place):
+    """With and without --full."""
+    for full in (False, True):
+        with unit_of_work(place.engine) as session:
+            number = changes.request_publication(session, full=full).id
+            newest = changes.newest(session)
+        serve_until(place, lambda number=number: request(place, number).done_change is not None)
+        assert (request(place, number).done_change, request(place, number).failure) == (newest, None)
+
+
+def request(place, number):
+    with reading(place.engine) as session:
+        return session.get(PublishRequest, number)
+
+
+def test_a_request_that_is_refused_says_why_in_its_row(place):
+    """Another installation's database: the command must not wait for ever."""
+    place.serve_for(0.2)
+    with sqlite3.connect(place.file) as database:
+        database.execute("UPDATE instance SET instance_id = 'ffffffff-ffff-4fff-8fff-ffffffffffff'")
+    database.close()
+    with unit_of_work(place.engine) as session:
+        number = changes.request_publication(session, full=True).id
+    serve_until(place, lambda: request(place, number).failure is not None)
+    assert "another installation" in request(place, number).failure
+    assert request(place, number).done_change is None
+
+
+# --- stores ----------------------------------------------------------------------------------------------------------
+
+
+def tasks(place):
+    with reading(place.engine) as session:
+        return [(task.op, task.domain, task.local_part) for task in session.query(StoreTask).order_by(StoreTask.id)]
+
+
+def empty_tasks(place):
+    place.serve_for(0.2)
+    for asked in place.hear(place.storekeeper):
+        place.storekeeper.send(m.StoreDone(asked.tag, done=True, text=b""))
+    serve_until(place, lambda: tasks(place) == [])
+
+
+def test_the_storekeeper_makes_the_store_of_a_new_mailbox_and_its_row_is_removed(place):
+    """Under a name that is safe in a file system."""
+    empty_tasks(place)
+    do(place, domains.create, "one.test")
+    do(place, mailboxes.create, "Bob@one.test")
+    do(place, mailboxes.create, "O/o@one.test")
+    place.serve_for(0.2)
+    asked = place.hear(place.storekeeper)
+    assert [(type(each), each.domain, each.store) for each in asked] == [
+        (m.MakeStore, b"one.test", b"bob"),
+        (m.MakeStore, b"one.test", b"%o%2fo"),
+    ]
+    assert len(tasks(place)) == 2
+    for each in asked:
+        place.storekeeper.send(m.StoreDone(each.tag, done=True, text=b""))
+    serve_until(place, lambda: tasks(place) == [])
+
+
+def test_putting_a_store_aside_waits_for_what_came_before_in_its_domain_and_holds_what_comes_after(place):
+    """Made, removed, made again: in this order, whatever fails meanwhile; another domain does not wait."""
+    empty_tasks(place)
+    for name in ("one.test", "two.test"):
+        do(place, domains.create, name)
+    do(place, mailboxes.create, "bob@one.test")
+    do(place, mailboxes.remove, "bob@one.test")
+    do(place, mailboxes.create, "bob@one.test")
+    do(place, mailboxes.create, "ann@two.test")
+    place.serve_for(0.2)
+    first, other = place.hear(place.storekeeper)
+    assert (type(first), first.domain, other.domain) == (m.MakeStore, b"one.test", b"two.test")
+    place.storekeeper.send(m.StoreDone(first.tag, done=True, text=b""))
+    place.serve_for(0.2)
+    (trash,) = place.hear(place.storekeeper)
+    assert isinstance(trash, m.TrashStore)
+    place.storekeeper.send(m.StoreDone(trash.tag, done=False, text=b"busy"))
+    place.serve_for(0.3)
+    (again,) = place.hear(place.storekeeper)
+    assert again == trash
+    place.storekeeper.send(m.StoreDone(trash.tag, done=True, text=b""))
+    place.serve_for(0.2)
+    (last,) = place.hear(place.storekeeper)
+    assert isinstance(last, m.MakeStore)
+
+
+def test_a_storekeeper_that_ended_is_asked_again(place):
+    """By the next one: nothing is forgotten, and doing a thing twice does no harm."""
+    empty_tasks(place)
+    do(place, domains.create, "one.test")
+    do(place, mailboxes.create, "bob@one.test")
+    place.serve_for(0.2)
+    (asked,) = place.hear(place.storekeeper)
+    place.storekeeper.close()
+    place.serve_for(0.1)
+    second = place.server("storekeeper")
+    place.serve_for(0.2)
+    assert place.hear(second) == [asked]
+
+
+# --- ledger ----------------------------------------------------------------------------------------------------------
+
+
+def used(place):
+    with reading(place.engine) as session:
+        return session.query(Mailbox.used_bytes).scalar()
+
+
+def test_what_the_ledger_learned_is_written_once_and_publishes_nothing(place):
+    """The panel shows it; the snapshot does not have it; a fact told twice is the same fact."""
+    ledger = place.server("ledger")
+    place.serve_for(0.3)
+    names(place)
+    asked = place.hear(ledger)[-1]
+    ledger.send(m.Fact(asked.tag, 41, b"usage", b"postmaster@" + HOST.encode(), b"1234"))
+    ledger.send(m.Fact(asked.tag, 42, b"usage", b"nobody@nowhere.test", b"5"))
+    ledger.send(m.Fact(asked.tag, 0, b"", b"", b""))
+    serve_until(place, lambda: used(place) == 1234)
+    with reading(place.engine) as session:
+        newest = session.query(Change).count()
+    place.serve_for(0.2)
+    assert place.hear(ledger)[-1].after == 42
+    assert names(place) == []
+    with reading(place.engine) as session:
+        assert session.query(Change).count() == newest
+
+
+def test_a_new_ledger_is_asked_from_the_beginning(place):
+    """Its store may be a new one, whose facts count from one again."""
+    ledger = place.server("ledger")
+    place.serve_for(0.2)
+    asked = place.hear(ledger)[-1]
+    ledger.send(m.Fact(asked.tag, 42, b"usage", b"postmaster@" + HOST.encode(), b"7"))
+    ledger.send(m.Fact(asked.tag, 0, b"", b"", b""))
+    place.serve_for(0.2)
+    ledger.close()
+    place.serve_for(0.1)
+    second = place.server("ledger")
+    place.serve_for(0.2)
+    assert place.hear(second)[0].after == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:///var/postern.db", "sqlite:///db/postern.db"),
+        ("sqlite:///var/db/other.db", "sqlite:///db/other.db"),
+        ("postgresql://somewhere/postern", "postgresql://somewhere/postern"),
+    ],
+)
+def test_the_database_is_found_where_it_really_lies(tmp_path, url, expected):
+    """Through the symbolic link, by its path below the state folder, which is another root inside the sandbox."""
+    (tmp_path / "var" / "db").mkdir(parents=True)
+    (tmp_path / "var" / "postern.db").symlink_to("db/postern.db")
+    (tmp_path / "postern.toml").write_text(f'[database]\nurl = "{url}"\n')
+    assert compiler.database_url(tmp_path / "postern.toml", tmp_path / "var") == expected

@@ -1,0 +1,493 @@
+"""What is published is what the database says, at the cost of what changed - and never what does not continue it."""
+
+import base64
+import os
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from appliance.compile import publish as publishing
+from appliance.compile.check import NotPublished
+from appliance.compile.publish import AUDIENCES, Locked, Publisher, publish_once
+from appliance.compile.source import DatabaseAway, SqliteSource, open_source
+from appliance.database.engine import open_engine
+from appliance.database.session import unit_of_work
+from appliance.errors import DatabaseUnavailable, Refused, Unable
+from appliance.models import Mailbox, Tenant
+from appliance.services import accounts, aliases, domains, forwardings, keys, mailboxes, tenants
+from mta.roles.directory.resolve import Resolver
+from mta.snapshot import records
+from mta.snapshot.cdb import Cdb
+from mta.snapshot.reader import Snapshot
+from mta.vocabulary import Word
+from tests.fixtures.bulk import fill
+from tests.fixtures.database import HOST, OPERATOR
+
+SEALED = base64.b64encode(b"\x01sealed").decode()
+
+
+class Place:
+    """A state folder with a database, and whatever reads and writes it."""
+
+    def __init__(self, folder, database):
+        self.state = folder
+        self.file = folder / "postern.db"
+        self.file.write_bytes(database.read_bytes())
+        self.snapshot = folder / "snapshot"
+        for audience in AUDIENCES:
+            (self.snapshot / audience).mkdir(parents=True)
+        self.database_url = f"sqlite:///{self.file}"
+        self.engine = open_engine(self.database_url)
+        self.source = open_source(self.database_url)
+        self.publisher = Publisher(self.source, self.snapshot)
+
+    def do(self, act, *args, **rest):
+        with unit_of_work(self.engine) as session:
+            found = act(session, *args, actor=OPERATOR, **rest)
+            session.flush()
+            return found
+
+    def step(self, **rest):
+        return self.publisher.step(**rest)
+
+    def contents(self, audience="recipients", but=(publishing.LAST_CHANGE_KEY,)):
+        """Everything that a reader could find there."""
+        reader = Snapshot.open(self.snapshot / audience)
+        names = set(reader._generation._changed) | {key for key, _ in reader._generation._cdb}
+        found = {name: reader.get(name) for name in names if name and name not in but}
+        reader.close()
+        return {name: records.unpack_record(value) for name, value in found.items() if value is not None}
+
+    def close(self):
+        self.publisher.close()
+        self.source.close()
+        self.engine.dispose()
+
+
+@pytest.fixture
+def place(founded_file, tmp_path):
+    place = Place(tmp_path, founded_file)
+    yield place
+    place.close()
+
+
+def test_the_first_publication_has_everything(place):
+    """The host, its domain and postmaster, the operator's tenant - and each part only what its reader needs."""
+    published = place.step()
+    assert published.full
+    recipients, credentials = place.contents(), place.contents("credentials")
+    assert recipients[b"h:"] == records.Host(HOST.encode(), b"postmaster@" + HOST.encode())
+    assert isinstance(recipients[b"a:postmaster@" + HOST.encode()], records.Mailbox)
+    assert {key[:2] for key in recipients} == {b"h:", b"a:", b"d:", b"t:"}
+    assert {key[:2] for key in credentials} <= {b"u:", b"m:", b"k:", b"d:", b"t:"}
+    assert place.step() is None
+
+
+def test_a_change_costs_what_changed(place):
+    """One mailbox made: one address record, whatever else exists."""
+    place.step()
+    place.do(domains.create, "one.test")
+    place.do(mailboxes.create, "Bob@one.test", sealed_hash=SEALED, quota_bytes=5000)
+    published = place.step()
+    assert not published.full
+    assert published.records <= 5
+    expected = records.Mailbox(b"Bob@one.test", b"bob", quota_bytes=5000)
+    assert place.contents()[b"a:bob@one.test"] == expected
+    login = place.contents("credentials")[b"m:bob@one.test"]
+    assert login == records.Login(b"\x01sealed", suspended=False, domain=b"one.test", tenant=b"")
+
+
+def test_every_kind_of_change_reaches_its_records(place):
+    """Alias, forwarding, catch-all, alias domain with letters beyond ASCII, account, key; then all of it removed."""
+    place.step()
+    place.do(domains.create, "one.test")
+    place.do(mailboxes.create, "bob@one.test", sealed_hash=SEALED)
+    place.do(mailboxes.create, "ann@one.test")
+    place.do(aliases.create, "info@one.test", ["bob@one.test", "ann@one.test"])
+    place.do(forwardings.put, "bob@one.test", ["ann@one.test"], keep_copy=False)
+    place.do(domains.update, "one.test", catch_all="ann@one.test")
+    place.do(domains.create, "bücher.test", alias_of="one.test")
+    place.do(accounts.create, "smith", sealed_hash=SEALED)
+    key = place.do(keys.create)
+    assert not place.step().full
+    found, logins = place.contents(), place.contents("credentials")
+    assert found[b"a:info@one.test"] == records.Alias((b"bob@one.test", b"ann@one.test"))
+    assert found[b"a:bob@one.test"].targets == (b"ann@one.test",)
+    assert not found[b"a:bob@one.test"].keep_copy
+    assert found[b"d:one.test"].catch_all == b"ann@one.test"
+    assert found[b"d:xn--bcher-kva.test"].alias_of == b"one.test"
+    assert found["d:bücher.test".encode()].alias_of == b"xn--bcher-kva.test"
+    assert logins[b"u:smith"].sealed == b"\x01sealed"
+    (key_record,) = [record for record in logins.values() if isinstance(record, records.ApiKey)]
+    assert len(key_record.sha256) == 32
+    assert key is not None
+    place.do(domains.remove, "bücher.test")
+    place.do(domains.update, "one.test", catch_all=None)
+    place.do(aliases.remove, "info@one.test")
+    place.do(forwardings.clear, "bob@one.test")
+    place.do(domains.remove, "one.test")
+    place.do(accounts.remove, "smith")
+    place.step()
+    assert not [key for key in place.contents() if b"one.test" in key or b"cher" in key]
+    assert not [key for key in place.contents("credentials") if b"one.test" in key or b"smith" in key]
+
+
+def test_a_forwarding_that_is_switched_off_forwards_nothing_and_keeps_the_copy(place):
+    """Its targets stay in the database for another day."""
+    place.do(domains.create, "one.test")
+    for name in ("bob", "ann"):
+        place.do(mailboxes.create, f"{name}@one.test")
+    place.do(forwardings.put, "bob@one.test", ["ann@one.test"], keep_copy=False, enabled=False)
+    place.step()
+    assert place.contents()[b"a:bob@one.test"] == records.Mailbox(b"bob@one.test", b"bob")
+
+
+def test_suspending_a_tenant_costs_one_record(place):
+    """However many mailboxes are below it."""
+    reseller = place.do(tenants.create, "shop", "reseller")
+    customer = place.do(tenants.create, "guest", parent_id=reseller.id)
+    place.do(domains.create, "one.test", tenant_id=customer.id)
+    for number in range(30):
+        place.do(mailboxes.create, f"u{number}@one.test")
+    place.step()
+    place.do(tenants.suspend, reseller.id)
+    published = place.step()
+    assert published.records <= 3
+    reader = Snapshot.open(place.snapshot / "recipients")
+    assert Resolver(reader.get).judge(b"u7@one.test").word is Word.SUSPENDED
+
+
+# --- any history -----------------------------------------------------------------------------------------------------
+
+NAMES = ["a", "b", "c", "a+b"]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["mailbox", "alias", "forward", "remove", "suspend", "resume", "password", "catch", "publish"]),
+        st.sampled_from(NAMES),
+        st.sampled_from(NAMES),
+    ),
+    max_size=25,
+)
+
+
+def act(place, what, name, other):
+    address, target = f"{name}@one.test", f"{other}@one.test"
+    match what:
+        case "mailbox":
+            place.do(mailboxes.create, address)
+        case "alias":
+            place.do(aliases.create, address, [target])
+        case "forward":
+            place.do(forwardings.put, address, [target], keep_copy=name < other)
+        case "remove":
+            place.do(mailboxes.remove, address)
+        case "suspend":
+            place.do(mailboxes.suspend, address)
+        case "resume":
+            place.do(mailboxes.resume, address)
+        case "password":
+            place.do(mailboxes.set_password, address, SEALED)
+        case "catch":
+            place.do(domains.update, "one.test", catch_all=address)
+        case "publish":
+            place.step()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_changes_one_by_one_come_to_the_same_as_everything_anew(founded_file, tmp_path_factory, steps):
+    """Whatever happened, published in whatever pieces: the same records, and the same answers."""
+    folder = tmp_path_factory.mktemp("place", numbered=True)
+    place = Place(folder, founded_file)
+    place.do(domains.create, "one.test")
+    place.step()
+    for what, name, other in steps:
+        try:
+            act(place, what, name, other)
+        except Refused:
+            continue  # The services' rules are not what is tested here.
+    place.step()
+    little_by_little = [place.contents(audience) for audience in AUDIENCES]
+    place.step(full=True)
+    assert [place.contents(audience) for audience in AUDIENCES] == little_by_little
+    place.close()
+    shutil.rmtree(folder)
+
+
+# --- what must not be published --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(place):
+    """A domain, a mailbox, published; and what a directory would say of it."""
+    place.do(domains.create, "one.test")
+    place.do(mailboxes.create, "bob@one.test")
+    place.step()
+    place.before = [place.contents(audience) for audience in AUDIENCES]
+    yield place
+    assert [place.contents(audience) for audience in AUDIENCES] == place.before
+
+
+def replace_database(place, path):
+    """As an administrator would: the service's connections know nothing of it."""
+    place.engine.dispose()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{place.file}{suffix}").unlink(missing_ok=True)
+    shutil.copy(path, place.state / "other.db")
+    (place.state / "other.db").replace(place.file)
+
+
+def backup(place, path):
+    with sqlite3.connect(place.file) as source, sqlite3.connect(path) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+
+
+def test_a_missing_database_publishes_nothing_and_is_not_made(published):
+    """An empty file in its place would be taken for a new installation by the next who comes."""
+    published.engine.dispose()
+    published.file.unlink()
+    with pytest.raises(DatabaseAway):
+        published.step()
+    assert not published.file.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 1000, bytes(8192)])
+def test_an_emptied_or_garbled_file_publishes_nothing(published, content):
+    """Truncated to nothing, overwritten, zeroed - while it is open, and when it is opened anew."""
+    published.engine.dispose()
+    published.file.write_bytes(content)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{published.file}{suffix}").unlink(missing_ok=True)
+    for _ in range(2):
+        with pytest.raises((DatabaseAway, NotPublished)):
+            published.step()
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM instance", "DELETE FROM change", "DROP TABLE mailbox"])
+def test_a_database_with_its_tables_emptied_publishes_nothing(published, statement):
+    """No installation, no history, or no table to read."""
+    with sqlite3.connect(published.file) as database:
+        database.execute(statement)
+    database.close()
+    with pytest.raises((DatabaseAway, NotPublished)):
+        published.step(full="mailbox" in statement)
+
+
+def test_a_database_without_domains_or_tenants_is_not_compiled_anew(published):
+    """`postern publish --full` on it would refuse everybody's mail."""
+    with sqlite3.connect(published.file) as database:
+        database.executescript("DELETE FROM mailbox; DELETE FROM account; DELETE FROM domain;")
+    database.close()
+    with pytest.raises(NotPublished, match="emptied"):
+        published.step(full=True)
+
+
+def test_an_older_copy_publishes_nothing_and_the_real_one_goes_on(published, tmp_path):
+    """Also with --full, and also when the copy was changed so often since that its numbers passed the published one."""
+    backup(published, tmp_path / "older.db")
+    published.do(mailboxes.create, "ann@one.test")
+    published.do(mailboxes.create, "cat@one.test")
+    published.step()
+    published.before = [published.contents(audience) for audience in AUDIENCES]
+    backup(published, tmp_path / "real.db")
+    replace_database(published, tmp_path / "older.db")
+    for full in (False, True):
+        with pytest.raises(NotPublished, match="older copy"):
+            published.step(full=full)
+    for name in ("dan", "eve", "fay"):
+        published.do(mailboxes.create, f"{name}@one.test")
+    with pytest.raises(NotPublished, match="another history"):
+        published.step()
+    replace_database(published, tmp_path / "real.db")
+    assert published.step() is None
+    published.do(mailboxes.create, "gus@one.test")
+    assert published.step().records
+    assert b"a:gus@one.test" in published.contents()
+    published.before = [published.contents(audience) for audience in AUDIENCES]
+
+
+def test_another_installations_database_publishes_nothing(published):
+    """Its numbers may even be larger."""
+    with sqlite3.connect(published.file) as database:
+        database.execute("UPDATE instance SET instance_id = 'ffffffff-ffff-4fff-8fff-ffffffffffff'")
+    database.close()
+    for full in (False, True):
+        with pytest.raises(NotPublished, match="another installation"):
+            published.step(full=full)
+
+
+def test_a_locked_database_is_away_for_as_long_as_it_is_locked(published, monkeypatch):
+    """Somebody holds it exclusively; when he lets go, what changed is published."""
+    published.do(mailboxes.create, "ann@one.test")
+    published.engine.dispose()
+    published.publisher.close()
+    published.source.close()
+    holder = sqlite3.connect(published.file, isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    source = SqliteSource(published.file, busy_seconds=0.05)
+    publisher = Publisher(source, published.snapshot)
+    with pytest.raises(DatabaseAway, match="locked"):
+        publisher.step()
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert publisher.step().records
+    publisher.close()
+    source.close()
+    published.before = [published.contents(audience) for audience in AUDIENCES]
+
+
+def test_changes_that_were_forgotten_mean_everything_anew(published):
+    """A snapshot older than the oldest entry that is kept cannot be continued entry by entry."""
+    published.do(mailboxes.create, "ann@one.test")
+    published.do(mailboxes.create, "cat@one.test")
+    with sqlite3.connect(published.file) as database:
+        database.execute("DELETE FROM change WHERE id < (SELECT max(id) FROM change)")
+    database.close()
+    assert published.step().full
+    assert {b"a:ann@one.test", b"a:cat@one.test"} <= set(published.contents())
+    published.before = [published.contents(audience) for audience in AUDIENCES]
+
+
+# --- the snapshot's side ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("audience", AUDIENCES)
+def test_a_part_that_was_lost_or_damaged_is_made_anew(place, audience):
+    """And the other part with it: both are of one age again."""
+    place.step()
+    (place.snapshot / audience / "current").write_bytes(b"nonsense")
+    assert place.step().full
+    assert place.contents(audience)
+
+
+def test_a_crash_between_the_two_parts_is_mended_by_the_next_step(place, monkeypatch):
+    """What one part already has is told it again; the other catches up."""
+    place.step()
+    place.do(domains.create, "one.test")
+    place.do(mailboxes.create, "bob@one.test", sealed_hash=SEALED)
+    second = place.publisher._writers[1]
+    monkeypatch.setattr(second, "publish_changes", crash)
+    with pytest.raises(KeyboardInterrupt):
+        place.step()
+    monkeypatch.undo()
+    assert place.step().records
+    assert b"m:bob@one.test" in place.contents("credentials")
+    assert place.step() is None
+
+
+def crash(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_later_versions_snapshot_is_not_touched(place, monkeypatch):
+    """After a rollback: clear words, and the readers keep what they can or cannot read."""
+    place.step()
+    current = place.snapshot / "recipients" / "current"
+    octets = current.read_bytes().replace(b"16:postern snapshot,1:1,", b"16:postern snapshot,1:2,")
+    current.write_bytes(octets)
+    with pytest.raises(NotPublished, match="version 2"):
+        place.step()
+    assert current.read_bytes() == octets
+
+
+def test_two_publishers_take_turns(place):
+    """The command waits for the compiler; the compiler does not wait for the command."""
+    with place.publisher._lock(0.0):
+        with pytest.raises(Locked):
+            Publisher(place.source, place.snapshot).step()
+        with pytest.raises(Locked):
+            Publisher(place.source, place.snapshot).step(lock_seconds=0.1)
+    other = Publisher(place.source, place.snapshot)
+    other.step()
+    place.do(domains.create, "one.test")
+    place.step()
+    place.do(domains.create, "two.test")
+    other.step()
+    assert {b"d:one.test", b"d:two.test"} <= set(place.contents())
+    other.close()
+
+
+def test_a_change_of_the_hosts_name_is_published_without_any_other_change(place):
+    """Its postmaster is asked for with every unanswered abuse@."""
+    place.step()
+    with sqlite3.connect(place.file) as database:
+        database.execute("UPDATE instance SET host_name = 'new.example.test'")
+    database.close()
+    place.step()
+    assert place.contents()[b"h:"] == records.Host(b"new.example.test", b"postmaster@new.example.test")
+    assert place.step() is None
+
+
+def test_publishing_once_says_in_the_appliances_words_what_is_wrong(place, monkeypatch):
+    """Missing database, older copy, somebody else at it: one clear error each."""
+    assert publish_once(place).full
+    assert publish_once(place) is None
+    monkeypatch.setattr(publishing, "LOCK_SECONDS", 0.05)
+    with place.publisher._lock(0.0), pytest.raises(Unable, match="somebody else"):
+        publish_once(place)
+    with sqlite3.connect(place.file) as database:
+        database.execute("DELETE FROM change WHERE id > 1")
+    database.close()
+    with pytest.raises(Unable, match="older copy"):
+        publish_once(place)
+    place.engine.dispose()
+    place.file.unlink()
+    with pytest.raises(DatabaseUnavailable):
+        publish_once(place)
+
+
+@pytest.mark.alone
+def test_with_a_hundred_thousand_mailboxes_a_new_one_is_known_within_a_second(place, figure):
+    """Made, published, and accepted by a resolver over an open reader; removed, and refused."""
+    fill(place.engine, [f"d{number}.test" for number in range(100)], 1000)
+    began = time.monotonic()
+    place.step()
+    figure("100,000 mailboxes compiled, seconds", round(time.monotonic() - began, 1))
+    reader = Snapshot.open(place.snapshot / "recipients")
+    resolver = Resolver(reader.get)
+    assert resolver.judge(b"new@d7.test").word is Word.UNKNOWN
+    for act_, word in ((mailboxes.create, Word.ACCEPT), (mailboxes.remove, Word.UNKNOWN)):
+        place.do(act_, "new@d7.test")
+        began, cpu = time.monotonic(), time.process_time()
+        assert not place.step().full
+        cpu = time.process_time() - cpu
+        assert reader.refresh()
+        resolver.forget()
+        assert resolver.judge(b"new@d7.test").word is word
+        took = time.monotonic() - began
+        figure(f"{word.value.decode()}: published and known, milliseconds", round(took * 1000, 1))
+        figure(f"{word.value.decode()}: work, milliseconds", round(cpu * 1000, 1))
+        assert took < 0.5
+        assert cpu < 0.02
+    reader.close()
+
+
+def test_the_constant_part_is_a_constant_database(place):
+    """With our header under the empty key."""
+    place.step()
+    (path,) = (place.snapshot / "recipients").glob("*.cdb")
+    descriptor = os.open(path, os.O_RDONLY)
+    cdb = Cdb(descriptor, path.stat().st_size)
+    os.close(descriptor)
+    assert cdb.get(b"")
+    cdb.close()
+
+
+def test_rows_that_no_service_would_write_do_not_stop_the_compiler(place):
+    """A password that is no seal, a negative quota: nobody can log in with it, there is no limit; the rest is published."""
+    place.do(domains.create, "one.test")
+    place.do(mailboxes.create, "bob@one.test", sealed_hash="not base64!")
+    with unit_of_work(place.engine) as session:
+        session.query(Mailbox).update({"quota_bytes": -5})
+        assert session.query(Tenant).count() == 1
+    place.step()
+    assert place.contents()[b"a:bob@one.test"].quota_bytes == 0
+    assert b"m:bob@one.test" not in place.contents("credentials")
