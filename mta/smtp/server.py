@@ -170,16 +170,9 @@ class Server:
         return self._go_on()
 
     def taken(self, queue_id: bytes) -> list[Event]:
-        """The enqueuer answers for the message from now on."""
+        """The enqueuer answers for the message from now on. It has told the journal itself; once is enough."""
         if self.phase is not _COMMIT:
             return []
-        pairs: dict[str, bytes | int] = {
-            "queue_id": queue_id,
-            "reverse_path": self._reverse_path or b"",
-            "recipients": len(self._recipients),
-            "size": self._size,
-        }
-        self._events.append(Note("accepted", pairs))
         self._out.append(replies.queued(queue_id))
         self._errors = self._fruitless = 0
         self._finish_message()

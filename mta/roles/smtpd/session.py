@@ -34,6 +34,7 @@ LINGER_SECONDS = 2.0  # how long we listen to a client we hung up on
 SESSION_SECONDS = 3600.0  # RFC 5321 sets no limit; without one, a client that drips octets holds its place for ever
 LONGEST_SESSION_SECONDS = 2 * SESSION_SECONDS  # for a message that began before the limit
 _TRY_LATER = e.Verdict(Word.TRY_LATER)
+_WORDS = {word.value: word for word in Word}
 
 
 class Session(SMTP):
@@ -305,7 +306,5 @@ def _say(channel: Channel, message: m.Message) -> None:
 def _verdict_of(answer: m.Message | None) -> e.Verdict:
     if not isinstance(answer, m.Verdict):
         return _TRY_LATER
-    try:
-        return e.Verdict(Word(answer.word), answer.counted, answer.expiry, answer.ticket)
-    except ValueError:
-        return _TRY_LATER  # A word we do not know says neither yes nor no.
+    word = _WORDS.get(answer.word, Word.TRY_LATER)  # A word we do not know says neither yes nor no.
+    return e.Verdict(word, answer.counted, answer.expiry, answer.ticket)

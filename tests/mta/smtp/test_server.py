@@ -205,8 +205,18 @@ def test_a_client_lost_in_the_content_withdraws_and_after_it_commits() -> None:
     assert after.count(Withdraw) == 0
     assert not after.over
     after.carry_out(after.server.taken(b"0" * 20))
-    assert [event.name for event in after.events if isinstance(event, Note)] == ["accepted"]
     assert after.over
+    assert after.sent.endswith(replies.queued(b"0" * 20))
+
+
+def test_refusals_are_noted_with_their_reply_and_nothing_else_is() -> None:
+    """What was taken the enqueuer notes, who can vouch for it."""
+    driver = ready(late=False)
+    driver.say(b"RCPT TO:<unknown@b.test>\r\nRCPT TO:<joe@b.test>\r\nDATA\r\nhi\r\n.\r\n")
+    notes = [event for event in driver.events if isinstance(event, Note)]
+    assert notes == [
+        Note("refused", {"reply": b"550 5.1.1", "reverse_path": b"a@b.test", "forward_path": b"unknown@b.test"})
+    ]
 
 
 def test_a_client_lost_while_a_question_is_open_is_forgotten() -> None:

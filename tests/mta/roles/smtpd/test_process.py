@@ -133,7 +133,25 @@ def test_a_reset_after_the_final_dot_does_not_stop_the_commit(make_smtpd: Make) 
         time.sleep(0.1)
         client.reset()
     eventually(lambda: len(house.messages()) == 1)
-    eventually(lambda: [event[1] for event in house.events()] == [b"accepted"])
+    eventually(lambda: house.finished() == ["s1"])
+    assert house.withdrawn() == 0
+
+
+def test_the_journal_hears_of_refusals_with_session_and_client(make_smtpd: Make) -> None:
+    """So that an administrator can answer "why did my mail not arrive?"."""
+    house = make_smtpd()
+    with Client(house) as client:
+        client.begin()
+        client.say(b"RCPT TO:<unknown@example.test>")
+    eventually(lambda: len(house.events()) == 1)
+    assert house.events()[0] == (
+        "smtpd",
+        b"refused",
+        {
+            b"session": b"s1", b"client": b"127.0.0.1", b"reply": b"550 5.1.1", b"reverse_path": b"a@client.test",
+            b"forward_path": b"unknown@example.test",
+        },
+    )  # fmt: skip
 
 
 def test_an_idle_client_gets_421_before_it_is_hung_up_on(make_smtpd: Make) -> None:
