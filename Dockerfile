@@ -4,7 +4,7 @@
 #   docker run --init=false -v postern:/var/lib/postern -p 25:2525 -p 8080:8080 -e POSTERN_HOSTNAME=mx.example.net postern
 #
 # No init process is needed: the supervisor is process 1 and reaps what ends. It needs Docker's default capabilities
-# SETUID, SETGID, CHOWN, DAC_OVERRIDE, FOWNER and KILL and gives them up role by role; with --user it runs as that user and
+# SETUID, SETGID, SETPCAP, CHOWN, DAC_OVERRIDE, FOWNER and KILL and gives them up role by role; with --user it runs as that user and
 # says which walls are missing. SIGTERM stops it cleanly, so `docker stop` does.
 FROM debian:bookworm-slim
 
