@@ -75,6 +75,7 @@ class SqliteSource:
         self._path, self._busy_seconds = path, busy_seconds
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] = (0, 0)
+        self._file = -1  # the same file, opened by ourselves
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Query]:
@@ -98,6 +99,11 @@ class SqliteSource:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        # Our own look at the file stays open as long as SQLite's: closing any descriptor of it drops the locks that SQLite
+        # holds (POSIX), and who closes the database next would believe he is the last and take the -wal away under us.
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     @contextlib.contextmanager
     def _transaction(self, begin: str, end: str) -> Iterator[Query]:
@@ -115,9 +121,13 @@ class SqliteSource:
     def _open(self) -> sqlite3.Connection:
         """The connection to the file that has the name *now*: one that was renamed away is somebody else's past."""
         try:
-            with self._path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                beginning = file.read(len(_BEGINNING))
+            status = self._path.stat()
+            identity = (status.st_dev, status.st_ino)
+            if identity != self._identity:
+                self.close()
+            if self._file < 0:
+                self._file, self._identity = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), identity
+            beginning = os.pread(self._file, len(_BEGINNING), 0)
         except OSError as error:
             self.close()
             raise DatabaseAway(f"{self._path}: {error.strerror}") from error
@@ -125,14 +135,11 @@ class SqliteSource:
             # An open connection would not notice: it goes on with the pages that it remembers.
             self.close()
             raise DatabaseAway(f"{self._path}: emptied, or not a database")
-        identity = (status.st_dev, status.st_ino)
-        if self._connection is None or identity != self._identity:
-            self.close()
+        if self._connection is None:
             uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
             self._connection = sqlite3.connect(
                 uri, uri=True, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
             )
-            self._identity = identity
         return self._connection
 
     @contextlib.contextmanager
