@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 MAX_LOCAL_PART = 64  # RFC 5321 4.5.3.1.1, octets
 MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2, octets
-MAX_PATH = (
-    254  # RFC 5321 4.5.3.1.3 with erratum 1690: 256 with the angle brackets, octets
-)
+MAX_PATH = 254  # RFC 5321 4.5.3.1.3 with erratum 1690: 256 with the angle brackets, octets
 MAX_LABEL = 63  # RFC 1035 2.3.4, octets
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
@@ -77,11 +75,7 @@ def fold_local_part(local_part: str) -> str:
 def is_domain(text: str) -> bool:
     """Is *text* a lower-case domain name of at least two labels, as RFC 1035 2.3.1 wants it?"""
     labels = text.split(".")
-    return (
-        len(text) <= MAX_DOMAIN
-        and len(labels) >= 2
-        and all(_LABEL.match(label) for label in labels)
-    )
+    return len(text) <= MAX_DOMAIN and len(labels) >= 2 and all(_LABEL.match(label) for label in labels)
 
 
 def store_name(local_part: str) -> str:
@@ -94,10 +88,7 @@ def store_name(local_part: str) -> str:
     if _SAFE_STORE_NAME.match(octets):
         return local_part
     return "%" + "".join(
-        chr(o)
-        if chr(o).isascii() and chr(o).isalnum() and not chr(o).isupper()
-        else f"%{o:02x}"
-        for o in octets
+        chr(o) if chr(o).isascii() and chr(o).isalnum() and not chr(o).isupper() else f"%{o:02x}" for o in octets
     )
 
 
@@ -113,9 +104,7 @@ def local_part_of_store(name: str) -> str:
             raise AddressError("not the name of a store")
         return name
     try:
-        text = re.sub(
-            rb"%([0-9a-f]{2})", lambda m: bytes([int(m[1], 16)]), name[1:].encode()
-        ).decode()
+        text = re.sub(rb"%([0-9a-f]{2})", lambda m: bytes([int(m[1], 16)]), name[1:].encode()).decode()
     except UnicodeDecodeError as error:
         raise AddressError("not the name of a store") from error
     if store_name(text) != name:

@@ -91,18 +91,8 @@ class Peers:
         reload: Callable[[Mapping[str, bytes]], None] = lambda settings: None,
         stop: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
-        self._role, self._start, self._loop, self._handlers = (
-            role,
-            start,
-            loop,
-            handlers,
-        )
-        self._lost, self._found, self._sockets, self._reload = (
-            lost,
-            found,
-            sockets,
-            reload,
-        )
+        self._role, self._start, self._loop, self._handlers = (role, start, loop, handlers)
+        self._lost, self._found, self._sockets, self._reload = (lost, found, sockets, reload)
         self._stop = stop or loop.stop
         self._servers: dict[str, dict[int, Channel]] = {}
         self._missed: dict[tuple[str, int], float] = {}  # since when (time.monotonic) a server is away

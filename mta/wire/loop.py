@@ -20,15 +20,13 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._readers: dict[int, Callable[[], None]] = {}
-        self._channels: dict[
-            int, tuple[Channel, Handler, Callable[[Channel], None]]
-        ] = {}
+        self._channels: dict[int, tuple[Channel, Handler, Callable[[Channel], None]]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._running = False
         self.after_burst: list[
             Callable[[], None]
-        ] = []  # called once after each round of events: where batches are committed
+        ] = []  # called after each round of events: where batches are committed
 
     def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Call *callback* whenever *descriptor* can be read."""
@@ -40,9 +38,7 @@ class Loop:
         if self._readers.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
-    def add_channel(
-        self, channel: Channel, handler: Handler, lost: Callable[[Channel], None]
-    ) -> None:
+    def add_channel(self, channel: Channel, handler: Handler, lost: Callable[[Channel], None]) -> None:
         """Hand every message of *channel* to *handler*; when it closes, tell *lost* once."""
         descriptor = channel.fileno()
         self._channels[descriptor] = (channel, handler, lost)
@@ -125,6 +121,4 @@ class Loop:
                 self._epoll.unregister(descriptor)
                 self.call_later(0.0, lambda: lost(channel))
             else:
-                self._epoll.modify(
-                    descriptor, select.EPOLLIN | (select.EPOLLOUT if wanted else 0)
-                )
+                self._epoll.modify(descriptor, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))

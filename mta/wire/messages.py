@@ -25,13 +25,9 @@ class Max:
 
 Name = Annotated[bytes, Max(64)]
 Text = Annotated[bytes, Max(1000)]
-Path = Annotated[
-    bytes, Max(1000)
-]  # A mailbox path: RFC 5321 wants 256; SMTPUTF8 and ORCPT want more.
+Path = Annotated[bytes, Max(1000)]  # A mailbox path: RFC 5321 wants 256; SMTPUTF8 and ORCPT want more.
 Mac = Annotated[bytes, Max(64)]
-Block = Annotated[
-    bytes, Max(60 * 1024)
-]  # Leaves room for the fields beside it in a packet.
+Block = Annotated[bytes, Max(60 * 1024)]  # Leaves room for the fields beside it in a packet.
 MAX_INT = 1 << 63
 
 _MESSAGES: dict[bytes, type["Message"]] = {}
@@ -86,11 +82,7 @@ def read_message(fields: list[bytes], permitted: frozenset[type[Message]]) -> Me
     """
     kind = _MESSAGES.get(fields[0]) if fields else None
     if kind is None or kind not in permitted:
-        raise WireError(
-            f"a message that is not permitted here: {fields[0][:20]!r}"
-            if fields
-            else "an empty packet"
-        )
+        raise WireError(f"a message that is not permitted here: {fields[0][:20]!r}" if fields else "an empty packet")
     return kind.decode(fields[1:])
 
 

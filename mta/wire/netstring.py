@@ -6,9 +6,7 @@ space is refused, so two processes can never read the same bytes differently.
 
 from collections.abc import Iterable
 
-MAX_MESSAGE = (
-    64 * 1024
-)  # One packet between roles; larger content travels in several, or as a descriptor.
+MAX_MESSAGE = 64 * 1024  # One packet between roles; larger content travels in several, or as a descriptor.
 MAX_FIELDS = 256  # More fields than any message of ours has.
 _MAX_DIGITS = len(str(MAX_MESSAGE))
 
@@ -25,9 +23,7 @@ def pack(fields: Iterable[bytes], max_octets: int = MAX_MESSAGE) -> bytes:
     """
     packet = b"".join([b"%d:%b," % (len(field), field) for field in fields])
     if len(packet) > max_octets:
-        raise WireError(
-            f"a packet of {len(packet)} octets is over the bound of {max_octets}"
-        )
+        raise WireError(f"a packet of {len(packet)} octets is over the bound of {max_octets}")
     return packet
 
 

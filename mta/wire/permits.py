@@ -48,9 +48,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("web", "compiler"): (frozenset({m.Poke}), frozenset()),
 }
 
-FROM_SUPERVISOR: _Kinds = frozenset(
-    {m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop}
-)
+FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready})
 
 

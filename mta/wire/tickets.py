@@ -29,9 +29,7 @@ def session_token_holds(key: bytes, token: bytes, session: bytes, client: bytes)
     return hmac.compare_digest(token, session_token(key, session, client))
 
 
-def ticket(
-    key: bytes, session: bytes, reverse_path: bytes, forward_path: bytes, counted: bytes, expiry: int
-) -> bytes:  # fmt: skip
+def ticket(key: bytes, session: bytes, reverse_path: bytes, forward_path: bytes, counted: bytes, expiry: int) -> bytes:  # fmt: skip
     """The directory's yes: in *session*, *forward_path* may have mail from *reverse_path* until *expiry*.
 
     *expiry* is in seconds since 1970. *counted* is the mailbox whose quota it counts against, or empty; covered too,
