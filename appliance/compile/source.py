@@ -75,6 +75,10 @@ class SqliteSource:
         self._path, self._busy_seconds = path, busy_seconds
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] = (0, 0)
+        # Held for as long as the connection, to look at the file's first octets. Never opened and closed meanwhile: closing
+        # any descriptor of the file would drop the locks of the connection too (POSIX), and others would then take
+        # themselves for the last user and remove the log that it reads.
+        self._file = -1
         self._file = -1  # the same file, opened by ourselves
 
     @contextlib.contextmanager
@@ -122,25 +126,27 @@ class SqliteSource:
         """The connection to the file that has the name *now*: one that was renamed away is somebody else's past."""
         try:
             status = self._path.stat()
-            identity = (status.st_dev, status.st_ino)
-            if identity != self._identity:
-                self.close()
-            if self._file < 0:
-                self._file, self._identity = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), identity
-            beginning = os.pread(self._file, len(_BEGINNING), 0)
+            if self._connection is None or (status.st_dev, status.st_ino) != self._identity:
+                self._connect()
         except OSError as error:
             self.close()
             raise DatabaseAway(f"{self._path}: {error.strerror}") from error
-        if beginning != _BEGINNING:
-            # An open connection would not notice: it goes on with the pages that it remembers.
+        if os.pread(self._file, len(_BEGINNING), 0) != _BEGINNING:
+            # The connection would not notice: it goes on with the pages that it remembers.
             self.close()
             raise DatabaseAway(f"{self._path}: emptied, or not a database")
-        if self._connection is None:
-            uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
-            self._connection = sqlite3.connect(
-                uri, uri=True, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
-            )
+        assert self._connection is not None
         return self._connection
+
+    def _connect(self) -> None:
+        self.close()
+        self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(self._file)
+        self._identity = (status.st_dev, status.st_ino)
+        uri = f"file:{quote(str(self._path.absolute()))}?mode=rw"
+        self._connection = sqlite3.connect(
+            uri, uri=True, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+        )
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

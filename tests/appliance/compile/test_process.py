@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,27 @@ def test_a_committed_change_is_published_within_a_moment_without_being_told(plac
     do(place, domains.create, "one.test")
     place.serve_for(0.3)
     assert has(place, b"d:one.test")
+
+
+WRITER = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute("PRAGMA journal_mode = WAL")
+    tenant = database.execute("SELECT min(id) FROM tenant").fetchone()[0]
+    database.execute(
+        "INSERT INTO domain (name, kind, tenant_id, validation, suspended, created_at, version) "
+        "VALUES (?, 'hosted', ?, 'rcpt', 0, 0, 1)", (sys.argv[2], tenant))
+    database.execute("INSERT INTO change (kind, key) VALUES ('domain', ?)", (sys.argv[2],))
+database.close()
+"""
+
+
+def test_commands_that_come_and_go_are_each_seen(place):
+    """Each is the only other user of the file and closes it: it must not take the log away under our connection."""
+    place.engine.dispose()
+    for number in range(5):
+        subprocess.run([sys.executable, "-c", WRITER, place.file, f"n{number}.test"], check=True, timeout=30)
+        serve_until(place, lambda number=number: has(place, b"d:n%d.test" % number), seconds=1.0)
 
 
 def test_a_poke_publishes_at_once(place):
