@@ -57,6 +57,7 @@ class House:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._watch_signals()
         try:
+            self._write_status()  # What a predecessor wrote is true no more.
             self._tree.start()
             while self._tree.alive or not self._tree.stopping:
                 self._loop.run_once(None)
