@@ -11,6 +11,7 @@ import importlib
 import logging
 import socket
 import sys
+from collections.abc import Callable
 
 import anyio.to_thread
 import uvicorn
@@ -64,19 +65,22 @@ class Process:
     async def serve(self) -> None:
         """Until the supervisor says stop."""
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
-        serving = asyncio.create_task(self._serve())
-        while not (self.server.started or serving.done()):
-            await asyncio.sleep(0.01)
-        self.peers.ready()
-        await serving
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._announce())
+            if self.sockets:
+                await self.server.serve(self.sockets)
+            else:  # `listen.panel = []`: no panel, by wish
+                self.server.started = True
+                await self._until(lambda: self.server.should_exit)
 
-    async def _serve(self) -> None:
-        if self.sockets:
-            await self.server.serve(self.sockets)
-            return
-        self.server.started = True  # `listen.panel = []`: no panel, by wish
-        while not self.server.should_exit:
-            await asyncio.sleep(0.1)
+    async def _announce(self) -> None:
+        await self._until(lambda: self.server.started or self.server.should_exit)
+        self.peers.ready()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        # uvicorn has no event for either, and looks at its own flags in this way too.
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 class Peers:
@@ -113,6 +117,7 @@ def make_server(settings: Settings, database_url: str, peers: Peers) -> uvicorn.
     sealer.seal_password("what the cryptographic library loads on first use")
     engine = open_engine(database_url)
     app = create_app(settings, engine=engine, authenticator=peers, compiler=peers, sealer=sealer)
+    app.openapi()  # Once, now: it is the slowest thing the process ever builds, and the same for everybody.
     config = uvicorn.Config(
         app,
         loop="asyncio",

@@ -67,5 +67,4 @@ def create_app(
         """This process serves. It says nothing of the database: mail flows without it, and so must a load balancer think."""
         return JSONResponse({"status": "ok"})
 
-    app.openapi()  # Once, now: it is the slowest thing the process ever builds, and the same for everybody.
     return app

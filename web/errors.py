@@ -117,6 +117,7 @@ class LastResort:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
         started = False
 
         async def watch(message: Message) -> None:

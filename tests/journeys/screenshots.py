@@ -55,12 +55,21 @@ def furnish(house: House) -> None:
         for domain, count in (("northwind.example", 10), ("harbour.example", 4), ("orchard.example", 7)):
             for name, shown in PEOPLE[:count]:
                 box = mailboxes.create(
-                    session, f"{name}@{domain}", actor=SYSTEM, sealed_hash=sealed, quota_bytes=2 << 30, display_name=shown
+                    session,
+                    f"{name}@{domain}",
+                    actor=SYSTEM,
+                    sealed_hash=sealed,
+                    quota_bytes=2 << 30,
+                    display_name=shown,
                 )
-                box.used_bytes = (hash(shown) % 700 + 100) << 20
+                box.used_bytes = (len(shown) * 53 % 700 + 100) << 20
         mailboxes.create(session, "archive@northwind.example", actor=SYSTEM)
         mailboxes.suspend(session, "farid@northwind.example", actor=SYSTEM)
-        for alias, targets in (("sales", ["anna", "ben"]), ("info", ["chiara"]), ("team", ["anna", "ben", "emily", "jan"])):
+        for alias, targets in (
+            ("sales", ["anna", "ben"]),
+            ("info", ["chiara"]),
+            ("team", ["anna", "ben", "emily", "jan"]),
+        ):
             aliases.create(
                 session, f"{alias}@northwind.example", [f"{t}@northwind.example" for t in targets], actor=SYSTEM
             )

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.fixtures.house import House, wait_until
-from tests.fixtures.served import DOMAIN
+from tests.fixtures.served import DOMAIN, PATIENT
 
 pytestmark = pytest.mark.journey
 
@@ -20,7 +20,7 @@ CONTENT = b"From: <ann@example.test>\r\nSubject: will not arrive\r\nMessage-ID: 
 @pytest.fixture
 def house(tmp_path):
     """A sender who is hosted here, and a recipient who will not be for long."""
-    with House(tmp_path / "house") as house:
+    with House(tmp_path / "house", settings=PATIENT) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(SENDER)
         house.add_domain("gone.test")

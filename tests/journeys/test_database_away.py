@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.house import House, wait_until
-from tests.fixtures.served import DOMAIN
+from tests.fixtures.served import DOMAIN, PATIENT
 
 pytestmark = [pytest.mark.journey, pytest.mark.must_show]
 
@@ -104,7 +104,7 @@ WAYS = pytest.mark.parametrize("away", [missing, emptied, locked, older], ids=la
 @pytest.fixture
 def house(tmp_path):
     """Running; with an older copy of its database in copy.db, from when OLD and REMOVED were there and STAYS was not."""
-    house = House(tmp_path / "house", settings={"limits.unknown_recipients_per_minute": "10000"})
+    house = House(tmp_path / "house", settings=PATIENT)
     with house:
         house.add_domain(DOMAIN)
         house.add_mailbox(OLD)

@@ -12,6 +12,7 @@ import pytest
 from appliance.database.engine import open_engine
 from tests.fixtures.bulk import count_mailboxes, fill
 from tests.fixtures.house import House, wait_until
+from tests.fixtures.served import PATIENT
 
 pytestmark = [pytest.mark.journey, pytest.mark.must_show, pytest.mark.alone]
 
@@ -42,8 +43,7 @@ class Api:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     """A house with many mailboxes, all of them published."""
-    settings = {"limits.unknown_recipients_per_minute": "10000"}
-    with House(tmp_path_factory.mktemp("full") / "house", settings=settings) as house:
+    with House(tmp_path_factory.mktemp("full") / "house", settings=PATIENT) as house:
         house.add_domain("example.test")
         engine = open_engine(f"sqlite:///{_database(house)}")
         fill(engine, DOMAINS, MAILBOXES // len(DOMAINS))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.fixtures.house import House, wait_until
-from tests.fixtures.served import DOMAIN
+from tests.fixtures.served import DOMAIN, PATIENT
 
 pytestmark = pytest.mark.journey
 
@@ -98,7 +98,7 @@ def test_a_full_mailbox_is_refused_for_now_and_takes_mail_again_with_more_room(s
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory):
     """A house that takes little."""
-    settings = {"smtpd.max_message_size": '"100 KiB"', "limits.max_recipients": "100"}
+    settings = PATIENT | {"smtpd.max_message_size": '"100 KiB"', "limits.max_recipients": "100"}
     with House(tmp_path_factory.mktemp("strict") / "house", settings=settings) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(f"joe@{DOMAIN}")
@@ -140,7 +140,7 @@ def test_too_many_recipients_are_left_for_another_transaction(strict):
 @pytest.fixture
 def own(tmp_path):
     """A house of its own, for tests that hurt it."""
-    with House(tmp_path / "house") as house:
+    with House(tmp_path / "house", settings=PATIENT) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(f"joe@{DOMAIN}")
         house.wait_until_known(f"joe@{DOMAIN}")

@@ -229,8 +229,10 @@ def test_dovecot_reads_it(served, mailbox, tmp_path):
     octets = path.read_bytes()
 
     store = served.maildir(address).parent
-    for folder in (tmp_path, *tmp_path.parents, *served.state.parents):
-        if "pytest" in str(folder):  # pytest's folders are closed to others, and the domain's uid has to come by
+    # The way to the store is closed to others, pytest's folders as well as mail/; the IMAP server passes under the domain's
+    # uid, so whoever runs one opens the way (not the folders themselves: x, and no r).
+    for folder in (tmp_path, *tmp_path.parents, served.state / "mail", *served.state.parents):
+        if folder.name == "mail" or "pytest" in str(folder):
             folder.chmod(folder.stat().st_mode | 0o011)
     port = free_port()
     owner = store.stat()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.house import House, wait_until
-from tests.fixtures.served import DOMAIN
+from tests.fixtures.served import DOMAIN, PATIENT
 
 pytestmark = [pytest.mark.journey, pytest.mark.must_show, pytest.mark.alone]
 
@@ -23,7 +23,7 @@ JOE = f"joe@{DOMAIN}"
 @pytest.fixture
 def house(tmp_path):
     """Stopped again by the test or, without orphans, at its end."""
-    with House(tmp_path / "house") as house:
+    with House(tmp_path / "house", settings=PATIENT) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(JOE)
         house.wait_until_known(JOE)

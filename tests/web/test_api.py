@@ -45,7 +45,8 @@ def expect_problem(response: object, status: int, code: str, field: str | None =
     problem = response.json()
     assert problem["status"] == status
     assert problem["code"] == code, problem
-    assert problem["title"] and problem["detail"]
+    assert problem["title"]
+    assert problem["detail"]
     assert "Traceback" not in response.text
     if field is not None:
         assert field in [fault["field"] for fault in problem["errors"]], problem
@@ -161,7 +162,9 @@ def test_a_bad_domain_is_refused_with_field_and_reason(
     assert state_of(house) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"null", b'{"name": "a.test", "name": 1}', b'{"name": "\\ud800.test"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"null", b'{"name": "a.test", "name": 1}', b'{"name": "\\ud800.test"}']
+)
 def test_a_body_that_is_no_json_object_is_refused(shop: Api, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     response = shop.client.post("/api/v1/domains", content=content, headers=headers)
@@ -292,7 +295,9 @@ def test_an_alias_is_made_changed_and_removed(shop: Api) -> None:
     made = shop("POST", "/aliases", body)
     assert made.status_code == 201
     assert made.json()["targets"] == body["targets"]
-    assert shop("PATCH", "/aliases/sales@shop.test", {"targets": ["ben@shop.test"]}).json()["targets"] == ["ben@shop.test"]
+    assert shop("PATCH", "/aliases/sales@shop.test", {"targets": ["ben@shop.test"]}).json()["targets"] == [
+        "ben@shop.test"
+    ]
     expect_problem(shop("POST", "/aliases", body), 409, "address_taken", "address")
     expect_problem(shop("POST", "/mailboxes", {"address": "sales@shop.test"}), 409, "address_taken", "address")
     assert shop("DELETE", "/aliases/sales@shop.test").status_code == 204

@@ -59,7 +59,8 @@ def test_signing_in_leads_to_no_other_site(house: House, elsewhere: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "password"), [(OPERATOR, "guessed"), ("nobody", PASSWORD), ("no@address@", "x"), ("a@b.test", "x"), ("", "")]
+    ("name", "password"),
+    [(OPERATOR, "guessed"), ("nobody", PASSWORD), ("no@address@", "x"), ("a@b.test", "x"), ("", "")],
 )
 def test_wrong_name_and_wrong_password_get_the_same_answer(house: House, name: str, password: str) -> None:
     browser = house.client()
@@ -67,7 +68,7 @@ def test_wrong_name_and_wrong_password_get_the_same_answer(house: House, name: s
     response = browser.post("/login", {"name": name, "password": password})
     assert response.status_code == 401
     assert "Name or password is wrong." in plain(response.text)
-    assert f"value=\"{password}" not in response.text or not password
+    assert f'value="{password}' not in response.text or not password
 
 
 def test_guessing_is_slowed_down_before_the_password_is_looked_at(house: House) -> None:
@@ -128,7 +129,9 @@ def test_a_one_time_password_is_good_for_nothing_but_its_change(tmp_path: Path) 
 def all_panel_posts() -> list[str]:
     """Every address that a browser can post to, from the modules themselves, so that a new page cannot be forgotten."""
     modules = [importlib.import_module(f"web.panel.{found.name}") for found in pkgutil.iter_modules(panel.__path__)]
-    routers = [module.router for module in modules if hasattr(module, "router") and module.__name__ != "web.panel.routes"]
+    routers = [
+        module.router for module in modules if hasattr(module, "router") and module.__name__ != "web.panel.routes"
+    ]
     return sorted({route.path for router in routers for route in router.routes if "POST" in route.methods})
 
 
@@ -200,7 +203,9 @@ def test_pages_hold_no_inline_script_or_style(operator: Browser) -> None:
         assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", html), path
 
 
-def test_an_unforeseen_error_shows_no_traceback(house: House, operator: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_shows_no_traceback(
+    house: House, operator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_args: object, **_options: object) -> None:
         raise RuntimeError("secret detail")
 
@@ -561,7 +566,9 @@ def test_a_body_that_is_too_large_is_refused(operator: Browser) -> None:
     assert operator.post("/domains", {"name": "x" * (2 << 20)}).status_code == 413
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/static/../app.py"), ("GET", "/static/%2e%2e/app.py"), ("PUT", "/domains")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/static/../app.py"), ("GET", "/static/%2e%2e/app.py"), ("PUT", "/domains")]
+)
 def test_what_is_not_there_is_not_there(operator: Browser, method: str, path: str) -> None:
     assert operator.client.request(method, path).status_code in (404, 405)
 

@@ -28,7 +28,9 @@ def new(desk: Signed, name: str) -> Response:
 def _new(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         domain = shown(session, [domains.get(session, name, actor=desk.actor)])[0]
-    faults = faults_of(_as_typed(refusal), "local_part", "password", "quota", otherwise="local_part") if refusal else Typed()
+    faults = (
+        faults_of(_as_typed(refusal), "local_part", "password", "quota", otherwise="local_part") if refusal else Typed()
+    )
     return desk.page("mailboxes/new.html", refusal=refusal, form=form, errors=faults, domain=domain)
 
 

@@ -4,7 +4,7 @@ A reader would otherwise get wrong: all templates are compiled when the process 
 sandbox it can open no file of the checkout any more.
 """
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,18 +154,18 @@ def octets(count: int) -> str:
 
 def day(seconds: int) -> str:
     """The date of *seconds* since 1970, in UTC."""
-    value = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    value = dt.datetime.fromtimestamp(seconds, dt.UTC)
     return f"{value.day} {value:%B %Y}"
 
 
 def moment(seconds: int) -> str:
     """Date and time of *seconds* since 1970, in UTC."""
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def iso(seconds: int) -> str:
     """The same for programs (RFC 3339)."""
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()
 
 
 def some(names: Sequence[str]) -> str:

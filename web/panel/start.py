@@ -85,7 +85,7 @@ def require_right(wiring: Wiring, name: str, password: str, client: str) -> None
 
 
 def _way_back(wanted: str) -> str:
-    """The page that was asked for before signing in - of ours: `//evil.test` and `/\\evil.test` are other sites' addresses."""
+    """The page that was asked for before signing in, when it is one of ours: two slashes lead to another site."""
     ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
     return wanted if ours and len(wanted) <= LONGEST_NEXT else "/"
 
