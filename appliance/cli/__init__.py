@@ -42,10 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except ApplianceError as error:
         return _fail(error.sentence, FAILED)
-    except BrokenPipeError:
+    except BrokenPipeError:  # before OSError, of which it is one
         # `postern … | head` has what it wanted. Python would complain again when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        # A folder that may not be entered, a full disk: what the kernel says, and about which file.
+        about = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{about}{error.strerror or error}", FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", FAILED)
 

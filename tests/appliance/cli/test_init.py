@@ -1,15 +1,13 @@
 """From nothing to something that can be served."""
 
 import os
-import shutil
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from appliance.config import load_settings
-from tests.appliance.cli.conftest import ROOT, run
+from tests.appliance.cli.conftest import run
 
 
 def snapshot_of(folder: Path) -> dict[str, bytes]:
@@ -90,24 +88,3 @@ def test_an_unwritable_place_is_one_clear_line(tmp_path):
     assert refused.code == 1
     assert refused.err.count("\n") == 1
     assert "state folder" in refused.err
-
-
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="becomes an ordinary user: needs root")
-def test_an_ordinary_user_gets_the_same(tmp_path):
-    """With his own uid everywhere, closed to others."""
-    tmp_path.chmod(0o777)
-    for folder in tmp_path.parents:
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    done = subprocess.run(
-        ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", ROOT / ".venv/bin/python", "-m",
-         "appliance.cli", "init", "--hostname", "mx.example.test"],
-        cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for path in (tmp_path / "var").rglob("*"):
-        info = path.lstat()
-        assert info.st_uid == 54321, path
-        if path.is_dir():
-            assert stat.S_IMODE(info.st_mode) & 0o077 == 0, path

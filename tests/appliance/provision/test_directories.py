@@ -35,6 +35,17 @@ def test_every_folder_of_the_roster_is_there_and_right(settings):
     assert directories.problems(settings) == []
 
 
+def test_an_ordinary_user_keeps_everything_to_himself(settings, monkeypatch):
+    """All roles share his uid, so nobody else needs a way in."""
+    monkeypatch.setattr(directories, "is_root", lambda: False)
+    directories.prepare(settings)
+    for folder in roster.FOLDERS:
+        info = (settings.state / folder.path).stat()
+        assert info.st_uid == os.geteuid(), folder
+        assert stat.S_IMODE(info.st_mode) & 0o777 == 0o700, folder
+    assert directories.problems(settings) == []
+
+
 def test_preparing_twice_mends_nothing(settings):
     """What is said to be mended was wrong."""
     directories.prepare(settings)
