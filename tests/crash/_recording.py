@@ -71,18 +71,14 @@ def _read(name: str, arguments: str, result: str, number: int, state: str) -> Ca
     if not folders or not (folders[0] + "/").startswith(state):
         return None
     below = [(folder + "/").removeprefix(state).rstrip("/") for folder in folders]
+    if name in ("fsync", "fdatasync", "syncfs"):
+        return Call(name.replace("fdata", "f"), (below[0],))
     if name == "write":
         return Call("write", (below[0],), (strings[0][:number],))
-    if name in ("fsync", "fdatasync"):
-        return Call("fsync", (below[0],))
-    if name == "syncfs":
-        return Call("syncfs", (below[0],))
-    names = [str(Path(folder) / text.decode()) for folder, text in zip(below, strings, strict=False)]
-    if name in ("renameat", "renameat2"):
-        return Call("rename", tuple(names))
-    if name in ("unlinkat", "mkdirat"):
-        return Call(name.removesuffix("at"), (names[0],))
-    raise AssertionError(f"the model of the disk does not know {name}({arguments[:200]})")
+    names = tuple(str(Path(folder) / text.decode()) for folder, text in zip(below, strings, strict=False))
+    known = {"renameat": "rename", "renameat2": "rename", "unlinkat": "unlink", "mkdirat": "mkdir"}
+    assert name in known, f"the model of the disk does not know {name}({arguments[:200]})"
+    return Call(known[name], names)
 
 
 def _plain(text: str) -> str:
