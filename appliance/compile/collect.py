@@ -106,8 +106,9 @@ def state(query: Query) -> State | None:
     instance = next(query.rows("SELECT instance_id, host_name FROM instance ORDER BY id LIMIT 1"), None)
     if instance is None:
         return None
-    newest, oldest = next(query.rows("SELECT coalesce(max(id), 0), coalesce(min(id), 0) FROM change"))
-    return State(instance[0], instance[1], newest, oldest)
+    # Each on its own: together they would be counted out by reading the whole table.
+    newest, oldest = next(query.rows("SELECT (SELECT max(id) FROM change), (SELECT min(id) FROM change)"))
+    return State(instance[0], instance[1], newest or 0, oldest or 0)
 
 
 def change(query: Query, number: int) -> ChangeRow | None:
