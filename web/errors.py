@@ -57,6 +57,12 @@ class ForgedForm(errors.Forbidden):
     default_code = "forged_form"
 
 
+class PreconditionFailed(errors.Conflict):
+    """If-Match names a version that is not the present one any more."""
+
+    default_code = "precondition_failed"
+
+
 class MustChangePassword(errors.Forbidden):
     """Signed in with a one-time password, which is good for nothing but changing it."""
 
@@ -75,6 +81,8 @@ def status_of(error: errors.ApplianceError) -> int:
     """The HTTP status that *error* is answered with (RFC 9110 15)."""
     if isinstance(error, TooManyAttempts):
         return http.HTTPStatus.TOO_MANY_REQUESTS
+    if isinstance(error, PreconditionFailed):
+        return http.HTTPStatus.PRECONDITION_FAILED
     return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 

@@ -304,6 +304,32 @@ def test_an_alias_is_made_changed_and_removed(shop: Api) -> None:
     expect_problem(shop("GET", "/aliases/sales@shop.test"), 404, "not_found")
 
 
+# ---- versions
+
+
+OBJECTS = (
+    ("/domains/shop.test", {"validation": "data"}),
+    ("/mailboxes/anna@shop.test", {"quota_bytes": 7}),
+    ("/aliases/sales@shop.test", {"targets": ["ben@shop.test"]}),
+)
+
+
+@pytest.mark.parametrize(("path", "change"), OBJECTS, ids=[path for path, _ in OBJECTS])
+def test_who_changes_what_somebody_else_has_changed_since_is_told(
+    shop: Api, path: str, change: dict[str, object]
+) -> None:
+    shop("POST", "/aliases", {"address": "sales@shop.test", "targets": ["anna@shop.test"]})
+    read = shop("GET", path).headers["etag"]
+    changed = shop("PATCH", path, change, headers={"If-Match": read})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] == shop("GET", path).headers["etag"] != read
+    expect_problem(shop("PATCH", path, change, headers={"If-Match": read}), 412, "precondition_failed")
+    expect_problem(shop("DELETE", path, headers={"If-Match": read}), 412, "precondition_failed")
+    both = f"{read}, {changed.headers['etag']}"
+    assert shop("DELETE", path, headers={"If-Match": both}).status_code == 204
+    expect_problem(shop("PATCH", path, change, headers={"If-Match": "*"}), 404, "not_found")
+
+
 # ---- lists
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import aliases
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, refusals
+from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.aliases import Alias, AliasChange, NewAlias
 
@@ -33,25 +33,27 @@ def create(asking: Asking, body: NewAlias, response: Response, dry_run: DryRun =
     with asking.wiring.changing(dry_run=dry_run) as session:
         alias = Alias.model_validate(aliases.create(session, body.address, body.targets, actor=asking.actor))
     response.headers["Location"] = f"/api/v1/aliases/{quote(alias.address, safe='@')}"
-    return alias
+    return told(response, alias)
 
 
 @router.get("/{address:path}", summary="Show an alias", responses=refusals(404, 422))
-def show(asking: Asking, address: Address) -> Alias:
+def show(asking: Asking, address: Address, response: Response) -> Alias:
     """The alias of exactly this address."""
     with asking.wiring.reading() as session:
-        return Alias.model_validate(aliases.get(session, address, actor=asking.actor))
+        return told(response, Alias.model_validate(aliases.get(session, address, actor=asking.actor)))
 
 
-@router.patch("/{address:path}", summary="Change an alias", responses=refusals(403, 404, 409, 422))
-def change(asking: Asking, address: Address, body: AliasChange, dry_run: DryRun = False) -> Alias:
+@router.patch("/{address:path}", summary="Change an alias", responses=refusals(403, 404, 409, 412, 422))
+def change(asking: Asking, address: Address, body: AliasChange, response: Response, dry_run: DryRun = False) -> Alias:
     """Replaces all its targets."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Alias.model_validate(aliases.update(session, address, body.targets, actor=asking.actor))
+        asking.expect(lambda: aliases.get(session, address, actor=asking.actor))
+        return told(response, Alias.model_validate(aliases.update(session, address, body.targets, actor=asking.actor)))
 
 
-@router.delete("/{address:path}", summary="Remove an alias", status_code=204, responses=refusals(403, 404, 422))
+@router.delete("/{address:path}", summary="Remove an alias", status_code=204, responses=refusals(403, 404, 412, 422))
 def remove(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
     """Mail to it is then refused as unknown."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: aliases.get(session, address, actor=asking.actor))
         aliases.remove(session, address, actor=asking.actor)

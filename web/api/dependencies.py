@@ -4,17 +4,18 @@ A reader would otherwise get wrong: two must agree before a key opens anything. 
 right (this process never sees what it is compared with), the database whether the key still stands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
 from appliance.errors import NotSignedIn
 from appliance.services import keys
 from appliance.services.actor import Actor
+from web.errors import PreconditionFailed
 from web.wiring import Wiring, client_of, wiring_of
 
 describe_key = HTTPBearer(auto_error=False, scheme_name="key", description="An API key: `pk_…`")
@@ -46,10 +47,19 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "the key may see it, not do this to it",
         404: "there is none, or not for this key",
         409: "it contradicts what is there: a name is taken, a limit reached",
+        412: "If-Match names another version than the present one",
         422: "a value makes no sense; `errors` says which and why",
     }
     schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": words[status], "content": schema} for status in (401, *statuses)}
+
+
+class Versioned(Protocol):
+    """A row whose version rises with each change."""
+
+    @property
+    def version(self) -> int:
+        """Part of its ETag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +68,41 @@ class Caller:
 
     actor: Actor
     wiring: Wiring
+    if_match: str | None = None
+
+    def expect(self, present: Callable[[], Versioned]) -> None:
+        """Go on when the object is still the one that the caller has seen. Inside the transaction that changes it.
+
+        Raises:
+            PreconditionFailed: somebody was faster (RFC 9110 13.1.1).
+            NotFound: it is gone.
+        """
+        if self.if_match is not None:
+            tag = etag(present())
+            if self.if_match.strip() != "*" and tag not in [part.strip() for part in self.if_match.split(",")]:
+                raise PreconditionFailed(f"it has changed since: it is {tag} now")
+
+
+Shown = TypeVar("Shown", bound=Versioned)
+
+
+def told(response: Response, shown: Shown) -> Shown:
+    """*shown*, with its entity tag in the answer's header."""
+    response.headers["ETag"] = etag(shown)
+    return shown
+
+
+def etag(row: Versioned) -> str:
+    """The entity tag of *row* (RFC 9110 8.8.3)."""
+    return f'"{row.version}"'
 
 
 def caller(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(describe_key)]
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(describe_key)],
+    if_match: Annotated[
+        str | None, Header(description="the ETag of the object as it was read: changes it only when it is still so")
+    ] = None,
 ) -> Caller:
     """Whom the presented key stands for.
 
@@ -78,7 +119,7 @@ def caller(
         actor = keys.actor_of(session, public_id, source=client_of(request))
     if not wiring.authenticator.verify_key(public_id, secret):
         raise NotSignedIn("this is not a key of ours", code="bad_key")
-    return Caller(actor, wiring)
+    return Caller(actor, wiring, if_match)
 
 
 Asking = Annotated[Caller, Depends(caller)]

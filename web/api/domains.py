@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from appliance.services import domains
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, given, refusals
+from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.domains import Domain, DomainChange, NewDomain
 
@@ -28,39 +28,43 @@ def create(asking: Asking, body: NewDomain, response: Response, dry_run: DryRun 
     with asking.wiring.changing(dry_run=dry_run) as session:
         domain = Domain.model_validate(domains.create(session, actor=asking.actor, **body.model_dump()))
     response.headers["Location"] = f"/api/v1/domains/{domain.name}"
-    return domain
+    return told(response, domain)
 
 
 @router.get("/{name}", summary="Show a domain", responses=refusals(404, 422))
-def show(asking: Asking, name: str) -> Domain:
+def show(asking: Asking, name: str, response: Response) -> Domain:
     """By its name, in either form."""
     with asking.wiring.reading() as session:
-        return Domain.model_validate(domains.get(session, name, actor=asking.actor))
+        return told(response, Domain.model_validate(domains.get(session, name, actor=asking.actor)))
 
 
-@router.patch("/{name}", summary="Change a domain", responses=refusals(403, 404, 409, 422))
-def change(asking: Asking, name: str, body: DomainChange, dry_run: DryRun = False) -> Domain:
+@router.patch("/{name}", summary="Change a domain", responses=refusals(403, 404, 409, 412, 422))
+def change(asking: Asking, name: str, body: DomainChange, response: Response, dry_run: DryRun = False) -> Domain:
     """What is left out stays as it is."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Domain.model_validate(domains.update(session, name, actor=asking.actor, **given(body)))
+        asking.expect(lambda: domains.get(session, name, actor=asking.actor))
+        return told(response, Domain.model_validate(domains.update(session, name, actor=asking.actor, **given(body))))
 
 
-@router.delete("/{name}", summary="Remove a domain", status_code=204, responses=refusals(403, 404, 409, 422))
+@router.delete("/{name}", summary="Remove a domain", status_code=204, responses=refusals(403, 404, 409, 412, 422))
 def remove(asking: Asking, name: str, dry_run: DryRun = False) -> None:
     """With all its mailboxes and aliases. Their mail is put aside."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: domains.get(session, name, actor=asking.actor))
         domains.remove(session, name, actor=asking.actor)
 
 
-@router.post("/{name}/suspend", summary="Suspend a domain", responses=refusals(403, 404, 409, 422))
-def suspend(asking: Asking, name: str, dry_run: DryRun = False) -> Domain:
+@router.post("/{name}/suspend", summary="Suspend a domain", responses=refusals(403, 404, 409, 412, 422))
+def suspend(asking: Asking, name: str, response: Response, dry_run: DryRun = False) -> Domain:
     """Refuse mail for it until it is resumed; what is stored stays."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Domain.model_validate(domains.suspend(session, name, actor=asking.actor))
+        asking.expect(lambda: domains.get(session, name, actor=asking.actor))
+        return told(response, Domain.model_validate(domains.suspend(session, name, actor=asking.actor)))
 
 
-@router.post("/{name}/resume", summary="Resume a domain", responses=refusals(403, 404, 409, 422))
-def resume(asking: Asking, name: str, dry_run: DryRun = False) -> Domain:
+@router.post("/{name}/resume", summary="Resume a domain", responses=refusals(403, 404, 409, 412, 422))
+def resume(asking: Asking, name: str, response: Response, dry_run: DryRun = False) -> Domain:
     """Accept mail for it again."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Domain.model_validate(domains.resume(session, name, actor=asking.actor))
+        asking.expect(lambda: domains.get(session, name, actor=asking.actor))
+        return told(response, Domain.model_validate(domains.resume(session, name, actor=asking.actor)))

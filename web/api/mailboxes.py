@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Response
 from appliance.errors import Invalid
 from appliance.services import forwardings, mailboxes
 from appliance.services.passwords import Sealer
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, given, refusals
+from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.mailboxes import (
     Forwarding,
@@ -57,7 +57,7 @@ def create(asking: Asking, body: NewMailbox, response: Response, dry_run: DryRun
         )
         mailbox = Mailbox.model_validate(row)
     response.headers["Location"] = f"/api/v1/mailboxes/{quote(mailbox.address, safe='@')}"
-    return mailbox
+    return told(response, mailbox)
 
 
 def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword) -> str | None:
@@ -97,6 +97,7 @@ def clear_forwarding(asking: Asking, address: Address, dry_run: DryRun = False) 
         forwardings.clear(session, address, actor=asking.actor)
 
 
+@router.post("/{address:path}/password", include_in_schema=False, status_code=204)
 @router.put("/{address:path}/password", summary="Set the password", status_code=204, responses=refusals(403, 404, 422))
 def set_password(asking: Asking, address: Address, body: NewPassword, dry_run: DryRun = False) -> None:
     """Whoever was logged in with the former one is out. With null for both, nobody can log in any more."""
@@ -107,36 +108,46 @@ def set_password(asking: Asking, address: Address, body: NewPassword, dry_run: D
         mailboxes.set_password(session, address, sealed, actor=asking.actor)
 
 
-@router.post("/{address:path}/suspend", summary="Suspend a mailbox", responses=refusals(403, 404, 409, 422))
-def suspend(asking: Asking, address: Address, dry_run: DryRun = False) -> Mailbox:
+@router.post("/{address:path}/suspend", summary="Suspend a mailbox", responses=refusals(403, 404, 409, 412, 422))
+def suspend(asking: Asking, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
     """Refuse mail and log-ins until it is resumed; what is stored stays."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Mailbox.model_validate(mailboxes.suspend(session, address, actor=asking.actor))
+        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
+        return told(response, Mailbox.model_validate(mailboxes.suspend(session, address, actor=asking.actor)))
 
 
-@router.post("/{address:path}/resume", summary="Resume a mailbox", responses=refusals(403, 404, 409, 422))
-def resume(asking: Asking, address: Address, dry_run: DryRun = False) -> Mailbox:
+@router.post("/{address:path}/resume", summary="Resume a mailbox", responses=refusals(403, 404, 409, 412, 422))
+def resume(asking: Asking, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
     """Accept mail and log-ins again."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Mailbox.model_validate(mailboxes.resume(session, address, actor=asking.actor))
+        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
+        return told(response, Mailbox.model_validate(mailboxes.resume(session, address, actor=asking.actor)))
 
 
 @router.get("/{address:path}", summary="Show a mailbox", responses=refusals(404, 422))
-def show(asking: Asking, address: Address) -> Mailbox:
+def show(asking: Asking, address: Address, response: Response) -> Mailbox:
     """The mailbox of exactly this address."""
     with asking.wiring.reading() as session:
-        return Mailbox.model_validate(mailboxes.get(session, address, actor=asking.actor))
+        return told(response, Mailbox.model_validate(mailboxes.get(session, address, actor=asking.actor)))
 
 
-@router.patch("/{address:path}", summary="Change a mailbox", responses=refusals(403, 404, 422))
-def change(asking: Asking, address: Address, body: MailboxChange, dry_run: DryRun = False) -> Mailbox:
+@router.patch("/{address:path}", summary="Change a mailbox", responses=refusals(403, 404, 412, 422))
+def change(
+    asking: Asking, address: Address, body: MailboxChange, response: Response, dry_run: DryRun = False
+) -> Mailbox:
     """What is left out stays as it is."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Mailbox.model_validate(mailboxes.update(session, address, actor=asking.actor, **given(body)))
+        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
+        return told(
+            response, Mailbox.model_validate(mailboxes.update(session, address, actor=asking.actor, **given(body)))
+        )
 
 
-@router.delete("/{address:path}", summary="Remove a mailbox", status_code=204, responses=refusals(403, 404, 409, 422))
+@router.delete(
+    "/{address:path}", summary="Remove a mailbox", status_code=204, responses=refusals(403, 404, 409, 412, 422)
+)
 def remove(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
     """Refused within a second of the answer. Its mail is put aside."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
         mailboxes.remove(session, address, actor=asking.actor)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from appliance.services import tenants
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, given, refusals
+from web.api.dependencies import Asking, Cursor, DryRun, Limit, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.tenants import NewTenant, Tenant, TenantChange
 
@@ -26,39 +26,45 @@ def create(asking: Asking, body: NewTenant, response: Response, dry_run: DryRun 
     with asking.wiring.changing(dry_run=dry_run) as session:
         tenant = Tenant.model_validate(tenants.create(session, actor=asking.actor, **body.model_dump()))
     response.headers["Location"] = f"/api/v1/tenants/{tenant.id}"
-    return tenant
+    return told(response, tenant)
 
 
 @router.get("/{tenant_id}", summary="Show a tenant", responses=refusals(404, 422))
-def show(asking: Asking, tenant_id: int) -> Tenant:
+def show(asking: Asking, tenant_id: int, response: Response) -> Tenant:
     """By its id."""
     with asking.wiring.reading() as session:
-        return Tenant.model_validate(tenants.get(session, tenant_id, actor=asking.actor))
+        return told(response, Tenant.model_validate(tenants.get(session, tenant_id, actor=asking.actor)))
 
 
-@router.patch("/{tenant_id}", summary="Change a tenant", responses=refusals(403, 404, 409, 422))
-def change(asking: Asking, tenant_id: int, body: TenantChange, dry_run: DryRun = False) -> Tenant:
+@router.patch("/{tenant_id}", summary="Change a tenant", responses=refusals(403, 404, 409, 412, 422))
+def change(asking: Asking, tenant_id: int, body: TenantChange, response: Response, dry_run: DryRun = False) -> Tenant:
     """What is left out stays as it is; null takes a limit away."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Tenant.model_validate(tenants.update(session, tenant_id, actor=asking.actor, **given(body)))
+        asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
+        return told(
+            response, Tenant.model_validate(tenants.update(session, tenant_id, actor=asking.actor, **given(body)))
+        )
 
 
-@router.delete("/{tenant_id}", summary="Remove a tenant", status_code=204, responses=refusals(403, 404, 409, 422))
+@router.delete("/{tenant_id}", summary="Remove a tenant", status_code=204, responses=refusals(403, 404, 409, 412, 422))
 def remove(asking: Asking, tenant_id: int, dry_run: DryRun = False) -> None:
     """Only one that has nothing left; its accounts and keys go with it."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
         tenants.remove(session, tenant_id, actor=asking.actor)
 
 
-@router.post("/{tenant_id}/suspend", summary="Suspend a tenant", responses=refusals(403, 404, 422))
-def suspend(asking: Asking, tenant_id: int, dry_run: DryRun = False) -> Tenant:
+@router.post("/{tenant_id}/suspend", summary="Suspend a tenant", responses=refusals(403, 404, 412, 422))
+def suspend(asking: Asking, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
     """Stops mail and log-ins of it and all below it."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Tenant.model_validate(tenants.suspend(session, tenant_id, actor=asking.actor))
+        asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
+        return told(response, Tenant.model_validate(tenants.suspend(session, tenant_id, actor=asking.actor)))
 
 
-@router.post("/{tenant_id}/resume", summary="Resume a tenant", responses=refusals(403, 404, 422))
-def resume(asking: Asking, tenant_id: int, dry_run: DryRun = False) -> Tenant:
+@router.post("/{tenant_id}/resume", summary="Resume a tenant", responses=refusals(403, 404, 412, 422))
+def resume(asking: Asking, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
     """Lets mail flow again."""
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Tenant.model_validate(tenants.resume(session, tenant_id, actor=asking.actor))
+        asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
+        return told(response, Tenant.model_validate(tenants.resume(session, tenant_id, actor=asking.actor)))
