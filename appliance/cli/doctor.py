@@ -19,7 +19,7 @@ from appliance.config import Endpoint, Settings, render_size
 from appliance.database.session import reading
 from appliance.errors import ApplianceError, Unable
 from appliance.provision import directories, os_users
-from appliance.services import changes
+from appliance.services import addresses, changes
 from appliance.services.passwords import PRIVATE_KEY, PUBLIC_KEY
 
 LANDLOCK_CREATE_RULESET = 444  # the number is the same on every architecture
@@ -133,11 +133,18 @@ def _database(given: Settings) -> Iterator[Finding]:
     try:
         with reading(engine_of(given)) as session:
             newest = changes.newest(session)
+            answered = addresses.next_of(session, f"postmaster@{given.host.name}") is not None
     except ApplianceError as error:
         yield Finding(error.sentence, "`postern migrate` for an older schema; else restore the backup")
         return
     if newest == 0:
         yield Finding("the database has no history", "`postern init`")
+    elif not answered:
+        # host.name was changed after `init`, which had made the former name a domain of ours.
+        yield Finding(
+            f"nobody answers for postmaster@{given.host.name}, who gets notifications that cannot be delivered",
+            f"`postern domain add {given.host.name}`",
+        )
 
 
 def _snapshot(given: Settings) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ class Ran:
 
     @property
     def data(self) -> Any:
+        assert self.out, f"nothing on standard output, exit code {self.code}: {self.err}"
         return json.loads(self.out)
 
 

@@ -1,6 +1,7 @@
 """The verbs of the contract, as a script uses them: exit codes, one line on stderr, JSON on request."""
 
 import json
+import socket
 import sqlite3
 
 import pytest
@@ -37,6 +38,8 @@ def test_a_mailbox_lives_and_dies(postern):
     assert postern("mailbox", "add", "no@example.org", "--json").data["has_password"] is False
     changed = postern("mailbox", "set", "jo@example.org", "--quota", "none", "--name", "Jo Doe", "--json").data
     assert (changed["quota_bytes"], changed["display_name"]) == (0, "Jo Doe")
+    set_ = postern("mailbox", "set", "no@example.org", "--password-stdin", "--json", stdin="long enough\n")
+    assert set_.data["has_password"] is True
     assert postern("mailbox", "suspend", "jo@example.org").out == "suspended Jo@example.org\n"
     assert postern("mailbox", "show", "jo@example.org", "--json").data["suspended"] is True
     assert postern("mailbox", "resume", "jo@example.org").code == 0
@@ -172,17 +175,39 @@ def test_a_stale_status_file_is_not_believed(postern, tmp_path):
 
 
 def test_the_doctor_names_what_is_wrong_with_its_mend(postern, tmp_path):
-    """A folder open to all, a taken port, no snapshot."""
+    """A folder open to all, a taken port, no snapshot, a host that was renamed."""
     (tmp_path / "var/spool").chmod(0o777)
-    ill = postern("check", "--json")
+    config = tmp_path / "postern.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = config.read_text(encoding="utf-8").replace('"127.0.0.1:2525"', f'"127.0.0.1:{port}"')
+        config.write_text(text.replace('"mx.example.test"', '"new.example.test"'), encoding="utf-8")
+        ill = postern("check", "--json")
     assert ill.code == 1
     found = {finding["what"]: finding["mend"] for finding in ill.data["findings"] if not finding["note"]}
     assert any("spool has mode 777" in what for what in found)
     assert any("snapshot for recipients" in what for what in found)
+    assert any(f"127.0.0.1:{port}: Address already in use" in what for what in found)
+    assert found[next(what for what in found if "postmaster@" in what)] == "`postern domain add new.example.test`"
     assert all(found.values())
     text = postern("check")
     assert "mend: " in text.out
     assert text.err.count("\n") == 1
+
+
+def test_a_published_house_is_well(postern, tmp_path):
+    """Without the appliance, `publish` compiles by itself; then the doctor has nothing to mend."""
+    config = tmp_path / "postern.toml"
+    text = config.read_text(encoding="utf-8")
+    # Ports that nobody has: others may serve on this machine.
+    config.write_text(text.replace(':2525"', ':1"').replace("127.0.0.1:8080", "127.0.0.1:2"), encoding="utf-8")
+    before = postern("publish", "--json").data["change"]
+    postern("domain", "add", "example.org")
+    assert postern("publish", "--full", "--json").data == {"change": before + 1, "full": True}
+    well = postern("check", "--json")
+    wrong = [finding["what"] for finding in well.data["findings"] if not finding["note"]]
+    # An ordinary user may not bind ports below 1024, which is not what this is about.
+    assert [what for what in wrong if not what.startswith("listen.")] == []
 
 
 def test_the_doctor_notices_a_database_of_a_newer_program(postern, tmp_path):
