@@ -85,12 +85,23 @@ def test_a_suspended_tenant_suspends_what_is_his(served):
 
 
 def test_a_full_mailbox_is_refused_for_now_and_takes_mail_again_with_more_room(served, mailbox):
-    """What counts is what lies there and what is on its way; the message that crosses the line is delivered, not bounced."""
+    """What would not fit by its own word is refused; what crosses the line without a word is delivered, not bounced."""
     address = mailbox("full", "--quota", "20 KiB")
-    large = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 300
-    served.send(address, large)
-    served.wait_for_messages(address)
+    content = b"Subject: large\r\n\r\n" + (b"y" * 70 + b"\r\n") * 170  # twelve of twenty
+    served.send(address, content)
+    served.wait_for_messages(address, 1)
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        served.send(address, content)  # smtplib says SIZE
+    assert refused.value.recipients[address][0] == 452
+
+    with served.smtp() as client:
+        client.ehlo()
+        client.mail("a@client.test")
+        assert client.rcpt(address)[0] == 250
+        assert client.data(content)[0] == 250
+    served.wait_for_messages(address, 2)
     wait_for_verdict(served, address, FULL)
+
     served.postern("mailbox", "set", address, "--quota", "1 MiB")
     served.wait_until_known(address)
 
