@@ -72,14 +72,18 @@ def house(empty_house, tmp_path):
 
 def verify(house, web, scope, name, secret, tag=1):
     web.send(m.Verify(tag, scope, name, secret))
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
+    (answer,) = hear(house, web, 1)
+    assert answer.tag == tag
+    return answer.right
+
+
+def hear(house, web, count):
+    """So many answers, in the time that a busy machine needs."""
+    heard, end = [], time.monotonic() + 30
+    while len(heard) < count and time.monotonic() < end:
         house.loop.run_once(0.02)
-        heard = house.hear(web)
-        if heard:
-            assert [answer.tag for answer in heard] == [tag]
-            return heard[0].right
-    raise AssertionError("no answer")
+        heard += house.hear(web)
+    return heard
 
 
 @pytest.mark.parametrize(
@@ -161,6 +165,7 @@ def test_without_a_snapshot_everything_is_wrong_until_it_appears(empty_house, tm
     assert verify(house, web, b"account", b"operator", b"right horse")
 
 
+@pytest.mark.alone
 def test_an_unknown_name_takes_as_long_as_a_wrong_password(house, monkeypatch):
     """Medians of some dozen; without the dummy an unknown name would be answered a hundred times faster."""
     monkeypatch.setattr(patience, "FREE", 1000)
@@ -183,8 +188,7 @@ def test_a_slow_check_does_not_hold_up_a_key(house):
     web.send(m.Verify(99, b"key", b"a1", b"secret"))
     house.settle()
     assert house.hear(web)[0].tag == 99
-    house.serve_for(1.0)
-    assert {answer.tag for answer in house.hear(web)} == set(range(10))
+    assert {answer.tag for answer in hear(house, web, 10)} == set(range(10))
 
 
 def test_more_questions_than_can_wait_are_wrong_at_once(house, monkeypatch):
@@ -193,9 +197,7 @@ def test_more_questions_than_can_wait_are_wrong_at_once(house, monkeypatch):
     web = house.client("web")
     for tag in range(10):
         web.send(m.Verify(tag, b"account", b"operator", b"right horse"))
-    house.settle()
-    house.serve_for(0.6)
-    answers = {answer.tag: answer.right for answer in house.hear(web)}
+    answers = {answer.tag: answer.right for answer in hear(house, web, 10)}
     assert sum(answers.values()) == 3
     assert len(answers) == 10
 
@@ -206,13 +208,13 @@ def test_more_questions_than_can_wait_are_wrong_at_once(house, monkeypatch):
 def test_who_guesses_too_often_is_refused_even_with_the_right_password_for_a_while(house, monkeypatch):
     """Another name is not concerned; when the time is over the right one is right again."""
     monkeypatch.setattr(patience, "FREE", 2)
-    monkeypatch.setattr(patience, "FIRST_REFUSED_SECONDS", 0.3)
+    monkeypatch.setattr(patience, "FIRST_REFUSED_SECONDS", 2.0)
     web = house.client("web")
     for _ in range(3):
         assert not verify(house, web, b"account", b"operator", b"wrong")
     assert not verify(house, web, b"account", b"operator", b"right horse")
     assert verify(house, web, b"mailbox", b"bob@one.example", b"right horse")
-    time.sleep(0.35)
+    time.sleep(2.1)
     assert verify(house, web, b"account", b"operator", b"right horse")
     assert not verify(house, web, b"account", b"operator", b"wrong")
     assert verify(house, web, b"account", b"operator", b"right horse")
