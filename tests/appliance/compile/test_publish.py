@@ -491,3 +491,24 @@ def test_rows_that_no_service_would_write_do_not_stop_the_compiler(place):
     place.step()
     assert place.contents()[b"a:bob@one.test"].quota_bytes == 0
     assert b"m:bob@one.test" not in place.contents("credentials")
+
+
+def test_a_delta_that_outgrew_its_generation_is_compacted_between_two_looks(place, monkeypatch):
+    """A little at a time; what is published meanwhile is not lost; afterwards there is nothing to do."""
+    monkeypatch.setattr("mta.snapshot.format.MIN_COMPACTION", 1000)
+    place.step()
+    place.do(domains.create, "one.test")
+    for number in range(40):
+        place.do(mailboxes.create, f"u{number}@one.test")
+        place.step()
+    (delta,) = (place.snapshot / "recipients").glob("*.delta")
+    long = delta.stat().st_size
+    assert place.publisher.compact_a_little(0.0)
+    place.do(mailboxes.create, "meanwhile@one.test")
+    place.step()
+    while place.publisher.compact_a_little(0.01):
+        continue
+    (delta,) = (place.snapshot / "recipients").glob("*.delta")
+    assert delta.stat().st_size < long / 4
+    assert {b"a:u0@one.test", b"a:u39@one.test", b"a:meanwhile@one.test"} <= set(place.contents())
+    assert not place.publisher.compact_a_little(0.01)
