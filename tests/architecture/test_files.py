@@ -154,3 +154,17 @@ def test_every_target_of_the_makefile_is_explained() -> None:
     listed = subprocess.run(["make", "-s", "-C", TREE, "help"], capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"^ +([.a-z-]+) ", listed, re.MULTILINE))
     assert {"help", "run", "test", "prove", "check", "bench", "tcb", "fmt", ".venv"} <= targets
+
+
+def test_each_dependency_is_used_by_the_product() -> None:
+    """What is installed and not used is somebody else's code with our rights."""
+    signs = {
+        "argon2-cffi": r"^\s*from argon2\b",
+        "python-multipart": r"\brequest\.form\(",  # Starlette imports it when a form is read
+    }
+    product = [path for package in ("appliance", "web", "mta", "migrations") for path in (TREE / package).rglob("*.py")]
+    text = "\n".join(path.read_text() for path in product)
+    wanted = tomllib.loads((TREE / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = [re.split(r"[<>=;\[ ]", line)[0] for line in wanted]
+    found = {name for name in names if re.search(signs.get(name, rf"^\s*(?:import|from) {name}\b"), text, re.MULTILINE)}
+    assert sorted(set(names) - found) == []
