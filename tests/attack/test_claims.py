@@ -158,12 +158,12 @@ def test_a_taken_over_smtpd_cannot_speak_for_others(house: House, lie: m.Message
 def test_an_event_bears_the_name_of_the_channel_it_came_over(house: House) -> None:
     """smtpd says it is the scheduler and that it was long ago; the journal writes who it was, and when."""
     said = m.Event(b"delivered", (b"role", b"scheduler", b"time", b"0", b"event", b"x", b"note", b"\x1b[2Jforged"))
-    begin_anew(house)
     say(house.pid("smtpd"), said)
     [event] = wait_until(lambda: [e for e in house.events("delivered") if "note" in e], 10, house.said)
     assert event["role"] == "smtpd"
     assert event["time"] > time.time() - 60
     assert "\x1b" not in house.said()
+    begin_anew(house)
 
 
 def test_a_role_that_lies_to_the_supervisor_is_replaced(house: House) -> None:
