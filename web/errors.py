@@ -69,6 +69,14 @@ class MustChangePassword(errors.Forbidden):
     default_code = "must_change_password"
 
 
+class AnsweredBefore(Exception):
+    """No refusal: the request was carried out before, under the same Idempotency-Key, and this was its answer."""
+
+    def __init__(self, status: int, body: Any, headers: dict[str, str]) -> None:  # noqa: ANN401 - JSON
+        super().__init__(status)
+        self.status, self.body, self.headers = status, body, headers
+
+
 class FieldFault(NamedTuple):
     """Where and why: `field` is a path such as `targets.0`; empty when no one field is at fault."""
 
@@ -116,6 +124,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.ApplianceError, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(AnsweredBefore, _on_answered_before)
 
 
 class LastResort:
@@ -190,6 +199,11 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
     sentence = "There is nothing here." if exception.status_code == http.HTTPStatus.NOT_FOUND else exception.detail
     headers = dict(exception.headers or {})
     return _answer(request, exception.status_code, code, sentence, headers=headers)
+
+
+def _on_answered_before(_request: Request, error: Exception) -> Response:
+    given = cast(AnsweredBefore, error)
+    return JSONResponse(given.body, given.status, {**given.headers, "Idempotency-Replayed": "true"})
 
 
 def _answer(

@@ -8,6 +8,7 @@ from appliance.models.base import Base
 from appliance.models.change import Change, PublishRequest, StoreTask
 from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
+from appliance.models.given_answer import GivenAnswer
 from appliance.models.instance import Instance
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
@@ -24,6 +25,7 @@ __all__ = [
     "Domain",
     "Forwarding",
     "ForwardingTarget",
+    "GivenAnswer",
     "Instance",
     "LoginSession",
     "Mailbox",

@@ -9,7 +9,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import func, select
 
 from appliance.database.session import reading, unit_of_work
-from appliance.models import AuditEntry, Change, Domain
+from appliance.models import AuditEntry, Change, Domain, GivenAnswer
 from appliance.services import addresses, domains, mailboxes
 from tests.fixtures.panel import PASSWORD, SYSTEM, Api, House, make_house
 from web.api.docs import nouns_of
@@ -328,6 +328,70 @@ def test_who_changes_what_somebody_else_has_changed_since_is_told(
     both = f"{read}, {changed.headers['etag']}"
     assert shop("DELETE", path, headers={"If-Match": both}).status_code == 204
     expect_problem(shop("PATCH", path, change, headers={"If-Match": "*"}), 404, "not_found")
+
+
+# ---- repeated requests
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/domains", {"name": "new.test"}),
+        ("/mailboxes", {"address": "new@shop.test", "password": PASSWORD}),
+        ("/aliases", {"address": "new@shop.test", "targets": ["anna@shop.test"]}),
+        ("/tenants", {"name": "New Ltd"}),
+        ("/domains/shop.test/suspend", None),
+    ],
+)
+def test_a_repeated_request_is_answered_again_and_not_carried_out_again(
+    house: House, shop: Api, path: str, body: dict[str, object] | None
+) -> None:
+    headers = {"Idempotency-Key": "order 4711"}
+    first = shop("POST", path, body, headers=headers)
+    assert first.is_success, first.text
+    before = state_of(house)
+    again = shop("POST", path, body, headers=headers)
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert again.headers.get("location") == first.headers.get("location")
+    assert again.headers["idempotency-replayed"] == "true"
+    assert state_of(house) == before
+    expect_problem(shop("POST", "/domains", {"name": "other.test"}, headers=headers), 409, "idempotency_key_reused")
+
+
+def test_a_secret_is_not_kept_for_a_repetition(house: House, api: Api) -> None:
+    headers = {"Idempotency-Key": "key for billing"}
+    made = api("POST", "/keys", {"name": "Billing"}, headers=headers).json()
+    again = api("POST", "/keys", {"name": "Billing"}, headers=headers).json()
+    assert again == {name: value for name, value in made.items() if name != "secret"}
+    with reading(house.engine) as session:
+        kept = session.scalars(select(GivenAnswer)).one()
+        assert made["secret"].rpartition("_")[2] not in str(vars(kept))
+
+
+def test_an_idempotency_key_belongs_to_who_used_it(house: House, api: Api) -> None:
+    headers = {"Idempotency-Key": "1"}
+    assert api("POST", "/domains", {"name": "a.test"}, headers=headers).status_code == 201
+    assert house.api()("POST", "/domains", {"name": "b.test"}, headers=headers).status_code == 201
+
+
+def test_a_refused_request_may_be_mended_under_the_same_key(shop: Api) -> None:
+    """Nothing was done, so nothing is remembered."""
+    headers = {"Idempotency-Key": "1"}
+    expect_problem(shop("POST", "/domains", {"name": "no domain"}, headers=headers), 422, "bad_domain", "name")
+    assert shop("POST", "/domains", {"name": "mended.test"}, headers=headers).status_code == 201
+    expect_problem(shop("POST", "/domains", {"name": "x.test"}, headers={"Idempotency-Key": ""}), 422, "invalid")
+    long = {"Idempotency-Key": "x" * 256}
+    expect_problem(shop("POST", "/domains", {"name": "x.test"}, headers=long), 422, "invalid", "Idempotency-Key")
+
+
+def test_an_answer_is_forgotten_after_a_day(house: House, api: Api) -> None:
+    headers = {"Idempotency-Key": "1"}
+    api("POST", "/domains", {"name": "a.test"}, headers=headers)
+    with unit_of_work(house.engine) as session:
+        session.scalars(select(GivenAnswer)).one().made_at -= 25 * 3600
+    assert api("POST", "/domains", {"name": "b.test"}, headers=headers).status_code == 201
+    with reading(house.engine) as session:
+        assert session.scalar(select(func.count()).select_from(GivenAnswer)) == 1
 
 
 # ---- lists

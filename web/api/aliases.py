@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import aliases
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, refusals, told
+from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, Search, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.aliases import Alias, AliasChange, NewAlias
 
@@ -28,12 +28,11 @@ def list_aliases(
 
 
 @router.post("", summary="Add an alias", status_code=201, responses=refusals(403, 404, 409, 422))
-def create(asking: Asking, body: NewAlias, response: Response, dry_run: DryRun = False) -> Alias:
+def create(asking: Making, body: NewAlias, response: Response, dry_run: DryRun = False) -> Alias:
     """Targets must be addresses on this host that somebody answers for."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        alias = Alias.model_validate(aliases.create(session, body.address, body.targets, actor=asking.actor))
-    response.headers["Location"] = f"/api/v1/aliases/{quote(alias.address, safe='@')}"
-    return told(response, alias)
+    with asking.posting(response, body, dry_run=dry_run) as posting:
+        alias = Alias.model_validate(aliases.create(posting.session, body.address, body.targets, actor=asking.actor))
+        return posting.answer(alias, location=f"/aliases/{quote(alias.address, safe='@')}")
 
 
 @router.get("/{address:path}", summary="Show an alias", responses=refusals(404, 422))
@@ -44,7 +43,7 @@ def show(asking: Asking, address: Address, response: Response) -> Alias:
 
 
 @router.patch("/{address:path}", summary="Change an alias", responses=refusals(403, 404, 409, 412, 422))
-def change(asking: Asking, address: Address, body: AliasChange, response: Response, dry_run: DryRun = False) -> Alias:
+def change(asking: Changing, address: Address, body: AliasChange, response: Response, dry_run: DryRun = False) -> Alias:
     """Replaces all its targets."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: aliases.get(session, address, actor=asking.actor))
@@ -52,7 +51,7 @@ def change(asking: Asking, address: Address, body: AliasChange, response: Respon
 
 
 @router.delete("/{address:path}", summary="Remove an alias", status_code=204, responses=refusals(403, 404, 412, 422))
-def remove(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
+def remove(asking: Changing, address: Address, dry_run: DryRun = False) -> None:
     """Mail to it is then refused as unknown."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: aliases.get(session, address, actor=asking.actor))

@@ -4,18 +4,20 @@ A reader would otherwise get wrong: two must agree before a key opens anything. 
 right (this process never sees what it is compared with), the database whether the key still stands.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
+from appliance.database.session import Session
 from appliance.errors import NotSignedIn
-from appliance.services import keys
+from appliance.services import given_answers, keys
 from appliance.services.actor import Actor
-from web.errors import PreconditionFailed
+from web.errors import AnsweredBefore, PreconditionFailed
 from web.wiring import Wiring, client_of, wiring_of
 
 describe_key = HTTPBearer(auto_error=False, scheme_name="key", description="An API key: `pk_…`")
@@ -54,23 +56,17 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": words[status], "content": schema} for status in (401, *statuses)}
 
 
-class Versioned(Protocol):
-    """A row whose version rises with each change."""
-
-    @property
-    def version(self) -> int:
-        """Part of its ETag."""
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, and what there is to answer with."""
 
     actor: Actor
     wiring: Wiring
+    path: str
     if_match: str | None = None
+    idempotency_key: str | None = None
 
-    def expect(self, present: Callable[[], Versioned]) -> None:
+    def expect(self, present: Callable[[], object]) -> None:
         """Go on when the object is still the one that the caller has seen. Inside the transaction that changes it.
 
         Raises:
@@ -82,8 +78,60 @@ class Caller:
             if self.if_match.strip() != "*" and tag not in [part.strip() for part in self.if_match.split(",")]:
                 raise PreconditionFailed(f"it has changed since: it is {tag} now")
 
+    @contextmanager
+    def posting(self, response: Response, body: BaseModel | None = None, *, dry_run: bool) -> Iterator["Posting"]:
+        """One writing transaction that happens once for each Idempotency-Key.
 
-Shown = TypeVar("Shown", bound=Versioned)
+        Raises:
+            AnsweredBefore: it has happened; here is its answer.
+            Conflict: under this key something else was asked.
+        """
+        with self.wiring.changing(dry_run=dry_run) as session:
+            key = None if dry_run else self.idempotency_key
+            posting = Posting(self, session, response, key, self._request_hash(body))
+            posting.replay()
+            yield posting
+
+    def _request_hash(self, body: BaseModel | None) -> str:
+        # Without passwords, whose hash could be guessed at; a retry with another one is taken for the same request.
+        asked = body.model_dump(mode="json", exclude={"password", "password_hash"}) if body is not None else None
+        return given_answers.request_hash(self.path, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A POST while it is carried out."""
+
+    caller: Caller
+    session: Session
+    response: Response
+    key: str | None
+    request: str
+
+    def replay(self) -> None:
+        """Go on unless it was answered before."""
+        if self.key is not None:
+            given = given_answers.find(self.session, self.key, self.request, actor=self.caller.actor)
+            if given is not None:
+                kept = given[1] or {}
+                raise AnsweredBefore(given[0], kept.get("body"), kept.get("headers", {}))
+
+    def answer(self, shown: "Shown", *, location: str | None = None) -> "Shown":
+        """*shown*, as what is answered; with *location*, as what was made there. A secret is not kept for a repetition."""
+        if location is not None:
+            self.response.headers["Location"] = f"/api/v1{location}"
+        if hasattr(shown, "version"):
+            self.response.headers["ETag"] = etag(shown)
+        if self.key is not None:
+            headers = {name: self.response.headers[name] for name in KEPT_HEADERS if name in self.response.headers}
+            kept = {"body": shown.model_dump(mode="json", exclude={"secret"}), "headers": headers}
+            status = 201 if location is not None else 200
+            given_answers.keep(self.session, self.key, self.request, status, kept, actor=self.caller.actor)
+        return shown
+
+
+KEPT_HEADERS = ("location", "etag")
+Shown = TypeVar("Shown", bound=BaseModel)
 
 
 def told(response: Response, shown: Shown) -> Shown:
@@ -92,17 +140,13 @@ def told(response: Response, shown: Shown) -> Shown:
     return shown
 
 
-def etag(row: Versioned) -> str:
-    """The entity tag of *row* (RFC 9110 8.8.3)."""
-    return f'"{row.version}"'
+def etag(row: object) -> str:
+    """The entity tag of *row* (RFC 9110 8.8.3): its version, which rises with each change."""
+    return f'"{getattr(row, "version")}"'  # noqa: B009 - rows and their schemas share no type
 
 
 def caller(
-    request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(describe_key)],
-    if_match: Annotated[
-        str | None, Header(description="the ETag of the object as it was read: changes it only when it is still so")
-    ] = None,
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(describe_key)]
 ) -> Caller:
     """Whom the presented key stands for.
 
@@ -115,14 +159,41 @@ def caller(
     wiring = wiring_of(request)
     public_id, secret = keys.split(credentials.credentials)
     with wiring.reading() as session:
-        # First the database: it knows of a revocation before the snapshot does, and of a key just made as soon.
+        # First the database: it knows of a revocation before the snapshot does.
         actor = keys.actor_of(session, public_id, source=client_of(request))
     if not wiring.authenticator.verify_key(public_id, secret):
         raise NotSignedIn("this is not a key of ours", code="bad_key")
-    return Caller(actor, wiring, if_match)
+    return Caller(actor, wiring, request.url.path)
+
+
+IfMatch = Annotated[
+    str | None, Header(description="the ETag of the object as it was read: change it only while it is still so")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="any text of your own: repeated with the same one, the request is not carried out twice"),
+]
+
+
+def changer(asking: Annotated[Caller, Depends(caller)], if_match: IfMatch = None) -> Caller:
+    """As `caller`, for what changes an object."""
+    return replace(asking, if_match=if_match)
+
+
+def poster(asking: Annotated[Caller, Depends(changer)], idempotency_key: IdempotencyKey = None) -> Caller:
+    """As `changer`, for what must not happen twice."""
+    return replace(asking, idempotency_key=idempotency_key)
+
+
+def maker(asking: Annotated[Caller, Depends(caller)], idempotency_key: IdempotencyKey = None) -> Caller:
+    """As `caller`, for what makes an object."""
+    return replace(asking, idempotency_key=idempotency_key)
 
 
 Asking = Annotated[Caller, Depends(caller)]
+Changing = Annotated[Caller, Depends(changer)]
+Ordering = Annotated[Caller, Depends(poster)]
+Making = Annotated[Caller, Depends(maker)]
 Limit = Annotated[int, Query(description="how many at most, 1 to 500")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 Search = Annotated[str, Query(max_length=254, description="only what has this in its name")]

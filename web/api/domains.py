@@ -3,7 +3,19 @@
 from fastapi import APIRouter, Response
 
 from appliance.services import domains
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, given, refusals, told
+from web.api.dependencies import (
+    Asking,
+    Changing,
+    Cursor,
+    DryRun,
+    Limit,
+    Making,
+    Ordering,
+    Search,
+    given,
+    refusals,
+    told,
+)
 from web.api.schemas import Page
 from web.api.schemas.domains import Domain, DomainChange, NewDomain
 
@@ -23,12 +35,11 @@ def list_domains(
 
 
 @router.post("", summary="Add a domain", status_code=201, responses=refusals(403, 404, 409, 422))
-def create(asking: Asking, body: NewDomain, response: Response, dry_run: DryRun = False) -> Domain:
+def create(asking: Making, body: NewDomain, response: Response, dry_run: DryRun = False) -> Domain:
     """Mail for it is accepted within a second of the answer, as soon as it has addresses."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        domain = Domain.model_validate(domains.create(session, actor=asking.actor, **body.model_dump()))
-    response.headers["Location"] = f"/api/v1/domains/{domain.name}"
-    return told(response, domain)
+    with asking.posting(response, body, dry_run=dry_run) as posting:
+        domain = Domain.model_validate(domains.create(posting.session, actor=asking.actor, **body.model_dump()))
+        return posting.answer(domain, location=f"/domains/{domain.name}")
 
 
 @router.get("/{name}", summary="Show a domain", responses=refusals(404, 422))
@@ -39,7 +50,7 @@ def show(asking: Asking, name: str, response: Response) -> Domain:
 
 
 @router.patch("/{name}", summary="Change a domain", responses=refusals(403, 404, 409, 412, 422))
-def change(asking: Asking, name: str, body: DomainChange, response: Response, dry_run: DryRun = False) -> Domain:
+def change(asking: Changing, name: str, body: DomainChange, response: Response, dry_run: DryRun = False) -> Domain:
     """What is left out stays as it is."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: domains.get(session, name, actor=asking.actor))
@@ -47,7 +58,7 @@ def change(asking: Asking, name: str, body: DomainChange, response: Response, dr
 
 
 @router.delete("/{name}", summary="Remove a domain", status_code=204, responses=refusals(403, 404, 409, 412, 422))
-def remove(asking: Asking, name: str, dry_run: DryRun = False) -> None:
+def remove(asking: Changing, name: str, dry_run: DryRun = False) -> None:
     """With all its mailboxes and aliases. Their mail is put aside."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: domains.get(session, name, actor=asking.actor))
@@ -55,16 +66,16 @@ def remove(asking: Asking, name: str, dry_run: DryRun = False) -> None:
 
 
 @router.post("/{name}/suspend", summary="Suspend a domain", responses=refusals(403, 404, 409, 412, 422))
-def suspend(asking: Asking, name: str, response: Response, dry_run: DryRun = False) -> Domain:
+def suspend(asking: Ordering, name: str, response: Response, dry_run: DryRun = False) -> Domain:
     """Refuse mail for it until it is resumed; what is stored stays."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        asking.expect(lambda: domains.get(session, name, actor=asking.actor))
-        return told(response, Domain.model_validate(domains.suspend(session, name, actor=asking.actor)))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        asking.expect(lambda: domains.get(posting.session, name, actor=asking.actor))
+        return posting.answer(Domain.model_validate(domains.suspend(posting.session, name, actor=asking.actor)))
 
 
 @router.post("/{name}/resume", summary="Resume a domain", responses=refusals(403, 404, 409, 412, 422))
-def resume(asking: Asking, name: str, response: Response, dry_run: DryRun = False) -> Domain:
+def resume(asking: Ordering, name: str, response: Response, dry_run: DryRun = False) -> Domain:
     """Accept mail for it again."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        asking.expect(lambda: domains.get(session, name, actor=asking.actor))
-        return told(response, Domain.model_validate(domains.resume(session, name, actor=asking.actor)))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        asking.expect(lambda: domains.get(posting.session, name, actor=asking.actor))
+        return posting.answer(Domain.model_validate(domains.resume(posting.session, name, actor=asking.actor)))

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from appliance.services import keys
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, refusals
+from web.api.dependencies import Asking, Cursor, DryRun, Limit, Making, refusals
 from web.api.schemas import Page
 from web.api.schemas.keys import Key, MadeKey, NewKey
 
@@ -19,13 +19,12 @@ def list_keys(asking: Asking, limit: Limit = 50, cursor: Cursor = None, tenant_i
 
 
 @router.post("", summary="Make a key", status_code=201, responses=refusals(403, 404, 422))
-def create(asking: Asking, body: NewKey, response: Response, dry_run: DryRun = False) -> MadeKey:
-    """The answer holds the secret, this once; it is good within a second."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        made = keys.create(session, actor=asking.actor, tenant_id=body.tenant_id, name=body.name)
-        shown = Key.model_validate(made.key)
-    response.headers["Location"] = f"/api/v1/keys/{shown.id}"
-    return MadeKey(**shown.model_dump(), secret=made.secret)
+def create(asking: Making, body: NewKey, response: Response, dry_run: DryRun = False) -> MadeKey:
+    """The answer holds the secret, this once: repeated with its Idempotency-Key, it comes without. Good within a second."""
+    with asking.posting(response, body, dry_run=dry_run) as posting:
+        made = keys.create(posting.session, actor=asking.actor, tenant_id=body.tenant_id, name=body.name)
+        shown = MadeKey(**Key.model_validate(made.key).model_dump(), secret=made.secret)
+        return posting.answer(shown, location=f"/keys/{shown.id}")
 
 
 @router.get("/{public_id}", summary="Show a key", responses=refusals(404))

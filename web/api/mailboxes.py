@@ -13,7 +13,19 @@ from fastapi import APIRouter, Path, Response
 from appliance.errors import Invalid
 from appliance.services import forwardings, mailboxes
 from appliance.services.passwords import Sealer
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, Search, given, refusals, told
+from web.api.dependencies import (
+    Asking,
+    Changing,
+    Cursor,
+    DryRun,
+    Limit,
+    Making,
+    Ordering,
+    Search,
+    given,
+    refusals,
+    told,
+)
 from web.api.schemas import Page
 from web.api.schemas.mailboxes import (
     Forwarding,
@@ -42,13 +54,13 @@ def list_mailboxes(
 
 
 @router.post("", summary="Add a mailbox", status_code=201, responses=refusals(403, 404, 409, 422))
-def create(asking: Asking, body: NewMailbox, response: Response, dry_run: DryRun = False) -> Mailbox:
+def create(asking: Making, body: NewMailbox, response: Response, dry_run: DryRun = False) -> Mailbox:
     """It receives mail within a second of the answer. With neither password nor hash nobody can log in yet."""
     sealed = sealed_of(asking.wiring.sealer, body)
     quota = asking.wiring.settings.limits.default_quota if body.quota_bytes is None else body.quota_bytes
-    with asking.wiring.changing(dry_run=dry_run) as session:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         row = mailboxes.create(
-            session,
+            posting.session,
             body.address,
             actor=asking.actor,
             sealed_hash=sealed,
@@ -56,8 +68,7 @@ def create(asking: Asking, body: NewMailbox, response: Response, dry_run: DryRun
             display_name=body.display_name,
         )
         mailbox = Mailbox.model_validate(row)
-    response.headers["Location"] = f"/api/v1/mailboxes/{quote(mailbox.address, safe='@')}"
-    return told(response, mailbox)
+        return posting.answer(mailbox, location=f"/mailboxes/{quote(mailbox.address, safe='@')}")
 
 
 def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword) -> str | None:
@@ -109,19 +120,19 @@ def set_password(asking: Asking, address: Address, body: NewPassword, dry_run: D
 
 
 @router.post("/{address:path}/suspend", summary="Suspend a mailbox", responses=refusals(403, 404, 409, 412, 422))
-def suspend(asking: Asking, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
+def suspend(asking: Ordering, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
     """Refuse mail and log-ins until it is resumed; what is stored stays."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
-        return told(response, Mailbox.model_validate(mailboxes.suspend(session, address, actor=asking.actor)))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        asking.expect(lambda: mailboxes.get(posting.session, address, actor=asking.actor))
+        return posting.answer(Mailbox.model_validate(mailboxes.suspend(posting.session, address, actor=asking.actor)))
 
 
 @router.post("/{address:path}/resume", summary="Resume a mailbox", responses=refusals(403, 404, 409, 412, 422))
-def resume(asking: Asking, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
+def resume(asking: Ordering, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
     """Accept mail and log-ins again."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
-        return told(response, Mailbox.model_validate(mailboxes.resume(session, address, actor=asking.actor)))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        asking.expect(lambda: mailboxes.get(posting.session, address, actor=asking.actor))
+        return posting.answer(Mailbox.model_validate(mailboxes.resume(posting.session, address, actor=asking.actor)))
 
 
 @router.get("/{address:path}", summary="Show a mailbox", responses=refusals(404, 422))
@@ -133,7 +144,7 @@ def show(asking: Asking, address: Address, response: Response) -> Mailbox:
 
 @router.patch("/{address:path}", summary="Change a mailbox", responses=refusals(403, 404, 412, 422))
 def change(
-    asking: Asking, address: Address, body: MailboxChange, response: Response, dry_run: DryRun = False
+    asking: Changing, address: Address, body: MailboxChange, response: Response, dry_run: DryRun = False
 ) -> Mailbox:
     """What is left out stays as it is."""
     with asking.wiring.changing(dry_run=dry_run) as session:
@@ -146,7 +157,7 @@ def change(
 @router.delete(
     "/{address:path}", summary="Remove a mailbox", status_code=204, responses=refusals(403, 404, 409, 412, 422)
 )
-def remove(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
+def remove(asking: Changing, address: Address, dry_run: DryRun = False) -> None:
     """Refused within a second of the answer. Its mail is put aside."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))

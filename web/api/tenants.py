@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from appliance.services import tenants
-from web.api.dependencies import Asking, Cursor, DryRun, Limit, given, refusals, told
+from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, Ordering, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.tenants import NewTenant, Tenant, TenantChange
 
@@ -21,12 +21,11 @@ def list_tenants(
 
 
 @router.post("", summary="Add a tenant", status_code=201, responses=refusals(403, 404, 409, 422))
-def create(asking: Asking, body: NewTenant, response: Response, dry_run: DryRun = False) -> Tenant:
+def create(asking: Making, body: NewTenant, response: Response, dry_run: DryRun = False) -> Tenant:
     """A reseller below the operator, or a customer below either."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        tenant = Tenant.model_validate(tenants.create(session, actor=asking.actor, **body.model_dump()))
-    response.headers["Location"] = f"/api/v1/tenants/{tenant.id}"
-    return told(response, tenant)
+    with asking.posting(response, body, dry_run=dry_run) as posting:
+        tenant = Tenant.model_validate(tenants.create(posting.session, actor=asking.actor, **body.model_dump()))
+        return posting.answer(tenant, location=f"/tenants/{tenant.id}")
 
 
 @router.get("/{tenant_id}", summary="Show a tenant", responses=refusals(404, 422))
@@ -37,7 +36,7 @@ def show(asking: Asking, tenant_id: int, response: Response) -> Tenant:
 
 
 @router.patch("/{tenant_id}", summary="Change a tenant", responses=refusals(403, 404, 409, 412, 422))
-def change(asking: Asking, tenant_id: int, body: TenantChange, response: Response, dry_run: DryRun = False) -> Tenant:
+def change(asking: Changing, tenant_id: int, body: TenantChange, response: Response, dry_run: DryRun = False) -> Tenant:
     """What is left out stays as it is; null takes a limit away."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
@@ -47,7 +46,7 @@ def change(asking: Asking, tenant_id: int, body: TenantChange, response: Respons
 
 
 @router.delete("/{tenant_id}", summary="Remove a tenant", status_code=204, responses=refusals(403, 404, 409, 412, 422))
-def remove(asking: Asking, tenant_id: int, dry_run: DryRun = False) -> None:
+def remove(asking: Changing, tenant_id: int, dry_run: DryRun = False) -> None:
     """Only one that has nothing left; its accounts and keys go with it."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
@@ -55,16 +54,16 @@ def remove(asking: Asking, tenant_id: int, dry_run: DryRun = False) -> None:
 
 
 @router.post("/{tenant_id}/suspend", summary="Suspend a tenant", responses=refusals(403, 404, 412, 422))
-def suspend(asking: Asking, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
+def suspend(asking: Ordering, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
     """Stops mail and log-ins of it and all below it."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
-        return told(response, Tenant.model_validate(tenants.suspend(session, tenant_id, actor=asking.actor)))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        asking.expect(lambda: tenants.get(posting.session, tenant_id, actor=asking.actor))
+        return posting.answer(Tenant.model_validate(tenants.suspend(posting.session, tenant_id, actor=asking.actor)))
 
 
 @router.post("/{tenant_id}/resume", summary="Resume a tenant", responses=refusals(403, 404, 412, 422))
-def resume(asking: Asking, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
+def resume(asking: Ordering, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
     """Lets mail flow again."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
-        return told(response, Tenant.model_validate(tenants.resume(session, tenant_id, actor=asking.actor)))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        asking.expect(lambda: tenants.get(posting.session, tenant_id, actor=asking.actor))
+        return posting.answer(Tenant.model_validate(tenants.resume(posting.session, tenant_id, actor=asking.actor)))
