@@ -24,6 +24,9 @@ from mta.wire.tickets import session_token_holds, ticket_holds
 SMALL = 64 * 1024  # Octets of content kept in memory; more go to the file as they come.
 MAX_HELD = 64 << 20  # Octets in memory over all messages; beyond it every message goes to its file.
 MAX_OPEN = 2000  # Messages that one peer may have begun: more than conversations in one smtpd.
+MAX_RESERVED = (
+    1000  # Reservations of one message; more would fill the ledger's channel, and a reservation is a courtesy.
+)
 INLINE_ENVELOPE = 32 * 1024  # Octets told to the scheduler; a longer one it reads from the file.
 
 Refusal = tuple[int, bytes, bytes]
@@ -250,7 +253,7 @@ class Store:
             self.peers.event("client_unanswered", queue_id=queue_id)
         inline = batched.envelope if len(batched.envelope) <= INLINE_ENVELOPE else b""
         self.peers.tell("scheduler", m.Queued(queue_id, inline))
-        for recipient in incoming.recipients:
+        for recipient in incoming.recipients[:MAX_RESERVED]:
             if recipient.counted:
                 self.peers.tell("ledger", m.Reserve(queue_id, recipient.counted, incoming.written))
         self.peers.event(

@@ -25,9 +25,10 @@ RETRY_PLACES = 100  # of those, for old mail
 DOMAIN_PLACES = 128  # of those, for one domain: twice what a local delivers as one batch
 BEGINNINGS = 800  # attempts begun between two looks at the channels
 FRESH_TURNS = 8  # One old message after so many fresh ones, so that old mail moves under any load.
-WINDOW = 64  # questions about one message at once
+WINDOW = 20  # questions about one message at once; times PLACES less than a channel lets wait for a slow peer
 BOUNCES = 50  # notifications in the making at once
-MAX_CLEANING = 20_000  # With so many to be removed, deliver no more: the cleaner has trouble.
+MAX_CLEANING = 5_000  # With so many to be removed, deliver no more: the cleaner has trouble.
+MAX_TOLD = 5_000  # Failed recipients that the bouncer is told of; it names far fewer.
 WRITE_FROM = 10  # Outcomes after which they are written down though the attempt goes on.
 BUSY_SECONDS = 10.0  # An old message of a busy domain looks again so much later.
 UNREADABLE_SECONDS = 300.0
@@ -359,7 +360,7 @@ class Queue:
         if len(self._bounces) >= BOUNCES:
             self._sleep(attempt.queue_id, now + 0.5 + self._chance())
             return
-        failed, envelope, tag = attempt.failed, attempt.envelope, self._next_tag()
+        failed, envelope, tag = attempt.failed[:MAX_TOLD], attempt.envelope, self._next_tag()
         authority = self._hands.authority(attempt.queue_id)
         requests: list[m.Message] = [
             m.Bounce(tag, attempt.queue_id, authority, envelope.reverse_path, envelope.option(b"ENVID"), len(failed))

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mta.roles.scheduler import queue as judgement
-from mta.spool.envelope import Generation, seal
+from mta.spool.envelope import Generation, render, seal
 from mta.wire import messages as m
+from mta.wire.channel import MAX_BACKLOG
 from tests.mta.roles.scheduler._rig import ARRIVAL, DAY, Hands, Rig, envelope_of, queue_id_of
 
 
@@ -268,7 +269,9 @@ class Anything(RuleBasedStateMachine):
 
     @rule(
         paths=st.lists(
-            st.sampled_from([b"joe@x.test", b"ann@x.test", b"team@x.test", b"gone@x.test", b"held@x.test", b"full@x.test", b"bad@x.test"]),
+            st.sampled_from(
+                [b"%b@x.test" % name for name in (b"joe", b"ann", b"team", b"gone", b"held", b"full", b"bad")]
+            ),
             min_size=1, max_size=3, unique=True,
         ),
         tell=st.booleans(), inline=st.booleans(),
@@ -335,6 +338,39 @@ class Anything(RuleBasedStateMachine):
 
 TestAnything = Anything.TestCase
 TestAnything.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_ten_thousand_recipients_never_flood_a_peer(rig):
+    """However many recipients many messages have, what waits for one peer stays below what its channel holds."""
+    paths = [b"r%d@d%d.test" % (number, number % 50) for number in range(1000)]
+    rig.outcomes = {path: (b"failed", b"5.1.1") for path in paths}
+    for number in range(judgement.DOMAIN_PLACES):
+        rig.accept(number, envelope_of(*paths[number % 50 :]))
+    rig.queue.pump(rig.now)
+    assert len(rig.hands.said) <= judgement.PLACES * judgement.WINDOW < MAX_BACKLOG
+    assert judgement.MAX_CLEANING < MAX_BACKLOG
+    assert judgement.MAX_TOLD < MAX_BACKLOG
+
+
+def test_a_hundred_thousand_undeliverable_messages_delay_no_fresh_one(rig):
+    """A fresh message is asked for at the next look, whatever is due."""
+    rig.silent = {"localspawn"}
+    old = [queue_id_of(number) for number in range(100_000)]
+    rig.hands.progresses = dict.fromkeys(old, b"")
+    octets = render(envelope_of(b"x@slow.test"))
+    rig.hands.envelopes = dict.fromkeys(old, octets)
+    rig.list()
+    for _ in range(5):
+        rig.later(300)
+    assert rig.queue._due
+    rig.silent = set()
+    rig.hands.event = lambda *_, **__: None
+    fresh = rig.accept(200_000)
+    rig.queue.pump(rig.now)
+    asked = [message.recipient for _, message in rig.hands.said if isinstance(message, m.Expand)]
+    assert asked[-1:] == [b"joe@example.test"] or b"joe@example.test" in asked
+    assert len(asked) <= 2
+    assert fresh in rig.queue._known
 
 
 def test_a_double_announcement_asks_nobody_twice(rig):
