@@ -33,6 +33,7 @@ class Listener:
         self._sessions = itertools.count(time.time_ns())
         self._sockets: dict[str, tuple[bytes, socket.socket]] = {}  # address: service, socket
         self._accepting = False
+        self._held: list[tuple[bytes, socket.socket, str, int]] = []  # accepted when nobody was there to take them
         self._turned_away, self._last_turned_away = 0, ""
         self._peers = control.Peers(
             roster.LISTENER, start, loop, {"smtpd": self._heed},
@@ -56,6 +57,8 @@ class Listener:
         # Later than its successor's arrival it must not take away the successor's conversations.
         if channel.peer == "smtpd" and self._peers.to("smtpd", channel.instance) is None:
             self._counts.lose(channel.instance)
+            if not self._peers.all_to("smtpd"):
+                self._close()
 
     def _heed(self, channel: Channel, packet: Packet) -> None:
         if isinstance(packet[0], m.Finished):
@@ -68,7 +71,11 @@ class Listener:
     def _open(self) -> None:
         if not self._accepting and self._peers.all_to("smtpd"):
             self._accepting = True
-            for address in self._sockets:
+            held, self._held = self._held, []
+            for service, sock, client, port in held:
+                with sock:
+                    self._admit(service, sock, client, port)
+            for address in self._sockets if self._accepting else ():
                 self._watch(address)
 
     def _close(self) -> None:
@@ -116,7 +123,9 @@ class Listener:
                 continue  # The next one, then; the loop tells us of the loss.
             self._counts.begin(worker.instance, session, key)
             return
+        # The last smtpd ended a moment ago. We stop accepting, so it stays at the one we have in hand.
         self._close()
+        self._held.append((service, socket.socket(fileno=sock.detach()), client, port))
 
     def _turn_away(self, sock: socket.socket, client: str, reply: bytes) -> None:
         # A fresh socket's buffer takes one line; a client whose does not is gone already.

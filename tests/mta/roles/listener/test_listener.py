@@ -1,0 +1,97 @@
+"""The listener's process, with the test as its supervisor and its smtpds."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mta import roster
+from mta.wire import messages as m
+from mta.wire.channel import Channel
+from mta.wire.tickets import session_token_holds
+from tests.fixtures.lone_role import LoneRole
+
+KEY = b"k" * 32
+LIMITS = {"smtpd.max_connections": b"6", "smtpd.max_connections_per_client": b"4", roster.SESSION_KEY: KEY}
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[tuple[LoneRole, tuple[str, int]]]:
+    (tmp_path / "run" / "empty").mkdir(parents=True)
+    role = LoneRole(roster.LISTENER, tmp_path, root=os.geteuid() == 0, settings=LIMITS)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        role.control.send(m.ListeningSocket(b"smtp", b"127.0.0.1"), (sock.fileno(),))
+        yield role, sock.getsockname()
+    assert role.end() == ""
+
+
+def accepted(worker: Channel, seconds: float = 10.0) -> list[tuple[m.Accepted, socket.socket]]:
+    """Everything that arrives within a moment after the first."""
+    found, until = [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        for message, descriptors in worker.receive():
+            found.append((message, socket.socket(fileno=descriptors[0])))
+            until = time.monotonic() + 0.2
+        time.sleep(0.01)
+    return found
+
+
+def close(*sockets: socket.socket) -> None:
+    for each in sockets:
+        each.close()
+
+
+def test_a_connection_is_handed_on_with_a_proof_of_its_client(door: tuple[LoneRole, tuple[str, int]]) -> None:
+    """The socket itself, a session id of 16 digits that is its own, and a token that holds for exactly this client."""
+    role, address = door
+    worker = role.as_server("smtpd")
+    clients = [socket.create_connection(address) for _ in range(3)]
+    found = accepted(worker)
+    assert len({message.session for message, _ in found}) == 3
+    for message, sock in found:
+        assert len(message.session) == 16
+        assert (message.client, message.service) == (b"127.0.0.1", b"smtp")
+        assert session_token_holds(KEY, message.token, message.session, message.client)
+        assert not session_token_holds(KEY, message.token, message.session, b"192.0.2.1")
+        assert sock.getpeername()[1] == message.client_port
+        sock.sendall(b"220 hello\r\n")
+    assert [client.recv(100) for client in clients] == [b"220 hello\r\n"] * 3
+    close(*clients, *(sock for _, sock in found))
+
+
+def test_too_many_of_one_client_are_told_so_until_one_ends(door: tuple[LoneRole, tuple[str, int]]) -> None:
+    """421 4.7.0 and a closed door; `Finished` makes room for one."""
+    role, address = door
+    worker = role.as_server("smtpd")
+    clients = [socket.create_connection(address) for _ in range(5)]
+    found = accepted(worker)
+    assert len(found) == 4
+    replies = [client.recv(200) for client in clients[4:]]
+    assert [reply[:9] for reply in replies] == [b"421 4.7.0"]
+    worker.send(m.Finished(found[0][0].session))
+    time.sleep(0.1)
+    clients.append(socket.create_connection(address))
+    more = accepted(worker)
+    assert len(more) == 1
+    close(*clients, *(sock for _, sock in found + more))
+
+
+def test_without_an_smtpd_callers_wait_in_the_kernel(door: tuple[LoneRole, tuple[str, int]]) -> None:
+    """Nobody is turned away while an smtpd is being restarted; it finds them when it comes."""
+    role, address = door
+    first = role.as_server("smtpd")
+    early = socket.create_connection(address)
+    found = accepted(first)
+    first.close()
+    late = [socket.create_connection(address) for _ in range(3)]
+    for each in late:
+        each.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            assert each.recv(100) == "nothing at all"
+    more = accepted(role.as_server("smtpd"))
+    assert len(more) == 3
+    close(early, *late, *(sock for _, sock in found + more))
