@@ -343,7 +343,7 @@ TestAnything.settings = hypothesis_settings(max_examples=60, stateful_step_count
 def test_ten_thousand_recipients_never_flood_a_peer(rig):
     """However many recipients many messages have, what waits for one peer stays below what its channel holds."""
     paths = [b"r%d@d%d.test" % (number, number % 50) for number in range(1000)]
-    rig.outcomes = {path: (b"failed", b"5.1.1") for path in paths}
+    rig.outcomes = dict.fromkeys(paths, (b"failed", b"5.1.1"))
     for number in range(judgement.DOMAIN_PLACES):
         rig.accept(number, envelope_of(*paths[number % 50 :]))
     rig.queue.pump(rig.now)
