@@ -14,7 +14,7 @@ from collections.abc import Callable
 from mta.maildir import make_folder, names_in
 from mta.roles.storekeeper import inside
 from mta.roles.storekeeper.hands import DONE, MORE, Hands, Job, Report
-from mta.roles.storekeeper.uids import NoUidLeft, Uids
+from mta.roles.storekeeper.uids import Uids
 from mta.vocabulary import AddressError, is_domain, local_part_of_store
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers
@@ -54,7 +54,7 @@ class Keeper:
     def _open(self, channel: Channel, tag: int, domain: str) -> None:
         try:
             uid, folder = self.place(domain)
-        except (OSError, NoUidLeft) as error:
+        except OSError as error:
             self._not_done(channel, tag, domain, error)
             return
         try:
@@ -87,8 +87,8 @@ class Keeper:
 
         return report
 
-    def _not_done(self, channel: Channel, tag: int, domain: str, error: OSError | NoUidLeft) -> None:
-        words = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
+    def _not_done(self, channel: Channel, tag: int, domain: str, error: OSError) -> None:
+        words = error.strerror or "?"
         self.peers.event("store-failed", domain=domain, reason=words)
         self._reporter(channel, tag)(words)
 

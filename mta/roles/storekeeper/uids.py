@@ -4,6 +4,7 @@ A reader would otherwise get wrong: a line is never taken out, not even when its
 or a process may still belong to that uid.
 """
 
+import errno
 import hashlib
 import os
 
@@ -16,8 +17,8 @@ class UidsUnreadable(Exception):
     """The list is damaged. Going on could give one uid to two domains."""
 
 
-class NoUidLeft(Exception):
-    """All uids of the range are given."""
+class NoUidLeft(OSError):
+    """All uids of the range are given. An OSError like a full disk: what was asked for cannot be made now."""
 
 
 class Uids:
@@ -60,7 +61,7 @@ class Uids:
 
     def _give(self, domain: str) -> int:
         if self._next >= self._end:
-            raise NoUidLeft(f"all {self._end - self._first} uids for domains are given")
+            raise NoUidLeft(errno.EUSERS, f"all {self._end - self._first} uids for domains are given")
         uid = self._next
         length = os.fstat(self._file).st_size
         try:

@@ -11,7 +11,7 @@ import pytest
 from mta import roster
 from mta.wire import channel
 from mta.wire import messages as m
-from tests.fixtures.lone_role import UID_BASE, receive, run_as
+from tests.fixtures.lone_role import UID_BASE, open_way_to_mail, receive, run_as
 
 FIRST = UID_BASE + roster.DOMAIN_UIDS_FROM
 CONTENT = b"Received: by mx\r\nSubject: hi\r\n\r\nbody\r\n"
@@ -128,6 +128,7 @@ def test_the_uid_of_one_domain_cannot_read_another_s_mail(start):
     house = start()
     for number, domain in enumerate((b"one.example", b"two.example")):
         house.deliver(number, domain=domain)
+    open_way_to_mail(house.state)
     (path,) = house.messages("two.example")
     assert run_as(FIRST + 1, lambda: len(path.read_bytes()) > 0) == "True"
     assert run_as(FIRST, path.read_bytes) == "PermissionError"
@@ -141,6 +142,7 @@ def test_links_to_another_domain_below_one_s_own_are_not_followed(start):
         house.deliver(number, domain=domain)
     before = {path: path.stat().st_mtime_ns for path in (house.state / "mail/good.example").rglob("*")}
     bad, good = house.state / "mail/bad.example", house.state / "mail/good.example"
+    open_way_to_mail(house.state)
     for store, target in (("ann", good / "joe"), ("bob", good)):
         assert run_as(FIRST, lambda store=store, target=target: os.symlink(target, bad / store)) == "None"
         answer = house.deliver(10, domain=b"bad.example", store=store.encode())

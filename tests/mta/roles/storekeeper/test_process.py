@@ -12,7 +12,7 @@ from mta import roster
 from mta.maildir import make_store
 from mta.roles.storekeeper import inside
 from mta.wire import messages as m
-from tests.fixtures.lone_role import UID_BASE, finish, receive, run_as, start_as
+from tests.fixtures.lone_role import UID_BASE, finish, open_way_to_mail, receive, run_as, start_as
 
 FIRST = UID_BASE + roster.DOMAIN_UIDS_FROM
 MODES = pytest.mark.parametrize("root", [True, False], ids=["root", "ordinary"])
@@ -71,6 +71,7 @@ def test_each_domain_has_a_folder_under_a_uid_of_its_own(keeper, state):
 def test_the_uid_of_one_domain_cannot_enter_the_folder_of_another(keeper, state):
     """What P8 rests on, tried by the kernel's own judgement."""
     _, localspawn, _ = keeper()
+    open_way_to_mail(state)
     (one, _), (two, _) = (opened(localspawn, domain) for domain in (b"one.example", b"two.example"))
     assert run_as(one, lambda: os.listdir(state / "mail/one.example")) == "[]"
     assert run_as(two, lambda: os.listdir(state / "mail/one.example")) == "PermissionError"
@@ -200,6 +201,7 @@ def test_links_that_a_domain_planted_are_not_followed(keeper, state):
     ask(compiler, m.MakeStore(1, b"good.example", b"victim"))
     good, bad = state / "mail/good.example", state / "mail/bad.example"
     before = sorted(good.rglob("*"))
+    open_way_to_mail(state)
     assert run_as(uid, lambda: os.symlink(good / "victim", bad / "joe")) == "None"
     assert run_as(uid, lambda: os.symlink(good, bad / ".trash")) == "None"
     assert run_as(uid, lambda: os.mkdir(bad / "ann")) == "None"

@@ -5,7 +5,9 @@ import os
 import pytest
 
 from mta.roles.storekeeper import uids as module
+from mta.roles.storekeeper.hands import Hands, Job
 from mta.roles.storekeeper.uids import NoUidLeft, Uids, UidsUnreadable
+from mta.wire.loop import Loop
 
 FIRST = 5000
 
@@ -35,6 +37,18 @@ def test_the_range_ends(mail):
     with pytest.raises(NoUidLeft):
         uids.of("c.example")
     assert uids.of("a.example") == FIRST
+
+
+def test_a_job_for_a_domain_without_a_uid_is_reported_and_ends_nobody(mail):
+    """The range used up is a state of the house, not a reason for storekeeper to stop."""
+    loop = Loop()
+    hands = Hands(loop, offspring=None)
+    uids = Uids(mail, FIRST, 1)
+    uids.of("a.example")
+    words = []
+    hands.add("b.example", lambda: (uids.of("b.example"), -1), Job(lambda folder: None, words.append))
+    loop.run_until_idle()
+    assert words == ["EUSERS: all 1 uids for domains are given"]
 
 
 def test_a_torn_last_line_is_forgotten_and_its_uid_was_given_to_nobody(mail, tmp_path):
