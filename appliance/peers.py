@@ -89,10 +89,6 @@ class WebPeers:
         """Tell the supervisor that we serve."""
         self._soon(self._peers.ready)
 
-    def event(self, name: str, **pairs: str) -> None:
-        """Tell the journal what was decided."""
-        self._soon(lambda: self._peers.event(name, **pairs))
-
     def poke(self) -> None:
         """As `Compiler.poke`."""
         self._soon(lambda: self._peers.tell("compiler", m.Poke()))

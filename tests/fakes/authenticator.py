@@ -1,6 +1,7 @@
 """An authenticator without a process: it opens the seals in the database itself, so what was set a moment ago is right now.
 
-It has the real one's interface (appliance.peers.Authenticator), and the contract tests run over both.
+It has the real one's interface (appliance.peers.Authenticator). tests/journeys/test_panel.py walks the same way with this
+one and with the real one behind the panel.
 """
 
 import base64

@@ -13,7 +13,7 @@ from typing import Any
 from appliance.database.session import unit_of_work
 from appliance.services import aliases, domains, forwardings, mailboxes, tenants
 from tests.fixtures.browser import NARROW, WIDE, chromium
-from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, House, make_house, served
+from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Office, make_office, served
 
 PEOPLE = (
     ("anna", "Anna Lindqvist"), ("ben", "Ben Okafor"), ("chiara", "Chiara Moretti"), ("dmitri", "Dmitri Volkov"),
@@ -40,10 +40,10 @@ PAGES = {
 }  # fmt: skip
 
 
-def furnish(house: House) -> None:
+def furnish(office: Office) -> None:
     """Examples that look like a small provider's machine. The names are those that RFC 2606 keeps for it."""
-    sealed = house.sealer.seal_password(PASSWORD)
-    with unit_of_work(house.engine) as session:
+    sealed = office.sealer.seal_password(PASSWORD)
+    with unit_of_work(office.engine) as session:
         reseller = tenants.create(session, "Fjord Hosting", "reseller", actor=SYSTEM).id
         customer = tenants.create(session, "Northwind Traders", actor=SYSTEM, parent_id=reseller, max_mailboxes=50).id
         for name, tenant in (
@@ -74,7 +74,7 @@ def furnish(house: House) -> None:
                 session, f"{alias}@northwind.example", [f"{t}@northwind.example" for t in targets], actor=SYSTEM
             )
         forwardings.put(session, OWNER, ["archive@northwind.example"], actor=SYSTEM)
-    house.account("fjord", reseller)
+    office.account("fjord", reseller)
 
 
 def log_in(page: Any, url: str, name: str = OPERATOR, password: str = PASSWORD) -> None:
@@ -102,8 +102,8 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every page, every size, both themes")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, make_house(Path(folder)) as house, served(house.app) as url:
-        furnish(house)
+    with tempfile.TemporaryDirectory() as folder, make_office(Path(folder)) as office, served(office.app) as url:
+        furnish(office)
         with chromium() as browser:
             if asked.all:
                 take_all(browser, url, asked.folder)

@@ -12,7 +12,9 @@ import pytest
 from appliance.database.session import reading
 from appliance.services import mailboxes
 from tests.fixtures.browser import NARROW, WIDE
-from tests.fixtures.panel import OPERATOR, PASSWORD, SYSTEM, House
+from tests.fixtures.house import OPERATOR as HOUSE_OPERATOR
+from tests.fixtures.house import OPERATOR_PASSWORD, House
+from tests.fixtures.panel import OPERATOR, PASSWORD, SYSTEM, Office
 from tests.journeys.screenshots import furnish, log_in
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
@@ -60,18 +62,28 @@ def set_forwarding(page: Any, url: str, domain: str) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_from_the_gate_to_a_forwarding_mailbox(house: House, panel_url: str, browser: Any, scripts: bool) -> None:
+def test_from_the_gate_to_a_forwarding_mailbox(office: Office, panel_url: str, browser: Any, scripts: bool) -> None:
     walk(browser, panel_url, OPERATOR, PASSWORD, scripts=scripts)
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         forwarding = mailboxes.get(session, "anna@shop.test", actor=SYSTEM).forwarding
         assert forwarding is not None
         assert (list(forwarding.targets), forwarding.keep_copy) == (["ben@shop.test"], True)
 
 
+def test_a_mailbox_made_in_the_browser_receives_and_sends_on(house: House, browser: Any) -> None:
+    """The same through the whole appliance: the real authenticator lets them in, and mail arrives where the page says."""
+    walk(browser, f"http://127.0.0.1:{house.port('panel')}", HOUSE_OPERATOR, OPERATOR_PASSWORD)
+    assert house.rcpt("anna@shop.test")[0] == 250
+    assert house.rcpt("nobody@shop.test")[0] == 550
+    house.send("anna@shop.test", b"Subject: from the wire\r\n\r\nhello\r\n")
+    assert b"hello" in house.wait_for_messages("ben@shop.test")[0].read_bytes()
+    assert b"hello" in house.wait_for_messages("anna@shop.test")[0].read_bytes()
+
+
 @pytest.fixture
-def visit(house: House, panel_url: str, browser: Any) -> Callable[..., Any]:
+def visit(office: Office, panel_url: str, browser: Any) -> Callable[..., Any]:
     """Sign in to a furnished panel; answers the page, whose complaints are collected in `page.complaints`."""
-    furnish(house)
+    furnish(office)
 
     def open_page(**options: Any) -> Any:
         page = browser.new_context(**options).new_page()
@@ -111,7 +123,7 @@ def test_the_colours_change_at_once_and_stay(visit: Callable[..., Any], panel_ur
     assert page.complaints == []
 
 
-def test_a_second_click_makes_no_second_thing(visit: Callable[..., Any], house: House, panel_url: str) -> None:
+def test_a_second_click_makes_no_second_thing(visit: Callable[..., Any], office: Office, panel_url: str) -> None:
     page = visit(viewport=NARROW)
     page.goto(f"{panel_url}/keys/new")
     page.fill("#name", "Billing")

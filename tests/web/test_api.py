@@ -11,15 +11,15 @@ from sqlalchemy import func, select
 from appliance.database.session import reading, unit_of_work
 from appliance.models import AuditEntry, Change, Domain, GivenAnswer
 from appliance.services import addresses, domains, mailboxes
-from tests.fixtures.panel import PASSWORD, SYSTEM, Api, House, make_house
+from tests.fixtures.panel import PASSWORD, SYSTEM, Api, Office, make_office
 from web.api.docs import nouns_of
 
 NOWHERE = "pk_0123456789abcdef_" + "0" * 64
 
 
 @pytest.fixture
-def api(house: House) -> Api:
-    return house.api()
+def api(office: Office) -> Api:
+    return office.api()
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def shop(api: Api) -> Api:
     return api
 
 
-def state_of(house: House) -> tuple[int, int]:
+def state_of(office: Office) -> tuple[int, int]:
     """Moves with every change whatever."""
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         entries = session.scalar(select(func.max(AuditEntry.id))) or 0
         return entries, session.scalar(select(func.max(Change.id))) or 0
 
@@ -68,8 +68,8 @@ def expect_problem(response: object, status: int, code: str, field: str | None =
         (f"Bearer {NOWHERE}\u00e9", "bad_key"),
     ],
 )
-def test_without_a_good_key_nothing_opens(house: House, header: str | None, code: str) -> None:
-    client = house.api().client
+def test_without_a_good_key_nothing_opens(office: Office, header: str | None, code: str) -> None:
+    client = office.api().client
     client.headers.pop("Authorization")
     headers = {"Authorization": header.encode("latin-1")} if header else {}
     response = client.get("/api/v1/domains", headers=headers)
@@ -77,40 +77,40 @@ def test_without_a_good_key_nothing_opens(house: House, header: str | None, code
     assert response.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_a_session_cookie_opens_nothing_in_the_api(house: House) -> None:
+def test_a_session_cookie_opens_nothing_in_the_api(office: Office) -> None:
     """So no other site can make a browser change anything there."""
-    browser = house.client().log_in()
+    browser = office.client().log_in()
     assert browser.get("/api/v1/domains").status_code == 401
     assert browser.client.post("/api/v1/domains", json={"name": "forged.test"}).status_code == 401
 
 
-def test_a_wrong_secret_of_a_key_that_exists_is_refused_by_the_authenticator(house: House, api: Api) -> None:
+def test_a_wrong_secret_of_a_key_that_exists_is_refused_by_the_authenticator(office: Office, api: Api) -> None:
     key = api.client.headers["Authorization"]
     api.client.headers["Authorization"] = key[:-4] + ("0000" if not key.endswith("0000") else "1111")
     expect_problem(api("GET", "/me"), 401, "bad_key")
-    assert house.authenticator.asked[-1][0] == "key"
+    assert office.authenticator.asked[-1][0] == "key"
 
 
-def test_while_the_authenticator_is_away_the_answer_is_try_later(house: House, api: Api) -> None:
-    house.authenticator.away = True
+def test_while_the_authenticator_is_away_the_answer_is_try_later(office: Office, api: Api) -> None:
+    office.authenticator.away = True
     expect_problem(api("GET", "/me"), 503, "authenticator_away")
 
 
-def test_a_key_is_made_shown_once_and_revoked(house: House, api: Api) -> None:
+def test_a_key_is_made_shown_once_and_revoked(office: Office, api: Api) -> None:
     made = api("POST", "/keys", {"name": "Billing"}).json()
     assert re.fullmatch(r"pk_[0-9a-f]{16}_[0-9a-f]{64}", made["secret"])
     assert "secret" not in api("GET", f"/keys/{made['id']}").json()
     assert api("DELETE", f"/keys/{made['id']}").status_code == 204
     assert api("GET", f"/keys/{made['id']}").json()["revoked_at"]
-    other = house.api()
+    other = office.api()
     other.client.headers["Authorization"] = f"Bearer {made['secret']}"
     expect_problem(other("GET", "/me"), 401, "bad_key")
 
 
-def test_me_says_whom_the_key_acts_for(house: House, api: Api) -> None:
+def test_me_says_whom_the_key_acts_for(office: Office, api: Api) -> None:
     assert api("GET", "/me").json()["kind"] == "operator"
-    tenant = house.tenant("Customer")
-    assert house.api(tenant)("GET", "/me").json() | {"name": ""} == {
+    tenant = office.tenant("Customer")
+    assert office.api(tenant)("GET", "/me").json() | {"name": ""} == {
         "kind": "customer", "name": "", "tenant_id": tenant, "domain_id": None,
     }  # fmt: skip
 
@@ -118,7 +118,7 @@ def test_me_says_whom_the_key_acts_for(house: House, api: Api) -> None:
 # ---- domains
 
 
-def test_a_domain_is_made_read_changed_and_removed(house: House, api: Api) -> None:
+def test_a_domain_is_made_read_changed_and_removed(office: Office, api: Api) -> None:
     made = api("POST", "/domains", {"name": "Bücher.Test"})
     assert made.status_code == 201
     assert made.headers["location"] == "/api/v1/domains/xn--bcher-kva.test"
@@ -130,7 +130,7 @@ def test_a_domain_is_made_read_changed_and_removed(house: House, api: Api) -> No
     assert api("POST", "/domains/bücher.test/resume").json()["suspended"] is False
     assert api("DELETE", "/domains/bücher.test").status_code == 204
     expect_problem(api("GET", "/domains/bücher.test"), 404, "not_found")
-    assert house.compiler.pokes == 5
+    assert office.compiler.pokes == 5
 
 
 @pytest.mark.parametrize(
@@ -155,11 +155,11 @@ def test_a_domain_is_made_read_changed_and_removed(house: House, api: Api) -> No
     ],
 )
 def test_a_bad_domain_is_refused_with_field_and_reason(
-    house: House, shop: Api, body: object, status: int, code: str, field: str | None
+    office: Office, shop: Api, body: object, status: int, code: str, field: str | None
 ) -> None:
-    before = state_of(house)
+    before = state_of(office)
     expect_problem(shop("POST", "/domains", body), status, code, field)
-    assert state_of(house) == before
+    assert state_of(office) == before
 
 
 @pytest.mark.parametrize(
@@ -180,13 +180,13 @@ def test_unknown_addresses_of_the_api_are_problems_too(api: Api) -> None:
 # ---- mailboxes
 
 
-def test_a_mailbox_is_made_with_a_password_a_hash_or_neither(house: House, shop: Api) -> None:
+def test_a_mailbox_is_made_with_a_password_a_hash_or_neither(office: Office, shop: Api) -> None:
     hashed = PasswordHasher(time_cost=1, memory_cost=8192).hash("hashed elsewhere")
     shop("POST", "/mailboxes", {"address": "carl@shop.test", "password": PASSWORD, "quota_bytes": 1 << 30})
     shop("POST", "/mailboxes", {"address": "dora@shop.test", "password_hash": hashed})
     assert shop("GET", "/mailboxes/carl@shop.test").json()["quota_bytes"] == 1 << 30
-    assert house.authenticator.verify_password("mailbox", "carl@shop.test", PASSWORD)
-    assert house.authenticator.verify_password("mailbox", "dora@shop.test", "hashed elsewhere")
+    assert office.authenticator.verify_password("mailbox", "carl@shop.test", PASSWORD)
+    assert office.authenticator.verify_password("mailbox", "dora@shop.test", "hashed elsewhere")
     assert shop("GET", "/mailboxes/anna@shop.test").json()["has_password"] is False
 
 
@@ -212,13 +212,13 @@ def test_a_mailbox_is_made_with_a_password_a_hash_or_neither(house: House, shop:
     ],
 )
 def test_a_bad_mailbox_is_refused_with_field_and_reason(
-    house: House, shop: Api, body: dict[str, object], status: int, code: str, field: str | None
+    office: Office, shop: Api, body: dict[str, object], status: int, code: str, field: str | None
 ) -> None:
-    before = state_of(house)
+    before = state_of(office)
     response = shop("POST", "/mailboxes", body)
     expect_problem(response, status, code, field)
     assert str(body.get("password", "short")) not in response.text, "a refused password must not come back"
-    assert state_of(house) == before
+    assert state_of(office) == before
 
 
 def test_a_mailbox_is_changed_suspended_and_removed(shop: Api) -> None:
@@ -232,14 +232,14 @@ def test_a_mailbox_is_changed_suspended_and_removed(shop: Api) -> None:
     expect_problem(shop("DELETE", here), 404, "not_found")
 
 
-def test_the_password_is_set_and_taken_away(house: House, shop: Api) -> None:
+def test_the_password_is_set_and_taken_away(office: Office, shop: Api) -> None:
     here = "/mailboxes/anna@shop.test/password"
     assert shop("PUT", here, {"password": PASSWORD}).status_code == 204
-    assert house.authenticator.verify_password("mailbox", "anna@shop.test", PASSWORD)
+    assert office.authenticator.verify_password("mailbox", "anna@shop.test", PASSWORD)
     expect_problem(shop("PUT", here, {}), 422, "no_password", "password")
     expect_problem(shop("PUT", here, {"password": "x"}), 422, "bad_password", "password")
     assert shop("PUT", here, {"password": None}).status_code == 204
-    assert not house.authenticator.verify_password("mailbox", "anna@shop.test", PASSWORD)
+    assert not office.authenticator.verify_password("mailbox", "anna@shop.test", PASSWORD)
 
 
 def test_an_address_with_a_slash_is_reached(shop: Api) -> None:
@@ -271,12 +271,12 @@ def test_forwarding_is_put_read_and_deleted(shop: Api) -> None:
     ],
 )
 def test_a_forwarding_that_leads_nowhere_is_refused(
-    house: House, shop: Api, targets: list[object], status: int, code: str
+    office: Office, shop: Api, targets: list[object], status: int, code: str
 ) -> None:
-    before = state_of(house)
+    before = state_of(office)
     problem = expect_problem(shop("PUT", "/mailboxes/anna@shop.test/forwarding", {"targets": targets}), status, code)
     assert problem["errors"][0]["field"].startswith("targets")
-    assert state_of(house) == before
+    assert state_of(office) == before
 
 
 def test_a_ring_over_several_forwardings_is_refused_when_it_would_close(shop: Api) -> None:
@@ -344,34 +344,34 @@ def test_who_changes_what_somebody_else_has_changed_since_is_told(
     ],
 )
 def test_a_repeated_request_is_answered_again_and_not_carried_out_again(
-    house: House, shop: Api, path: str, body: dict[str, object] | None
+    office: Office, shop: Api, path: str, body: dict[str, object] | None
 ) -> None:
     headers = {"Idempotency-Key": "order 4711"}
     first = shop("POST", path, body, headers=headers)
     assert first.is_success, first.text
-    before = state_of(house)
+    before = state_of(office)
     again = shop("POST", path, body, headers=headers)
     assert (again.status_code, again.json()) == (first.status_code, first.json())
     assert again.headers.get("location") == first.headers.get("location")
     assert again.headers["idempotency-replayed"] == "true"
-    assert state_of(house) == before
+    assert state_of(office) == before
     expect_problem(shop("POST", "/domains", {"name": "other.test"}, headers=headers), 409, "idempotency_key_reused")
 
 
-def test_a_secret_is_not_kept_for_a_repetition(house: House, api: Api) -> None:
+def test_a_secret_is_not_kept_for_a_repetition(office: Office, api: Api) -> None:
     headers = {"Idempotency-Key": "key for billing"}
     made = api("POST", "/keys", {"name": "Billing"}, headers=headers).json()
     again = api("POST", "/keys", {"name": "Billing"}, headers=headers).json()
     assert again == {name: value for name, value in made.items() if name != "secret"}
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         kept = session.scalars(select(GivenAnswer)).one()
         assert made["secret"].rpartition("_")[2] not in str(vars(kept))
 
 
-def test_an_idempotency_key_belongs_to_who_used_it(house: House, api: Api) -> None:
+def test_an_idempotency_key_belongs_to_who_used_it(office: Office, api: Api) -> None:
     headers = {"Idempotency-Key": "1"}
     assert api("POST", "/domains", {"name": "a.test"}, headers=headers).status_code == 201
-    assert house.api()("POST", "/domains", {"name": "b.test"}, headers=headers).status_code == 201
+    assert office.api()("POST", "/domains", {"name": "b.test"}, headers=headers).status_code == 201
 
 
 def test_a_refused_request_may_be_mended_under_the_same_key(shop: Api) -> None:
@@ -384,21 +384,21 @@ def test_a_refused_request_may_be_mended_under_the_same_key(shop: Api) -> None:
     expect_problem(shop("POST", "/domains", {"name": "x.test"}, headers=long), 422, "invalid", "Idempotency-Key")
 
 
-def test_an_answer_is_forgotten_after_a_day(house: House, api: Api) -> None:
+def test_an_answer_is_forgotten_after_a_day(office: Office, api: Api) -> None:
     headers = {"Idempotency-Key": "1"}
     api("POST", "/domains", {"name": "a.test"}, headers=headers)
-    with unit_of_work(house.engine) as session:
+    with unit_of_work(office.engine) as session:
         session.scalars(select(GivenAnswer)).one().made_at -= 25 * 3600
     assert api("POST", "/domains", {"name": "b.test"}, headers=headers).status_code == 201
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         assert session.scalar(select(func.count()).select_from(GivenAnswer)) == 1
 
 
 # ---- lists
 
 
-def test_lists_come_in_pages_without_gaps_or_repeats(house: House, api: Api) -> None:
-    with unit_of_work(house.engine) as session:
+def test_lists_come_in_pages_without_gaps_or_repeats(office: Office, api: Api) -> None:
+    with unit_of_work(office.engine) as session:
         for number in range(23):
             domains.create(session, f"d{number:02}.test", actor=SYSTEM)
     seen: list[str] = []
@@ -438,17 +438,17 @@ def test_the_audit_log_has_one_entry_for_each_deed_and_none_for_a_refusal(shop: 
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", entries[0]["at"])
 
 
-def test_a_dry_run_checks_everything_and_changes_nothing(house: House, shop: Api) -> None:
-    before, pokes = state_of(house), house.compiler.pokes
+def test_a_dry_run_checks_everything_and_changes_nothing(office: Office, shop: Api) -> None:
+    before, pokes = state_of(office), office.compiler.pokes
     assert shop("POST", "/domains?dry_run=true", {"name": "new.test"}).status_code == 201
     assert shop("DELETE", "/mailboxes/anna@shop.test?dry_run=true").status_code == 204
     assert shop("POST", "/keys?dry_run=true", {}).status_code == 201
     expect_problem(shop("POST", "/domains?dry_run=true", {"name": "shop.test"}), 409, "domain_taken", "name")
-    assert state_of(house) == before
-    assert house.compiler.pokes == pokes
+    assert state_of(office) == before
+    assert office.compiler.pokes == pokes
 
 
-def test_an_answer_of_success_means_committed(house: House, shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_success_means_committed(office: Office, shop: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit that fails (a full disk) must not have been announced as a 201."""
     from sqlalchemy.exc import OperationalError
     from sqlalchemy.orm import Session
@@ -462,8 +462,8 @@ def test_an_answer_of_success_means_committed(house: House, shop: Api, monkeypat
     expect_problem(shop("GET", "/domains/new.test"), 404, "not_found")
 
 
-def test_while_the_database_is_away_the_answer_is_try_later(house: House, api: Api, tmp_path: Path) -> None:
-    house.engine.dispose()
+def test_while_the_database_is_away_the_answer_is_try_later(office: Office, api: Api, tmp_path: Path) -> None:
+    office.engine.dispose()
     (tmp_path / "postern.db").rename(tmp_path / "gone.db")
     expect_problem(api("GET", "/domains"), 503, "database_unavailable")
 
@@ -506,12 +506,12 @@ OTHERS = (
 )
 
 
-def test_no_operation_is_missing_from_the_authorisation_matrix(house: House) -> None:
+def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -> None:
     """A new endpoint has to be added above, or this fails."""
     own_lists = {("GET", path) for path in ("/me", "/tenants", "/domains", "/mailboxes", "/aliases", "/keys", "/audit")}
     told = {
         (operation.verb, re.sub(r"\{[^}]+\}", "{}", operation.path.removeprefix("/api/v1")))
-        for noun in nouns_of(house.app.openapi())
+        for noun in nouns_of(office.app.openapi())
         for operation in noun.operations
     }
     tried = {
@@ -522,32 +522,32 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(house: House) -> 
 
 
 @pytest.fixture(scope="module")
-def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Api, int, str]]:
+def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, Api, int, str]]:
     """Two customers: the stranger's key, and what the other has. Shared, since nothing may change it."""
-    with make_house(tmp_path_factory.mktemp("neighbours")) as house:
-        mine, theirs = house.tenant("Mine Ltd"), house.tenant("Theirs Ltd")
-        operator, stranger = house.api(), house.api(mine)
+    with make_office(tmp_path_factory.mktemp("neighbours")) as office:
+        mine, theirs = office.tenant("Mine Ltd"), office.tenant("Theirs Ltd")
+        operator, stranger = office.api(), office.api(mine)
         operator("POST", "/domains", {"name": "theirs.test", "tenant_id": theirs})
         for name in ("box", "own"):
             operator("POST", "/mailboxes", {"address": f"{name}@theirs.test"})
         operator("POST", "/aliases", {"address": "alias@theirs.test", "targets": ["own@theirs.test"]})
-        yield house, stranger, theirs, operator("POST", "/keys", {"tenant_id": theirs}).json()["id"]
+        yield office, stranger, theirs, operator("POST", "/keys", {"tenant_id": theirs}).json()["id"]
 
 
 @pytest.mark.parametrize(("verb", "path", "body"), OTHERS, ids=lambda value: str(value)[:40])
 def test_one_customer_can_neither_see_nor_change_another(
-    neighbours: tuple[House, Api, int, str], verb: str, path: str, body: dict[str, object] | None
+    neighbours: tuple[Office, Api, int, str], verb: str, path: str, body: dict[str, object] | None
 ) -> None:
-    house, stranger, theirs, key = neighbours
+    office, stranger, theirs, key = neighbours
     body = {name: theirs if value == 0 else value for name, value in body.items()} if body else body
-    before = state_of(house)
+    before = state_of(office)
     expect_problem(stranger(verb, path.format(theirs=theirs, key=key), body), 404, "not_found")
-    assert state_of(house) == before
+    assert state_of(office) == before
 
 
-def test_lists_hold_only_ones_own(house: House) -> None:
-    mine, theirs = house.tenant("Mine Ltd"), house.tenant("Theirs Ltd")
-    operator, stranger = house.api(), house.api(mine)
+def test_lists_hold_only_ones_own(office: Office) -> None:
+    mine, theirs = office.tenant("Mine Ltd"), office.tenant("Theirs Ltd")
+    operator, stranger = office.api(), office.api(mine)
     operator("POST", "/domains", {"name": "mine.test", "tenant_id": mine})
     operator("POST", "/domains", {"name": "theirs.test", "tenant_id": theirs})
     for domain in ("mine", "theirs"):
@@ -560,13 +560,13 @@ def test_lists_hold_only_ones_own(house: House) -> None:
     assert [item["name"] for item in stranger("GET", "/domains").json()["items"]] == ["mine.test"]
 
 
-def test_what_the_operator_suspended_the_customer_cannot_resume(house: House) -> None:
-    mine = house.tenant("Mine Ltd")
-    operator, customer = house.api(), house.api(mine)
+def test_what_the_operator_suspended_the_customer_cannot_resume(office: Office) -> None:
+    mine = office.tenant("Mine Ltd")
+    operator, customer = office.api(), office.api(mine)
     operator("POST", "/domains", {"name": "mine.test", "tenant_id": mine})
     operator("POST", "/domains/mine.test/suspend")
     expect_problem(customer("POST", "/domains/mine.test/resume"), 403, "suspended_above")
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         assert session.scalar(select(Domain.suspended).where(Domain.name == "mine.test")) is True
 
 
@@ -592,9 +592,9 @@ def test_the_documentation_page_shows_every_operation(api: Api) -> None:
     assert page.count('class="operation"') == sum(len(verbs) for verbs in document["paths"].values())
 
 
-def test_the_services_are_those_that_were_tested(house: House) -> None:
+def test_the_services_are_those_that_were_tested(office: Office) -> None:
     """What is made over the API is what services, panel and command line see."""
-    house.api()("POST", "/domains", {"name": "shop.test"})
-    house.api()("POST", "/mailboxes", {"address": "Anna@shop.test"})
-    with reading(house.engine) as session:
+    office.api()("POST", "/domains", {"name": "shop.test"})
+    office.api()("POST", "/mailboxes", {"address": "Anna@shop.test"})
+    with reading(office.engine) as session:
         assert addresses.show(mailboxes.get(session, "anna@shop.test", actor=SYSTEM).address) == "Anna@shop.test"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.browser import NARROW, WIDE, stumbling_blocks
-from tests.fixtures.panel import make_house, served
+from tests.fixtures.panel import make_office, served
 from tests.journeys.screenshots import PAGES, furnish, log_in
 
 pytestmark = pytest.mark.browser
@@ -17,8 +17,8 @@ LOOKS = [(WIDE, "light"), (NARROW, "dark")]
 
 @pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with make_house(tmp_path_factory.mktemp("house")) as house, served(house.app) as url:
-        furnish(house)
+    with make_office(tmp_path_factory.mktemp("office")) as office, served(office.app) as url:
+        furnish(office)
         yield url
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from appliance.database.session import reading, unit_of_work
 from appliance.models import AuditEntry, Domain, Mailbox
 from appliance.services import aliases, domains, mailboxes
-from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Browser, House, make_house
+from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Browser, Office, make_office
 from web import panel
 
 BOX = "/domains/shop.test/mailboxes"
@@ -31,17 +31,17 @@ def error_beside(html: str, field: str) -> str:
 
 
 @pytest.fixture
-def operator(house: House) -> Browser:
-    with unit_of_work(house.engine) as session:
+def operator(office: Office) -> Browser:
+    with unit_of_work(office.engine) as session:
         domains.create(session, "shop.test", actor=SYSTEM)
-    return house.client().log_in()
+    return office.client().log_in()
 
 
 # ---- signing in
 
 
-def test_the_start_page_leads_a_stranger_to_the_gate_and_back(house: House) -> None:
-    browser = house.client()
+def test_the_start_page_leads_a_stranger_to_the_gate_and_back(office: Office) -> None:
+    browser = office.client()
     assert browser.get("/").headers["location"] == "/login"
     assert browser.get("/audit?cursor=").headers["location"] == "/login?next=/audit%3Fcursor%3D"
     browser.get("/login?next=/audit")
@@ -51,8 +51,8 @@ def test_the_start_page_leads_a_stranger_to_the_gate_and_back(house: House) -> N
 
 
 @pytest.mark.parametrize("elsewhere", ["//evil.test", "/\\evil.test", "https://evil.test/", "/\n/evil.test", "evil"])
-def test_signing_in_leads_to_no_other_site(house: House, elsewhere: str) -> None:
-    browser = house.client()
+def test_signing_in_leads_to_no_other_site(office: Office, elsewhere: str) -> None:
+    browser = office.client()
     browser.get("/login")
     response = browser.post("/login", {"name": OPERATOR, "password": PASSWORD, "next": elsewhere})
     assert response.headers["location"] == "/"
@@ -62,8 +62,8 @@ def test_signing_in_leads_to_no_other_site(house: House, elsewhere: str) -> None
     ("name", "password"),
     [(OPERATOR, "guessed"), ("nobody", PASSWORD), ("no@address@", "x"), ("a@b.test", "x"), ("", "")],
 )
-def test_wrong_name_and_wrong_password_get_the_same_answer(house: House, name: str, password: str) -> None:
-    browser = house.client()
+def test_wrong_name_and_wrong_password_get_the_same_answer(office: Office, name: str, password: str) -> None:
+    browser = office.client()
     browser.get("/login")
     response = browser.post("/login", {"name": name, "password": password})
     assert response.status_code == 401
@@ -71,29 +71,29 @@ def test_wrong_name_and_wrong_password_get_the_same_answer(house: House, name: s
     assert f'value="{password}' not in response.text or not password
 
 
-def test_guessing_is_slowed_down_before_the_password_is_looked_at(house: House) -> None:
-    browser = house.client()
+def test_guessing_is_slowed_down_before_the_password_is_looked_at(office: Office) -> None:
+    browser = office.client()
     browser.get("/login")
     for _ in range(5):
         assert browser.post("/login", {"name": OPERATOR, "password": "wrong"}).status_code == 401
-    asked = len(house.authenticator.asked)
+    asked = len(office.authenticator.asked)
     response = browser.post("/login", {"name": OPERATOR, "password": PASSWORD})
     assert response.status_code == 429
-    assert len(house.authenticator.asked) == asked
+    assert len(office.authenticator.asked) == asked
     assert "Try again in" in plain(response.text)
 
 
-def test_the_session_is_a_new_one_after_signing_in(house: House) -> None:
+def test_the_session_is_a_new_one_after_signing_in(office: Office) -> None:
     """A cookie planted beforehand must not become somebody's session (session fixation)."""
-    browser = house.client()
+    browser = office.client()
     browser.get("/login")
     before = browser.client.cookies["postern_session"]
     browser.post("/login", {"name": OPERATOR, "password": PASSWORD})
     assert browser.client.cookies["postern_session"] != before
 
 
-def test_signing_out_ends_the_session_in_the_database_too(house: House) -> None:
-    browser = house.client().log_in()
+def test_signing_out_ends_the_session_in_the_database_too(office: Office) -> None:
+    browser = office.client().log_in()
     cookie = browser.client.cookies["postern_session"]
     browser.get("/domains")
     assert browser.post("/logout").headers["location"] == "/login"
@@ -101,9 +101,9 @@ def test_signing_out_ends_the_session_in_the_database_too(house: House) -> None:
     assert browser.get("/domains").headers["location"].startswith("/login")
 
 
-def test_nobody_signs_in_while_the_authenticator_is_away(house: House) -> None:
-    house.authenticator.away = True
-    browser = house.client()
+def test_nobody_signs_in_while_the_authenticator_is_away(office: Office) -> None:
+    office.authenticator.away = True
+    browser = office.client()
     browser.get("/login")
     response = browser.post("/login", {"name": OPERATOR, "password": PASSWORD})
     assert response.status_code == 503
@@ -111,8 +111,8 @@ def test_nobody_signs_in_while_the_authenticator_is_away(house: House) -> None:
 
 
 def test_a_one_time_password_is_good_for_nothing_but_its_change(tmp_path: Path) -> None:
-    with make_house(tmp_path, must_change=True) as house:
-        browser = house.client().log_in()
+    with make_office(tmp_path, must_change=True) as office:
+        browser = office.client().log_in()
         for path in ("/", "/domains", "/tenants", "/keys/new", f"/mailboxes/postmaster@{HOST}"):
             assert browser.get(path).headers["location"] == "/account/password"
         browser.get("/account/password")
@@ -120,7 +120,7 @@ def test_a_one_time_password_is_good_for_nothing_but_its_change(tmp_path: Path) 
         fields = {"current": PASSWORD, "password": "another long password", "again": "another long password"}
         assert browser.post("/account/password", fields).headers["location"] == "/domains"
         assert browser.get("/domains").status_code == 200
-        assert house.client().log_in(password="another long password").get("/domains").status_code == 200
+        assert office.client().log_in(password="another long password").get("/domains").status_code == 200
 
 
 # ---- forged requests
@@ -142,37 +142,37 @@ def filled(path: str) -> str:
     )  # fmt: skip
 
 
-def test_every_form_is_refused_without_its_token(house: House, operator: Browser) -> None:
+def test_every_form_is_refused_without_its_token(office: Office, operator: Browser) -> None:
     paths = all_panel_posts()
     assert len(paths) > 25, "the routes were not found"
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         before = session.scalar(select(func.count()).select_from(AuditEntry))
     for path in paths:
         for token in ("", "0" * 40):
             response = operator.client.post(filled(path), data={"csrf": token, "name": "forged.test"})
             assert response.status_code == 403, path
             assert "That page was too old" in plain(response.text), path
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         assert session.scalar(select(func.count()).select_from(AuditEntry)) == before
 
 
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.test"}])
 def test_a_form_that_another_site_sent_is_refused_even_with_the_token(
-    house: House, operator: Browser, headers: dict[str, str]
+    office: Office, operator: Browser, headers: dict[str, str]
 ) -> None:
     operator.get("/domains/new")
     assert operator.post("/domains", {"name": "forged.test"}, headers=headers).status_code == 403
     assert "forged.test" not in operator.get("/domains").text
 
 
-def test_the_token_of_somebody_else_is_refused(house: House, operator: Browser) -> None:
-    stranger = house.client()
+def test_the_token_of_somebody_else_is_refused(office: Office, operator: Browser) -> None:
+    stranger = office.client()
     stranger.get("/login")
     operator.token = stranger.token
     assert operator.post("/domains", {"name": "forged.test"}).status_code == 403
 
 
-def test_htmx_may_carry_the_token_in_a_header(house: House, operator: Browser) -> None:
+def test_htmx_may_carry_the_token_in_a_header(office: Office, operator: Browser) -> None:
     operator.get("/domains/new")
     response = operator.client.post(
         "/domains", data={"name": "header.test"}, headers={"X-CSRF-Token": operator.token, "HX-Request": "true"}
@@ -204,14 +204,14 @@ def test_pages_hold_no_inline_script_or_style(operator: Browser) -> None:
 
 
 def test_an_unforeseen_error_shows_no_traceback(
-    house: House, operator: Browser, monkeypatch: pytest.MonkeyPatch
+    office: Office, operator: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_args: object, **_options: object) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(domains, "list_domains", broken)
     for path in ("/domains", "/api/v1/domains"):
-        response = operator.get(path, headers={"Authorization": house.api().client.headers["Authorization"]})
+        response = operator.get(path, headers={"Authorization": office.api().client.headers["Authorization"]})
         assert response.status_code == 500
         assert "secret detail" not in response.text
         assert "Traceback" not in response.text
@@ -221,7 +221,7 @@ def test_an_unforeseen_error_shows_no_traceback(
 # ---- domains
 
 
-def test_a_domain_is_made_shown_and_announced(house: House, operator: Browser) -> None:
+def test_a_domain_is_made_shown_and_announced(office: Office, operator: Browser) -> None:
     operator.get("/domains/new")
     response = operator.post("/domains", {"name": "Bücher.test"})
     assert response.headers["location"] == "/domains/xn--bcher-kva.test"
@@ -230,7 +230,7 @@ def test_a_domain_is_made_shown_and_announced(house: House, operator: Browser) -
     assert "bücher.test" in page.text
     assert "No mailbox yet" in page.text
     assert "is served from now on" not in operator.get("/domains/xn--bcher-kva.test").text
-    assert house.compiler.pokes > 0
+    assert office.compiler.pokes > 0
 
 
 @pytest.mark.parametrize(
@@ -256,8 +256,8 @@ def test_a_bad_domain_comes_back_with_the_reason_beside_it(
         assert f'value="{name}"' in response.text  # what was typed is kept
 
 
-def test_the_list_is_searched_and_paged(house: House, operator: Browser) -> None:
-    with unit_of_work(house.engine) as session:
+def test_the_list_is_searched_and_paged(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
         for number in range(60):
             domains.create(session, f"d{number:02}.test", actor=SYSTEM)
     first = operator.get("/domains")
@@ -279,12 +279,12 @@ def test_searching_while_typing_gets_the_list_alone(operator: Browser) -> None:
     assert "<html" not in fragment.text
 
 
-def test_a_search_whose_session_has_ended_leads_to_the_gate(house: House) -> None:
-    fragment = house.client().get("/domains?search=x", headers={"HX-Request": "true", "HX-Request-Type": "partial"})
+def test_a_search_whose_session_has_ended_leads_to_the_gate(office: Office) -> None:
+    fragment = office.client().get("/domains?search=x", headers={"HX-Request": "true", "HX-Request-Type": "partial"})
     assert fragment.headers["hx-redirect"].startswith("/login")
 
 
-def test_suspending_and_resuming_a_domain(house: House, operator: Browser) -> None:
+def test_suspending_and_resuming_a_domain(office: Office, operator: Browser) -> None:
     operator.get("/domains/shop.test/settings")
     operator.post("/domains/shop.test/suspend")
     page = operator.get("/domains/shop.test/settings")
@@ -293,8 +293,8 @@ def test_suspending_and_resuming_a_domain(house: House, operator: Browser) -> No
     assert "Mail for this domain is refused" not in plain(operator.get("/domains/shop.test/settings").text)
 
 
-def test_a_catch_all_is_set_refused_and_cleared(house: House, operator: Browser) -> None:
-    with unit_of_work(house.engine) as session:
+def test_a_catch_all_is_set_refused_and_cleared(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
         mailboxes.create(session, "anna@shop.test", actor=SYSTEM)
     operator.get("/domains/shop.test/settings")
     refused = operator.post("/domains/shop.test/catch-all", {"catch_all": "nobody@shop.test"})
@@ -303,12 +303,12 @@ def test_a_catch_all_is_set_refused_and_cleared(house: House, operator: Browser)
     operator.post("/domains/shop.test/catch-all", {"catch_all": "anna@shop.test"})
     assert 'value="anna@shop.test"' in operator.get("/domains/shop.test/settings").text
     operator.post("/domains/shop.test/catch-all", {"catch_all": ""})
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         assert session.scalar(select(Domain.catch_all).where(Domain.name == "shop.test")) is None
 
 
-def test_removing_a_domain_names_what_is_lost_and_wants_its_name(house: House, operator: Browser) -> None:
-    with unit_of_work(house.engine) as session:
+def test_removing_a_domain_names_what_is_lost_and_wants_its_name(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
         mailboxes.create(session, "anna@shop.test", actor=SYSTEM)
         mailboxes.create(session, "ben@shop.test", actor=SYSTEM)
         aliases.create(session, "sales@shop.test", ["anna@shop.test"], actor=SYSTEM)
@@ -333,13 +333,13 @@ def test_the_hosts_own_domain_cannot_be_removed(operator: Browser) -> None:
 # ---- mailboxes
 
 
-def test_a_mailbox_is_made_and_its_owner_signs_in(house: House, operator: Browser) -> None:
+def test_a_mailbox_is_made_and_its_owner_signs_in(office: Office, operator: Browser) -> None:
     operator.get(f"{BOX}/new")
     fields = {"local_part": "Anna", "password": "three plain words", "quota": "2 GiB", "display_name": "Anna E"}
     response = operator.post(BOX, fields)
     assert response.headers["location"] == "/mailboxes/Anna@shop.test"
     assert "2 GiB" in operator.get("/mailboxes/Anna@shop.test").text
-    owner = house.client().log_in("anna@SHOP.test", "three plain words")
+    owner = office.client().log_in("anna@SHOP.test", "three plain words")
     assert owner.get("/").headers["location"] == "/mailboxes/anna@shop.test"
     page = owner.get("/mailboxes/anna@shop.test")
     assert "Forwarding" in page.text
@@ -360,17 +360,17 @@ def test_a_mailbox_is_made_and_its_owner_signs_in(house: House, operator: Browse
     ],
 )
 def test_a_bad_mailbox_comes_back_with_the_reason_beside_it(
-    house: House, operator: Browser, fields: dict[str, str], status: int, field: str, says: str
+    office: Office, operator: Browser, fields: dict[str, str], status: int, field: str, says: str
 ) -> None:
     path = "/domains/shop.test/mailboxes"
-    with unit_of_work(house.engine) as session:
+    with unit_of_work(office.engine) as session:
         mailboxes.create(session, "postmaster@shop.test", actor=SYSTEM)
     operator.get(f"{path}/new")
     response = operator.post(path, fields)
     assert response.status_code == status
     assert says.lower() in error_beside(response.text, "quota" if field == "quota_bytes" else field).lower()
     assert 'value="short"' not in response.text
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         assert session.scalar(select(func.count()).select_from(Mailbox)) == 2
 
 
@@ -389,12 +389,12 @@ def test_an_address_with_a_slash_has_its_page(operator: Browser) -> None:
     assert "Suspended" in operator.get(where).text
 
 
-def test_forwarding_is_set_kept_and_cleared_by_the_owner(house: House, operator: Browser) -> None:
-    sealed = house.sealer.seal_password(PASSWORD)
-    with unit_of_work(house.engine) as session:
+def test_forwarding_is_set_kept_and_cleared_by_the_owner(office: Office, operator: Browser) -> None:
+    sealed = office.sealer.seal_password(PASSWORD)
+    with unit_of_work(office.engine) as session:
         mailboxes.create(session, "anna@shop.test", actor=SYSTEM, sealed_hash=sealed)
         mailboxes.create(session, "ben@shop.test", actor=SYSTEM)
-    owner = house.client().log_in("anna@shop.test")
+    owner = office.client().log_in("anna@shop.test")
     here = "/mailboxes/anna@shop.test"
     for targets, says in (
         ("ben@elsewhere.test", "not an address of this host"),
@@ -409,20 +409,20 @@ def test_forwarding_is_set_kept_and_cleared_by_the_owner(house: House, operator:
     owner.post(f"{here}/forwarding", {"targets": "ben@shop.test\r\n", "keep_copy": "yes"})
     page = owner.get(here)
     assert "Mail is sent on to ben@shop.test." in plain(page.text)
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         forwarding = mailboxes.get(session, "anna@shop.test", actor=SYSTEM).forwarding
         assert forwarding is not None
         assert (list(forwarding.targets), forwarding.keep_copy) == (["ben@shop.test"], True)
     owner.post(f"{here}/forwarding", {"targets": " "})
-    with reading(house.engine) as session:
+    with reading(office.engine) as session:
         assert mailboxes.get(session, "anna@shop.test", actor=SYSTEM).forwarding is None
 
 
-def test_the_owner_changes_the_password_knowing_the_present_one(house: House, operator: Browser) -> None:
-    sealed = house.sealer.seal_password(PASSWORD)
-    with unit_of_work(house.engine) as session:
+def test_the_owner_changes_the_password_knowing_the_present_one(office: Office, operator: Browser) -> None:
+    sealed = office.sealer.seal_password(PASSWORD)
+    with unit_of_work(office.engine) as session:
         mailboxes.create(session, "anna@shop.test", actor=SYSTEM, sealed_hash=sealed)
-    owner, elsewhere = house.client().log_in("anna@shop.test"), house.client().log_in("anna@shop.test")
+    owner, elsewhere = office.client().log_in("anna@shop.test"), office.client().log_in("anna@shop.test")
     new = "a wholly new password"
     for fields, field in (
         ({"current": "wrong", "password": new, "again": new}, "current"),
@@ -437,11 +437,11 @@ def test_the_owner_changes_the_password_knowing_the_present_one(house: House, op
     assert owner.post("/account/password", {"current": PASSWORD, "password": new, "again": new}).status_code == 303
     assert owner.get("/mailboxes/anna@shop.test").status_code == 200
     assert elsewhere.get("/mailboxes/anna@shop.test").headers["location"].startswith("/login")
-    house.client().log_in("anna@shop.test", new)
+    office.client().log_in("anna@shop.test", new)
 
 
-def test_removing_a_mailbox_tells_who_still_sends_there(house: House, operator: Browser) -> None:
-    with unit_of_work(house.engine) as session:
+def test_removing_a_mailbox_tells_who_still_sends_there(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
         mailboxes.create(session, "anna@shop.test", actor=SYSTEM)
         aliases.create(session, "sales@shop.test", ["anna@shop.test"], actor=SYSTEM)
     page = operator.get("/mailboxes/anna@shop.test/remove")
@@ -455,8 +455,8 @@ def test_removing_a_mailbox_tells_who_still_sends_there(house: House, operator: 
 # ---- aliases
 
 
-def test_an_alias_is_made_changed_and_removed(house: House, operator: Browser) -> None:
-    with unit_of_work(house.engine) as session:
+def test_an_alias_is_made_changed_and_removed(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
         mailboxes.create(session, "anna@shop.test", actor=SYSTEM)
         mailboxes.create(session, "ben@shop.test", actor=SYSTEM)
     operator.get("/domains/shop.test/aliases/new")
@@ -477,14 +477,14 @@ def test_an_alias_is_made_changed_and_removed(house: House, operator: Browser) -
 # ---- tenants, keys, audit
 
 
-def test_a_tenant_gets_an_administrator_who_sees_only_its_own(house: House, operator: Browser) -> None:
+def test_a_tenant_gets_an_administrator_who_sees_only_its_own(office: Office, operator: Browser) -> None:
     operator.get("/tenants/new")
     where = operator.post("/tenants", {"name": "Northwind", "kind": "customer", "max_domains": "1"}).headers["location"]
     operator.get(where)
     shown = operator.post(f"{where}/administrators", {"account": "north"})
     password = re.search(r'class="secret">([^<]+)<', shown.text)
     assert password
-    north = house.client()
+    north = office.client()
     north.get("/login")
     north.post("/login", {"name": "north", "password": password[1]})
     north.get("/account/password")
@@ -501,12 +501,12 @@ def test_a_tenant_gets_an_administrator_who_sees_only_its_own(house: House, oper
     assert north.get("/domains").headers["location"].startswith("/login")
 
 
-def test_a_key_is_shown_once_and_opens_nothing_after_it_was_revoked(house: House, operator: Browser) -> None:
+def test_a_key_is_shown_once_and_opens_nothing_after_it_was_revoked(office: Office, operator: Browser) -> None:
     operator.get("/keys/new")
     shown = operator.post("/keys", {"name": "Billing"})
     secret = re.search(r"pk_[0-9a-f]{16}_[0-9a-f]{64}", shown.text)
     assert secret
-    program = house.client().client
+    program = office.client().client
     program.headers["Authorization"] = f"Bearer {secret[0]}"
     assert program.get("/api/v1/me").status_code == 200
     page = operator.get("/keys")
@@ -516,7 +516,7 @@ def test_a_key_is_shown_once_and_opens_nothing_after_it_was_revoked(house: House
     assert program.get("/api/v1/me").status_code == 401
 
 
-def test_the_audit_log_tells_each_deed_once(house: House, operator: Browser) -> None:
+def test_the_audit_log_tells_each_deed_once(office: Office, operator: Browser) -> None:
     operator.get(f"{BOX}/new")
     operator.post(BOX, {"local_part": "anna"})
     operator.post(BOX, {"local_part": "anna"})
@@ -524,13 +524,13 @@ def test_the_audit_log_tells_each_deed_once(house: House, operator: Browser) -> 
     assert text.count("mailbox created") == 1
 
 
-def test_a_mailbox_owner_has_no_other_pages(house: House) -> None:
-    sealed = house.sealer.seal_password(PASSWORD)
-    with unit_of_work(house.engine) as session:
+def test_a_mailbox_owner_has_no_other_pages(office: Office) -> None:
+    sealed = office.sealer.seal_password(PASSWORD)
+    with unit_of_work(office.engine) as session:
         domains.create(session, "shop.test", actor=SYSTEM)
         mailboxes.create(session, "anna@shop.test", actor=SYSTEM, sealed_hash=sealed)
         mailboxes.create(session, "ben@shop.test", actor=SYSTEM)
-    owner = house.client().log_in("anna@shop.test")
+    owner = office.client().log_in("anna@shop.test")
     for path, status in (
         ("/domains", 403), ("/audit", 403), ("/keys", 403), ("/tenants", 403), ("/tenants/1", 403),
         ("/domains/shop.test", 404), ("/mailboxes/ben@shop.test", 404), ("/mailboxes/anna@shop.test/remove", 403),
@@ -542,7 +542,7 @@ def test_a_mailbox_owner_has_no_other_pages(house: House) -> None:
         assert response.status_code in (403, 404), path
 
 
-# ---- the house itself
+# ---- the office itself
 
 
 def test_the_theme_is_remembered_and_written_into_the_page(operator: Browser) -> None:
@@ -553,8 +553,8 @@ def test_the_theme_is_remembered_and_written_into_the_page(operator: Browser) ->
     assert 'data-theme="dark"' in operator.get("/audit").text
 
 
-def test_a_page_while_the_database_is_away_says_so(house: House, operator: Browser, tmp_path: Path) -> None:
-    house.engine.dispose()
+def test_a_page_while_the_database_is_away_says_so(office: Office, operator: Browser, tmp_path: Path) -> None:
+    office.engine.dispose()
     (tmp_path / "postern.db").rename(tmp_path / "gone.db")
     response = operator.get("/domains")
     assert response.status_code == 503

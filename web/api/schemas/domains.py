@@ -21,7 +21,7 @@ class DomainChange(Asked):
     """What is left out stays as it is."""
 
     catch_all: Text | None = Field(None, description="gets what nobody here answers for; empty text: nobody does")
-    validation: Literal["rcpt", "data", "off"] | None = Field(None, description="when unknown recipients are refused")
+    validation: Literal["rcpt"] | None = Field(None, description="when unknown recipients are refused")
 
 
 class Domain(Told):
