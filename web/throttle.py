@@ -6,6 +6,7 @@ out, and one network cannot try one password on every name.
 """
 
 import ipaddress
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +22,7 @@ class Bucket:
         self._interval = interval_seconds
         self._clock = clock
         self._due: OrderedDict[str, float] = OrderedDict()  # key -> theoretical arrival time
+        self._lock = threading.Lock()  # requests are served by several threads
 
     def wait_seconds(self, key: str) -> float:
         """How long until *key* may try again; 0 when it may now."""
@@ -28,11 +30,12 @@ class Bucket:
 
     def charge(self, key: str) -> None:
         """*key* used one try up."""
-        now = self._clock()
-        self._due[key] = max(self._due.get(key, now), now) + self._interval
-        self._due.move_to_end(key)
-        while len(self._due) > MAX_TRACKED:
-            self._due.popitem(last=False)
+        with self._lock:
+            now = self._clock()
+            self._due[key] = max(self._due.get(key, now), now) + self._interval
+            self._due.move_to_end(key)
+            while len(self._due) > MAX_TRACKED:
+                self._due.popitem(last=False)
 
     def forgive(self, key: str) -> None:
         """*key* starts afresh."""
