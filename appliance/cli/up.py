@@ -13,7 +13,7 @@ from appliance.cli.welcome import welcome
 from appliance.config import Settings
 from appliance.database.engine import open_engine
 from appliance.database.schema import require_current
-from appliance.errors import DatabaseUnavailable, SchemaTooNew, SchemaTooOld, Unable
+from appliance.errors import DatabaseUnavailable, SchemaTooNew, SchemaTooOld, SettingsError, Unable
 from appliance.provision import directories
 from appliance.services.passwords import PRIVATE_KEY
 
@@ -23,6 +23,7 @@ _CHECK_SECONDS = 1.0  # A locked database must not use up the five seconds in wh
 def up() -> int:
     """Run everything in the foreground until SIGTERM or Ctrl-C; prints "ready" when it serves."""
     given = settings()
+    _refuse_unserved(given)
     running = living.supervisor_pid(given)
     if running is not None and running != os.getpid():
         raise Unable(f"the appliance runs already, as process {running}", code="running")
@@ -37,6 +38,13 @@ def up() -> int:
     from appliance.supervisor import run  # noqa: PLC0415 - as late as possible: it does not return
 
     return run(given)
+
+
+def _refuse_unserved(given: Settings) -> None:
+    # A port that is not opened is seen at once; weaker walls than asked for are not, so this stops the start.
+    if given.smtpd.isolation != "worker":
+        sentence = f'{given.file}: smtpd.isolation: this version serves "worker" only'
+        raise SettingsError(sentence, field="smtpd.isolation")
 
 
 def _look_at_database(given: Settings) -> None:

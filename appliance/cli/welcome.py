@@ -25,9 +25,27 @@ def welcome(settings: Settings, created: Created | None) -> str:
     served = {"smtp": settings.listen.smtp, "panel": settings.listen.panel}
     for service, endpoints in served.items():
         lines.append(f"port      {service} {' '.join(map(str, endpoints)) or 'off'}")
+    if idle := without_effect(settings):
+        lines.append(f"not yet   {', '.join(idle)}: this version does nothing with it")
     if settings.listen.smtp:
         lines += ["try       one line puts a message into this host's postmaster mailbox:", curl_line(settings)]
     return "\n".join(lines)
+
+
+def without_effect(settings: Settings) -> list[str]:
+    """Settings of the file that this version takes but does not serve, as "section.key": nobody should believe in them."""
+    listen, smtpd = settings.listen, settings.smtpd
+    idle = {
+        "listen.submission": listen.submission,
+        "listen.submissions": listen.submissions,
+        "listen.qmtp": listen.qmtp,
+        "listen.qmqp": listen.qmqp,
+        "listen.metrics": listen.metrics,
+        "smtpd.relay_clients": smtpd.relay_clients,
+        "smtpd.proxy_clients": smtpd.proxy_clients,
+        "outbound.routes": settings.outbound.routes,
+    }
+    return [key for key, value in idle.items() if value]
 
 
 def curl_line(settings: Settings) -> str:

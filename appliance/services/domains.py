@@ -28,7 +28,7 @@ __all__ = [
     "update",
 ]
 
-VALIDATIONS = ("rcpt", "data", "off")
+VALIDATIONS = ("rcpt",)  # a mode is listed once the directory obeys it
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,8 @@ def test_a_domain_is_made_read_changed_and_removed(office: Office, api: Api) -> 
     assert made.json()["name"] == "xn--bcher-kva.test"
     assert made.json()["unicode_name"] == "bücher.test"
     assert api("GET", made.headers["location"].removeprefix("/api/v1")).json() == made.json()
-    assert api("PATCH", "/domains/bücher.test", {"validation": "data"}).json()["validation"] == "data"
+    assert api("PATCH", "/domains/bücher.test", {"validation": "off"}).status_code == 422
+    assert api("PATCH", "/domains/bücher.test", {"validation": "rcpt"}).json()["validation"] == "rcpt"
     assert api("POST", "/domains/bücher.test/suspend").json()["suspended"] is True
     assert api("POST", "/domains/bücher.test/resume").json()["suspended"] is False
     assert api("DELETE", "/domains/bücher.test").status_code == 204
@@ -308,7 +309,7 @@ def test_an_alias_is_made_changed_and_removed(shop: Api) -> None:
 
 
 OBJECTS = (
-    ("/domains/shop.test", {"validation": "data"}),
+    ("/domains/shop.test", {"catch_all": "anna@shop.test"}),
     ("/mailboxes/anna@shop.test", {"quota_bytes": 7}),
     ("/aliases/sales@shop.test", {"targets": ["ben@shop.test"]}),
 )

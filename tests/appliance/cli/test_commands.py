@@ -16,7 +16,9 @@ def test_a_domain_lives_and_dies(postern):
     """add, list, show, set, suspend, resume, remove."""
     assert postern("domain", "add", "example.org").out == "added example.org\n"
     assert "example.org\thosted\toperator\trcpt\tno" in postern("domain", "list").out
-    assert postern("domain", "set", "example.org", "--validation", "data", "--json").data["validation"] == "data"
+    assert postern("domain", "set", "example.org", "--validation", "rcpt", "--json").data["validation"] == "rcpt"
+    unserved = postern("domain", "set", "example.org", "--validation", "off")
+    assert (unserved.code, unserved.err) == (1, "postern: validation is one of rcpt\n")
     assert postern("domain", "suspend", "example.org", "--json").data["suspended"] is True
     assert postern("domain", "resume", "example.org", "--json").data["suspended"] is False
     assert postern("domain", "show", "example.org", "--json").data["mailboxes"] == 0

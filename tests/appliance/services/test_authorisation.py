@@ -48,7 +48,7 @@ def deeds(world: World, name: str, customer: int, reseller: int) -> dict[str, tu
         "see the domain": (lambda s, a: domains.get(s, domain, actor=a), (R, C, D)),
         "add a domain": (lambda s, a: domains.create(s, "new.test", tenant_id=customer, actor=a), (R, C)),
         "add another name": (lambda s, a: domains.create(s, "new.test", alias_of=domain, actor=a), (R, C)),
-        "change the domain": (lambda s, a: domains.update(s, domain, validation="data", actor=a), (R, C, D)),
+        "change the domain": (lambda s, a: domains.update(s, domain, catch_all=joe, actor=a), (R, C, D)),
         "suspend the domain": (lambda s, a: domains.suspend(s, domain, actor=a), (R, C)),
         "resume the domain": (lambda s, a: domains.resume(s, domain, actor=a), (R, C)),
         "remove the domain": (lambda s, a: domains.remove(s, domain, actor=a), (R, C)),
