@@ -167,7 +167,7 @@ FOLDERS = (
     Folder("spool/envelope", "enqueuer", "cleaner", 0o735),  # others: scheduler
     Folder("spool/progress", "scheduler", "cleaner", 0o730),
     Folder("ledger", "ledger", "ledger", 0o700),
-    Folder("mail", "storekeeper", "storekeeper", 0o700),
+    Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("log", "journal", "journal", 0o750),
     Folder("run", "", "", 0o700),
     Folder("run/empty", "", "", 0o555),  # the root directory of roles without files

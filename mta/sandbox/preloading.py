@@ -17,7 +17,7 @@ _MAX_REPORT: Final = 4000
 
 _LATE: Final = (
     "encodings.idna", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.unicode_escape",
-    "stringprep", "unicodedata",
+    "encodings.punycode", "stringprep", "unicodedata",
 )  # fmt: skip
 
 
