@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-WORKERS ?= 2
+# One more than the cores of a small machine: half of the time a test waits for a process or the disk.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help run test prove check bench tcb fmt lock system-packages
@@ -30,9 +31,10 @@ run: $(VENV)/.locked  ## set up what is missing, then serve in the foreground (C
 	@test -e postern.toml || $(BIN)/postern init
 	@exec $(BIN)/postern up
 
-# Two passes: what measures time must not share the machine with what loads it.
+# Two passes: what measures time must not share the machine with what loads it. Neighbours stay together (worksteal), so
+# that they share the house they need.
 test: $(VENV)/.locked-test system-packages check  ## everything that checks this tree (what .ci/run runs)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 check: $(VENV)/.locked-test  ## lint, format, types, import contracts

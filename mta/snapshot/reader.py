@@ -45,6 +45,7 @@ class Snapshot:
         self._unreadable = ""  # what went wrong when we last looked
         self._current_mark: _Mark = _NEVER
         self._generation: _Generation | None = None
+        self._opened = -1  # the folder, when it is ours to close
 
     @classmethod
     def open(cls, directory: int | str | os.PathLike[str], layouts: Mapping[int, Layout] = LAYOUTS) -> Self:
@@ -53,9 +54,11 @@ class Snapshot:
         Raises:
             OSError: there is no such folder, or it may not be opened.
         """
+        opened = -1
         if not isinstance(directory, int):
-            directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            directory = opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         snapshot = cls(directory, layouts)
+        snapshot._opened = opened
         snapshot.refresh()
         return snapshot
 
@@ -104,7 +107,13 @@ class Snapshot:
         return self.serial != before
 
     def close(self) -> None:
-        """Give the files back; the folder stays the caller's."""
+        """Give the files back, and the folder if we opened it."""
+        self._drop_generation()
+        if self._opened >= 0:
+            os.close(self._opened)
+            self._opened = self._directory = -1
+
+    def _drop_generation(self) -> None:
         if self._generation is not None:
             self._generation.close()
             self._generation = None
@@ -117,7 +126,7 @@ class Snapshot:
             # It will not get better by looking at it again: wait for another one.
             self._current_mark, self._refused = mark, str(error)
             return
-        self.close()
+        self._drop_generation()
         self._generation, self._current_mark, self._refused = newer, mark, ""
         self.serial += 1
 

@@ -5,7 +5,6 @@ The second half takes one sync at a time out of a copy of the source: then a los
 
 import os
 import random
-import select
 import shutil
 import time
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from mta.wire import messages as m
 from mta.wire.netstring import unpack
 from tests.crash._disk import Call, Disk, remove_tree
 from tests.crash._recording import Recording, sync_calls, without
+from tests.fixtures.lone_role import readable
 from tests.fixtures.trees import PRODUCT, THE_PRODUCT, Tree, copy_of_product
 from tests.mta.roles.enqueuer._rig import KEYS, offer
 
@@ -42,7 +42,7 @@ def take(peer: channel.Channel, count: int) -> list[m.Message]:
     deadline = time.monotonic() + 30
     while len(found) < count:
         peer.flush()
-        select.select([peer.fileno()], [], [], 0.05)
+        readable(peer.fileno(), 0.05)
         assert time.monotonic() < deadline, f"{len(found)} of {count} answers"
         found += [message for message, _ in peer.receive()]
     return found

@@ -17,7 +17,7 @@ import pytest
 from tests.fixtures.house import free_port, wait_until
 from tests.fixtures.served import content_of
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.must_show]
 
 # Dots that must be stuffed, 8-bit that is no UTF-8, control characters, a line far over 998 octets, blanks at line ends.
 AWKWARD = (

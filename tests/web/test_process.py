@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import socket
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from mta import roster
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed
 from tests.fakes.authenticator import FakeAuthenticator
-from tests.fixtures.lone_role import TREE, LoneRole, receive
+from tests.fixtures.lone_role import TREE, LoneRole, readable, receive
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD
 from tests.journeys.screenshots import PAGES
 
@@ -58,7 +57,7 @@ def answer(channel: Channel, authenticator: FakeAuthenticator) -> None:
     with_end = threading.current_thread()
     while not channel.closed:
         try:
-            if not select.select([channel.fileno()], [], [], 0.2)[0]:
+            if not readable(channel.fileno(), 0.2):
                 continue
             for message, _ in channel.receive():
                 assert isinstance(message, m.Verify), with_end

@@ -1,7 +1,6 @@
 """storekeeper as the process it is: uids, folders, the trash, and a domain that fights back."""
 
 import os
-import select
 import signal
 import stat
 import time
@@ -12,7 +11,7 @@ from mta import roster
 from mta.maildir import make_store
 from mta.roles.storekeeper import inside
 from mta.wire import messages as m
-from tests.fixtures.lone_role import UID_BASE, finish, open_way_to_mail, receive, run_as, start_as
+from tests.fixtures.lone_role import UID_BASE, finish, open_way_to_mail, readable, receive, run_as, start_as
 
 FIRST = UID_BASE + roster.DOMAIN_UIDS_FROM
 MODES = pytest.mark.parametrize("root", [True, False], ids=["root", "ordinary"])
@@ -248,7 +247,7 @@ def test_children_of_a_domain_that_stops_them_hold_up_nobody_else(keeper, state)
     uid, _ = opened(localspawn, b"bad.example")
     pid, reading = start_as(uid, hunt)
     tag, deadline = 0, time.monotonic() + 8
-    while not select.select([reading], [], [], 0.01)[0] and time.monotonic() < deadline:
+    while not readable(reading, 0.01) and time.monotonic() < deadline:
         tag += 1
         compiler.send(m.MakeStore(tag, b"bad.example", b"box%d" % tag))
     stopped = finish(pid, reading)
