@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.enqueuer.disk import Disk, Room
+from mta.roles.enqueuer.gather import Gather
 from mta.roles.enqueuer.recovery import recover
 from mta.roles.enqueuer.store import Keys, QueueIds, Store
 from mta.spool import layout
@@ -30,7 +31,7 @@ def main() -> int:
     loop = Loop()
     handlers = {"smtpd": store.take, "bouncer": store.take}
     store.peers = control.Peers(role, start, loop, handlers, lost=store.lost, found=store.found)
-    loop.after_burst.append(store.commit)
+    loop.after_burst.append(Gather(loop, store.waiting, store.commit))
     loop.call_later(1.0, lambda: tell(store.peers, found.owed, found.removed, found.unknown_version))
     gc.freeze()
     store.peers.ready()

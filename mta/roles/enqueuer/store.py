@@ -216,6 +216,10 @@ class Store:
 
     # --- taking charge
 
+    def waiting(self) -> int:
+        """How many messages are complete and wait for the disk."""
+        return len(self._batch)
+
     def commit(self) -> None:
         """Make durable what finished in this burst, then answer."""
         if not self._batch:

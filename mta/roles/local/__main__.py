@@ -4,6 +4,7 @@ import os
 import select
 import socket
 import sys
+import time
 
 from mta import sandbox
 from mta.roles.local.batch import Job, Store
@@ -11,6 +12,10 @@ from mta.vocabulary import AddressError, is_queue_id, local_part_of_store
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed
 from mta.wire.messages import Write
+
+GATHER_SECONDS = 0.006  # In a busy moment deliveries gather so long, so that one wait for the disk serves more of them.
+BUSY_SECONDS = 0.05  # So long after a round with several deliveries the moment counts as busy.
+SEVERAL = 2
 
 
 def serve(sock: socket.socket, uid: int, folder: int, host: str) -> int:
@@ -30,19 +35,23 @@ def run(localspawn: Channel, store: Store) -> int:
     localspawn.wants_write = lambda _, wanted: waiting.modify(
         descriptor, select.POLLIN | (select.POLLOUT if wanted else 0)
     )
+    busy_until = 0.0
     while not store.gone:
-        if not waiting.poll(0):
+        if not waiting.poll(max(0.0, 1000 * (busy_until - time.monotonic()))):
             store.sweep()  # Nobody waits for us: time to tidy.
             waiting.poll()
+        if time.monotonic() < busy_until:
+            time.sleep(GATHER_SECONDS)
         try:
-            one_round(localspawn, store)
+            if one_round(localspawn, store) >= SEVERAL:
+                busy_until = time.monotonic() + BUSY_SECONDS
         except ChannelClosed:
             return 0
     return 0
 
 
-def one_round(localspawn: Channel, store: Store) -> None:
-    """Deliver what is there as one batch, and answer.
+def one_round(localspawn: Channel, store: Store) -> int:
+    """Deliver what is there as one batch, and answer. How many were there?
 
     Raises:
         ChannelClosed: localspawn is gone, or sent what no localspawn sends.
@@ -60,6 +69,7 @@ def one_round(localspawn: Channel, store: Store) -> None:
     finally:
         for _, descriptor in jobs:
             os.close(descriptor)
+    return len(jobs)
 
 
 def check(message: Write) -> None:
