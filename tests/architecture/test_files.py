@@ -16,8 +16,8 @@ LONGEST_FUNCTION = 60  # lines; the median should be near ten
 
 # Where packages come from is the affair of the machine that installs them; where this tree once lay is nobody's.
 ADDRESSES = re.compile(
-    rb"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|deb\.debian\.org|ghcr\.io|crates\.io|proxy\.golang\.org"
-    rb"|https?://[^\s\"']+\.(?:whl|tgz|tar\.gz|deb)\b|--(?:extra-)?index-url|(?<![\w.])/work/|/root/\.|/home/\w|/opt/(?:pypi|wheels)"
+    rb"https?://[^\s\"']+\.(?:whl|tgz|tar\.gz|deb)\b|https?://[^\s\"']*(?:registry|simple/)"
+    rb"|--(?:extra-)?index-url|\bregistry *=|(?<![\w.])/root/|/home/\w"
 )
 PLACEHOLDERS = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|NotImplementedError|raise NotImplemented\b")
 
