@@ -235,7 +235,6 @@ class Limits(Section):
     queue_lifetime_days: int = _number("days a message is tried before it fails", 5, 1, 30)
     bounce_lifetime_days: int = _number("days a notification of ours is tried before it is dropped", 1, 1, 30)
     max_recipients: int = _number("recipients of one message (RFC 5321 wants at least 100)", 1000, 100, 10_000)
-    max_hops: int = _number("Received fields after which a message is in a loop (RFC 5321 6.3)", 100, 30, 1000)
     max_expansion: int = _number("mailboxes that one recipient may expand to", 1000, 1, 100_000)
     default_quota: Size = _bytes("quota of a mailbox made without one; 0 = none", "0", "0", "1024 TiB")
     unknown_recipients_per_minute: int = _number(
@@ -248,7 +247,6 @@ class Limits(Section):
     command_timeout_seconds: int = _number("how long a client may think (RFC 5321 4.5.3.2.7)", 300, 1, 3600)
     conversations_per_worker: int = _number("an smtpd process is replaced after so many", 10_000, 1, 1_000_000)
     min_free_space: Size = _bytes("free disk space below which mail is deferred at RCPT", "64 MiB", "0", "1 TiB")
-    deliveries_at_once: int = _number("local deliveries in parallel", 20, 1, 1000)
     trash_days: int = _number("days a removed mailbox's mail is kept aside", 30, 0, 3650)
     session_hours: int = _number("hours until the panel asks for the password again", 12, 1, 720)
     logins_per_minute: int = _number("wrong passwords from one address in a minute before it must wait", 10, 1, 1000)

@@ -10,6 +10,7 @@ from appliance.config import (
     Database,
     Endpoint,
     Host,
+    Limits,
     Settings,
     find_settings,
     load_settings,
@@ -155,3 +156,15 @@ def test_what_is_not_a_size_is_refused(text):
     """Better than a wrong guess."""
     with pytest.raises(ValueError):
         parse_size(text)
+
+
+def test_every_limit_of_the_file_is_read_by_somebody():
+    """A number that nobody looks at is a promise that nobody keeps."""
+    tree = Path(__file__).resolve().parents[2]
+    sources = [
+        path.read_text()
+        for package in ("appliance", "mta", "web")
+        for path in (tree / package).rglob("*.py")
+        if path != tree / "appliance" / "config.py"
+    ]
+    assert [name for name in Limits.model_fields if not any(name in source for source in sources)] == []

@@ -119,9 +119,9 @@ def test_a_role_that_was_hung_up_on_begins_anew(role: Role, monkeypatch: pytest.
 
 def test_new_settings_arrive(role: Role) -> None:
     """Reload carries what may change without a stop."""
-    role.supervisor.send(m.Reload((b"limits.max_hops", b"30")))
+    role.supervisor.send(m.Reload((b"limits.max_recipients", b"30")))
     role.loop.run_until_idle()
-    assert role.reloaded == [{"limits.max_hops": b"30"}]
+    assert role.reloaded == [{"limits.max_recipients": b"30"}]
 
 
 def test_stop_ends_the_loop(role: Role) -> None:
