@@ -245,7 +245,7 @@ class Limits(Section):
     )
     tarpit_seconds: int = _number("how slow the answers get then", 5, 0, 60)
     command_timeout_seconds: int = _number("how long a client may think (RFC 5321 4.5.3.2.7)", 300, 1, 3600)
-    conversations_per_worker: int = _number("an smtpd process is replaced after so many", 1_000_000, 1, 100_000_000)
+    conversations_per_worker: int = _number("an smtpd process is replaced after so many", 10_000, 1, 100_000_000)
     min_free_space: Size = _bytes("free disk space below which mail is deferred at RCPT", "64 MiB", "0", "1 TiB")
     trash_days: int = _number("days a removed mailbox's mail is kept aside", 30, 0, 3650)
     session_hours: int = _number("hours until the panel asks for the password again", 12, 1, 720)

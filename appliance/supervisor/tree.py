@@ -178,7 +178,7 @@ class Tree:
         member.pid, member.control, member.ready = 0, None, False
         if self.stopping:
             return
-        delay = member.restarts.delay_after(time.monotonic() - member.since)
+        delay = member.restarts.delay_after(time.monotonic() - member.since, failed=status != 0)
         self._tell_journal(member, status)
         self._changed()
         self._loop.call_later(delay, lambda: self._start(member))

@@ -221,6 +221,16 @@ class Finished(Message, verb="finished"):
     session: Name
 
 
+@dataclass(frozen=True, slots=True)
+class Retire(Message, verb="retire"):
+    """smtpd -> listener. This process has served its number and asks for no more clients. Asked again: it insists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retired(Message, verb="retired"):
+    """listener -> smtpd. No client comes after this one message; whoever was sent before has arrived before it."""
+
+
 # --- smtpd, scheduler and directory --------------------------------------------------------------------------------
 
 

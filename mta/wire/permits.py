@@ -10,7 +10,7 @@ _Kinds = frozenset[type[m.Message]]
 
 # (client, server): what the client may send, what the server may answer.
 _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
-    ("listener", "smtpd"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("listener", "smtpd"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
     ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "enqueuer"): (
         frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),

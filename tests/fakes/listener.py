@@ -43,10 +43,12 @@ def main() -> int:
         listening.setblocking(False)
         loop.add_reader(descriptor, lambda: accept(listening))
 
-    def over(_channel: Channel, packet: Packet) -> None:
+    def over(channel: Channel, packet: Packet) -> None:
         message = packet[0]
-        assert isinstance(message, m.Finished)
-        os.write(finished, message.session + b"\n")
+        if isinstance(message, m.Finished):
+            os.write(finished, message.session + b"\n")
+        else:
+            channel.send(m.Retired())
 
     peers = Peers(roster.LISTENER, start, loop, {"smtpd": over}, sockets=listen)
     peers.ready()

@@ -33,6 +33,8 @@ class Listener:
         self._sessions = itertools.count(time.time_ns())
         self._sockets: dict[str, tuple[bytes, socket.socket]] = {}  # address: service, socket
         self._accepting = False
+        self._asked: list[Channel] = []  # smtpds that want to retire, and may not yet
+        self._retired: set[int] = set()  # instances that get no more clients, until their successors come
         self._held: list[tuple[bytes, socket.socket, str, int]] = []  # accepted when nobody was there to take them
         self._turned_away, self._last_turned_away = 0, ""
         self._peers = control.Peers(
@@ -51,25 +53,54 @@ class Listener:
     def _found(self, channel: Channel) -> None:
         if channel.peer == "smtpd":
             self._counts.lose(channel.instance)  # Those of its predecessor, if we did not notice its end.
+            self._retired.discard(channel.instance)
             self._open()
+            self._let_go()
 
     def _lost(self, channel: Channel) -> None:
         # Later than its successor's arrival it must not take away the successor's conversations.
         if channel.peer == "smtpd" and self._peers.to("smtpd", channel.instance) is None:
             self._counts.lose(channel.instance)
-            if not self._peers.all_to("smtpd"):
+            if not self._workers():
                 self._close()
 
     def _heed(self, channel: Channel, packet: Packet) -> None:
         if isinstance(packet[0], m.Finished):
             self._counts.end(channel.instance, packet[0].session)
+            if self._asked:
+                self._let_go()
+        elif channel in self._asked:
+            self._retire(channel)  # It has served its number twice over, so it goes even if nobody else is there.
+        elif channel.instance not in self._retired:
+            self._asked.append(channel)
+            self._let_go()
+
+    def _workers(self) -> list[Channel]:
+        """The smtpds that take clients."""
+        return [worker for worker in self._peers.all_to("smtpd") if worker.instance not in self._retired]
+
+    def _let_go(self) -> None:
+        """Let those retire who asked while somebody else is there for the clients; an only one, when it has none."""
+        self._asked = [worker for worker in self._asked if not worker.closed]
+        for worker in list(self._asked):
+            alone_and_idle = not self._retired and not self._counts.load(worker.instance)
+            if len(self._workers()) > 1 or alone_and_idle:
+                self._retire(worker)
+
+    def _retire(self, worker: Channel) -> None:
+        self._asked.remove(worker)
+        self._retired.add(worker.instance)
+        if not self._workers():
+            self._close()
+        with contextlib.suppress(ChannelClosed):  # Then it is gone already, which is what it wanted.
+            worker.send(m.Retired())
 
     def _reload(self, settings: Mapping[str, bytes]) -> None:
         self._counts.most = int(settings["smtpd.max_connections"])
         self._counts.most_of_client = int(settings["smtpd.max_connections_per_client"])
 
     def _open(self) -> None:
-        if not self._accepting and self._peers.all_to("smtpd"):
+        if not self._accepting and self._workers():
             self._accepting = True
             held, self._held = self._held, []
             for service, sock, client, port in held:
@@ -116,7 +147,7 @@ class Listener:
             return
         session, name = b"%016x" % next(self._sessions), client.encode()
         accepted = m.Accepted(session, name, port, service, session_token(self._key, session, name))
-        for worker in sorted(self._peers.all_to("smtpd"), key=lambda each: self._counts.load(each.instance)):
+        for worker in sorted(self._workers(), key=lambda each: self._counts.load(each.instance)):
             try:
                 worker.send(accepted, (sock.fileno(),))
             except ChannelClosed:

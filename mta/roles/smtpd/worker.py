@@ -24,6 +24,7 @@ DIRECTORY_SECONDS = 10.0  # it looks into memory; whoever waits longer waits for
 ENQUEUER_SECONDS = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
 STOP_SECONDS = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
 LAST_WORDS_SECONDS = 0.2  # for the replies to leave
+RETIRE_SECONDS = 60.0  # for conversations to end by themselves before a process that retires hurries them
 
 
 class Worker:
@@ -37,14 +38,16 @@ class Worker:
         self.sessions: set[Session] = set()
         self._faults = 0
         self._served = 0
+        self._retired = False  # the listener has said that nobody comes any more
         self._settings = dict(start.settings)
         self._heed_settings({})
         channels = AsyncioChannels(loop)
         channels.drained = self._drained
-        handlers = {"listener": self._accept, "directory": self._hear_directory, "enqueuer": self._hear_enqueuer}
+        handlers = {"listener": self._heed_listener, "directory": self._hear_directory, "enqueuer": self._hear_enqueuer}
         self.peers = Peers(
-            roster.SMTPD, start, channels, handlers, lost=self._lost, reload=self._heed_settings, stop=self.stop
-        )
+            roster.SMTPD, start, channels, handlers,
+            lost=self._lost, found=self._found, reload=self._heed_settings, stop=self.stop,
+        )  # fmt: skip
         self.directory = Conversations(self.peers, "directory", DIRECTORY_SECONDS)
         self.enqueuer = Conversations(self.peers, "enqueuer", ENQUEUER_SECONDS)
         self._sweep()
@@ -66,7 +69,7 @@ class Worker:
         self.sessions.discard(session)
         with contextlib.suppress(ChannelClosed):  # A new listener has counted from zero.
             session.listener.send(m.Finished(session.accepted.session))
-        if not self.sessions and (self.stopping or self._served >= self._replace_after):
+        if not self.sessions and (self.stopping or self._retired):
             self._leave()
 
     def stop(self) -> None:
@@ -79,6 +82,18 @@ class Worker:
         if not self.sessions:
             self._leave()
         self.loop.call_later(STOP_SECONDS, self._break_off)
+
+    def _retire(self) -> None:
+        """The listener lets us go: whoever is here may finish, and then we end."""
+        self._retired = True
+        if self.sessions:
+            self.loop.call_later(RETIRE_SECONDS, self._hurry)
+        else:
+            self._leave()
+
+    def _hurry(self) -> None:
+        for session in list(self.sessions):
+            session.wind_up()
 
     def _break_off(self) -> None:
         for session in list(self.sessions):
@@ -111,15 +126,22 @@ class Worker:
 
     # --- peers
 
-    def _accept(self, listener: Channel, packet: Packet) -> None:
-        accepted, descriptors = packet
-        assert isinstance(accepted, m.Accepted)
+    def _heed_listener(self, listener: Channel, packet: Packet) -> None:
+        message, descriptors = packet
+        if isinstance(message, m.Accepted):
+            self._accept(listener, message, descriptors[0])
+        else:
+            self._retire()
+
+    def _accept(self, listener: Channel, accepted: m.Accepted, descriptor: int) -> None:
         family = socket.AF_INET6 if b":" in accepted.client else socket.AF_INET
         # With the family said, the socket object needs to ask the kernel nothing.
-        client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=descriptors[0])
+        client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=descriptor)
         session = Session(self, accepted, listener)
         self.sessions.add(session)
         self._served += 1
+        if self._served % self._replace_after == 0:
+            self._ask_to_retire(listener)
         connecting = self.loop.create_task(self.loop.connect_accepted_socket(lambda: session, client))
         connecting.add_done_callback(functools.partial(self._connected, session, client))
 
@@ -130,8 +152,16 @@ class Worker:
             if session in self.sessions:
                 self.fault(session, error)
                 self.ended(session)
-        elif self._served >= 2 * self._replace_after:
-            self.stop()  # It was never without conversations, so they must be told to come back.
+
+    def _ask_to_retire(self, listener: Channel) -> None:
+        # Not simply to leave: clients whose sockets are on their way to us would be lost with us.
+        with contextlib.suppress(ChannelClosed):  # A new listener is asked as soon as it is found.
+            listener.send(m.Retire())
+
+    def _found(self, channel: Channel) -> None:
+        if channel.peer == "listener" and self._served >= self._replace_after:
+            self._retired = False  # A new listener knows nothing of what the former one said.
+            self._ask_to_retire(channel)
 
     def _hear_directory(self, _directory: Channel, packet: Packet) -> None:
         answer = packet[0]

@@ -22,6 +22,14 @@ def test_a_minute_of_life_is_forgiveness() -> None:
     assert restarts.ended == 7
 
 
+def test_who_served_and_ended_as_it_should_is_started_at_once_and_not_counted_as_failing() -> None:
+    """An smtpd under load may be replaced every few seconds; one that leaves at once, again and again, is a loop."""
+    restarts = Restarts()
+    assert [restarts.delay_after(lived=2.0, failed=False) for _ in range(6)] == [0.0] * 6
+    assert [restarts.delay_after(lived=0.3, failed=False) for _ in range(3)] == [0.0, 0.1, 0.2]
+    assert restarts.ended == 9
+
+
 def test_hopeless_is_said_of_the_fourth_end_in_a_row() -> None:
     """Three may be bad luck; a role with a wrong setting ends every time."""
     restarts = Restarts()

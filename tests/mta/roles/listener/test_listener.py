@@ -95,3 +95,56 @@ def test_without_an_smtpd_callers_wait_in_the_kernel(door: tuple[LoneRole, tuple
     more = accepted(role.as_server("smtpd"))
     assert len(more) == 3
     close(early, *late, *(sock for _, sock in found + more))
+
+
+def test_of_two_that_want_to_retire_one_stays_until_the_other_has_a_successor(
+    door: tuple[LoneRole, tuple[str, int]],
+) -> None:
+    """`Retired` is the last thing a process hears, after every client sent to it; and somebody is always at the door."""
+    role, address = door
+    workers = [role.as_server("smtpd", instance) for instance in range(2)]
+    for worker in workers:
+        worker.send(m.Retire())
+    assert isinstance(workers[0].wait()[0], m.Retired)
+    clients = [socket.create_connection(address) for _ in range(3)]
+    found = accepted(workers[1])
+    assert len(found) == 3
+    workers[0].close()
+    successor = role.as_server("smtpd", 0)
+    assert isinstance(workers[1].wait()[0], m.Retired)
+    late = socket.create_connection(address)
+    found += accepted(successor)
+    assert len(found) == 4
+    close(*clients, late, *(sock for _, sock in found))
+
+
+def test_the_only_one_retires_when_it_has_no_client_or_insists(door: tuple[LoneRole, tuple[str, int]]) -> None:
+    """Busy, it is kept, since nobody else is there; asked a second time, the callers wait in the kernel instead."""
+    role, address = door
+    only = role.as_server("smtpd")
+    clients = [socket.create_connection(address)]
+    found = accepted(only)
+    only.send(m.Retire())
+    clients.append(socket.create_connection(address))
+    found += accepted(only)
+    assert len(found) == 2
+    only.send(m.Retire())
+    assert isinstance(only.wait()[0], m.Retired)
+    clients.append(socket.create_connection(address))
+    assert accepted(only, seconds=0.3) == []
+    only.close()
+    found += accepted(role.as_server("smtpd"))
+    assert len(found) == 3
+    close(*clients, *(sock for _, sock in found))
+
+
+def test_the_only_one_retires_as_soon_as_its_last_client_left(door: tuple[LoneRole, tuple[str, int]]) -> None:
+    """`Finished` of the last one is the moment."""
+    role, address = door
+    only = role.as_server("smtpd")
+    client = socket.create_connection(address)
+    found = accepted(only)
+    only.send(m.Retire())
+    only.send(m.Finished(found[0][0].session))
+    assert isinstance(only.wait()[0], m.Retired)
+    close(client, *(sock for _, sock in found))

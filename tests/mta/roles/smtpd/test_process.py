@@ -244,6 +244,18 @@ def test_a_process_that_served_its_number_is_through_when_idle(make_smtpd: Make)
     assert house.await_end("smtpd") == 0
 
 
+def test_a_new_listener_is_asked_again_whether_a_process_may_go(make_smtpd: Make) -> None:
+    """What the former one promised, the new one does not know."""
+    house = make_smtpd(limits__conversations_per_worker="1")
+    with Client(house) as client:
+        assert client.say(b"NOOP").startswith(b"250")
+        house.restart("listener")
+        with Client(house) as late:
+            assert late.say(b"NOOP").startswith(b"250")
+        assert client.say(b"NOOP").startswith(b"250")
+    assert house.await_end("smtpd") == 0
+
+
 def test_settings_change_for_conversations_that_begin_later(make_smtpd: Make) -> None:
     """`postern reload` hangs up on nobody."""
     house = make_smtpd()
