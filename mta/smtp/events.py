@@ -33,6 +33,7 @@ class Recipient(NamedTuple):
     counted: bytes
     expiry: int
     ticket: bytes
+    options: bytes = b""  # NOTIFY and ORCPT as given (RFC 3461 4), space-separated KEY=value
 
 
 class Offer(NamedTuple):
@@ -43,6 +44,7 @@ class Offer(NamedTuple):
     options: bytes
     reverse_path: bytes
     recipients: tuple[Recipient, ...]
+    tls: bytes = b""  # version and cipher, empty without TLS
 
 
 class Block(NamedTuple):
@@ -86,3 +88,5 @@ class Verdict(NamedTuple):
     counted: bytes = b""
     expiry: int = 0
     ticket: bytes = b""
+    late: bool = False  # told after the content, a yes as much as a no
+    detail: bytes = b""  # words for the client instead of the usual ones

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from mta.wire.netstring import WireError, pack, unpack
 
-VERSION = 1
+VERSION = 2
 MAX_RECIPIENTS = 10_000  # RFC 5321 4.5.3.1.8 wants 100 at least; the most that a setting may ask for.
-MAX_ENVELOPE = 8 << 20  # Octets; more than MAX_RECIPIENTS of the longest paths (RFC 5321 4.5.3.1.3).
+MAX_ENVELOPE = 16 << 20  # Octets; more than MAX_RECIPIENTS with the longest paths and options (RFC 3461 5.4) take.
 
 _MAGIC = b"postern-envelope "
 _CHECKSUM_OCTETS = 8
 _CHECKSUM_FIELD = len(b"8:,") + _CHECKSUM_OCTETS
-_FIXED_FIELDS = 8  # before the recipients, in version 1
+_FIXED_FIELDS = 8  # before the recipients
+_RECIPIENT_FIELDS = 3
 
 
 class NotWholeError(Exception):
@@ -40,10 +41,15 @@ class Generation(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One forward-path as given, and the mailbox whose quota it counts against (or nothing)."""
+    """One forward-path as given, the mailbox whose quota it counts against (or nothing), and what RCPT declared."""
 
     forward_path: bytes
     counted: bytes = b""
+    options: bytes = b""  # space-separated KEY=value (RFC 3461 4); version 1 had none
+
+    def option(self, name: bytes) -> bytes:
+        """The value of the RCPT option *name*, or nothing."""
+        return _option(self.options, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,11 @@ class Envelope:
 
     def option(self, name: bytes) -> bytes:
         """The value of the MAIL option *name*, or nothing."""
-        for option in self.options.split():
-            key, _, value = option.partition(b"=")
-            if key.upper() == name:
-                return value
-        return b""
+        return _option(self.options, name)
+
+    def declares(self, name: bytes) -> bool:
+        """Did MAIL have the option *name*, with a value or without?"""
+        return any(option.partition(b"=")[0].upper() == name for option in self.options.split())
 
 
 Reader = Callable[[list[bytes]], Envelope]
@@ -88,7 +94,7 @@ def render(envelope: Envelope) -> bytes:
         b"%d" % envelope.generation,
     ]
     for recipient in envelope.recipients:
-        fields += (recipient.forward_path, recipient.counted)
+        fields += (recipient.forward_path, recipient.counted, recipient.options)
     return seal(fields)
 
 
@@ -119,7 +125,7 @@ def parse(octets: bytes, readers: Mapping[int, Reader] | None = None) -> Envelop
         raise NotWholeError("the checksum does not match")
     # The checksum matched, so whatever does not parse from here on was written so on purpose, by another version.
     try:
-        fields = unpack(octets[:-_CHECKSUM_FIELD], _FIXED_FIELDS + 2 * MAX_RECIPIENTS)
+        fields = unpack(octets[:-_CHECKSUM_FIELD], _FIXED_FIELDS + _RECIPIENT_FIELDS * MAX_RECIPIENTS)
         version = int(fields[0].removeprefix(_MAGIC))
         read = (READERS if readers is None else readers).get(version)
         if read is None:
@@ -129,22 +135,43 @@ def parse(octets: bytes, readers: Mapping[int, Reader] | None = None) -> Envelop
         raise UnknownVersionError(f"not in our format: {error}") from error
 
 
+def read_version_2(fields: list[bytes]) -> Envelope:
+    """The envelope in the fields of a version 2 file.
+
+    Raises:
+        ValueError: a number is none, or a recipient lacks a part.
+    """
+    return _read(fields, _RECIPIENT_FIELDS)
+
+
 def read_version_1(fields: list[bytes]) -> Envelope:
-    """The envelope in the fields of a version 1 file.
+    """The envelope in the fields of a version 1 file: its recipients have no options.
 
     Raises:
         ValueError: a number is none, or a recipient lacks its half.
     """
+    return _read(fields, 2)
+
+
+def _read(fields: list[bytes], width: int) -> Envelope:
     _, arrival, size, reverse_path, options, session, client, generation, *rest = fields
-    recipients = tuple(map(Recipient, rest[::2], rest[1::2]))
-    if len(rest) % 2 or not recipients:
-        raise ValueError("a recipient is two fields")
+    recipients = tuple(map(Recipient, *(rest[part::width] for part in range(width))))
+    if len(rest) % width or not recipients:
+        raise ValueError(f"a recipient is {width} fields")
     return Envelope(
         int(arrival), int(size), reverse_path, options, session, client, Generation(int(generation)), recipients
     )
 
 
-READERS: Mapping[int, Reader] = {1: read_version_1}  # This version, and the one before it when there is one.
+READERS: Mapping[int, Reader] = {1: read_version_1, 2: read_version_2}  # This version, and the one before it.
+
+
+def _option(options: bytes, name: bytes) -> bytes:
+    for option in options.split():
+        key, _, value = option.partition(b"=")
+        if key.upper() == name:
+            return value
+    return b""
 
 
 def _checksum(body: bytes) -> bytes:

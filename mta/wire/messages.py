@@ -249,13 +249,18 @@ class Question(Message, verb="question"):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Message, verb="verdict"):
-    """directory -> smtpd. One `Word`; with accept, a ticket for the enqueuer and, when a quota applies, the mailbox to count."""
+    """directory -> smtpd. One `Word`; with accept, a ticket for the enqueuer and, when a quota applies, the mailbox to count.
+
+    `late`: the domain tells nothing before the content was sent, whatever the word is; a yes as little as a no.
+    """
 
     tag: int
     word: Name
     counted: Path  # address key of the mailbox whose quota counts, or empty
     expiry: int  # seconds since 1970; part of what the ticket covers
     ticket: Mac
+    late: bool = False
+    detail: Annotated[bytes, Max(200)] = b""  # ASCII words for the client instead of the usual ones; empty: those
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +377,8 @@ class Offer(Message, verb="offer"):
     counted: Path
     expiry: int
     ticket: Mac
+    recipient_options: Text = b""  # what RCPT declared: NOTIFY, ORCPT (RFC 3461 4); space-separated KEY=value
+    tls: Text = b""  # version and cipher of the client's connection, or empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +390,7 @@ class OfferRecipient(Message, verb="offer-recipient"):
     counted: Path
     expiry: int
     ticket: Mac
+    options: Text = b""  # as `Offer.recipient_options`
 
 
 @dataclass(frozen=True, slots=True)

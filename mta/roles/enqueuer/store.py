@@ -146,7 +146,7 @@ class Store:
         self._open[channel][message.tag] = Incoming(
             channel, message, message.reverse_path, message.options,
             Generation.ORDINARY if message.reverse_path else Generation.BOUNCE,
-            [Recipient(message.forward_path, message.counted)], int(self._clock()), message.tag,
+            [Recipient(message.forward_path, message.counted, message.recipient_options)], int(self._clock()), message.tag,
         )  # fmt: skip
 
     def _offer_recipient(self, channel: Channel, message: m.Message) -> None:
@@ -162,7 +162,7 @@ class Store:
         elif len(incoming.recipients) >= MAX_RECIPIENTS:
             self._decline(incoming, TOO_MANY)
         else:
-            incoming.recipients.append(Recipient(message.forward_path, message.counted))
+            incoming.recipients.append(Recipient(message.forward_path, message.counted, message.options))
 
     def _content(self, channel: Channel, message: m.Message) -> None:
         assert isinstance(message, m.Content)

@@ -204,8 +204,9 @@ class Session(SMTP):
     def _hear_verdict(self, number: int, answer: m.Message | None) -> None:
         self._question_tags.pop(number, None)
         verdict = _verdict_of(answer)
-        if verdict.word is Word.SLOW_DOWN:
-            # The tarpit: a prober pays with time for each guess beyond the limit.
+        if verdict.word is Word.SLOW_DOWN and not verdict.late:
+            # The tarpit: a prober pays with time for each guess beyond the limit. Where the domain tells nothing before the
+            # content, the waiting would tell.
             self._worker.loop.call_later(self._worker.tarpit_seconds, self._judge, number, verdict)
         else:
             self._judge(number, verdict)
@@ -222,10 +223,12 @@ class Session(SMTP):
         channel, tag = self._offer
         _say(channel, m.Offer(
             tag, accepted.session, accepted.client, accepted.token, event.helo, event.protocol, event.options,
-            event.reverse_path, first.forward_path, first.counted, first.expiry, first.ticket,
+            event.reverse_path, first.forward_path, first.counted, first.expiry, first.ticket, first.options, event.tls,
         ))  # fmt: skip
         for each in event.recipients[1:]:
-            _say(channel, m.OfferRecipient(tag, each.forward_path, each.counted, each.expiry, each.ticket))
+            _say(channel, m.OfferRecipient(
+                tag, each.forward_path, each.counted, each.expiry, each.ticket, each.options,
+            ))  # fmt: skip
 
     def _pass_block(self, event: e.Block) -> None:
         if self._offer is None:
@@ -307,4 +310,4 @@ def _verdict_of(answer: m.Message | None) -> e.Verdict:
     if not isinstance(answer, m.Verdict):
         return _TRY_LATER
     word = _WORDS.get(answer.word, Word.TRY_LATER)  # A word we do not know says neither yes nor no.
-    return e.Verdict(word, answer.counted, answer.expiry, answer.ticket)
+    return e.Verdict(word, answer.counted, answer.expiry, answer.ticket, answer.late, answer.detail)
