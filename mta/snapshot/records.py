@@ -5,14 +5,18 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
 
     folder        key                                 record
     recipients    h:                                  Host
-                  a:<address key>                     Mailbox or Alias
+                  a:<address key>                     Mailbox, Alias or Relayed
                   d:<domain, A-label or U-label>      Domain
                   t:<tenant id>                       Tenant
+                  r:, r:<domain>, r:<address key>     Rules: of the host, of a domain, of a mailbox
     credentials   m:<address key>, u:<account name>   Login
                   k:<key id>                          ApiKey
                   d:…, t:…                            as above: who may log in follows the same chain
+    certificates  c:<A-label name, or *.domain>       Certificate; c: alone is the one for all other names
+    sources       s:<domain>                          Source
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +24,7 @@ from mta.wire.netstring import WireError, pack, unpack
 
 HOST_KEY = b"h:"
 ADDRESS, DOMAIN, TENANT = b"a:", b"d:", b"t:"
+RULES, CERTIFICATE, SOURCE = b"r:", b"c:", b"s:"
 MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
 MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
 MAX_TARGETS = 4096
@@ -66,7 +71,42 @@ class Domain:
     suspended: bool = False
     alias_of: bytes = b""
     catch_all: bytes = b""  # address key, or empty
-    validation: bytes = b"rcpt"  # when smtpd tells what it refuses
+    validation: bytes = b"rcpt"  # when smtpd tells what it refuses: `rcpt`, `data`, `off`
+    greylist: bool = False
+    dnsbl: bool = True  # refuses whom the host's DNS lists name; a host that asks no list refuses nobody
+    next_hop: bytes = b""  # host:port that gets this domain's mail; empty: the mailboxes are here
+    source: bytes = b""  # who knows a relayed domain's recipients: `list`, `ldap`, `call-ahead`, `hook`; empty: nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """An address of a domain that we only pass on, where the source is `list`: it exists at the next hop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Whom a host, a domain or a mailbox takes mail from: `allow` or `deny`, pattern, and again; the first that fits decides.
+
+    A pattern is a network (CIDR), a reverse-path, `domain`, or `.domain` (it and what is below it).
+    """
+
+    entries: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where role `source` asks for a relayed domain's recipients: *kind* as `Domain.source`; name, value, name, value …"""
+
+    kind: bytes
+    pairs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a name shows of itself in TLS. *sealed_key* is its private key in PEM, sealed to the role tls."""
+
+    chain: bytes  # PEM, the name's own certificate first
+    sealed_key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +136,7 @@ class ApiKey:
     tenant: bytes
 
 
-Record = Host | Mailbox | Alias | Domain | Tenant | Login | ApiKey
+Record = Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Source | Certificate | Login | ApiKey
 
 
 def pack_record(record: Record) -> bytes:
@@ -135,14 +175,27 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return [b"mailbox", address, store, b"%d" % quota_bytes, _flag(suspended), _flag(keep_copy), *targets]
         case Alias(targets):
             return [b"alias", *targets]
-        case Domain(tenant, suspended, alias_of, catch_all, validation):
-            return [b"domain", tenant, _flag(suspended), alias_of, catch_all, validation]
+        case Relayed():
+            return [b"relayed"]
+        case Domain():
+            return _domain_fields(record)
+        case Rules(entries):
+            return [b"rules", *entries]
+        case Certificate(chain, sealed_key):
+            return [b"certificate", chain, sealed_key]
+        case Source(kind, pairs):
+            return [b"source", kind, *pairs]
         case Tenant(parent, suspended):
             return [b"tenant", parent, _flag(suspended)]
         case Login(sealed, suspended, domain, tenant):
             return [b"login", sealed, _flag(suspended), domain, tenant]
         case ApiKey(sha256, revoked, tenant):
             return [b"key", sha256, _flag(revoked), tenant]
+
+
+def _domain_fields(record: Domain) -> list[bytes]:
+    first = [record.tenant, _flag(record.suspended), record.alias_of, record.catch_all, record.validation]
+    return [b"domain", *first, _flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
 
 
 def _flag(value: bool) -> bytes:
@@ -161,8 +214,33 @@ def _mailbox(fields: list[bytes]) -> Mailbox:
 
 
 def _domain(fields: list[bytes]) -> Domain:
-    tenant, suspended, alias_of, catch_all, validation = fields
-    return Domain(tenant, _is_set(suspended), alias_of, catch_all, validation)
+    # What was written before there were the later fields ends earlier, and means their defaults.
+    tenant, suspended, alias_of, catch_all, validation, *later = fields
+    domain = Domain(tenant, _is_set(suspended), alias_of, catch_all, validation)
+    if not later:
+        return domain
+    greylist, dnsbl, next_hop, source = later
+    return dataclasses.replace(
+        domain, greylist=_is_set(greylist), dnsbl=_is_set(dnsbl), next_hop=next_hop, source=source
+    )
+
+
+def _relayed(fields: list[bytes]) -> Relayed:
+    () = fields
+    return Relayed()
+
+
+def _rules(fields: list[bytes]) -> Rules:
+    if len(fields) % 2 or any(verb not in (b"allow", b"deny") for verb in fields[::2]):
+        raise ValueError("not rules")
+    return Rules(tuple(fields))
+
+
+def _source(fields: list[bytes]) -> Source:
+    kind, *pairs = fields
+    if len(pairs) % 2:
+        raise ValueError("a name without a value")
+    return Source(kind, tuple(pairs))
 
 
 def _tenant(fields: list[bytes]) -> Tenant:
@@ -184,7 +262,11 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"host": lambda fields: Host(*fields),
     b"mailbox": _mailbox,
     b"alias": lambda fields: Alias(tuple(fields)),
+    b"relayed": _relayed,
     b"domain": _domain,
+    b"rules": _rules,
+    b"certificate": lambda fields: Certificate(*fields),
+    b"source": _source,
     b"tenant": _tenant,
     b"login": _login,
     b"key": _api_key,

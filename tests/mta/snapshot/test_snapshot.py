@@ -297,23 +297,24 @@ def test_an_upgraded_reader_reads_what_the_version_before_wrote(folder, monkeypa
 def test_todays_reader_refuses_a_later_version_and_goes_on(folder, writer, monkeypatch):
     """After a rollback: clear words, the former snapshot stays in use, nothing is guessed."""
     reader = Snapshot.open(folder)
-    publish_as_version(monkeypatch, folder, 2, INSTANCE, 2, [(b"a", b"new")])
+    publish_as_version(monkeypatch, folder, formats.FORMAT_VERSION + 1, INSTANCE, 2, [(b"a", b"new")])
     assert not reader.refresh()
     assert reader.get(b"a") == b"1"
-    assert "version 2; this program reads up to 1" in reader.trouble
+    later, known = formats.FORMAT_VERSION + 1, formats.FORMAT_VERSION
+    assert f"version {later}; this program reads up to {known}" in reader.trouble
 
 
 def test_todays_reader_says_missing_when_only_a_later_version_is_there(folder, monkeypatch):
     """From a cold start it has nothing: `try later`, not `unknown`."""
-    publish_as_version(monkeypatch, folder, 2, INSTANCE, 2, [(b"a", b"new")])
+    publish_as_version(monkeypatch, folder, formats.FORMAT_VERSION + 1, INSTANCE, 2, [(b"a", b"new")])
     reader = Snapshot.open(folder)
-    with pytest.raises(SnapshotMissing, match="version 2"):
+    with pytest.raises(SnapshotMissing, match=f"version {formats.FORMAT_VERSION + 1}"):
         reader.get(b"a")
 
 
 def test_todays_writer_does_not_append_to_another_version(folder, monkeypatch):
     """Neither to a later one, which it cannot read, nor to an earlier one, whose batches look different."""
-    publish_as_version(monkeypatch, folder, 2, INSTANCE, 2, [(b"a", b"new")])
+    publish_as_version(monkeypatch, folder, formats.FORMAT_VERSION + 1, INSTANCE, 2, [(b"a", b"new")])
     with pytest.raises(formats.TooNew):
         SnapshotWriter(folder).publish_changes(INSTANCE, 3, [])
 

@@ -1,0 +1,58 @@
+"""Records as octets: read as they were written, also those that an earlier version wrote, and nothing else."""
+
+import pytest
+
+from mta.snapshot.records import (
+    Domain,
+    Mailbox,
+    RecordError,
+    Relayed,
+    Rules,
+    Source,
+    pack_record,
+    unpack_record,
+)
+from mta.wire.netstring import pack
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Domain(b"1"),
+        Domain(b"1", validation=b"data", greylist=True, dnsbl=False, next_hop=b"mx.next.example:25", source=b"list"),
+        Mailbox(b"Bob@one.example", b"bob", 10, suspended=True, keep_copy=False, targets=(b"x@y.example",)),
+        Relayed(),
+        Rules(()),
+        Rules((b"allow", b"192.0.2.0/24", b"deny", b".bad.example")),
+        Source(b"ldap", (b"url", b"ldap://127.0.0.1")),
+    ],
+)
+def test_a_record_is_read_as_it_was_written(record):
+    """Every field, also those with defaults."""
+    assert unpack_record(pack_record(record)) == record
+
+
+def test_a_domain_without_the_later_fields_has_their_defaults():
+    """An upgrade does not wait for the compiler: what the version before published is read."""
+    old = pack([b"domain", b"7", b"1", b"", b"all@one.example", b"rcpt"])
+    assert unpack_record(old) == Domain(b"7", suspended=True, catch_all=b"all@one.example")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1"],
+        [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1", b"x", b"", b""],
+        [b"relayed", b"x"],
+        [b"rules", b"allow"],
+        [b"rules", b"perhaps", b"192.0.2.0/24"],
+        [b"source"],
+        [b"source", b"ldap", b"url"],
+        [b"strange"],
+        [],
+    ],
+)
+def test_what_nobody_wrote_so_is_no_record(fields):
+    """Half a record must not become one with defaults."""
+    with pytest.raises(RecordError):
+        unpack_record(pack(fields))
