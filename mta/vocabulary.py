@@ -41,7 +41,12 @@ class Word(enum.Enum):
     SUSPENDED = b"suspended"
     FULL = b"full"
     FOREIGN = b"foreign"  # not a domain of ours: relaying refused
-    SLOW_DOWN = b"slow-down"
+    DENIED = b"denied"  # by an access rule of the host, the domain or the mailbox
+    LISTED = b"listed"  # the client stands in a DNS list
+    GREYLISTED = b"greylisted"  # come back: who retries is no spray of one message to everybody
+    NO_REVERSE_NAME = b"no-reverse-name"  # the client's address has no name that leads back to it
+    TOO_FAST = b"too-fast"  # more recipients or messages in a minute than one client may
+    SLOW_DOWN = b"slow-down"  # too many unknown ones
     TRY_LATER = b"try-later"
 
 

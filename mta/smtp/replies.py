@@ -46,6 +46,11 @@ SLOW_DOWN = Reply(421, "4.7.0", "Too many unknown recipients; slow down")  # RFC
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors")
 TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands and no mail")
 NOT_SMTP = Reply(421, "4.7.0", "This is SMTP")
+NO_REVERSE_NAME = Reply(
+    450, "4.7.25", "Your address has no name that leads back to it; mend its PTR record"
+)  # RFC 7372 3.3
+GREYLISTED = Reply(451, "4.7.1", "Not yet; try again in a few minutes")  # RFC 3463 3.8, X.7.1; RFC 6647 2.3
+TOO_FAST = Reply(451, "4.7.1", "Too much in a minute; go on more slowly, the rest a minute later")
 TRY_LATER = Reply(451, "4.3.0", "Cannot tell at the moment; try again later")  # RFC 3463 3.4, X.3.0
 INTERNAL_ERROR = Reply(451, "4.3.0", "Something went wrong on our side; try again later")
 FULL = Reply(452, "4.2.2", "The mailbox is full")  # RFC 3463 3.3, X.2.2
@@ -73,6 +78,8 @@ NESTED_MAIL = Reply(503, "5.5.1", "There is a sender already")
 UNKNOWN = Reply(550, "5.1.1", "No such mailbox here")  # RFC 3463 3.2, X.1.1
 SUSPENDED = Reply(550, "5.2.1", "The mailbox takes no mail")  # RFC 3463 3.3, X.2.1
 BARE_CR_LF_NUL = Reply(550, "5.6.0", "The message has a bare CR, a bare LF or a NUL in it")  # RFC 5321 2.3.8
+DENIED = Reply(550, "5.7.1", "The recipient does not take mail from you; ask by another way")  # RFC 3463 3.8, X.7.1
+LISTED = Reply(550, "5.7.1", "Your address is on a list of senders of unwanted mail")
 FOREIGN = Reply(550, "5.7.1", "We do not take mail for that domain")  # RFC 3463 3.8, X.7.1
 TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we take")  # RFC 1870 6.1; RFC 3463 3.4, X.3.4
 NOT_ASCII = Reply(553, "5.6.7", "Addresses beyond ASCII are not taken")  # RFC 6531 3.5

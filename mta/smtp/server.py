@@ -72,6 +72,11 @@ _REFUSALS = {
     Word.SUSPENDED: replies.SUSPENDED,
     Word.FULL: replies.FULL,
     Word.FOREIGN: replies.FOREIGN,
+    Word.DENIED: replies.DENIED,
+    Word.LISTED: replies.LISTED,
+    Word.GREYLISTED: replies.GREYLISTED,
+    Word.NO_REVERSE_NAME: replies.NO_REVERSE_NAME,
+    Word.TOO_FAST: replies.TOO_FAST,
     Word.SLOW_DOWN: replies.SLOW_DOWN,
     Word.TRY_LATER: replies.TRY_LATER,
 }
