@@ -293,6 +293,32 @@ class Unresolved(Message, verb="unresolved"):
     diagnostic_code: Text
 
 
+# --- directory and resolver ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp(Message, verb="look-up"):
+    """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX) of a domain name, please."""
+
+    tag: int
+    name: Text  # text as RFC 1035 5.1 writes it; for an address's name its in-addr.arpa or ip6.arpa name
+    kind: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Message, verb="found"):
+    """resolver -> directory. What the name servers said, or that they said nothing in time.
+
+    A and AAAA records are addresses, PTR names without the last dot, in lower case, MX `preference name`, TXT the strings
+    of one record joined.
+    """
+
+    tag: int
+    outcome: Name  # answer, none (the name has no such record), nxdomain (no such name), failed (nobody knows now)
+    secure: bool  # a validating resolver on loopback vouches for it (the AD flag, RFC 4035 3.2.3)
+    records: tuple[Annotated[bytes, Max(4096)], ...]
+
+
 # --- ledger --------------------------------------------------------------------------------------------------------
 
 

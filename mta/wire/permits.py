@@ -21,6 +21,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Taken, m.Declined, m.Header}),
     ),
     ("directory", "ledger"): (frozenset({m.UsageOf}), frozenset({m.Usage})),
+    ("directory", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("enqueuer", "ledger"): (frozenset({m.Reserve}), frozenset()),
     ("enqueuer", "scheduler"): (frozenset({m.Recovered, m.Queued}), frozenset()),
     ("scheduler", "directory"): (
