@@ -4,17 +4,21 @@ A reader would otherwise get wrong: everything in it but our own name is a stran
 line, open a comment or close one, so that nobody can write a field of his own through his HELO.
 """
 
+import functools
 import re
 import time
 
 MAX_HELO = 255
+MAX_TLS = 100  # Octets of version and cipher.
 
+_NOT_IN_TLS = re.compile(rb"[^A-Za-z0-9._ -]")
 _NOT_IN_A_NAME = re.compile(rb"[^A-Za-z0-9.:_\[\]-]")
 _PATH_THAT_FITS = re.compile(rb"[^\x00-\x20\x7f<>()\\]{1,254}\Z")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+@functools.lru_cache(maxsize=4)  # A busy second has many messages.
 def date_time(moment: int) -> bytes:
     """*moment* (seconds since 1970) as RFC 5322 3.3 wants it, in UTC; no locale can change it."""
     t = time.gmtime(moment)
@@ -23,17 +27,20 @@ def date_time(moment: int) -> bytes:
 
 
 def received_field(
-    *, helo: bytes, client: bytes, host: bytes, protocol: bytes, queue_id: bytes, forward_path: bytes, moment: int
-) -> bytes:
+    *, helo: bytes, client: bytes, host: bytes, protocol: bytes, queue_id: bytes, forward_path: bytes, moment: int,
+    tls: bytes = b"",
+) -> bytes:  # fmt: skip
     """The `Received` field of a message that *client* (an IP address) handed us, with its line end.
 
-    *forward_path* is empty unless there is only one recipient: the others' addresses are not for him to know
-    (RFC 5321 7.2).
+    *protocol* is a word of RFC 3848 or RFC 6531 4.3. *forward_path* is empty unless there is only one recipient: the
+    others' addresses are not for him to know (RFC 5321 7.2). *tls* is version and cipher of the connection, or empty.
     """
     name = _NOT_IN_A_NAME.sub(b"?", helo[:MAX_HELO]) or b"unknown"
     literal = b"[IPv6:%b]" % client if b":" in client else b"[%b]" % client
-    return b"Received: from %b (%b)\r\n\tby %b with %b id %b%b; %b\r\n" % (
-        name, literal, host, _NOT_IN_A_NAME.sub(b"?", protocol), queue_id, _for(forward_path), date_time(moment),
+    # A comment, not the `tls` clause of RFC 8314 7.4: that one has no place for the version.
+    how = b" (%b)" % _NOT_IN_TLS.sub(b"?", tls[:MAX_TLS]) if tls else b""
+    return b"Received: from %b (%b)\r\n\tby %b with %b%b id %b%b; %b\r\n" % (
+        name, literal, host, _NOT_IN_A_NAME.sub(b"?", protocol), how, queue_id, _for(forward_path), date_time(moment),
     )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ class Incoming:
     recipients: list[Recipient]
     arrival: int
     tag: int
+    original: bytes = b""  # of our own notification: the message that it is about
     blocks: list[bytes] = field(default_factory=list)
     held: int = 0  # octets in blocks
     size: int = 0  # octets of content so far, without our Received field
@@ -207,7 +208,7 @@ class Store:
             return
         recipient, generation = whom
         self._open[channel][message.tag] = Incoming(
-            channel, None, b"", b"", generation, [Recipient(recipient)], int(self._clock()), message.tag
+            channel, None, b"", b"", generation, [Recipient(recipient)], int(self._clock()), message.tag, message.queue_id
         )
 
     def _header_of(self, channel: Channel, message: m.Message) -> None:
@@ -254,16 +255,26 @@ class Store:
             incoming.channel.send(m.Taken(incoming.tag, queue_id))
         except ChannelClosed:
             # It may have heard us or not, so the message stays: twice is better than never.
-            self.peers.event("client_unanswered", queue_id=queue_id)
+            self.peers.event("client-unanswered", queue_id=queue_id)
         inline = batched.envelope if len(batched.envelope) <= INLINE_ENVELOPE else b""
         self.peers.tell("scheduler", m.Queued(queue_id, inline))
         for recipient in incoming.recipients[:MAX_RESERVED]:
             if recipient.counted:
                 self.peers.tell("ledger", m.Reserve(queue_id, recipient.counted, incoming.written))
+        self._tell_journal(incoming, queue_id)
+
+    def _tell_journal(self, incoming: Incoming, queue_id: bytes) -> None:
+        offer, forward_path = incoming.offer, incoming.recipients[0].forward_path
+        if offer is None:
+            self.peers.event(
+                "queued", queue_id=queue_id, original_queue_id=incoming.original, forward_path=forward_path,
+                size=incoming.size,
+            )  # fmt: skip
+            return
         self.peers.event(
-            "accepted", queue_id=queue_id, session=incoming.offer.session if incoming.offer else b"",
-            client=incoming.offer.client if incoming.offer else b"", reverse_path=incoming.reverse_path,
-            forward_path=incoming.recipients[0].forward_path, recipients=len(incoming.recipients), size=incoming.size,
+            "accepted", queue_id=queue_id, session=offer.session, client=offer.client,
+            reverse_path=incoming.reverse_path, forward_path=forward_path, recipients=len(incoming.recipients),
+            size=incoming.size,
         )  # fmt: skip
 
     def _spill(self, incoming: Incoming) -> None:
@@ -292,7 +303,7 @@ class Store:
             )
         return received_field(
             helo=offer.helo, client=offer.client, host=self._host, protocol=offer.protocol,
-            queue_id=incoming.queue_id, forward_path=forward_path, moment=incoming.arrival,
+            queue_id=incoming.queue_id, forward_path=forward_path, moment=incoming.arrival, tls=offer.tls,
         )  # fmt: skip
 
     # --- refusing
@@ -318,7 +329,7 @@ class Store:
 
     def _suspect(self, channel: Channel, offer: m.Offer, what: bytes) -> None:
         """An smtpd that follows the protocol cannot come here but with an expired ticket: the journal hears of it."""
-        self.peers.event("proof_refused", what=what, session=offer.session, client=offer.client)
+        self.peers.event("proof-refused", what=what, session=offer.session, client=offer.client)
         self._refuse(channel, offer.tag, NO_TICKET)
 
     def _decline(self, incoming: Incoming, why: Refusal) -> None:
@@ -330,7 +341,7 @@ class Store:
             channel.send(m.Declined(tag, *why))
 
     def _note_disk(self, error: OSError) -> Refusal:
-        self.peers.event("disk_refused", error=error.strerror or "?")
+        self.peers.event("disk-refused", error=error.strerror or "?")
         return refusal(error)
 
     def _forget(self, incoming: Incoming) -> None:

@@ -25,15 +25,27 @@ def test_it_has_the_form_of_rfc_5321():
     assert b"([IPv6:2001:db8::1])" in made(client=b"2001:db8::1")
 
 
-@given(st.binary(max_size=400), st.binary(max_size=400))
-def test_nothing_a_stranger_says_ends_the_field_or_opens_a_comment(helo, path):
-    """Exactly our own line ends and parentheses, whatever HELO and forward-path are."""
-    field = made(helo=helo, forward_path=path)
+def test_it_says_how_the_connection_was_protected():
+    """The protocol's word is RFC 3848's; version and cipher stand in a comment behind it."""
+    field = made(protocol=b"ESMTPS", tls=b"TLSv1.3 TLS_AES_256_GCM_SHA384")
+    assert b"with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384) id 0000" in field
+    assert b"with UTF8SMTP id 0000" in made(protocol=b"UTF8SMTP")
+
+
+def test_a_recipient_beyond_ascii_stands_in_it_as_he_was_written_to():
+    """RFC 6531 3.7.3: the trace fields of such a message may hold UTF-8."""
+    assert "\tfor <jürgen@example.test>;".encode() in made(forward_path="jürgen@example.test".encode())
+
+
+@given(st.binary(max_size=400), st.binary(max_size=400), st.binary(min_size=1, max_size=400))
+def test_nothing_a_stranger_says_ends_the_field_or_opens_a_comment(helo, path, tls):
+    """Exactly our own line ends and parentheses, whatever HELO, forward-path and the name of a cipher are."""
+    field = made(helo=helo, forward_path=path, tls=tls)
     lines = field.split(b"\r\n")
     assert lines.pop() == b""
     assert all(line.startswith(b"\t") for line in lines[1:])
     assert b"\n" not in field.replace(b"\r\n", b"")
-    assert (field.count(b"("), field.count(b")")) == (1, 1)
+    assert (field.count(b"("), field.count(b")")) == (2, 2)
     assert max(map(len, lines)) <= 998
 
 
