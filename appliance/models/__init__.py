@@ -1,10 +1,12 @@
 """The tables, a file each."""
 
+from appliance.models.access_rule import AccessRule
 from appliance.models.account import Account
 from appliance.models.alias import Alias, AliasTarget
 from appliance.models.api_key import ApiKey
 from appliance.models.audit_entry import AuditEntry
 from appliance.models.base import Base
+from appliance.models.certificate import Certificate, CertificateName
 from appliance.models.change import Change, PublishRequest, StoreTask
 from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
@@ -12,15 +14,19 @@ from appliance.models.given_answer import GivenAnswer
 from appliance.models.instance import Instance
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
+from appliance.models.relay_recipient import RelayRecipient
 from appliance.models.tenant import Tenant
 
 __all__ = [
+    "AccessRule",
     "Account",
     "Alias",
     "AliasTarget",
     "ApiKey",
     "AuditEntry",
     "Base",
+    "Certificate",
+    "CertificateName",
     "Change",
     "Domain",
     "Forwarding",
@@ -30,6 +36,7 @@ __all__ = [
     "LoginSession",
     "Mailbox",
     "PublishRequest",
+    "RelayRecipient",
     "StoreTask",
     "Tenant",
 ]

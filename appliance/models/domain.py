@@ -1,6 +1,8 @@
 """A domain that we serve."""
 
-from sqlalchemy import ForeignKey
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from appliance.models.base import Base, Row, Suspendable
@@ -8,16 +10,22 @@ from appliance.models.tenant import Tenant
 
 
 class Domain(Row, Suspendable, Base):
-    """A hosted domain, or another name of one."""
+    """A hosted domain, another name of one, or one whose mail is only relayed."""
 
     __tablename__ = "domain"
 
     name: Mapped[str] = mapped_column(unique=True)  # lower-case A-label
-    kind: Mapped[str] = mapped_column(default="hosted")  # hosted, alias
+    kind: Mapped[str] = mapped_column(default="hosted")  # hosted, alias, relay
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id"), index=True)
     alias_of_id: Mapped[int | None] = mapped_column(ForeignKey("domain.id"), index=True, default=None)
     catch_all: Mapped[str | None] = mapped_column(default=None)  # address that gets what nobody here answers for
     validation: Mapped[str] = mapped_column(default="rcpt")  # rcpt, data, off
+    greylist: Mapped[bool] = mapped_column(default=False)
+    dnsbl: Mapped[bool] = mapped_column(default=True)
+    next_hop: Mapped[str | None] = mapped_column(default=None)  # of a relayed domain: host:port
+    source: Mapped[str] = mapped_column(default="")  # who knows its recipients: "", list, ldap, call-ahead, hook
+    source_settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # never a secret
+    sealed_secret: Mapped[str | None] = mapped_column(default=None)  # only the role source can open it
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)
     alias_of: Mapped["Domain | None"] = relationship(remote_side="Domain.id", lazy="selectin", join_depth=1)
@@ -33,3 +41,8 @@ class Domain(Row, Suspendable, Base):
             return idna.decode(self.name)
         except idna.IDNAError:
             return self.name
+
+    @property
+    def has_secret(self) -> bool:
+        """Was the source given a password?"""
+        return self.sealed_secret is not None

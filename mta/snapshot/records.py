@@ -95,7 +95,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where role `source` asks for a relayed domain's recipients: *kind* as `Domain.source`; name, value, name, value …"""
+    """Where role `source` asks for a relayed domain's recipients: *kind* as `Domain.source`; name, value, name, value …
+
+    ldap         url (ldap://, ldaps://), base, filter (with %s for the escaped address), bind_dn, sealed_password: octets
+                 that only this role opens (`mta.seal`, keys/source)
+    call-ahead   next_hop (host:port)
+    hook         address (host:port, or the path of a UNIX socket)
+    """
 
     kind: bytes
     pairs: tuple[bytes, ...] = ()
