@@ -12,8 +12,6 @@ from mta.wire.control import Peers
 from mta.wire.loop import Handler
 from mta.wire.messages import Message
 
-FEW_PACKETS = 4  # that wait for a peer; beyond, its askers stop reading from their clients
-
 
 class AsyncioChannels:
     """Lets `mta.wire.control.Peers` live on an asyncio loop."""

@@ -17,24 +17,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from aiosmtpd.smtp import SMTP
 
-from mta.roles.smtpd.peers import FEW_PACKETS
+from mta.smtp import driving, replies
 from mta.smtp import events as e
-from mta.smtp import replies
+from mta.smtp.driving import FEW_PACKETS, LINGER_SECONDS, LONGEST_SESSION_SECONDS, MANY_OCTETS, SESSION_SECONDS
 from mta.smtp.replies import Reply
 from mta.smtp.server import Server
-from mta.vocabulary import Word
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed
 
 if TYPE_CHECKING:
     from mta.roles.smtpd.worker import Worker
-
-MANY_OCTETS = 64 * 1024  # of input that waits for an answer; then the client must wait too
-LINGER_SECONDS = 2.0  # how long we listen to a client we hung up on
-SESSION_SECONDS = 3600.0  # RFC 5321 sets no limit; without one, a client that drips octets holds its place for ever
-LONGEST_SESSION_SECONDS = 2 * SESSION_SECONDS  # for a message that began before the limit
-_TRY_LATER = e.Verdict(Word.TRY_LATER)
-_WORDS = {word.value: word for word in Word}
 
 
 class Session(SMTP):
@@ -189,24 +181,20 @@ class Session(SMTP):
             self.transport.write(event.octets)
 
     def _ask(self, event: e.Ask) -> None:
-        worker, accepted = self._worker, self.accepted
+        worker = self._worker
         begun = worker.directory.begin(worker.now(), functools.partial(self._hear_verdict, event.number))
         if begun is None:
             # Not at once: the core's other events of this step come first.
-            worker.loop.call_soon(self._judge, event.number, _TRY_LATER)
+            worker.loop.call_soon(self._judge, event.number, driving.TRY_LATER)
             return
         channel, tag = begun
         self._question_tags[event.number] = tag
-        _say(channel, m.Question(
-            tag, accepted.session, accepted.client, accepted.token, event.reverse_path, event.forward_path, event.size,
-        ))  # fmt: skip
+        _say(channel, driving.question(tag, self.accepted, event))
 
     def _hear_verdict(self, number: int, answer: m.Message | None) -> None:
         self._question_tags.pop(number, None)
-        verdict = _verdict_of(answer)
-        if verdict.word is Word.SLOW_DOWN and not verdict.late:
-            # The tarpit: a prober pays with time for each guess beyond the limit. Where the domain tells nothing before the
-            # content, the waiting would tell.
+        verdict = driving.verdict(answer)
+        if driving.waits_first(verdict):
             self._worker.loop.call_later(self._worker.tarpit_seconds, self._judge, number, verdict)
         else:
             self._judge(number, verdict)
@@ -215,20 +203,13 @@ class Session(SMTP):
         self._run(self._core.verdict, number, verdict)
 
     def _offer_message(self, event: e.Offer) -> None:
-        accepted, first = self.accepted, event.recipients[0]
         self._offer = self._worker.enqueuer.begin(math.inf, self._hear_conclusion)
         if self._offer is None:
             self._worker.loop.call_soon(self._conclude, replies.TRY_LATER)
             return
         channel, tag = self._offer
-        _say(channel, m.Offer(
-            tag, accepted.session, accepted.client, accepted.token, event.helo, event.protocol, event.options,
-            event.reverse_path, first.forward_path, first.counted, first.expiry, first.ticket, first.options, event.tls,
-        ))  # fmt: skip
-        for each in event.recipients[1:]:
-            _say(channel, m.OfferRecipient(
-                tag, each.forward_path, each.counted, each.expiry, each.ticket, each.options,
-            ))  # fmt: skip
+        for message in driving.offers(tag, self.accepted, event):
+            _say(channel, message)
 
     def _pass_block(self, event: e.Block) -> None:
         if self._offer is None:
@@ -304,10 +285,3 @@ def _say(channel: Channel, message: m.Message) -> None:
         channel.send(message)
     except ChannelClosed:
         return  # Whoever waits for an answer over it is told by `Conversations.lost`.
-
-
-def _verdict_of(answer: m.Message | None) -> e.Verdict:
-    if not isinstance(answer, m.Verdict):
-        return _TRY_LATER
-    word = _WORDS.get(answer.word, Word.TRY_LATER)  # A word we do not know says neither yes nor no.
-    return e.Verdict(word, answer.counted, answer.expiry, answer.ticket, answer.late, answer.detail)

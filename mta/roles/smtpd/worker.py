@@ -14,15 +14,13 @@ from collections.abc import Mapping
 from mta import roster
 from mta.roles.smtpd.peers import AsyncioChannels, Conversations
 from mta.roles.smtpd.session import Session, where
-from mta.smtp.server import Policy
+from mta.smtp import driving
+from mta.smtp.driving import DIRECTORY_SECONDS, ENQUEUER_SECONDS, STOP_SECONDS
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers, Start
 
 SWEEP_SECONDS = 1.0
-DIRECTORY_SECONDS = 10.0  # it looks into memory; whoever waits longer waits for a process that hangs
-ENQUEUER_SECONDS = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
-STOP_SECONDS = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
 LAST_WORDS_SECONDS = 0.2  # for the replies to leave
 RETIRE_SECONDS = 60.0  # for conversations to end by themselves before a process that retires hurries them
 
@@ -108,15 +106,8 @@ class Worker:
     def _heed_settings(self, settings: Mapping[str, bytes]) -> None:
         """For conversations that begin from now on."""
         self._settings.update(settings)
-        command_seconds = float(self._number("limits.command_timeout_seconds", 300))
-        self.policy = Policy(
-            hostname=self._settings["host.name"],
-            max_message_size=self._number("smtpd.max_message_size", Policy.max_message_size),
-            max_recipients=self._number("limits.max_recipients", Policy.max_recipients),
-            command_seconds=command_seconds,
-            block_seconds=min(command_seconds, Policy.block_seconds),
-        )
-        self.tarpit_seconds = self._number("limits.tarpit_seconds", 5)
+        self.policy = driving.policy(self._settings)
+        self.tarpit_seconds = driving.tarpit_seconds(self._settings)
         # A process that met ten thousand strangers has been shown a lot; a fresh one has nothing to remember.
         self._replace_after = self._number("limits.conversations_per_worker", 10_000)
 

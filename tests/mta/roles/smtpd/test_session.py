@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from mta.roles.smtpd.session import LINGER_SECONDS, LONGEST_SESSION_SECONDS, SESSION_SECONDS, Session, where
+from mta.roles.smtpd.session import Session, where
+from mta.smtp.driving import LINGER_SECONDS, LONGEST_SESSION_SECONDS, SESSION_SECONDS
 from mta.smtp.server import Policy
 from mta.wire import messages as m
 

@@ -1,0 +1,82 @@
+"""What the two shells around `server` share: how long they wait, and how the core's events become messages of the house.
+
+A reader would otherwise get wrong: this is not the core. A shell (a worker's session, a connection's cell) does the I/O and
+keeps the time; here stands only what must not differ between them.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from mta.smtp import events as e
+from mta.smtp.server import Policy
+from mta.vocabulary import Word
+from mta.wire import messages as m
+
+MANY_OCTETS: Final = 64 * 1024  # of input that waits for an answer; then the client must wait too
+FEW_PACKETS: Final = 4  # that wait for a peer; beyond, its askers stop reading from their clients
+LINGER_SECONDS: Final = 2.0  # how long we listen to a client we hung up on
+# RFC 5321 sets no limit; without one, a client that drips octets holds its place for ever.
+SESSION_SECONDS: Final = 3600.0
+LONGEST_SESSION_SECONDS: Final = 2 * SESSION_SECONDS  # for a message that began before the limit
+DIRECTORY_SECONDS: Final = 10.0  # it looks into memory; whoever waits longer waits for a process that hangs
+ENQUEUER_SECONDS: Final = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
+STOP_SECONDS: Final = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
+
+TRY_LATER: Final = e.Verdict(Word.TRY_LATER)
+_WORDS = {word.value: word for word in Word}
+
+
+def policy(settings: Mapping[str, bytes]) -> Policy:
+    """What the administrator's *settings* mean for a conversation that begins now."""
+
+    def number(name: str, default: int) -> int:
+        value = settings.get(name)
+        return default if value is None else int(value)
+
+    command_seconds = float(number("limits.command_timeout_seconds", 300))
+    return Policy(
+        hostname=settings["host.name"],
+        max_message_size=number("smtpd.max_message_size", Policy.max_message_size),
+        max_recipients=number("limits.max_recipients", Policy.max_recipients),
+        command_seconds=command_seconds,
+        block_seconds=min(command_seconds, Policy.block_seconds),
+    )
+
+
+def tarpit_seconds(settings: Mapping[str, bytes]) -> float:
+    """How long a prober waits for the answer to each guess beyond the limit."""
+    return float(settings.get("limits.tarpit_seconds", b"5"))
+
+
+def question(tag: int, accepted: m.Accepted, event: e.Ask) -> m.Question:
+    """*event* for the directory."""
+    return m.Question(
+        tag, accepted.session, accepted.client, accepted.token, event.reverse_path, event.forward_path, event.size
+    )
+
+
+def verdict(answer: m.Message | None) -> e.Verdict:
+    """The directory's *answer* for the core; without one (it is away, or too slow) nobody knows."""
+    if not isinstance(answer, m.Verdict):
+        return TRY_LATER
+    word = _WORDS.get(answer.word, Word.TRY_LATER)  # A word we do not know says neither yes nor no.
+    return e.Verdict(word, answer.counted, answer.expiry, answer.ticket, answer.late, answer.detail)
+
+
+def waits_first(found: e.Verdict) -> bool:
+    """Is the tarpit due before the core hears *found*?
+
+    A prober pays with time for each guess beyond the limit. Where the domain tells nothing before the content, waiting would.
+    """
+    return found.word is Word.SLOW_DOWN and not found.late
+
+
+def offers(tag: int, accepted: m.Accepted, event: e.Offer) -> Iterator[m.Message]:
+    """*event* for the enqueuer: the message with its first recipient, then the others."""
+    first, *others = event.recipients
+    yield m.Offer(
+        tag, accepted.session, accepted.client, accepted.token, event.helo, event.protocol, event.options,
+        event.reverse_path, first.forward_path, first.counted, first.expiry, first.ticket, first.options, event.tls,
+    )  # fmt: skip
+    for each in others:
+        yield m.OfferRecipient(tag, each.forward_path, each.counted, each.expiry, each.ticket, each.options)
