@@ -231,6 +231,13 @@ class Retired(Message, verb="retired"):
     """listener -> smtpd. No client comes after this one message; whoever was sent before has arrived before it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Attach(Message, verb="attach", descriptors=1):
+    """smtpdspawn -> directory, enqueuer, tls, journal. The channel of a new cell: an smtpd that may speak of *session* only."""
+
+    session: Name
+
+
 # --- smtpd, scheduler and directory --------------------------------------------------------------------------------
 
 
@@ -319,7 +326,44 @@ class Found(Message, verb="found"):
     records: tuple[Annotated[bytes, Max(4096)], ...]
 
 
+# --- directory and source ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(Message, verb="exists"):
+    """directory -> source. Does the relayed domain's own server know this address (folded, as address keys are)?"""
+
+    tag: int
+    address: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Existence(Message, verb="existence"):
+    """source -> directory. `accept`, `unknown`, `full` or `try-later`, and how long that may be believed."""
+
+    tag: int
+    word: Name
+    for_seconds: int
+
+
 # --- ledger --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Grey(Message, verb="grey"):
+    """directory -> ledger. Was this triplet here before? Its client's *network* (text), and a digest of all three."""
+
+    tag: int
+    network: Name
+    triplet: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Greyed(Message, verb="greyed"):
+    """ledger -> directory. Seconds until it may pass; 0: it may."""
+
+    tag: int
+    wait_seconds: int
 
 
 @dataclass(frozen=True, slots=True)

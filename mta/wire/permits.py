@@ -11,6 +11,9 @@ _Kinds = frozenset[type[m.Message]]
 # (client, server): what the client may send, what the server may answer.
 _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "smtpd"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
+    ("listener", "smtpdspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("smtpdspawn", "directory"): (frozenset({m.Attach}), frozenset()),
+    ("smtpdspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
     ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "enqueuer"): (
         frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
@@ -20,7 +23,8 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.OfferDsn, m.HeaderOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Header}),
     ),
-    ("directory", "ledger"): (frozenset({m.UsageOf}), frozenset({m.Usage})),
+    ("directory", "ledger"): (frozenset({m.UsageOf, m.Grey}), frozenset({m.Usage, m.Greyed})),
+    ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
     ("directory", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("enqueuer", "ledger"): (frozenset({m.Reserve}), frozenset()),
     ("enqueuer", "scheduler"): (frozenset({m.Recovered, m.Queued}), frozenset()),
@@ -49,6 +53,9 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("web", "compiler"): (frozenset({m.Poke}), frozenset()),
 }
 
+# Who may introduce others, and whom: each of its cells gets a channel of its own, as a client of that kind.
+INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd"}
+
 FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready})
 
@@ -60,7 +67,7 @@ def readable_by_server(client: str, server: str) -> _Kinds:
         KeyError: the two have nothing to say to each other.
     """
     if server == "journal":
-        return frozenset({m.Event})
+        return frozenset({m.Event, m.Attach}) if client in INTRODUCES else frozenset({m.Event})
     return _TABLE[client, server][0]
 
 
