@@ -51,6 +51,8 @@ class Book:
             case m.UsageOf(tag, mailbox):
                 channel.send(m.Usage(tag, *self._store.usage_of(mailbox)))
                 return
+            case m.Grey(tag, network, triplet):
+                channel.send(m.Greyed(tag, self._store.wait(network, triplet, int(self._clock()))))
             case m.Reserve(queue_id, mailbox, size):
                 self._store.reserve(queue_id, mailbox, size, int(self._clock()))
             case m.Stored(queue_id, mailbox, size):

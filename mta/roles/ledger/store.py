@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
+from mta.roles.ledger import grey
+
 RESERVED_SECONDS = 6 * 86_400  # longer than a message is tried: a reservation that old was forgotten by somebody
 MAX_SETTLED = 20_000  # deliveries remembered, so that one repeated after a crash is not counted again
 SOME_FACTS = 200
@@ -83,9 +85,15 @@ class Store:
         if size:
             self._add(mailbox, 0, -size)
 
-    def expire(self, now: int) -> int:
-        """Forget reservations whose message nobody can still be trying; how many were there?"""
+    def wait(self, network: bytes, triplet: bytes, now: int) -> int:
+        """How many seconds a greylisted *triplet*, of a client in *network*, has to wait; 0: it passes."""
         self._begin()
+        return self._grey.wait(network, triplet, now)
+
+    def expire(self, now: int) -> int:
+        """Forget reservations whose message nobody can still be trying, and who did not come back; how many of the first?"""
+        self._begin()
+        self._grey.prune(now)
         old = self._database.execute("SELECT queue_id, mailbox FROM reservation WHERE expires < ?", (now,)).fetchall()
         for queue_id, mailbox in old:
             self.release(queue_id, mailbox)
@@ -127,7 +135,8 @@ class Store:
         # NORMAL syncs at checkpoints only: see the module's first lines.
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute("PRAGMA temp_store = MEMORY")
-        self._database.executescript(_SCHEMA)
+        self._database.executescript(_SCHEMA + grey.SCHEMA)
+        self._grey = grey.Greylist(self._database)
         self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _begin(self) -> None:
