@@ -93,7 +93,7 @@ def _role(
 
 _READ, _WRITE = Access.READ, Access.WRITE
 
-JOURNAL = _role("journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE),))
+JOURNAL = _role("journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE), PathRule("figures", _WRITE)))
 LISTENER = _role(
     "listener",
     2,
@@ -142,7 +142,7 @@ COMPILER = _role(
 )  # fmt: skip
 WEB = _role(
     "web", 14, Promise.WRITE_FILES, Promise.THREADS, Promise.ACCEPT, Promise.CLIENT_SOCKETS, module="web",
-    group="compiler", paths=(PathRule("db", _WRITE),), memory_mib=2048, open_files=4096,
+    group="compiler", paths=(PathRule("db", _WRITE), PathRule("figures", _READ)), memory_mib=2048, open_files=4096,
 )  # fmt: skip
 
 # In the order they start: who is asked comes before who asks.
@@ -169,6 +169,7 @@ FOLDERS = (
     Folder("ledger", "ledger", "ledger", 0o700),
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("log", "journal", "journal", 0o750),
+    Folder("figures", "journal", "journal", 0o755),  # others: web, and whoever may ask the metrics port
     Folder("run", "", "", 0o700),
     Folder("run/empty", "", "", 0o555),  # the root directory of roles without files
     Folder("keys", "", "", 0o711),

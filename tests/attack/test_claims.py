@@ -101,9 +101,9 @@ def forged(session: bytes, reverse: bytes, forward: bytes) -> tuple[m.Message, .
 @pytest.mark.parametrize("forward_path", [b"victim@elsewhere.test", POSTMASTER.encode()])
 def test_a_taken_over_smtpd_cannot_relay_nor_skip_the_directory(house: House, forward_path: bytes) -> None:
     """A ticket that nobody gave is refused before a file is made, for foreign addresses and for our own."""
-    before, refused, accepted = all_pids(house), len(house.events("proof_refused")), len(house.events("accepted"))
+    before, refused, accepted = all_pids(house), len(house.events("proof-refused")), len(house.events("accepted"))
     assert say(house.pid("smtpd"), *forged(b"f" * 16, b"evil@evil.test", forward_path)) >= 2
-    wait_until(lambda: len(house.events("proof_refused")) > refused, 10, house.said)
+    wait_until(lambda: len(house.events("proof-refused")) > refused, 10, house.said)
     assert spool(house) == []
     assert len(house.events("accepted")) == accepted
     begin_anew(house)
@@ -113,14 +113,14 @@ def test_a_taken_over_smtpd_cannot_relay_nor_skip_the_directory(house: House, fo
 @pytest.mark.must_show
 def test_a_real_ticket_is_good_for_nothing_else(house: House) -> None:
     """What the directory signed for one recipient and sender does not let another through."""
-    refused = len(house.events("proof_refused"))
+    refused = len(house.events("proof-refused"))
     client = house.smtp()
     client.ehlo()
     client.mail("someone@client.test")
     assert client.rcpt(POSTMASTER)[0] == 250
     for pid in house.pids("smtpd"):
         say(pid, *forged(b"0" * 16, b"someone@client.test", b"victim@elsewhere.test"))
-    wait_until(lambda: len(house.events("proof_refused")) > refused, 10, house.said)
+    wait_until(lambda: len(house.events("proof-refused")) > refused, 10, house.said)
     client.close()
     assert spool(house) == []
     begin_anew(house)

@@ -119,7 +119,7 @@ def test_a_double_bounce_that_fails_is_dropped_and_counted(house):
         for address in ("joe@gone.test", "deputy@gone.test"):
             house.postern("mailbox", "remove", address)
             wait_until_refused(house, address)
-    wait_until(lambda: house.events("double_bounce_dropped"), 20, house.said)
+    wait_until(lambda: house.events("double-bounce-dropped"), 20, house.said)
     wait_until(lambda: not [each for each in (house.state / "spool").rglob("*") if each.is_file()], 20, house.said)
 
 

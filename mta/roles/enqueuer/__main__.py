@@ -42,9 +42,9 @@ def main() -> int:
 
 def tell(peers: control.Peers, owed: int, removed: int, unknown_version: tuple[bytes, ...]) -> None:
     """Tell the journal what recovery found; a moment after the start, when there is a journal to hear it."""
-    peers.event("spool_recovered", owed=owed, removed=removed)
+    peers.event("spool-recovered", owed=owed, removed=removed)
     for queue_id in unknown_version:
-        peers.event("spool_version_unknown", queue_id=queue_id)
+        peers.event("spool-version-unknown", queue_id=queue_id)
 
 
 if __name__ == "__main__":

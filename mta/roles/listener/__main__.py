@@ -153,6 +153,7 @@ class Listener:
             except ChannelClosed:
                 continue  # The next one, then; the loop tells us of the loss.
             self._counts.begin(worker.instance, session, key)
+            self._peers.event("connected", session=session, client=name, service=service)
             return
         # The last smtpd ended a moment ago. We stop accepting, so it stays at the one we have in hand.
         self._close()

@@ -309,10 +309,6 @@ class Spawner:
                 self.peers.tell("ledger", Release(request.queue_id, request.counted))
         status = outcome.status if _STATUS.match(outcome.status) else b"4.3.0"
         text = _UNPRINTABLE.sub(b"?", outcome.diagnostic_code) if outcome.diagnostic_code else b""
-        if action != Action.DELIVERED.value:
-            self.peers.event(
-                "delivery-" + action.decode(), id=request.queue_id, to=request.recipient, status=status, why=text
-            )
         self._send(delivery, Attempted(request.tag, action, status, text, outcome.size))
 
     def _answer(self, delivery: Delivery, action: Action, status: bytes, text: bytes) -> None:

@@ -22,6 +22,7 @@ from mta.wire.tickets import original_authority
 
 DAY = 86400.0
 TICK_SECONDS = 0.5
+REPORT_SECONDS = 5.0  # between two words about the queue's size; said even when it is the same: a journal may be new
 LIST_SECONDS = 600.0  # A message that was not announced to us, for whatever reason, is found after so long.
 
 
@@ -58,7 +59,7 @@ class Files:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            self.peers.event("disk_refused", queue_id=queue_id, error=error.strerror or "?")
+            self.peers.event("disk-refused", queue_id=queue_id, error=error.strerror or "?")
             return False
         return True
 
@@ -81,6 +82,7 @@ class Scheduler:
         loop.after_burst.append(lambda: self.queue.pump(time.time()))
         self._tick()
         loop.call_later(LIST_SECONDS, self._list_again)
+        loop.call_later(REPORT_SECONDS, self._report)
 
     def met_enqueuer(self, _: Channel, packet: Packet) -> None:
         """A new message, or the word that what is in the spool may be believed."""
@@ -130,6 +132,10 @@ class Scheduler:
         if self.queue_may_be_listed:
             self._list()
         self._loop.call_later(LIST_SECONDS, self._list_again)
+
+    def _report(self) -> None:
+        self._files.event("queue-size", messages=len(self.queue))
+        self._loop.call_later(REPORT_SECONDS, self._report)
 
     def _tick(self) -> None:
         self.queue.tick(time.time())

@@ -34,6 +34,13 @@ BUSY_SECONDS = 10.0  # An old message of a busy domain looks again so much later
 UNREADABLE_SECONDS = 300.0
 
 _ACTIONS = {action.value: action for action in (Action.DELIVERED, Action.FAILED, Action.DELAYED)}
+_EVENTS = {
+    Action.DELIVERED: "delivered",
+    Action.FAILED: "failed",
+    Action.DELAYED: "deferred",
+    Action.EXPANDED: "expanded",
+    Action.RELAYED: "relayed",
+}
 _OURS = b"4.3."  # RFC 3463 3.4: the mail system's own trouble, not the mailbox's
 
 
@@ -187,9 +194,9 @@ class Queue:
             self._known.discard(queue_id)  # Being taken at this moment: we are told when it is whole.
         except UnknownVersionError as error:
             # Stays known, so that nobody tries it again before an upgrade starts a new scheduler; and stays in the spool.
-            self._hands.event("spool_version_unknown", queue_id=queue_id, error=str(error))
+            self._hands.event("spool-version-unknown", queue_id=queue_id, error=str(error))
         except OSError as error:
-            self._hands.event("spool_unreadable", queue_id=queue_id, error=error.strerror or "?")
+            self._hands.event("spool-unreadable", queue_id=queue_id, error=error.strerror or "?")
             self._sleep(queue_id, now + UNREADABLE_SECONDS)
         return None
 
@@ -285,7 +292,7 @@ class Queue:
             attempt.soon = True
         index, final = target
         self._hands.event(
-            action.name.lower(), queue_id=attempt.queue_id, original_recipient=
+            _EVENTS[action], queue_id=attempt.queue_id, original_recipient=
             attempt.envelope.recipients[index].forward_path, final_recipient=final, status=status,
             diagnostic_code=diagnostic_code,
         )  # fmt: skip
@@ -331,7 +338,7 @@ class Queue:
         if not attempt.failed or attempt.bounced:
             self._clean(attempt.queue_id)
         elif envelope.generation is Generation.DOUBLE_BOUNCE:
-            self._hands.event("double_bounce_dropped", queue_id=attempt.queue_id, failed=len(attempt.failed))
+            self._hands.event("double-bounce-dropped", queue_id=attempt.queue_id, failed=len(attempt.failed))
             self._clean(attempt.queue_id)
         else:
             self._bounce(attempt, now)

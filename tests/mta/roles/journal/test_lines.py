@@ -35,6 +35,6 @@ def test_a_terminal_is_told_nothing_but_text(text: str) -> None:
 
 def test_what_is_no_news_is_not_told() -> None:
     """It stands in the file; enqueuer has said it already."""
-    assert sentence(0, "smtpd", "accepted", {"queue_id": "x"}) == b""
+    assert sentence(0, "compiler", "published", {"change": "1"}) == b""
     assert b"queue_id=x" in sentence(0, "enqueuer", "accepted", {"queue_id": "x", "session": "y", "empty": ""})
     assert b"session" not in sentence(0, "enqueuer", "accepted", {"queue_id": "x", "session": "y"})

@@ -87,7 +87,7 @@ def test_old_mail_is_tried_quadratically_and_never_more_than_four_hours_apart(ri
     """5, 20, 45 … minutes after its arrival, and at last 5.4.7 to its sender."""
     rig.outcomes = {b"joe@example.test": (b"delayed", b"4.2.2")}
     tried = []
-    rig.hands.event = lambda name, **pairs: tried.append(rig.now - ARRIVAL) if name == "delayed" else None
+    rig.hands.event = lambda name, **pairs: tried.append(rig.now - ARRIVAL) if name == "deferred" else None
     queue_id = rig.accept()
     rig.run()
     while rig.hands.envelopes and rig.now < ARRIVAL + 6 * DAY:
@@ -171,7 +171,7 @@ def test_a_failing_double_bounce_is_dropped_and_counted(rig):
     rig.accept(envelope=envelope_of(b"postmaster@mx.test", generation=Generation.DOUBLE_BOUNCE, reverse_path=b""))
     rig.run()
     assert (rig.notified, rig.hands.envelopes) == ([], {})
-    assert [name for name, _ in rig.hands.events].count("double_bounce_dropped") == 1
+    assert [name for name, _ in rig.hands.events].count("double-bounce-dropped") == 1
 
 
 def test_an_address_that_is_gone_fails_and_one_that_is_suspended_waits(rig):
@@ -190,7 +190,7 @@ def test_an_envelope_of_a_newer_version_is_left_alone_and_told(rig):
     rig.list()
     rig.run()
     assert list(rig.hands.envelopes) == [queue_id]
-    assert [name for name, _ in rig.hands.events] == ["spool_version_unknown"]
+    assert [name for name, _ in rig.hands.events] == ["spool-version-unknown"]
 
 
 def test_an_envelope_that_is_being_written_is_ignored_until_it_is_announced(rig):

@@ -1,0 +1,112 @@
+"""Every event that a role may tell the journal: its name, who says it, what it carries. Whoever reads the log reads this.
+
+A reader would otherwise get wrong: an event is a decision, not a trace of the program. A name here is a promise to scripts,
+so it is changed as carefully as a setting. Never content, never a secret: pairs are envelope, ids, counts and reasons.
+
+Besides its pairs each line bears `time`, `role` (of the channel it came over; nobody can claim another) and `event`. A role
+that says what only another may say is written down all the same, and counted and believed by nobody (`is_credible`).
+tests/architecture/test_events.py holds the sources to this list.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+CONTROL_PLANE = ("web", "compiler")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is fixed about all events of one name."""
+
+    meaning: str
+    roles: tuple[str, ...]
+    pairs: tuple[str, ...] = ()
+    quiet: bool = False  # the operator is not told as it happens: somebody else tells it, or it is how things should be
+    figure: str = ""  # not a line of the log at all but a number that stands until the next: what it counts
+
+
+_CLIENT = ("session", "client")
+_RECIPIENT = ("queue_id", "original_recipient", "final_recipient", "status", "diagnostic_code")
+
+EVENTS: Final[dict[str, Kind]] = {
+    # --- a client and its conversation
+    "connected": Kind("a client's socket went to an smtpd", ("listener",), (*_CLIENT, "service"), quiet=True),
+    "turned-away": Kind("clients were told 421 at the door", ("listener",), ("connections", "client")),
+    "refused": Kind(
+        "a command, a recipient or a message was answered with 4yz or 5yz",
+        ("smtpd",), (*_CLIENT, "reply", "reverse_path", "forward_path"),
+    ),
+    "fault": Kind("an error of ours ended a conversation", ("smtpd",), (*_CLIENT, "fault", "error", "where")),
+    "token-refused": Kind("an smtpd asked for a session that is not its own", ("directory",), _CLIENT),
+    "unknown-too-often": Kind("a client guesses addresses; answers slow down", ("directory",), _CLIENT),
+    "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),
+    "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer",), (*_CLIENT, "what")),
+    # --- a message
+    "accepted": Kind(
+        "a client's message is ours now; it heard 250",
+        ("enqueuer",), (*_CLIENT, "queue_id", "reverse_path", "forward_path", "recipients", "size"),
+    ),
+    "queued": Kind(
+        "a notification of our own is in the queue",
+        ("enqueuer",), ("queue_id", "original_queue_id", "forward_path", "size"),
+    ),
+    "client-unanswered": Kind("a message was taken, and nobody was there to hear it", ("enqueuer",), ("queue_id",)),
+    "delivered": Kind("a copy lies in a mailbox", ("scheduler",), _RECIPIENT),
+    "relayed": Kind("another host answers for a copy", ("scheduler",), _RECIPIENT),
+    "expanded": Kind("a recipient turned out to be others", ("scheduler",), _RECIPIENT),
+    "deferred": Kind("a copy is tried again later", ("scheduler",), _RECIPIENT),
+    "failed": Kind("a copy will never arrive", ("scheduler",), _RECIPIENT),
+    "bounced": Kind("the failure was told to the reverse-path", ("scheduler",), ("queue_id", "reverse_path")),
+    "double-bounce-dropped": Kind("a notification's notification failed", ("scheduler",), ("queue_id", "failed")),
+    "backscatter": Kind(
+        "an outsider was told of a failure that could have been refused", ("scheduler", "bouncer", "enqueuer"),
+        ("queue_id", "reverse_path", "forward_path"),
+    ),
+    "queue-size": Kind("messages that are owed", ("scheduler",), ("messages",), figure="messages"),
+    # --- the spool
+    "disk-refused": Kind("a file could not be written", ("enqueuer", "scheduler"), ("queue_id", "error")),
+    "spool-recovered": Kind("what lay in the spool at the start", ("enqueuer",), ("owed", "removed"), quiet=True),
+    "spool-unreadable": Kind("an envelope could not be read", ("scheduler",), ("queue_id", "error")),
+    "spool-version-unknown": Kind(
+        "an envelope of a later version waits for a later program", ("enqueuer", "scheduler"), ("queue_id", "error")
+    ),
+    # --- mail stores
+    "local-ended": Kind("a local ended with a status", ("localspawn",), ("domain", "status"), quiet=True),
+    "local-lost": Kind("a local ended with deliveries in hand", ("localspawn",), ("domain", "deliveries")),
+    "local-misbehaved": Kind("a local answered nonsense", ("localspawn",), ("domain",)),
+    "local-not-started": Kind("no process for a delivery", ("localspawn",), ("domain", "reason")),
+    "local-stuck": Kind("a local did not answer and was ended", ("localspawn",), ("domain",)),
+    "store-refused": Kind("a store is not what it should be", ("localspawn",), ("domain", "uid", "reason")),
+    "store-failed": Kind("a store could not be made or put aside", ("storekeeper",), ("domain", "reason")),
+    "store-of-another": Kind("a store belongs to an unexpected uid", ("storekeeper",), ("domain", "uid")),
+    "purge-failed": Kind("put-aside mail could not be removed", ("storekeeper",), ("domain", "reason")),
+    "store-task-held": Kind("a store waits for the storekeeper", ("compiler",), ("domain", "task", "why")),
+    # --- snapshot, control plane, ledger
+    "snapshot-in-use": Kind(
+        "a snapshot can be read again", ("directory", "authenticator"), ("why",), quiet=True
+    ),
+    "snapshot-trouble": Kind("the newest snapshot cannot be used", ("directory", "authenticator"), ("why",)),
+    "snapshot-record-wrong": Kind("a record makes no sense", ("directory",), ("why",)),
+    "published": Kind(
+        "changes are in force", ("compiler",), ("change", "records", "kind", "milliseconds"), quiet=True
+    ),
+    "not-publishing": Kind("the database does not continue the snapshot", ("compiler",), ("why",)),
+    "publishing-again": Kind("it does again", ("compiler",), ("why",)),
+    "compaction-failed": Kind("a new generation could not be written", ("compiler",), ("why",)),
+    "request-unanswered": Kind("somebody asked to publish, and left", ("compiler",), ("why",)),
+    "ledger-trouble": Kind("the ledger's store refuses", ("ledger",), ("why",)),
+    "ledger-begun-anew": Kind("the ledger's store was damaged and put aside", ("ledger",), ("why",)),
+    "reservations-expired": Kind("forgotten reservations were removed", ("ledger",), ("count",)),
+    # --- passwords
+    "login-refused": Kind("a password or key was wrong", ("authenticator",), ("scope", "login")),
+    "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
+    "no-key": Kind("the key to the hashes cannot be read", ("authenticator",), ("why",)),
+    # --- the journal's own
+    "complaint": Kind("a line that a role wrote to its standard error", ("stderr", "journal"), ("text",)),
+}  # fmt: skip
+
+
+def is_credible(role: str, name: str) -> bool:
+    """May *role* say *name*?"""
+    kind = EVENTS.get(name)
+    return kind is not None and role in kind.roles
