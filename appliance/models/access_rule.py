@@ -18,7 +18,9 @@ class AccessRule(Row, Base):
     __table_args__ = (Index(None, "domain_id", "mailbox_id", "position"), {"sqlite_autoincrement": True})
 
     domain_id: Mapped[int | None] = mapped_column(ForeignKey("domain.id", ondelete="CASCADE"), default=None)
-    mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailbox.id", ondelete="CASCADE"), index=True, default=None)
+    mailbox_id: Mapped[int | None] = mapped_column(
+        ForeignKey("mailbox.id", ondelete="CASCADE"), index=True, default=None
+    )
     position: Mapped[int] = mapped_column(Integer)  # from 1, without gaps, within its list
     verb: Mapped[str]  # allow, deny
     pattern: Mapped[str]  # a network, a whole address as compared, `domain` or `.domain`

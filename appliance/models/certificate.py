@@ -25,7 +25,9 @@ class Certificate(Row, Base):
     rows: Mapped[list["CertificateName"]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True, order_by="CertificateName.id"
     )
-    names: AssociationProxy[list[str]] = association_proxy("rows", "name", creator=lambda name: CertificateName(name=name))
+    names: AssociationProxy[list[str]] = association_proxy(
+        "rows", "name", creator=lambda name: CertificateName(name=name)
+    )
 
 
 class CertificateName(Base):

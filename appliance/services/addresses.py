@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
-from appliance.models import Alias, Domain, Instance, Mailbox
+from appliance.models import Alias, Domain, Instance, Mailbox, RelayRecipient
 from mta.vocabulary import MAX_LOCAL_PART, MAX_PATH, Address, fold_local_part, is_domain
 
 __all__ = [
@@ -164,6 +164,10 @@ def require_free(session: Session, domain: Domain, address: Address) -> str:
         Conflict: its domain is only another name of one.
         Taken: a mailbox or alias holds it.
     """
+    if domain.kind == "relay":
+        raise Conflict(
+            f"mail for {domain.name} is relayed: its addresses are made there", code="domain_is_relay", field="address"
+        )
     if domain.kind != "hosted":
         real = domain.alias_of.name if domain.alias_of else "another domain"
         raise Conflict(
@@ -190,6 +194,8 @@ def next_of(session: Session, key: str) -> list[str] | None:
         return None
     if domain.alias_of is not None:
         return [f"{folded}@{domain.alias_of.name}"]
+    if domain.kind == "relay":
+        return _relayed(session, domain, folded)
     holder = holder_of(session, domain, folded)
     if isinstance(holder, Alias):
         return list(holder.targets)
@@ -197,6 +203,14 @@ def next_of(session: Session, key: str) -> list[str] | None:
         forwarding = holder.forwarding
         return list(forwarding.targets) if forwarding is not None and forwarding.enabled else []
     return _without_holder(session, domain, folded)
+
+
+def _relayed(session: Session, domain: Domain, folded: str) -> list[str] | None:
+    """It ends here, as far as rings are concerned. Only an uploaded list can say that nobody answers."""
+    if domain.source != "list":
+        return []
+    listed = select(RelayRecipient.id).where(RelayRecipient.domain_id == domain.id, RelayRecipient.folded == folded)
+    return [] if session.scalar(listed) is not None else None
 
 
 def _without_holder(session: Session, domain: Domain, folded: str) -> list[str] | None:

@@ -13,12 +13,12 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from appliance.database.session import Session
 from appliance.errors import Forbidden, NotFound
-from appliance.models import Account, Alias, ApiKey, AuditEntry, Domain, Mailbox, Tenant
+from appliance.models import Account, Alias, ApiKey, AuditEntry, Certificate, Domain, Mailbox, Tenant
 from appliance.services.actor import RANKS, Actor
 
-Target = Tenant | Domain | Mailbox | Alias | Account | ApiKey
+Target = Tenant | Domain | Mailbox | Alias | Account | ApiKey | Certificate
 S = TypeVar("S", bound=Select[Any])
-T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, ApiKey)
+T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, ApiKey, Certificate)
 
 
 class Reach(enum.Enum):
@@ -32,12 +32,15 @@ _IN_A_DOMAIN = (
     "domain.see", "domain.update",
     "mailbox.see", "mailbox.create", "mailbox.update", "mailbox.suspend", "mailbox.remove", "mailbox.password",
     "alias.see", "alias.create", "alias.update", "alias.remove",
-    "forwarding.see", "forwarding.set",
+    "forwarding.see", "forwarding.set", "rule.see", "rule.set", "recipient.see", "recipient.set",
 )  # fmt: skip
 _IN_A_TENANT = (
     *_IN_A_DOMAIN, "tenant.see", "domain.create", "domain.suspend", "domain.remove",
     "account.see", "account.create", "account.update", "account.remove", "key.see", "key.create", "key.revoke",
+    "domain.route",  # where a relayed domain's mail goes on to, and who knows its recipients
+    "certificate.see", "certificate.install", "certificate.remove",
 )  # fmt: skip
+_OF_AN_OWNER = ("mailbox.see", "mailbox.password", "forwarding.see", "forwarding.set", "rule.see", "rule.set")
 _ABOVE_TENANTS = ("tenant.update", "tenant.suspend", "tenant.remove")
 
 RIGHTS: dict[str, dict[str, Reach]] = {
@@ -48,7 +51,7 @@ RIGHTS: dict[str, dict[str, Reach]] = {
     },
     "customer": dict.fromkeys(_IN_A_TENANT, Reach.OWN),
     "domain": dict.fromkeys(_IN_A_DOMAIN, Reach.OWN),
-    "mailbox": dict.fromkeys(("mailbox.see", "mailbox.password", "forwarding.see", "forwarding.set"), Reach.OWN),
+    "mailbox": dict.fromkeys(_OF_AN_OWNER, Reach.OWN),
 }
 ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, "tenant.create"))
 
@@ -67,6 +70,16 @@ def require(session: Session, actor: Actor, action: str, target: T | None, what:
     if not _may(actor, action, target):
         raise Forbidden(f"you may not do this ({action}) to the {what}")
     return target
+
+
+def require_operator(actor: Actor, what: str) -> None:
+    """Go on when the actor may do everything; *what* is the host's own.
+
+    Raises:
+        NotFound: for everybody else it is not there.
+    """
+    if not actor.sees_everything:
+        raise NotFound(f"there is no {what}")
 
 
 def allows(session: Session, actor: Actor, action: str, target: Target) -> bool:
@@ -94,7 +107,7 @@ def _tenant_of(target: Target) -> int:
 def _domain_of(target: Target) -> int | None:
     if isinstance(target, Domain):
         return target.id
-    return None if isinstance(target, Tenant | ApiKey) else target.domain_id
+    return None if isinstance(target, Tenant | ApiKey | Certificate) else target.domain_id
 
 
 def _sees(session: Session, actor: Actor, target: Target) -> bool:

@@ -6,10 +6,12 @@ smaller than the snapshot's is an older copy, so entries are removed only below 
     kind      key                                          means
     tenant    its id                                       made, limits, suspended, removed
     domain    its name                                     made, catch-all, validation, suspended, removed
-    address   folded local-part @ domain                   a mailbox, alias or forwarding is different or gone
+    address   folded local-part @ domain                   a mailbox, alias, forwarding or relayed recipient is different or gone
     password  folded local-part @ domain                   the sealed hash of a mailbox is different or gone
     account   its name                                     an account or its sealed hash is different or gone
     key       its public id                                an API key was made or revoked
+    rules     empty, a domain, or an address key           the access rules of host, domain or mailbox are different
+    name      A-label or *.domain                          a certificate for it came or went
 """
 
 from sqlalchemy import Select, delete, func, insert, literal, select
@@ -22,7 +24,9 @@ __all__ = [
     "ADDRESS",
     "DOMAIN",
     "KEY",
+    "NAME",
     "PASSWORD",
+    "RULES",
     "TENANT",
     "Change",
     "PublishRequest",
@@ -41,6 +45,7 @@ __all__ = [
 ]
 
 TENANT, DOMAIN, ADDRESS, PASSWORD, ACCOUNT, KEY = "tenant", "domain", "address", "password", "account", "key"
+RULES, NAME = "rules", "name"
 
 
 def announce(session: Session, kind: str, key: str) -> None:

@@ -8,11 +8,23 @@ from sqlalchemy import delete, func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
-from appliance.models import Account, Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, Mailbox, Tenant
-from appliance.services import addresses, audit, authorisation, changes, limits, tenants
+from appliance.models import (
+    AccessRule,
+    Account,
+    Alias,
+    AliasTarget,
+    Domain,
+    Forwarding,
+    ForwardingTarget,
+    Mailbox,
+    RelayRecipient,
+    Tenant,
+)
+from appliance.services import addresses, audit, authorisation, changes, limits, relays, tenants
 from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.relays import Route
 
 __all__ = [
     "VALIDATIONS",
@@ -20,6 +32,7 @@ __all__ = [
     "Removal",
     "counts",
     "create",
+    "find",
     "get",
     "list_domains",
     "remove",
@@ -28,7 +41,7 @@ __all__ = [
     "update",
 ]
 
-VALIDATIONS = ("rcpt",)  # a mode is listed once the directory obeys it
+VALIDATIONS = ("rcpt", "data", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +62,16 @@ def create(
     alias_of: str | None = None,
     catch_all: str | None = None,
     validation: str = "rcpt",
+    greylist: bool = False,
+    dnsbl: bool = True,
+    route: Route | None = None,
 ) -> Domain:
     """A new domain of *tenant_id* (the actor's own when not given); with *alias_of*, another name of that domain.
 
+    With a *route* its mail is only relayed.
+
     Raises:
-        Invalid: not a domain name, no such validation, a catch-all that nobody answers for.
+        Invalid: not a domain name, no such validation, a catch-all that nobody answers for, a source that makes no sense.
         Taken: it is served already, whoever has it.
         LimitReached: the tenant, or one above it, has no room.
         NotFound, Forbidden: tenant or domain is not the actor's.
@@ -67,8 +85,16 @@ def create(
     if real is not None and (real.kind != "hosted" or catch_all):
         raise Invalid("another name stands for a hosted domain, and takes its catch-all", field="alias_of")
     limits.require_room(session, tenant.id, "domains")
-    domain = Domain(name=label, kind="alias" if real else "hosted", tenant=tenant, alias_of=real)
+    if route is not None and (route.next_hop is None or real is not None or catch_all):
+        raise Invalid(
+            "a relayed domain has a next hop, is no other name of one, and has no catch-all", field="next_hop"
+        )
+    kind = "alias" if real else "relay" if route is not None else "hosted"
+    domain = Domain(name=label, kind=kind, tenant=tenant, alias_of=real, greylist=greylist, dnsbl=dnsbl)
     domain.validation = _validation(validation)
+    domain.source, domain.source_settings = "", {}
+    if route is not None:
+        relays.set_route(domain, actor, route)
     session.add(domain)
     session.flush()
     if catch_all:
@@ -91,7 +117,7 @@ def get(session: Session, name: str, *, actor: Actor) -> Domain:
         Invalid: not a domain name.
         NotFound: there is none, or it is not in the actor's part.
     """
-    return _for(session, actor, "domain.see", name)
+    return find(session, actor, "domain.see", name)
 
 
 def list_domains(
@@ -138,31 +164,48 @@ def update(
     actor: Actor,
     catch_all: str | Unchanged | None = UNCHANGED,
     validation: str | None = None,
+    greylist: bool | None = None,
+    dnsbl: bool | None = None,
+    route: Route | None = None,
     tenant_id: int | None = None,
 ) -> Domain:
     """Change what is given; a catch_all of None means that unknown recipients are refused.
 
     Raises:
-        Invalid: no such validation, or nobody answers for the catch-all.
+        Invalid: no such validation, nobody answers for the catch-all, or a source that makes no sense.
         LimitReached: the new tenant has no room.
         Conflict: mail would run in a ring.
         NotFound, Forbidden: it is not the actor's to change.
     """
-    domain = _for(session, actor, "domain.update", name)
+    domain = find(session, actor, "domain.update", name)
     before = _describe(domain)
     if validation is not None:
         domain.validation = _validation(validation)
+    domain.greylist = domain.greylist if greylist is None else greylist
+    domain.dnsbl = domain.dnsbl if dnsbl is None else dnsbl
+    if route is not None:
+        _reroute(session, actor, domain, route)
     if not isinstance(catch_all, Unchanged):
-        if domain.kind == "alias" and catch_all:
-            raise Invalid("another name takes the catch-all of its domain", field="catch_all")
+        if domain.kind != "hosted" and catch_all:
+            raise Invalid("only a hosted domain has a catch-all of its own", field="catch_all")
         _set_catch_all(session, domain, catch_all)
     if tenant_id is not None and tenant_id != domain.tenant_id:
         _move(session, actor, domain, tenant_id)
     before, after = audit.difference(before, _describe(domain))
-    if after:
+    if after or (route is not None and route.sealed_secret is not None):
         domain.version += 1
         _tell(session, actor, "domain.changed", domain, before=before, after=after)
     return domain
+
+
+def _reroute(session: Session, actor: Actor, domain: Domain, route: Route) -> None:
+    authorisation.require(session, actor, "domain.route", domain, f"domain {domain.name}")
+    if domain.kind != "relay":
+        raise Invalid(f"{domain.name} is not a relayed domain", code="not_relayed", field="next_hop")
+    was_list = domain.source == "list"
+    relays.set_route(domain, actor, route)
+    if was_list and domain.source != "list":
+        _remove_recipients(session, domain)
 
 
 def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> None:
@@ -185,7 +228,7 @@ def suspend(session: Session, name: str, *, actor: Actor) -> Domain:
         NotFound, Forbidden: it is not the actor's to suspend.
         Conflict: it is the host's own.
     """
-    domain = _for(session, actor, "domain.suspend", name)
+    domain = find(session, actor, "domain.suspend", name)
     _refuse_host_domain(session, domain)
     if authorisation.suspend(domain, actor):
         _tell(session, actor, "domain.suspended", domain)
@@ -198,7 +241,7 @@ def resume(session: Session, name: str, *, actor: Actor) -> Domain:
     Raises:
         NotFound, Forbidden: it is not the actor's, or someone above suspended it.
     """
-    domain = _for(session, actor, "domain.suspend", name)
+    domain = find(session, actor, "domain.suspend", name)
     if authorisation.resume(domain, actor, f"domain {domain.name}"):
         _tell(session, actor, "domain.resumed", domain)
     return domain
@@ -211,7 +254,7 @@ def remove(session: Session, name: str, *, actor: Actor) -> Removal:
         NotFound, Forbidden: it is not the actor's to remove, or something in it was suspended by someone above.
         Conflict: it is the host's own, or other names stand for it.
     """
-    domain = _for(session, actor, "domain.remove", name)
+    domain = find(session, actor, "domain.remove", name)
     _refuse_host_domain(session, domain)
     authorisation.require_not_held(domain, actor, f"domain {domain.name}")
     suspended = select(Mailbox).where(Mailbox.domain_id == domain.id, Mailbox.suspended)
@@ -247,8 +290,28 @@ def _remove_contents(session: Session, domain: Domain) -> None:
     if domain.kind == "hosted":
         changes.trash_store(session, domain.name)
     _remove_accounts(session, domain)
+    _remove_rules(session, domain)
+    _remove_recipients(session, domain)
     session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
     session.execute(delete(Alias).where(Alias.domain_id == domain.id))
+
+
+def _remove_rules(session: Session, domain: Domain) -> None:
+    own = AccessRule.domain_id == domain.id
+    if session.scalar(select(AccessRule.id).where(own).limit(1)) is None:
+        return
+    changes.announce(session, changes.RULES, domain.name)
+    of_mailboxes = select(Mailbox.folded + f"@{domain.name}").join(AccessRule, AccessRule.mailbox_id == Mailbox.id)
+    changes.announce_each(session, changes.RULES, of_mailboxes.where(own).distinct())
+    session.execute(delete(AccessRule).where(own))
+
+
+def _remove_recipients(session: Session, domain: Domain) -> None:
+    if domain.kind != "relay":
+        return
+    own = RelayRecipient.domain_id == domain.id
+    changes.announce_each(session, changes.ADDRESS, select(RelayRecipient.folded + f"@{domain.name}").where(own))
+    session.execute(delete(RelayRecipient).where(own))
 
 
 def _remove_accounts(session: Session, domain: Domain) -> None:
@@ -308,7 +371,12 @@ def _set_catch_all(session: Session, domain: Domain, target: str | None) -> None
     addresses.require_no_ring(session, key)
 
 
-def _for(session: Session, actor: Actor, action: str, name: str) -> Domain:
+def find(session: Session, actor: Actor, action: str, name: str) -> Domain:
+    """The domain called *name*, when the actor may do *action* to it.
+
+    Raises:
+        Invalid, NotFound, Forbidden: as `authorisation.require`.
+    """
     label = addresses.parse_domain(name)
     return authorisation.require(session, actor, action, addresses.domain_named(session, label), f"domain {label}")
 
@@ -320,6 +388,10 @@ def _describe(domain: Domain) -> dict[str, Any]:
         "alias_of": domain.alias_of.name if domain.alias_of else None,
         "catch_all": domain.catch_all,
         "validation": domain.validation,
+        "greylist": domain.greylist,
+        "dnsbl": domain.dnsbl,
+        **({"next_hop": domain.next_hop, "source": domain.source} if domain.kind == "relay" else {}),
+        **({"source_settings": dict(domain.source_settings)} if domain.source_settings else {}),
     }
 
 

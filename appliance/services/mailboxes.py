@@ -6,7 +6,7 @@ from sqlalchemy import select, tuple_
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid
-from appliance.models import Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, LoginSession, Mailbox
+from appliance.models import AccessRule, Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, LoginSession, Mailbox
 from appliance.services import addresses, audit, authorisation, changes, limits
 from appliance.services.actor import Actor
 from appliance.services.common import check_name
@@ -221,6 +221,8 @@ def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
     left = forwarded_by(session, mailbox.domain, addresses.key_of(mailbox.address))
     changes.trash_store(session, mailbox.domain.name, mailbox.folded)
     _tell(session, actor, "mailbox.removed", mailbox, before=_describe(mailbox))
+    if session.scalar(select(AccessRule.id).where(AccessRule.mailbox_id == mailbox.id).limit(1)) is not None:
+        changes.announce(session, changes.RULES, addresses.key_of(mailbox.address))  # They go with it.
     session.delete(mailbox)
     session.flush()
     return left
