@@ -162,6 +162,8 @@ FOLDERS = (
     Folder("snapshot", "compiler", "compiler", 0o700),
     Folder("snapshot/recipients", "compiler", "compiler", 0o755),
     Folder("snapshot/credentials", "compiler", "compiler", 0o755),
+    Folder("snapshot/certificates", "compiler", "compiler", 0o755),
+    Folder("snapshot/sources", "compiler", "compiler", 0o755),
     Folder("spool", "", "", 0o700),
     Folder("spool/content", "enqueuer", "cleaner", 0o735),  # others: localspawn
     Folder("spool/envelope", "enqueuer", "cleaner", 0o735),  # others: scheduler
