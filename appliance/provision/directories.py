@@ -19,7 +19,8 @@ DATABASE_FOLDER = "db"
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 _DATABASE_MODE = 0o660
 # Besides the folders themselves, what lies in these is given back to its owner: commands that root ran may have left files.
-_CONTENTS_MENDED = ("db", "snapshot/recipients", "snapshot/credentials", "ledger", "log")
+_AUDIENCES = ("recipients", "credentials", "certificates", "sources")
+_CONTENTS_MENDED = ("db", *(f"snapshot/{audience}" for audience in _AUDIENCES), "ledger", "log")
 
 
 def prepare(settings: Settings) -> list[str]:
