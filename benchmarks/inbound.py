@@ -1,4 +1,6 @@
-"""Drives one SMTP server with Postfix's smtp-source and measures: accepted and delivered per second, CPU per message.
+"""Drives one SMTP server and measures: accepted and delivered per second, CPU per message.
+
+The driver is Postfix's smtp-source, or our own (see source) for what that one cannot send.
 
 A reader would otherwise get wrong: a message is delivered at the moment its file was renamed into some `new/`, which is
 its change time, not at the moment the driver found it. So the driver may look seldom and politely.
@@ -20,6 +22,8 @@ from benchmarks import peers
 
 SENDER = "sender@client.test"
 DOMAIN = "bench.test"
+DOMAINS = tuple(f"d{number}.bench.test" for number in range(50))
+MAILBOXES_PER_DOMAIN = 100
 LOOK_EVERY_SECONDS = 1.0
 SETTLE_SECONDS = 1.0  # what a server still tidies up after the last delivery is its work too
 
@@ -37,6 +41,8 @@ class Load:
     connections: int = 20
     reuse: bool = False  # one connection for many messages, or a fresh one for each
     mailboxes: int = 10_000  # smtp-source counts: 1user@, 2user@ …
+    spread: bool = False  # over DOMAINS in turn, MAILBOXES_PER_DOMAIN of each; else all in DOMAIN
+    tls: bool = False  # STARTTLS on every connection
 
     def waves(self) -> Iterator[int]:
         """Messages of each smtp-source: its counter must not run past the last mailbox."""
@@ -83,14 +89,28 @@ def send(port: int, load: Load) -> None:
     """Send all messages of *load*; returns when the last was accepted.
 
     Raises:
-        BenchmarkError: smtp-source gave up.
+        BenchmarkError: the driver gave up.
     """
+    if load.spread or load.tls:
+        _drive(_source(port, load))
+        return
     for wave in load.waves():
         command = ["smtp-source", "-N", "-s", str(load.connections), "-m", str(wave), "-l", str(load.octets)]
         command += ["-f", SENDER, "-t", f"user@{DOMAIN}", *(["-d"] if load.reuse else []), f"inet:127.0.0.1:{port}"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run.returncode:
-            raise BenchmarkError(f"smtp-source: {run.stderr.strip()[-300:]}")
+        _drive(command)
+
+
+def _source(port: int, load: Load) -> list[str]:
+    domains, mailboxes = (DOMAINS, MAILBOXES_PER_DOMAIN) if load.spread else ((DOMAIN,), load.mailboxes)
+    command = [sys.executable, "-m", "benchmarks.source", str(port), "--messages", str(load.messages)]
+    command += ["--connections", str(load.connections), "--octets", str(load.octets), "--mailboxes", str(mailboxes)]
+    return [*command, *(["--tls"] if load.tls else []), "--domains", *domains]
+
+
+def _drive(command: list[str]) -> None:
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise BenchmarkError(f"{command[0]}: {run.stderr.strip()[-300:]}")
 
 
 def delivered(root: Path) -> list[float]:

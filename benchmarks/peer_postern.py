@@ -14,7 +14,7 @@ from pathlib import Path
 from appliance.config import load_settings
 from appliance.database.engine import open_engine
 from benchmarks import peers
-from benchmarks.inbound import DOMAIN
+from benchmarks.inbound import DOMAIN, DOMAINS, MAILBOXES_PER_DOMAIN
 from tests.fixtures import bulk
 
 COMMAND = Path(sys.executable).parent / "postern"
@@ -59,8 +59,9 @@ class Postern:
         self.settings.write_text(text)
         engine = open_engine(load_settings(self.settings).database_url)
         bulk.fill(engine, [DOMAIN], mailboxes + 1, prefix="", suffix="user", stores=True)  # 0user@ is never written to
+        bulk.fill(engine, DOMAINS, MAILBOXES_PER_DOMAIN + 1, prefix="", suffix="user", stores=True)
         engine.dispose()
-        self._make_stores(mailboxes)
+        self._make_stores(mailboxes + len(DOMAINS) * MAILBOXES_PER_DOMAIN)
 
     def _make_stores(self, mailboxes: int) -> None:
         """Run until every mailbox has its folders: made once, before anything is measured, as it is for Postfix."""
@@ -74,8 +75,10 @@ class Postern:
         finally:
             self.stop()
 
-    def start(self) -> None:
+    def start(self, isolation: str = "worker") -> None:
         """Start it and wait for its greeting."""
+        text = re.sub(r"^isolation = .*$", f'isolation = "{isolation}"', self.settings.read_text(), flags=re.MULTILINE)
+        self.settings.write_text(text)
         with (self.root / "up.log").open("a") as log:
             command = [str(COMMAND), "--config", str(self.settings), "up"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=self.root)

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.inbound import DOMAIN
+from benchmarks.inbound import DOMAIN, DOMAINS, MAILBOXES_PER_DOMAIN
 
 VIRTUAL_UID = 5000  # only a number: virtual(8) delivers as it, and nobody else is it
 
@@ -26,7 +26,7 @@ mydestination =
 inet_interfaces = loopback-only
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
-virtual_mailbox_domains = {domain}
+virtual_mailbox_domains = {domain} {domains}
 virtual_mailbox_base = {root}/mail
 virtual_mailbox_maps = hash:{root}/etc/mailboxes
 virtual_uid_maps = static:{uid}
@@ -85,17 +85,22 @@ class Postfix:
         for folder in ("etc", "spool", "data", "mail"):
             (self.root / folder).mkdir(parents=True)
         subprocess.run(["chown", "postfix", self.root / "data"], check=True)
-        (self.root / "etc/main.cf").write_text(MAIN.format(root=self.root, domain=DOMAIN, uid=VIRTUAL_UID))
+        (self.root / "etc/main.cf").write_text(
+            MAIN.format(root=self.root, domain=DOMAIN, domains=" ".join(DOMAINS), uid=VIRTUAL_UID)
+        )
         (self.root / "etc/master.cf").write_text(MASTER.format(port=self.port))
-        names = [f"{number}user" for number in range(1, mailboxes + 1)]
-        (self.root / "etc/mailboxes").write_text("".join(f"{name}@{DOMAIN} {DOMAIN}/{name}/\n" for name in names))
+        sizes = {DOMAIN: mailboxes} | dict.fromkeys(DOMAINS, MAILBOXES_PER_DOMAIN)
+        names = [(f"{number}user", domain) for domain, size in sizes.items() for number in range(1, size + 1)]
+        (self.root / "etc/mailboxes").write_text(
+            "".join(f"{name}@{domain} {domain}/{name}/\n" for name, domain in names)
+        )
         self._run("postmap", f"hash:{self.root}/etc/mailboxes")
-        stores = [self.mail / DOMAIN / name / part for name in names for part in ("", "tmp", "new", "cur")]
-        for store in (self.mail, self.mail / DOMAIN, *stores):
+        stores = [self.mail / domain / name / part for name, domain in names for part in ("", "tmp", "new", "cur")]
+        for store in (self.mail, *(self.mail / domain for domain in sizes), *stores):
             store.mkdir(mode=0o700, exist_ok=True)
             os.chown(store, VIRTUAL_UID, VIRTUAL_UID)
 
-    def start(self) -> None:
+    def start(self, isolation: str = "worker") -> None:  # noqa: ARG002 - it knows one way only
         """Start it and wait for its greeting."""
         self._run("postfix", "start")
         peers.wait_until_listening(self.port)

@@ -33,10 +33,10 @@ class Peer(Protocol):
         """Its first process; the others are its descendants."""
 
     def prepare(self, mailboxes: int) -> None:
-        """Make configuration and *mailboxes* mailboxes, 1user@bench.test and on."""
+        """Make configuration and *mailboxes* mailboxes, 1user@bench.test and on, and some in each of 50 domains."""
 
-    def start(self) -> None:
-        """Start; returns when it takes mail."""
+    def start(self, isolation: str = "worker") -> None:
+        """Start; returns when it takes mail. *isolation* is for who has the choice."""
 
     def stop(self) -> None:
         """Stop; returns when no process of it is left."""
