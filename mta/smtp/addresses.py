@@ -1,8 +1,8 @@
-"""Paths as they stand in MAIL and RCPT (RFC 5321 4.1.2, 4.1.3): octets in, a parsed path or a reason out.
+"""Paths as they stand in MAIL and RCPT (RFC 5321 4.1.2, 4.1.3; beyond ASCII RFC 6531 3.3): octets in, a parsed path out.
 
 A reader would otherwise get wrong: a quoted local-part that needs no quotes loses them (RFC 5321 4.1.2 says both name the
-same mailbox), so nobody behind us has to know that `"joe"@x` is `joe@x`. All patterns are possessive: no octets a
-stranger sends can make them backtrack.
+same mailbox), so nobody behind us has to know that `"joe"@x` is `joe@x`. A domain of U-labels stays as it is: the snapshot
+knows ours by both names. All patterns are possessive: no octets a stranger sends can make them backtrack.
 """
 
 import enum
@@ -22,10 +22,21 @@ _DOMAIN = rb"%b(?:\.%b)*+" % (_LABEL, _LABEL)
 _LITERAL = rb"\[(?:[0-9.]{7,15}+|IPv6:[0-9A-Fa-f:.]{2,45}+)\]"  # RFC 5321 4.1.3; IPv6 is said in any case
 _SOURCE_ROUTE = rb"@%b(?:,@%b)*+:" % (_DOMAIN, _DOMAIN)  # RFC 5321 C: must be accepted, should be ignored
 
-_PATH = re.compile(
-    rb"<(?:%b)?+(?P<local_part>%b|%b)@(?P<domain>%b|(?i:%b))>" % (_SOURCE_ROUTE, _DOT_STRING, _QUOTED_STRING, _DOMAIN, _LITERAL)
+_PATH_PATTERN = rb"<(?:%b)?+(?P<local_part>%b|%b)@(?P<domain>%b|(?i:%b))>" % (
+    _SOURCE_ROUTE, _DOT_STRING, _QUOTED_STRING, _DOMAIN, _LITERAL,
 )  # fmt: skip
+_PATH = re.compile(_PATH_PATTERN)
 _DOT_STRING_ONLY = re.compile(_DOT_STRING + rb"\Z")
+
+
+def _beyond_ascii(pattern: bytes) -> re.Pattern[bytes]:
+    """The same *pattern* with UTF8-non-ascii (RFC 6531 3.3) wherever a letter may stand; whether it is UTF-8 is asked later."""
+    return re.compile(pattern.replace(rb"[A-Za-z0-9", rb"[\x80-\xffA-Za-z0-9").replace(rb"[ !#", rb"[\x80-\xff !#"))
+
+
+_PATH_BEYOND_ASCII = _beyond_ascii(_PATH_PATTERN)
+_DOT_STRING_ONLY_BEYOND_ASCII = _beyond_ascii(_DOT_STRING + rb"\Z")
+_C1_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F: some terminals obey them as they obey ESC
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _NEEDS_QUOTING = re.compile(rb'(["\\])')
 _HELLO = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,%d}+\Z" % MAX_DOMAIN)
@@ -39,7 +50,6 @@ class Fault(enum.Enum):
 
     SYNTAX = "syntax"
     TOO_LONG = "too long"
-    NOT_ASCII = "not ASCII"
 
 
 class BadPath(ValueError):
@@ -92,29 +102,43 @@ def is_hello(text: bytes) -> bool:
 
 
 def _parse(text: bytes, max_local_part: int) -> Parsed:
-    match = _PATH.match(text)
-    if match is None:
-        raise BadPath(_fault_of(text))
+    match = _PATH.match(text) or _match_beyond_ascii(text)
     local_part, domain = match["local_part"], match["domain"]
     if local_part[0] == _QUOTE:
         local_part = _simplest(local_part)
     if domain[0] == _BRACKET:
         _check_literal(domain)
-    elif len(domain) > MAX_LABEL and (len(domain) > MAX_DOMAIN or max(map(len, domain.split(b"."))) > MAX_LABEL):
+    elif len(domain) > MAX_LABEL and (len(domain) > MAX_DOMAIN or _has_long_label(domain)):
         raise BadPath(Fault.TOO_LONG)
     if len(local_part) > max_local_part or len(local_part) + 1 + len(domain) > MAX_PATH:
         raise BadPath(Fault.TOO_LONG)
     return Parsed(b"%b@%b" % (local_part, domain), match.end())
 
 
+def _match_beyond_ascii(text: bytes) -> re.Match[bytes]:
+    match = None if text.isascii() else _PATH_BEYOND_ASCII.match(text)
+    if match is None or _C1_CONTROL.search(match[0]):
+        raise BadPath(Fault.SYNTAX)
+    try:
+        match[0].decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadPath(Fault.SYNTAX) from error
+    return match
+
+
 _QUOTE = ord('"')
 _BRACKET = ord("[")
+
+
+def _has_long_label(domain: bytes) -> bool:
+    """RFC 1035 2.3.4 counts the octets of an A-label; how many those of a U-label make, only its A-label tells."""
+    return max(len(label) if label.isascii() else 0 for label in domain.split(b".")) > MAX_LABEL
 
 
 def _simplest(quoted: bytes) -> bytes:
     """RFC 5321 4.1.2: the form with the fewest quotes is the one to send on."""
     bare = _QUOTED_PAIR.sub(rb"\1", quoted[1:-1])
-    if _DOT_STRING_ONLY.match(bare):
+    if (_DOT_STRING_ONLY if bare.isascii() else _DOT_STRING_ONLY_BEYOND_ASCII).match(bare):
         return bare
     return b'"%b"' % _NEEDS_QUOTING.sub(rb"\\\1", bare)
 
@@ -128,14 +152,3 @@ def _check_literal(literal: bytes) -> None:
             socket.inet_pton(socket.AF_INET, text)
     except OSError as error:
         raise BadPath(Fault.SYNTAX) from error
-
-
-def _fault_of(text: bytes) -> Fault:
-    """Well-formed UTF-8 gets told that we lack RFC 6531; anything else beyond ASCII is plain nonsense."""
-    if text.isascii():
-        return Fault.SYNTAX
-    try:
-        text.decode("utf-8")
-    except UnicodeDecodeError:
-        return Fault.SYNTAX
-    return Fault.NOT_ASCII

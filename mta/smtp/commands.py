@@ -7,34 +7,38 @@ A reader would otherwise get wrong: *after* the colon of `MAIL FROM:` a space is
 import re
 from typing import NamedTuple
 
-from mta.smtp import replies
-from mta.smtp.addresses import BadPath, Fault, Parsed, is_hello, parse_forward_path, parse_reverse_path
-from mta.smtp.replies import Reply
+from mta.smtp import parameters, replies
+from mta.smtp.addresses import BadPath, Fault, is_hello, parse_forward_path, parse_reverse_path
+from mta.smtp.replies import Refused
 
 MAX_COMMAND_LINE = 2048  # octets with CRLF. RFC 5321 4.5.3.1.4 asks for 512, 4.1.1.11 for more with each extension
-MAX_SIZE_DIGITS = 20  # RFC 1870 5
 
-# RFC 5321 4.1.2: a keyword, perhaps with a value that has neither "=" nor space nor control characters.
-_PARAMETERS = re.compile(rb"(?: ++[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~]++)?+)*+\Z")
 # RFC 5321 2.3.8, 4.1.2: no control characters, and CR LF at the end and nowhere else.
 SOUND_LINE = re.compile(rb"[ -~]*+\r\n\Z")
 SOUND_LINE_BEYOND_ASCII = re.compile(rb"[^\x00-\x1f\x7f]*+\r\n\Z")
-
-
-class Refused(Exception):
-    """The line is not right; `reply` says so to the client."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.text)
-        self.reply = reply
+# RFC 3030 2. Twenty digits are more octets than anybody will ever send, and still a number.
+_CHUNK = re.compile(rb"(?P<size>[0-9]{1,20})(?: ++(?P<last>LAST))?\Z", re.IGNORECASE)
 
 
 class Mail(NamedTuple):
-    """MAIL: the reverse-path, the size that was declared (0: none) and BODY (empty: not said)."""
+    """MAIL: the reverse-path and what was declared with it."""
 
     reverse_path: bytes
+    declared: parameters.MailParameters
+
+
+class Rcpt(NamedTuple):
+    """RCPT: the forward-path, and NOTIFY and ORCPT as the envelope keeps them."""
+
+    forward_path: bytes
+    options: bytes
+
+
+class Chunk(NamedTuple):
+    """BDAT: so many octets follow, and perhaps they are the last of the message."""
+
     size: int
-    body: bytes
+    last: bool
 
 
 def parse_hello(argument: bytes) -> bytes:
@@ -48,8 +52,8 @@ def parse_hello(argument: bytes) -> bytes:
     return argument
 
 
-def parse_mail(argument: bytes) -> Mail:
-    """What stands behind MAIL.
+def parse_mail(argument: bytes, *, secured: bool) -> Mail:
+    """What stands behind MAIL, on a connection with TLS (*secured*) or without.
 
     Raises:
         Refused: syntax, a parameter that we did not offer, or one with a wrong value.
@@ -61,22 +65,17 @@ def parse_mail(argument: bytes) -> Mail:
         path = parse_reverse_path(text)
     except BadPath as error:
         raise Refused(_REVERSE_PATH_REPLIES[error.fault]) from error
-    size, body = 0, b""
-    for keyword, value in _parameters(text, path):
-        if keyword == b"SIZE":
-            size = _parse_size(value)
-        elif keyword == b"BODY":
-            body = _parse_body(value)
-        else:
-            raise Refused(replies.UNKNOWN_PARAMETER)
-    return Mail(path.address, size, body)
+    declared = parameters.of_mail(text, path, secured=secured)
+    if not declared.utf8 and not path.address.isascii():
+        raise Refused(replies.NOT_ASCII)
+    return Mail(path.address, declared)
 
 
-def parse_rcpt(argument: bytes, postmaster_domain: bytes) -> bytes:
-    """The forward-path behind RCPT; `<postmaster>` without a domain becomes the one at *postmaster_domain*.
+def parse_rcpt(argument: bytes, postmaster_domain: bytes, *, utf8: bool) -> Rcpt:
+    """What stands behind RCPT; `<postmaster>` without a domain becomes the one at *postmaster_domain*. *utf8*: MAIL said so.
 
     Raises:
-        Refused: syntax, or any parameter (we offer none).
+        Refused: syntax, a parameter that we did not offer, or one with a wrong value.
     """
     if argument[:3].upper() != b"TO:":
         raise Refused(replies.BAD_RCPT)
@@ -85,47 +84,37 @@ def parse_rcpt(argument: bytes, postmaster_domain: bytes) -> bytes:
         path = parse_forward_path(text, postmaster_domain)
     except BadPath as error:
         raise Refused(_FORWARD_PATH_REPLIES[error.fault]) from error
-    if _parameters(text, path):
-        raise Refused(replies.UNKNOWN_PARAMETER)
-    return path.address
+    options = parameters.of_rcpt(text, path, utf8=utf8)
+    if not utf8 and not path.address.isascii():
+        raise Refused(replies.NOT_ASCII)
+    return Rcpt(path.address, options)
+
+
+def parse_chunk(argument: bytes) -> Chunk | None:
+    """What stands behind BDAT; None when it cannot be told how many octets follow."""
+    match = _CHUNK.match(argument)
+    return Chunk(int(match["size"]), match["last"] is not None) if match else None
+
+
+def check_vrfy(argument: bytes) -> None:
+    """Look whether *argument* could be what VRFY wants: words, and since RFC 6531 3.3 perhaps SMTPUTF8 behind them.
+
+    Raises:
+        Refused: nothing is there, or something beyond ASCII without SMTPUTF8.
+    """
+    words, _, last = argument.rpartition(b" ")
+    utf8 = bool(words) and last.upper() == b"SMTPUTF8"
+    if not argument:
+        raise Refused(replies.BAD_VRFY)
+    if not argument.isascii() and not utf8:
+        raise Refused(replies.NOT_ASCII)
 
 
 _REVERSE_PATH_REPLIES = {
     Fault.SYNTAX: replies.BAD_REVERSE_PATH,
     Fault.TOO_LONG: replies.REVERSE_PATH_TOO_LONG,
-    Fault.NOT_ASCII: replies.NOT_ASCII,
 }
 _FORWARD_PATH_REPLIES = {
     Fault.SYNTAX: replies.BAD_FORWARD_PATH,
     Fault.TOO_LONG: replies.FORWARD_PATH_TOO_LONG,
-    Fault.NOT_ASCII: replies.NOT_ASCII,
 }
-
-
-def _parameters(text: bytes, path: Parsed) -> list[tuple[bytes, bytes]]:
-    """Keyword (upper case) and value of each parameter behind the path."""
-    if path.end == len(text):
-        return []
-    if not _PARAMETERS.match(text, path.end):
-        raise Refused(replies.BAD_PARAMETER)
-    found: dict[bytes, bytes] = {}
-    for word in text[path.end :].split():
-        keyword, _, value = word.partition(b"=")
-        keyword = keyword.upper()
-        if keyword in found:
-            raise Refused(replies.BAD_PARAMETER)
-        found[keyword] = value
-    return list(found.items())
-
-
-def _parse_size(value: bytes) -> int:
-    if not value.isdigit() or len(value) > MAX_SIZE_DIGITS:
-        raise Refused(replies.BAD_PARAMETER)
-    return int(value)
-
-
-def _parse_body(value: bytes) -> bytes:
-    body = value.upper()
-    if body not in {b"7BIT", b"8BITMIME"}:  # RFC 6152 2. BINARYMIME would need BDAT (RFC 3030).
-        raise Refused(replies.BAD_PARAMETER)
-    return body

@@ -1,17 +1,20 @@
-"""The content between DATA and its final dot (RFC 5321 4.1.1.4, 4.5.2), read in blocks wherever they are cut.
+"""Content as it comes: between DATA and its final dot (RFC 5321 4.1.1.4, 4.5.2), or in the chunks of BDAT (RFC 3030).
 
-A reader would otherwise get wrong: only CR LF dot CR LF ends the content. A bare LF or CR around a dot ends it for some
-other servers, and that difference is what "SMTP smuggling" lives on. So besides not ending there, content with a bare CR,
-a bare LF or a NUL is marked `tainted`, and never passed on for another server to read differently.
+A reader would otherwise get wrong: only CR LF dot CR LF ends the content of DATA. A bare LF or CR around a dot ends it for
+some other servers, and that difference is what "SMTP smuggling" lives on. So besides not ending there, content with a bare
+CR, a bare LF or a NUL is marked `tainted`, whichever way it came, and never passed on for another server to read
+differently. The octets between two CR LF are otherwise anybody's: content beyond ASCII is taken and kept as it is, with
+BODY=8BITMIME (RFC 6152) and without, because a Maildir keeps it and a refusal would lose mail that everybody else takes.
 """
 
 END = b"\r\n.\r\n"
 # What may stand at the end of a block and be the beginning of END or of a stuffed dot, longest first.
 _UNDECIDED = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
+_RECEIVED = b"\r\nreceived:"
 
 
 class ContentReader:
-    """Takes the stuffing out and finds the end; holds back at most four octets."""
+    """Content of DATA: takes the stuffing out and finds the end; holds back at most four octets."""
 
     __slots__ = ("_first", "_held", "tainted")
 
@@ -35,14 +38,67 @@ class ContentReader:
             self._held = held = _undecided(octets)
             raw = octets[: len(octets) - len(held)]
         # No line end is cut in two here: its CR would have been held back.
-        lines = raw.count(b"\r\n")
-        if raw.count(b"\r") != lines or raw.count(b"\n") != lines or b"\0" in raw:
-            self.tainted = True
+        self.tainted = self.tainted or _is_tainted(raw)
         content = raw.replace(b"\r\n.", b"\r\n")
         if self._first and raw:
             self._first = False
             content = content[2:]
         return content, rest
+
+
+class ChunkReader:
+    """Content of BDAT: octets as they are, wherever a chunk ends; holds back at most one."""
+
+    __slots__ = ("_held", "_in_line", "tainted")
+
+    def __init__(self) -> None:
+        self.tainted = False
+        self._held = b""
+        self._in_line = False
+
+    def read(self, octets: bytes) -> bytes:
+        """Content found in *octets*."""
+        if self._held:
+            octets = self._held + octets
+        self._held = b"\r" if octets.endswith(b"\r") else b""
+        content = octets[: len(octets) - len(self._held)]
+        self.tainted = self.tainted or _is_tainted(content)
+        if content:
+            self._in_line = not content.endswith(b"\n")
+        return content
+
+    def finish(self) -> bytes:
+        """What is missing at the end of the last chunk: DATA could not say a last line without its end, so it gets one."""
+        self.tainted = self.tainted or bool(self._held)
+        return b"\r\n" if self._in_line else b""
+
+
+class HopCounter:
+    """Counts the Received fields of the header section while it passes (RFC 5321 6.3), wherever it is cut."""
+
+    __slots__ = ("_in_header", "_tail", "hops")
+
+    def __init__(self) -> None:
+        self.hops = 0
+        self._in_header = True
+        self._tail = b"\r\n"  # the first line begins like any other
+
+    def read(self, content: bytes) -> None:
+        """The next piece of the content."""
+        if not self._in_header:
+            return
+        octets = self._tail + content
+        end = octets.find(b"\r\n\r\n")
+        if end >= 0:
+            self._in_header = False
+            octets = octets[:end]
+        self.hops += octets.lower().count(_RECEIVED)
+        self._tail = octets[1 - len(_RECEIVED) :]  # too short to hold one that was counted
+
+
+def _is_tainted(octets: bytes) -> bool:
+    lines = octets.count(b"\r\n")
+    return octets.count(b"\r") != lines or octets.count(b"\n") != lines or b"\0" in octets
 
 
 def _undecided(octets: bytes) -> bytes:

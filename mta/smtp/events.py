@@ -1,7 +1,7 @@
 """What passes between the session core (`server`) and whoever drives it: events out, verdicts in.
 
 A reader would otherwise get wrong: the order of the events in a list is the order to carry them out in, and `Send` comes
-once, behind everything else but `HangUp`.
+once, behind everything else but `StartTls` and `HangUp`.
 """
 
 from typing import NamedTuple
@@ -58,6 +58,13 @@ class Withdraw(NamedTuple):
     """What was offered will not be finished."""
 
 
+class StartTls(NamedTuple):
+    """The client was told to begin TLS: hand its socket over, then answer with `secured`, or with `lost`.
+
+    Not one octet of it may be read after this, or before that: whoever spoke in the clear is not who speaks then.
+    """
+
+
 class Note(NamedTuple):
     """A decision worth a line in the journal."""
 
@@ -75,7 +82,7 @@ class HangUp(NamedTuple):
     unasked: bool
 
 
-Event = Send | Ask | Offer | Block | Withdraw | Note | HangUp
+Event = Send | Ask | Offer | Block | Withdraw | StartTls | Note | HangUp
 
 
 # --- what goes in --------------------------------------------------------------------------------------------------

@@ -26,16 +26,43 @@ class Reply:
         return self.code >= FIRST_PERMANENT
 
 
+class Refused(Exception):
+    """What the client said is not right; `reply` tells it so."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
 FIRST_PERMANENT = 500
 
 # Yes.
+READY_FOR_TLS = Reply(220, "2.0.0", "Begin TLS")  # RFC 3207 4
 CLOSING = Reply(221, "2.0.0", "Bye")  # RFC 5321 4.1.1.10
 RESET = Reply(250, "2.0.0", "Forgotten")  # RFC 5321 4.1.1.5
 NOTHING_DONE = Reply(250, "2.0.0", "OK")  # RFC 5321 4.1.1.9
 SENDER_OK = Reply(250, "2.1.0", "Sender OK")  # RFC 3463 3.2, X.1.0
 RECIPIENT_OK = Reply(250, "2.1.5", "Recipient OK")  # RFC 3463 3.2, X.1.5
 CANNOT_VERIFY = Reply(252, "2.1.5", "Not told here; send mail and see")  # RFC 5321 3.5.3
-HELP = Reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")  # RFC 5321 4.1.1.8
+CHUNK_TAKEN = Reply(250, "2.0.0", "Chunk taken")  # RFC 3030 2
+HELP = Reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS")  # RFC 5321 4.1.1.8
+HELP_ON = {
+    topic: Reply(214, "2.0.0", text)
+    for topic, text in (
+        (b"EHLO", "EHLO name: who you are; tells what we offer"),
+        (b"HELO", "HELO name: who you are"),
+        (b"MAIL", "MAIL FROM:<address> [SIZE= BODY= SMTPUTF8 RET= ENVID= REQUIRETLS]: begin a message"),
+        (b"RCPT", "RCPT TO:<address> [NOTIFY= ORCPT=]: to whom it goes"),
+        (b"DATA", "DATA: the message follows, up to a line with a dot alone"),
+        (b"BDAT", "BDAT octets [LAST]: so much of the message follows"),
+        (b"RSET", "RSET: forget this message"),
+        (b"NOOP", "NOOP: do nothing"),
+        (b"VRFY", "VRFY name: is not told here"),
+        (b"HELP", "HELP [command]: this"),
+        (b"QUIT", "QUIT: hang up"),
+        (b"STARTTLS", "STARTTLS: go on under TLS, where EHLO offers it"),
+    )
+}
 START_CONTENT = Reply(354, "", "End with <CRLF>.<CRLF>")  # RFC 5321 4.1.1.4
 
 # Not now.
@@ -46,6 +73,8 @@ SLOW_DOWN = Reply(421, "4.7.0", "Too many unknown recipients; slow down")  # RFC
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors")
 TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands and no mail")
 NOT_SMTP = Reply(421, "4.7.0", "This is SMTP")
+LOST_COUNT = Reply(421, "4.7.0", "Nobody can tell where your chunk ends")
+PLAINTEXT_BEHIND_STARTTLS = Reply(421, "4.7.0", "Nothing may follow STARTTLS before TLS is on")  # RFC 3207 4.2
 NO_REVERSE_NAME = Reply(
     450, "4.7.25", "Your address has no name that leads back to it; mend its PTR record"
 )  # RFC 7372 3.3
@@ -54,6 +83,7 @@ TOO_FAST = Reply(451, "4.7.1", "Too much in a minute; go on more slowly, the res
 TRY_LATER = Reply(451, "4.3.0", "Cannot tell at the moment; try again later")  # RFC 3463 3.4, X.3.0
 INTERNAL_ERROR = Reply(451, "4.3.0", "Something went wrong on our side; try again later")
 FULL = Reply(452, "4.2.2", "The mailbox is full")  # RFC 3463 3.3, X.2.2
+ONE_RECIPIENT = Reply(452, "4.5.3", "Here only one recipient a message; send again for the others")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send again for the others")  # RFC 5321 4.5.3.1.10
 
 # Never.
@@ -63,6 +93,7 @@ BAD_LINE = Reply(500, "5.5.2", "A command is ASCII without control characters an
 NO_ARGUMENT_WANTED = Reply(501, "5.5.4", "This command has no argument")  # RFC 3463 3.6, X.5.4
 BAD_HELLO = Reply(501, "5.5.4", "Say your domain name or address literal")  # RFC 5321 4.1.1.1
 BAD_VRFY = Reply(501, "5.5.4", "Verify whom?")
+BAD_CHUNK = Reply(501, "5.5.4", "Say BDAT and a number of octets, then perhaps LAST")  # RFC 3030 2
 BAD_MAIL = Reply(501, "5.5.4", "Say MAIL FROM:<address>, then parameters")  # RFC 5321 4.1.1.2
 BAD_RCPT = Reply(501, "5.5.4", "Say RCPT TO:<address>, then parameters")  # RFC 5321 4.1.1.3
 BAD_PARAMETER = Reply(501, "5.5.4", "A parameter is malformed or said twice")  # RFC 5321 4.1.1.11
@@ -75,6 +106,9 @@ HELLO_FIRST = Reply(503, "5.5.1", "Say EHLO first")  # RFC 3463 3.6, X.5.1
 MAIL_FIRST = Reply(503, "5.5.1", "Say MAIL first")
 RECIPIENT_FIRST = Reply(503, "5.5.1", "Say RCPT first")
 NESTED_MAIL = Reply(503, "5.5.1", "There is a sender already")
+CHUNKS_BEGUN = Reply(503, "5.5.1", "The message began with BDAT; go on with BDAT, or say RSET")  # RFC 3030 2
+TLS_IS_ON = Reply(503, "5.5.1", "TLS is on already")  # RFC 3207 4.2
+NO_HELP = Reply(504, "5.5.4", "No such command to help with")  # RFC 5321 4.3.2
 UNKNOWN = Reply(550, "5.1.1", "No such mailbox here")  # RFC 3463 3.2, X.1.1
 SUSPENDED = Reply(550, "5.2.1", "The mailbox takes no mail")  # RFC 3463 3.3, X.2.1
 BARE_CR_LF_NUL = Reply(550, "5.6.0", "The message has a bare CR, a bare LF or a NUL in it")  # RFC 5321 2.3.8
@@ -82,8 +116,9 @@ DENIED = Reply(550, "5.7.1", "The recipient does not take mail from you; ask by 
 LISTED = Reply(550, "5.7.1", "Your address is on a list of senders of unwanted mail")
 FOREIGN = Reply(550, "5.7.1", "We do not take mail for that domain")  # RFC 3463 3.8, X.7.1
 TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we take")  # RFC 1870 6.1; RFC 3463 3.4, X.3.4
-NOT_ASCII = Reply(553, "5.6.7", "Addresses beyond ASCII are not taken")  # RFC 6531 3.5
+NOT_ASCII = Reply(553, "5.6.7", "An address beyond ASCII needs SMTPUTF8 behind MAIL")  # RFC 6531 3.5
 NO_VALID_RECIPIENTS = Reply(554, "5.5.1", "No valid recipients")  # RFC 5321 3.3; RFC 2920 3.1
+TOO_MANY_HOPS = Reply(554, "5.4.6", "The message goes round in a circle")  # RFC 5321 6.3; RFC 3463 3.5, X.4.6
 UNKNOWN_PARAMETER = Reply(555, "5.5.4", "A parameter that was not offered")  # RFC 5321 4.1.1.11
 
 
@@ -97,16 +132,25 @@ def hello(hostname: bytes) -> bytes:
     return b"250 %b\r\n" % hostname
 
 
-def extended_hello(hostname: bytes, max_message_size: int) -> bytes:
-    """The answer to EHLO. SMTPUTF8 is not in it: a notification about such an address needs RFC 6533, which we lack."""
-    offered = (
+def extended_hello(
+    hostname: bytes, max_message_size: int, max_recipients: int, *, starttls: bool = False, secured: bool = False
+) -> bytes:
+    """The answer to EHLO; with *starttls* it offers TLS, with *secured* TLS is on."""
+    offered = [
         b"PIPELINING",  # RFC 2920
         b"SIZE %d" % max_message_size,  # RFC 1870
         b"8BITMIME",  # RFC 6152
         b"ENHANCEDSTATUSCODES",  # RFC 2034
-        b"HELP",
-    )
-    lines = [hostname, *offered]
+        b"SMTPUTF8",  # RFC 6531
+        b"CHUNKING",  # RFC 3030
+        b"DSN",  # RFC 3461
+        b"LIMITS RCPTMAX=%d" % max_recipients,  # RFC 9422
+    ]
+    if starttls and not secured:
+        offered.append(b"STARTTLS")  # RFC 3207
+    if secured:
+        offered.append(b"REQUIRETLS")  # RFC 8689 2, which wants it offered under TLS only
+    lines = [hostname, *offered, b"HELP"]
     return b"".join([b"250-%b\r\n" % line for line in lines[:-1]]) + b"250 %b\r\n" % lines[-1]
 
 
@@ -117,9 +161,17 @@ def queued(queue_id: bytes) -> bytes:
 
 def declined(code: int, status: bytes, text: bytes) -> Reply:
     """The enqueuer's no as a reply; one that is not a refusal in form becomes `TRY_LATER`."""
-    plain = bytes([octet for octet in text if 0x20 <= octet < 0x7F]).decode("ascii")
     parts = status.split(b".")
     formed = len(parts) == 3 and all(part.isdigit() and len(part) <= 3 for part in parts)  # RFC 3463 2
     if not formed or not 400 <= code <= 599 or status[:1] != b"%d" % (code // 100):  # RFC 5321 4.2.1
         return TRY_LATER
-    return Reply(code, status.decode("ascii"), plain[:400] or "Not taken")
+    return Reply(code, status.decode("ascii"), _plain(text) or "Not taken")
+
+
+def in_words(reply: Reply, words: bytes) -> Reply:
+    """*reply* with other *words*, if there are any."""
+    return Reply(reply.code, reply.status, _plain(words) or reply.text) if words else reply
+
+
+def _plain(text: bytes) -> str:
+    return bytes([octet for octet in text if 0x20 <= octet < 0x7F]).decode("ascii")[:400]

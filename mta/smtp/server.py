@@ -9,6 +9,7 @@ The driver calls a method when something happened, and carries out the events th
 """
 
 import enum
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
@@ -18,18 +19,21 @@ from mta.smtp.commands import (
     MAX_COMMAND_LINE,
     SOUND_LINE,
     SOUND_LINE_BEYOND_ASCII,
-    Refused,
+    Rcpt,
+    check_vrfy,
+    parse_chunk,
     parse_hello,
     parse_mail,
     parse_rcpt,
 )
-from mta.smtp.content import ContentReader
-from mta.smtp.events import Ask, Block, Event, HangUp, Note, Offer, Recipient, Send, Verdict, Withdraw
-from mta.smtp.replies import Reply
+from mta.smtp.content import ChunkReader, ContentReader
+from mta.smtp.events import Ask, Event, HangUp, Note, Offer, Recipient, Send, StartTls, Verdict
+from mta.smtp.intake import Intake
+from mta.smtp.parameters import NO_PARAMETERS
+from mta.smtp.replies import Refused, Reply
 from mta.vocabulary import Word
 
-# Octets of content in one packet to the enqueuer. A message up to this size is judged before it is offered.
-BLOCK = 60 * 1024
+SMALL_CHUNK = 1024  # octets; BDAT with fewer, and more to come, brings a message no further and counts as fruitless
 
 
 @dataclass(frozen=True)
@@ -43,27 +47,37 @@ class Policy:
     max_fruitless_commands: int = 100  # commands besides RCPT and DATA since the last message taken, before 421
     command_seconds: float = 300.0  # RFC 5321 4.5.3.2.7
     block_seconds: float = 180.0  # RFC 5321 4.5.3.2.5
+    starttls: bool = False  # somebody is there who can terminate TLS
     greeting: bytes = field(init=False)
     hello: bytes = field(init=False)
     extended_hello: bytes = field(init=False)
+    secured_hello: bytes = field(init=False)  # the answer to EHLO under TLS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "greeting", replies.greeting(self.hostname))
         object.__setattr__(self, "hello", replies.hello(self.hostname))
-        object.__setattr__(self, "extended_hello", replies.extended_hello(self.hostname, self.max_message_size))
+        offers = functools.partial(
+            replies.extended_hello, self.hostname, self.max_message_size, self.max_recipients, starttls=self.starttls
+        )
+        object.__setattr__(self, "extended_hello", offers())
+        object.__setattr__(self, "secured_hello", offers(secured=True))
 
 
 class Phase(enum.Enum):
     """Where the conversation stands."""
 
     COMMANDS = "commands"
-    CONTENT = "content"
-    COMMIT = "commit"  # the final dot was read; the enqueuer has the word
+    CONTENT = "content"  # of DATA
+    CHUNK = "chunk"  # of BDAT
+    HANDSHAKE = "handshake"  # STARTTLS was said, and TLS is not on yet
+    COMMIT = "commit"  # the end of the content was read; the enqueuer has the word
     OVER = "over"
 
 
 _COMMANDS: Final = Phase.COMMANDS
 _CONTENT: Final = Phase.CONTENT
+_CHUNK: Final = Phase.CHUNK
+_HANDSHAKE: Final = Phase.HANDSHAKE
 _COMMIT: Final = Phase.COMMIT
 _OVER: Final = Phase.OVER
 
@@ -81,6 +95,10 @@ _REFUSALS = {
     Word.TRY_LATER: replies.TRY_LATER,
 }
 
+_GOODBYE: Final = 421  # RFC 5321 4.2.2: we hang up behind it
+_INTERRUPTED: Final = frozenset({Phase.CONTENT, Phase.CHUNK, Phase.HANDSHAKE})  # where the client's leaving ends all
+_MAY_GO_BEYOND_ASCII: Final = frozenset({b"MAIL ", b"RCPT ", b"VRFY ", b"EXPN "})  # RFC 6531 3.3, 3.5
+
 # A browser that was tricked into speaking to us says these first, and then an attacker's octets: do not read on.
 _OTHER_PROTOCOLS = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT"})
 
@@ -88,10 +106,10 @@ _OTHER_PROTOCOLS = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CO
 class _Question:
     """A forward-path the directory was asked about."""
 
-    __slots__ = ("forward_path", "verdict")
+    __slots__ = ("rcpt", "verdict")
 
-    def __init__(self, forward_path: bytes) -> None:
-        self.forward_path = forward_path
+    def __init__(self, rcpt: Rcpt) -> None:
+        self.rcpt = rcpt
         self.verdict: Verdict | None = None
 
 
@@ -116,25 +134,27 @@ class Server:
         self._fruitless = 0
         self._helo = b""
         self._extended = False
+        self._tls = b""  # version and cipher, when TLS is on
+        self._starting_tls = False
+        self._chunk_left = 0  # octets of this chunk still to come
+        self._chunk_last = False
+        self._chunk_unwanted: Reply | None = None  # there is no message that this chunk could belong to
         # One transaction; `_forget` puts all of it back.
         self._reverse_path: bytes | None = None  # empty: the null reverse-path; None: there was no MAIL
-        self._mail_options = b""
-        self._size_declared = 0
+        self._declared = NO_PARAMETERS
         self._recipients: list[Recipient] = []
         self._tried = False  # a well-formed RCPT was said
-        self._reader = ContentReader()
-        self._parts: list[bytes] = []
-        self._held = 0  # octets in _parts
-        self._size = 0
-        self._refusal: Reply | None = None  # what the content will be answered with, once it is read
-        self._offered = False  # the enqueuer has heard of the message and would have to be told that it is off
+        self._alone = False  # the recipient's domain tells nothing before the content, and so wants no other beside it
+        self._late_refusal: Reply | None = None  # what it would have told
+        self._reader: ContentReader | ChunkReader | None = None
+        self._intake: Intake | None = None
 
     # --- what the driver asks
 
     @property
     def waiting(self) -> bool:
         """Is there an answer without which we do not go on?"""
-        return self.phase is _COMMIT or bool(self._questions)
+        return self.phase is _COMMIT or self.phase is _HANDSHAKE or bool(self._questions)
 
     @property
     def pending(self) -> int:
@@ -144,7 +164,8 @@ class Server:
     @property
     def patience_seconds(self) -> float:
         """How long to wait for the client's next word."""
-        return self._policy.block_seconds if self.phase is _CONTENT else self._policy.command_seconds
+        in_content = self.phase is _CONTENT or self.phase is _CHUNK
+        return self._policy.block_seconds if in_content else self._policy.command_seconds
 
     # --- what the driver tells
 
@@ -157,6 +178,9 @@ class Server:
         """The client said *octets*."""
         if self.phase is _OVER:
             return []
+        if self.phase is _HANDSHAKE:
+            self._end(replies.PLAINTEXT_BEHIND_STARTTLS)
+            return self._take_events()
         self._input = self._input + octets if self._input else octets
         return self._go_on()
 
@@ -171,7 +195,7 @@ class Server:
             if known is None or first not in self._questions:
                 break  # not known yet; or a judgement before it ended the conversation
             del self._questions[first]
-            self._judge(asked.forward_path, known)
+            self._judge(asked.rcpt, known)
         return self._go_on()
 
     def taken(self, queue_id: bytes) -> list[Event]:
@@ -185,16 +209,23 @@ class Server:
 
     def declined(self, reply: Reply) -> list[Event]:
         """The enqueuer does not take the message (or is away) and has kept nothing of it."""
-        if self.phase is _CONTENT:
-            # RFC 5321 4.2.5: the client hears it after its final dot.
-            self._refuse_content(reply, withdraw=False)
-            return self._take_events()
-        if self.phase is not _COMMIT:
+        if self.phase is _COMMIT:
+            self._note_refused(reply)
+            self._out.append(reply.octets)
+            self._finish_message()
+            return self._go_on()
+        if self._intake is not None:
+            self._intake.declined(reply)
+        return []
+
+    def secured(self, tls: bytes) -> list[Event]:
+        """TLS is on, as *tls* says it (version and cipher): all that was said in the clear is forgotten (RFC 3207 4.2)."""
+        if self.phase is not _HANDSHAKE:
             return []
-        self._offered = False
-        self._note_refused(reply)
-        self._out.append(reply.octets)
-        self._finish_message()
+        self.phase = _COMMANDS
+        self._tls = tls
+        self._helo = b""
+        self._extended = False
         return self._go_on()
 
     def end_of_input(self) -> list[Event]:
@@ -239,6 +270,9 @@ class Server:
             elif self.phase is _CONTENT:
                 octets, self._input = self._input, b""
                 self._read_content(octets)
+            elif self.phase is _CHUNK:
+                octets, self._input = self._input[: self._chunk_left], self._input[self._chunk_left :]
+                self._read_chunk(octets)
             else:
                 break
         if self._ending is not None or self._end_of_input or self._lost:
@@ -252,7 +286,7 @@ class Server:
             else:
                 self._unasked = False
                 self._give_up()
-        elif self.phase is _CONTENT and self._end_of_input:
+        elif self.phase in _INTERRUPTED and self._end_of_input:
             self._unasked = False
             self._give_up()
 
@@ -261,6 +295,9 @@ class Server:
         if self._out:
             events.append(Send(b"".join(self._out)))
             self._out = []
+        if self._starting_tls:
+            self._starting_tls = False
+            events.append(StartTls())
         if self.phase is _OVER:
             events.append(HangUp(self._unasked))
         if events:
@@ -309,14 +346,14 @@ class Server:
         """Ask about another RCPT while earlier ones are unanswered, if the answer to it cannot depend on theirs."""
         if self._skipping or line[:5].upper() != b"RCPT " or len(line) > MAX_COMMAND_LINE or not _is_sound(line):
             return False
-        if len(self._recipients) + len(self._questions) >= self._policy.max_recipients:
+        if self._alone or len(self._recipients) + len(self._questions) >= self._policy.max_recipients:
             return False
         try:
-            forward_path = parse_rcpt(line[5:-2].rstrip(b" "), self._policy.hostname)
+            rcpt = parse_rcpt(line[5:-2].rstrip(b" "), self._policy.hostname, utf8=self._declared.utf8)
         except Refused:
             return False
         self.steps += 1
-        self._ask(forward_path)
+        self._ask(rcpt)
         return True
 
     # --- commands
@@ -333,7 +370,7 @@ class Server:
         self._helo = parse_hello(argument)
         self._extended = True
         self._forget()  # RFC 5321 4.1.4: EHLO does what RSET does
-        self._out.append(self._policy.extended_hello)
+        self._out.append(self._policy.secured_hello if self._tls else self._policy.extended_hello)
 
     def _mail(self, argument: bytes) -> None:
         self._count_fruitless()
@@ -341,33 +378,64 @@ class Server:
             raise Refused(replies.HELLO_FIRST)
         if self._reverse_path is not None:
             raise Refused(replies.NESTED_MAIL)
-        reverse_path, size, body = parse_mail(argument)
-        if size > self._policy.max_message_size:
+        reverse_path, declared = parse_mail(argument, secured=bool(self._tls))
+        if declared.utf8 and not self._extended:
+            raise Refused(replies.UNKNOWN_PARAMETER)
+        if declared.size > self._policy.max_message_size:
             self._out.append(replies.TOO_LARGE.octets)  # RFC 1870 6.1; no error of the client's, so not counted
             self._note_refused(replies.TOO_LARGE, reverse_path)
             return
-        self._reverse_path, self._size_declared = reverse_path, size
-        self._mail_options = b"BODY=" + body if body else b""
+        self._reverse_path, self._declared = reverse_path, declared
         self._out.append(replies.SENDER_OK.octets)
 
     def _rcpt(self, argument: bytes) -> None:
         if self._reverse_path is None:
             raise Refused(replies.MAIL_FIRST if self._helo else replies.HELLO_FIRST)
-        forward_path = parse_rcpt(argument, self._policy.hostname)
+        if self._intake is not None:
+            raise Refused(replies.CHUNKS_BEGUN)
+        rcpt = parse_rcpt(argument, self._policy.hostname, utf8=self._declared.utf8)
         self._tried = True
-        if len(self._recipients) >= self._policy.max_recipients:
+        if self._alone:
+            self._out.append(replies.ONE_RECIPIENT.octets)
+        elif len(self._recipients) >= self._policy.max_recipients:
             self._out.append(replies.TOO_MANY_RECIPIENTS.octets)
-            return
-        self._ask(forward_path)
+        else:
+            self._ask(rcpt)
 
     def _data(self, argument: bytes) -> None:
         if argument:
             raise Refused(replies.NO_ARGUMENT_WANTED)
+        if self._intake is not None:
+            raise Refused(replies.CHUNKS_BEGUN)
         if not self._recipients:
             raise Refused(self._why_no_data())
         self.phase = _CONTENT
         self._reader = ContentReader()
+        self._intake = self._begin_intake()
         self._out.append(replies.START_CONTENT.octets)
+
+    def _bdat(self, argument: bytes) -> None:
+        chunk = parse_chunk(argument)
+        if chunk is None:
+            # What follows are octets of a message, and to read them as commands is what an attacker would want.
+            self._out.append(replies.BAD_CHUNK.octets)
+            self._note_refused(replies.LOST_COUNT)
+            self._end(replies.LOST_COUNT)
+            return
+        self.phase = _CHUNK
+        self._chunk_left, self._chunk_last = chunk
+        self._chunk_unwanted = None
+        if not self._recipients:
+            self._chunk_unwanted = self._why_no_data()
+        else:
+            if self._intake is None:
+                self._reader = ChunkReader()
+                self._intake = self._begin_intake()
+            self._events += self._intake.expect(chunk.size)
+            if chunk.size < SMALL_CHUNK and not chunk.last:
+                self._count_fruitless()
+        if not chunk.size:
+            self._end_chunk()
 
     def _why_no_data(self) -> Reply:
         if self._tried:
@@ -389,13 +457,33 @@ class Server:
 
     def _vrfy(self, argument: bytes) -> None:
         self._count_fruitless()
-        if not argument:
-            raise Refused(replies.BAD_VRFY)
+        check_vrfy(argument)
         self._out.append(replies.CANNOT_VERIFY.octets)
 
-    def _help(self, _argument: bytes) -> None:
+    def _help(self, argument: bytes) -> None:
         self._count_fruitless()
-        self._out.append(replies.HELP.octets)
+        reply = replies.HELP_ON.get(argument.upper(), replies.NO_HELP) if argument else replies.HELP
+        if reply is replies.NO_HELP:
+            raise Refused(reply)
+        self._out.append(reply.octets)
+
+    def _starttls(self, argument: bytes) -> None:
+        self._count_fruitless()
+        if self._tls:
+            raise Refused(replies.TLS_IS_ON)
+        if not self._policy.starttls:
+            raise Refused(replies.NOT_OFFERED)
+        if argument:
+            raise Refused(replies.NO_ARGUMENT_WANTED)
+        if self._input:
+            # Said in the clear, perhaps by another, to be taken for what the client says under TLS.
+            self._note_refused(replies.PLAINTEXT_BEHIND_STARTTLS)
+            self._end(replies.PLAINTEXT_BEHIND_STARTTLS)
+            return
+        self._forget()
+        self._out.append(replies.READY_FOR_TLS.octets)
+        self.phase = _HANDSHAKE
+        self._starting_tls = True
 
     def _not_offered(self, _argument: bytes) -> None:
         raise Refused(replies.NOT_OFFERED)
@@ -415,18 +503,27 @@ class Server:
 
     # --- recipients
 
-    def _ask(self, forward_path: bytes) -> None:
+    def _ask(self, rcpt: Rcpt) -> None:
         self._number += 1
-        self._questions[self._number] = _Question(forward_path)
-        self._events.append(Ask(self._number, self._reverse_path or b"", forward_path, self._size_declared))
+        self._questions[self._number] = _Question(rcpt)
+        self._events.append(Ask(self._number, self._reverse_path or b"", rcpt.forward_path, self._declared.size))
 
-    def _judge(self, forward_path: bytes, verdict: Verdict) -> None:
-        if verdict.word is Word.ACCEPT:
-            self._recipients.append(Recipient(forward_path, verdict.counted, verdict.expiry, verdict.ticket))
+    def _judge(self, rcpt: Rcpt, verdict: Verdict) -> None:
+        if self._alone or (verdict.late and self._recipients):
+            # The answer after the content can only be one for all, and a second recipient beside one who is told nothing
+            # about would tell something by its own.
+            self._out.append(replies.ONE_RECIPIENT.octets)
+            return
+        if verdict.word is Word.ACCEPT or verdict.late:
+            self._alone = verdict.late
+            self._late_refusal = None if verdict.word is Word.ACCEPT else _refusal(verdict)
+            self._recipients.append(
+                Recipient(rcpt.forward_path, verdict.counted, verdict.expiry, verdict.ticket, rcpt.options)
+            )
             self._out.append(replies.RECIPIENT_OK.octets)
             return
-        reply = _REFUSALS[verdict.word]
-        self._note_refused(reply, forward_path=forward_path)
+        reply = _refusal(verdict)
+        self._note_refused(reply, forward_path=rcpt.forward_path)
         if verdict.word is Word.SLOW_DOWN:
             self._end(reply)
         else:
@@ -434,64 +531,74 @@ class Server:
 
     # --- content
 
+    def _begin_intake(self) -> Intake:
+        protocol = b"SMTP"
+        if self._extended:  # RFC 3848, RFC 6531 4.3
+            protocol = (b"UTF8SMTP" if self._declared.utf8 else b"ESMTP") + (b"S" if self._tls else b"")
+        offer = Offer(
+            self._helo, protocol, self._declared.options, self._reverse_path or b"", tuple(self._recipients), self._tls
+        )
+        return Intake(offer, self._policy.max_message_size, keeping=self._late_refusal is None)
+
     def _read_content(self, octets: bytes) -> None:
+        reader, intake = self._reader, self._intake
+        assert isinstance(reader, ContentReader)
+        assert intake is not None
         self.steps += 1
-        content, rest = self._reader.read(octets)
-        if self._refusal is None:
-            self._keep(content)
+        content, rest = reader.read(octets)
+        self._events += intake.take(content, tainted=reader.tainted)
         if rest is not None:
             self._input = rest
-            self._end_content()
+            self._end_content(intake)
 
-    def _keep(self, content: bytes) -> None:
-        self._size += len(content)  # RFC 1870 5: with CRLF, without stuffed dots and the final one
-        if self._size > self._policy.max_message_size:
-            self._refuse_content(replies.TOO_LARGE)
-        elif self._reader.tainted:
-            self._refuse_content(replies.BARE_CR_LF_NUL)
-        else:
-            self._parts.append(content)
-            self._held += len(content)
-            if self._held > BLOCK:
-                self._pass_on()
+    def _read_chunk(self, octets: bytes) -> None:
+        self.steps += 1
+        self._chunk_left -= len(octets)
+        if self._chunk_unwanted is None:
+            self._take_chunked(octets)
+        if not self._chunk_left:
+            self._end_chunk()
 
-    def _pass_on(self) -> None:
-        """Whole blocks to the enqueuer; the last octets stay here, because only the end tells which block is the last."""
-        self._offer()
-        content = b"".join(self._parts)
-        start = 0
-        while len(content) - start > BLOCK:
-            self._events.append(Block(content[start : start + BLOCK], False))
-            start += BLOCK
-        self._parts = [content[start:]]
-        self._held = len(content) - start
+    def _take_chunked(self, octets: bytes, *, end: bool = False) -> None:
+        reader, intake = self._reader, self._intake
+        assert isinstance(reader, ChunkReader)
+        assert intake is not None
+        content = reader.finish() if end else reader.read(octets)
+        self._events += intake.take(content, tainted=reader.tainted)
 
-    def _offer(self) -> None:
-        if not self._offered:
-            self._offered = True
-            protocol = b"ESMTP" if self._extended else b"SMTP"  # RFC 3848
-            self._events.append(
-                Offer(self._helo, protocol, self._mail_options, self._reverse_path or b"", tuple(self._recipients))
-            )
-
-    def _refuse_content(self, reply: Reply, *, withdraw: bool = True) -> None:
-        """Read on to the end, keep nothing, then say *reply*."""
-        self._refusal = reply
-        self._parts.clear()
-        if self._offered and withdraw:
-            self._events.append(Withdraw())
-        self._offered = False
-
-    def _end_content(self) -> None:
-        if self._refusal is not None:
-            self._note_refused(self._refusal)
-            self._out.append(self._refusal.octets)
-            self._finish_message()
+    def _end_chunk(self) -> None:
+        self.phase = _COMMANDS
+        if self._chunk_unwanted is not None:
+            self._complain(self._chunk_unwanted)
             return
-        self._offer()
-        self._events.append(Block(b"".join(self._parts), True))
-        self._parts.clear()
-        self.phase = _COMMIT
+        intake = self._intake
+        assert intake is not None
+        if self._chunk_last:
+            self._take_chunked(b"", end=True)
+            self._end_content(intake)
+        elif intake.refusal is None:
+            self._out.append(replies.CHUNK_TAKEN.octets)
+        else:
+            # RFC 3030 2: those that are on their way already are taken off the line and get the same answer.
+            self._count_fruitless()
+            self._note_refused(intake.refusal)
+            self._out.append(intake.refusal.octets)
+
+    def _end_content(self, intake: Intake) -> None:
+        # A domain that tells nothing before the content tells it last: what is wrong with a message for an unknown
+        # recipient is wrong with one for a known one too, and is said in the same words.
+        refusal = intake.refusal or self._late_refusal
+        if refusal is None:
+            self._events += intake.finish()
+            self.phase = _COMMIT
+            return
+        late = self._recipients[0].forward_path if refusal is self._late_refusal else b""
+        self._note_refused(refusal, forward_path=late)
+        self._finish_message()
+        if refusal.code == _GOODBYE:
+            self._end(refusal)
+        else:
+            self._out.append(refusal.octets)
 
     def _finish_message(self) -> None:
         self.phase = _COMMANDS
@@ -501,16 +608,14 @@ class Server:
 
     def _forget(self) -> None:
         """No transaction (RFC 5321 4.1.1.5)."""
+        if self._intake is not None:
+            self._events += self._intake.abandon()
+            self._intake = self._reader = None
         self._reverse_path = None
-        self._mail_options = b""
-        self._size_declared = 0
+        self._declared = NO_PARAMETERS
         self._recipients = []
-        self._tried = False
-        self._parts = []
-        self._held = 0
-        self._size = 0
-        self._refusal = None
-        self._offered = False
+        self._tried = self._alone = False
+        self._late_refusal = None
 
     def _complain(self, reply: Reply) -> None:
         self._out.append(reply.octets)
@@ -530,12 +635,9 @@ class Server:
         self._give_up()
 
     def _give_up(self) -> None:
-        if self._offered and self.phase is _CONTENT:
-            self._events.append(Withdraw())
-        self._offered = False
+        self._forget()
         self._questions.clear()
         self._input = b""
-        self._parts.clear()
         self.phase = _OVER
 
     def _note_refused(self, reply: Reply, reverse_path: bytes | None = None, forward_path: bytes = b"") -> None:
@@ -556,12 +658,12 @@ class Server:
         b"VRFY": _vrfy,
         b"HELP": _help,
         b"QUIT": _quit,
-        # Known to RFC 5321, RFC 3207, RFC 4954, RFC 3030 and RFC 1985, and not offered here (4.2.4: 502, not 500).
+        b"BDAT": _bdat,
+        b"STARTTLS": _starttls,
+        # Known to RFC 5321, RFC 4954 and RFC 1985, and not offered here (4.2.4: 502, not 500).
         b"EXPN": _not_offered,
         b"TURN": _not_offered,
-        b"STARTTLS": _not_offered,
         b"AUTH": _not_offered,
-        b"BDAT": _not_offered,
         b"ETRN": _not_offered,
     }
 
@@ -573,4 +675,8 @@ def _is_sound(line: bytes) -> bool:
     """
     if SOUND_LINE.match(line):
         return True
-    return line[:5].upper() in {b"MAIL ", b"RCPT "} and SOUND_LINE_BEYOND_ASCII.match(line) is not None
+    return line[:5].upper() in _MAY_GO_BEYOND_ASCII and SOUND_LINE_BEYOND_ASCII.match(line) is not None
+
+
+def _refusal(verdict: Verdict) -> Reply:
+    return replies.in_words(_REFUSALS[verdict.word], verdict.detail)

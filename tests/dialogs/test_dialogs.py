@@ -93,9 +93,9 @@ class Dialog:
 
 
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
-def test_dialog(path: Path, shared_smtpd: SmtpdHouse) -> None:
-    """The conversation goes as written."""
-    dialog = Dialog(shared_smtpd)
+def test_dialog(path: Path, shared_shell: SmtpdHouse) -> None:
+    """The conversation goes as written, whichever shell holds it."""
+    dialog = Dialog(shared_shell)
     try:
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if not line.strip() or line.startswith("#"):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mta.smtp import replies
 from mta.smtp.events import Ask, Block, Event, HangUp, Note, Offer, Send, Verdict, Withdraw
-from mta.smtp.server import BLOCK, Phase, Policy, Server
+from mta.smtp.intake import BLOCK
+from mta.smtp.server import Phase, Policy, Server
 from mta.vocabulary import Word
 
 POLICY = Policy(

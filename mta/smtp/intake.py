@@ -1,0 +1,97 @@
+"""The content of one message on its way to the enqueuer: cut into blocks, measured, and refused when it must be.
+
+A reader would otherwise get wrong: a message of up to one block is judged before the enqueuer hears of it. A longer one is
+offered when its first block is full, and withdrawn when the rest turns out bad; so at most one block is ever kept here.
+"""
+
+from collections.abc import Sequence
+
+from mta.smtp import replies
+from mta.smtp.content import HopCounter
+from mta.smtp.events import Block, Event, Offer, Withdraw
+from mta.smtp.replies import Reply
+
+BLOCK = 60 * 1024  # octets of content in one packet to the enqueuer
+MAX_HOPS = 100  # Received fields; RFC 5321 6.3 asks for at least 100 before it is called a loop
+_NOTHING: tuple[Event, ...] = ()
+
+
+class Intake:
+    """One message's content; the events that its methods return are to be carried out in their order."""
+
+    __slots__ = ("_held", "_hops", "_keeping", "_max_size", "_offer", "_offered", "_parts", "_size", "refusal")
+
+    def __init__(self, offer: Offer, max_size: int, *, keeping: bool) -> None:
+        """Without *keeping* the content is judged like any other and goes nowhere."""
+        self.refusal: Reply | None = None
+        self._offer = offer
+        self._offered = False  # the enqueuer has heard of it and would have to be told that it is off
+        self._max_size = max_size
+        self._keeping = keeping
+        self._parts: list[bytes] = []
+        self._held = 0  # octets in _parts
+        self._size = 0
+        self._hops = HopCounter()
+
+    def expect(self, size: int) -> Sequence[Event]:
+        """So many octets more are announced."""
+        return self.refuse(replies.TOO_LARGE) if self._size + size > self._max_size else _NOTHING
+
+    def take(self, content: bytes, *, tainted: bool) -> Sequence[Event]:
+        """The next piece; *tainted*: there was something in it, or before, that no content may have."""
+        if self.refusal is not None:
+            return _NOTHING
+        self._size += len(content)  # RFC 1870 5: with CRLF, without stuffed dots and the final one
+        self._hops.read(content)
+        if self._size > self._max_size:
+            return self.refuse(replies.TOO_LARGE)
+        if tainted:
+            return self.refuse(replies.BARE_CR_LF_NUL)
+        if self._hops.hops > MAX_HOPS:
+            return self.refuse(replies.TOO_MANY_HOPS)
+        if self._keeping:
+            self._parts.append(content)
+            self._held += len(content)
+            if self._held > BLOCK:
+                return self._pass_on()
+        return _NOTHING
+
+    def finish(self) -> Sequence[Event]:
+        """That was the end, and nothing was wrong: the rest to the enqueuer, whose word it is now."""
+        last = Block(b"".join(self._parts), True)
+        self._parts.clear()
+        if self._offered:
+            self._offered = False
+            return (last,)
+        return (self._offer, last)
+
+    def refuse(self, reply: Reply) -> Sequence[Event]:
+        """Keep nothing; the client hears *reply* at the end (RFC 5321 4.2.5)."""
+        self.refusal = reply
+        return self.abandon()
+
+    def declined(self, reply: Reply) -> None:
+        """The enqueuer does not want the rest."""
+        self._offered = False
+        self.refuse(reply)
+
+    def abandon(self) -> Sequence[Event]:
+        """There will be no end."""
+        self._parts.clear()
+        if not self._offered:
+            return _NOTHING
+        self._offered = False
+        return (Withdraw(),)
+
+    def _pass_on(self) -> Sequence[Event]:
+        """Whole blocks go; the last octets stay, because only the end tells which block is the last."""
+        events: list[Event] = [] if self._offered else [self._offer]
+        self._offered = True
+        content = b"".join(self._parts)
+        start = 0
+        while len(content) - start > BLOCK:
+            events.append(Block(content[start : start + BLOCK], False))
+            start += BLOCK
+        self._parts = [content[start:]]
+        self._held = len(content) - start
+        return events
