@@ -12,6 +12,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio.to_thread
 import uvicorn
@@ -24,6 +25,7 @@ from appliance.services.passwords import Sealer
 from mta import roster, sandbox
 from mta.wire import control
 from web.app import create_app
+from web.metrics import MetricsPort
 
 # Requests served at the same time. Each holds a thread and its share of memory; the database has one writer anyway.
 THREADS = 8
@@ -51,12 +53,15 @@ class HandedSocket(socket.socket):
 class Process:
     """Peers, sockets and server of this process, tied to one another's beginning and end."""
 
-    def __init__(self, start: control.Start, server: uvicorn.Server) -> None:
+    def __init__(self, start: control.Start, server: uvicorn.Server, metrics: MetricsPort) -> None:
         self.sockets: list[socket.socket] = []
+        self._metrics = metrics
         self.server = server
         self.peers = WebPeers(start, on_socket=self._take, on_stop=self._stop)
 
-    def _take(self, _service: str, _address: str, descriptor: int) -> None:
+    def _take(self, service: str, address: str, descriptor: int) -> None:
+        if service == "metrics":
+            self._metrics.serve_on(address)
         self.sockets.append(HandedSocket(fileno=descriptor))
 
     def _stop(self) -> None:
@@ -69,7 +74,7 @@ class Process:
             tasks.create_task(self._announce())
             if self.sockets:
                 await self.server.serve(self.sockets)
-            else:  # `listen.panel = []`: no panel, by wish
+            else:  # `listen.panel = []`: no panel and no metrics, by wish
                 self.server.started = True
                 await self._until(lambda: self.server.should_exit)
 
@@ -107,7 +112,7 @@ class Peers:
         self._there().poke()
 
 
-def make_server(settings: Settings, database_url: str, peers: Peers) -> uvicorn.Server:
+def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.Server, MetricsPort]:
     """Everything that needs files, before they are out of reach.
 
     Raises:
@@ -115,11 +120,12 @@ def make_server(settings: Settings, database_url: str, peers: Peers) -> uvicorn.
     """
     sealer = Sealer.of(settings.state)
     sealer.seal_password("what the cryptographic library loads on first use")
-    engine = open_engine(database_url)
+    engine = open_engine(url_inside(settings, state))
     app = create_app(settings, engine=engine, authenticator=peers, compiler=peers, sealer=sealer)
     app.openapi()  # Once, now: it is the slowest thing the process ever builds, and the same for everybody.
+    metrics = MetricsPort(app, Path(state, "figures", "metrics"))
     config = uvicorn.Config(
-        app,
+        metrics,
         loop="asyncio",
         http="h11",
         ws="none",
@@ -130,7 +136,7 @@ def make_server(settings: Settings, database_url: str, peers: Peers) -> uvicorn.
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )
     config.load()
-    return uvicorn.Server(config)
+    return uvicorn.Server(config), metrics
 
 
 def economise() -> None:
@@ -156,13 +162,13 @@ def main() -> int:
     settings = load_settings(start.text("config"))
     state = "/" if start.number("root") == 1 else start.text("state")
     peers = Peers()
-    server = make_server(settings, url_inside(settings, state), peers)
+    server, metrics = make_server(settings, state, peers)
     for name in LATE:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
     sandbox.enter(roster.WEB, start)
-    process = Process(start, server)
+    process = Process(start, server, metrics)
     peers.real = process.peers
     process.peers.settle(SETTLE_SECONDS)
     process.peers.start()

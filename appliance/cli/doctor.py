@@ -93,7 +93,8 @@ def _identity(given: Settings) -> Iterator[Finding]:
 def _ports(given: Settings) -> Iterator[Finding]:
     if living.supervisor_pid(given) is not None:
         return  # They are taken, by us.
-    for service, endpoints in (("smtp", given.listen.smtp), ("panel", given.listen.panel)):
+    listen = given.listen
+    for service, endpoints in (("smtp", listen.smtp), ("panel", listen.panel), ("metrics", listen.metrics)):
         for endpoint in endpoints:
             reason = _why_not_bound(endpoint)
             if reason:

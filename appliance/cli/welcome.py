@@ -22,7 +22,7 @@ def welcome(settings: Settings, created: Created | None) -> str:
         lines.append(f"operator  {created.operator}")
         if created.password is not None:
             lines.append(f"password  {created.password}  (one-time: the panel asks for a new one)")
-    served = {"smtp": settings.listen.smtp, "panel": settings.listen.panel}
+    served = {"smtp": settings.listen.smtp, "panel": settings.listen.panel, "metrics": settings.listen.metrics}
     for service, endpoints in served.items():
         lines.append(f"port      {service} {' '.join(map(str, endpoints)) or 'off'}")
     if idle := without_effect(settings):
@@ -40,7 +40,6 @@ def without_effect(settings: Settings) -> list[str]:
         "listen.submissions": listen.submissions,
         "listen.qmtp": listen.qmtp,
         "listen.qmqp": listen.qmqp,
-        "listen.metrics": listen.metrics,
         "smtpd.relay_clients": smtpd.relay_clients,
         "smtpd.proxy_clients": smtpd.proxy_clients,
         "outbound.routes": settings.outbound.routes,

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypedDict
 _SECTIONS = ("smtpd", "limits")  # whose keys every role is told, as "section.key"
 
 # Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
-SERVICES: Mapping[str, str] = {"smtp": "listener", "panel": "web"}
+SERVICES: Mapping[str, str] = {"smtp": "listener", "panel": "web", "metrics": "web"}
 
 
 class SettingsLike(Protocol):
