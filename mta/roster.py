@@ -19,6 +19,7 @@ class Promise(enum.Enum):
     WRITE_FILES = "write-files"  # create, write, rename, unlink, sync below the role's paths
     THREADS = "threads"  # clone of threads only
     SPAWN_DOMAINS = "spawn-domains"  # fork, setres[ug]id into the domains' range, wait
+    NAME_SERVERS = "name-servers"  # sockets of its own, to ask over UDP and TCP; none to be asked on
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
 
 
@@ -145,9 +146,11 @@ WEB = _role(
     group="compiler", paths=(PathRule("db", _WRITE), PathRule("figures", _READ)), memory_mib=2048, open_files=4096,
 )  # fmt: skip
 
+RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
+
 # In the order they start: who is asked comes before who asks.
 ROLES = (
-    JOURNAL, LEDGER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
+    JOURNAL, LEDGER, RESOLVER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
     COMPILER, SMTPD, LISTENER, WEB,
 )  # fmt: skip
 
@@ -185,6 +188,7 @@ EDGES = (
     Edge("smtpd", "directory"),
     Edge("smtpd", "enqueuer"),
     Edge("directory", "ledger"),
+    Edge("directory", "resolver"),
     Edge("enqueuer", "ledger"),
     Edge("enqueuer", "scheduler"),
     Edge("scheduler", "directory"),

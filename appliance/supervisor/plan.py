@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
-_SECTIONS = ("smtpd", "limits")  # whose keys every role is told, as "section.key"
+_SECTIONS = ("smtpd", "limits", "dns")  # whose keys every role is told, as "section.key"
 
 # Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
 SERVICES: Mapping[str, str] = {"smtp": "listener", "panel": "web", "metrics": "web"}
@@ -44,6 +44,10 @@ class SettingsLike(Protocol):
     @property
     def limits(self) -> Any:  # noqa: ANN401 - as above
         """[limits]."""
+
+    @property
+    def dns(self) -> Any:  # noqa: ANN401 - as above
+        """[dns]."""
 
 
 class Plan(TypedDict):

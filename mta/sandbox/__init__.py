@@ -22,8 +22,12 @@ _EMPTY = "run/empty"  # The root directory of roles without files; the superviso
 _STANDARD = (0, 1, 2)
 
 
-def enter(role: roster.Role, start: control.Start, *, keep: Collection[int] = ()) -> None:
-    """Lose everything that *role* was not promised. *keep*: descriptors it holds beside its control channel.
+def enter(
+    role: roster.Role, start: control.Start, *, keep: Collection[int] = (), ports: Collection[int] = ()
+) -> None:
+    """Lose everything that *role* was not promised.
+
+    *keep*: descriptors it holds beside its control channel. *ports*: to which it may connect over TCP, if it may at all.
 
     Afterwards the setting `state` says by which path the state folder is reached: as root that is "/".
 
@@ -43,7 +47,7 @@ def enter(role: roster.Role, start: control.Start, *, keep: Collection[int] = ()
     else:
         identity.limit_capabilities()
     identity.harden()
-    confinement.confine(folders)
+    confinement.confine(folders, ports)
     for descriptor, _ in folders:
         os.close(descriptor)
     _install(role, _pool(uid_base) if root else None)

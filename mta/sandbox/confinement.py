@@ -16,6 +16,7 @@ from mta.sandbox import kernel
 
 _CREATE_RULESET_VERSION: Final = 1
 _RULE_PATH_BENEATH: Final = 1
+_RULE_NET_PORT: Final = 2
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
 _MAKE_DIR: Final = 1 << 7
@@ -25,9 +26,11 @@ _TRUNCATE: Final = 1 << 14
 
 _ALL_OF_ABI: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
 _ALL_FROM_ABI_5: Final = (1 << 16) - 1  # also ioctl on devices
-_ALL_NETWORK: Final = 0b11  # from ABI 4: bind and connect TCP
+_ALL_NETWORK: Final = 0b11  # from NETWORK_ABI: bind and connect TCP
+_CONNECT_TCP: Final = 0b10
 _ALL_SCOPES: Final = 0b11  # from ABI 6: abstract UNIX sockets and signals to processes outside
 LEAST_ABI: Final = 2
+NETWORK_ABI: Final = 4
 
 _READ: Final = _READ_FILE | _READ_DIR
 _ALLOWED: Final = {
@@ -47,10 +50,11 @@ def abi() -> int:
         raise
 
 
-def confine(allowed: Iterable[tuple[int, Access]]) -> bool:
+def confine(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ()) -> bool:
     """From now on only what lies below the *allowed* folders (descriptors) exists; False when the kernel has no such wall.
 
-    Also, where the kernel can: no TCP connect or bind, no signals and no abstract sockets to the world outside.
+    Also, where the kernel can: no TCP bind, TCP connect to *ports* only, no signals and no abstract sockets to the world
+    outside.
 
     Raises:
         OSError: the kernel refuses a rule.
@@ -60,7 +64,7 @@ def confine(allowed: Iterable[tuple[int, Access]]) -> bool:
         return False
     files = _ALL_OF_ABI.get(version, _ALL_FROM_ABI_5)
     attributes = [files]
-    if version >= 4:
+    if version >= NETWORK_ABI:
         attributes.append(_ALL_NETWORK)
     if version >= 6:
         attributes.append(_ALL_SCOPES)
@@ -70,6 +74,9 @@ def confine(allowed: Iterable[tuple[int, Access]]) -> bool:
         for folder, access in allowed:
             rule = struct.pack("=Qi", _ALLOWED[access] & files, folder)
             kernel.call("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)
+        for port in ports if version >= NETWORK_ABI else ():
+            rule = struct.pack("=QQ", _CONNECT_TCP, port)
+            kernel.call("landlock_add_rule", ruleset, _RULE_NET_PORT, rule, 0)
         kernel.call("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)

@@ -1,7 +1,8 @@
 """What each promise of the roster means in system calls, as a table. What stands in none of a role's promises answers EPERM.
 
 A reader would otherwise get wrong: a path cannot be judged here (see seccomp.py), so `openat` is bounded by its flags only;
-*which* files is Landlock's, chroot's and the uid's business. And no promise has socket, connect, bind, listen or execve.
+*which* files is Landlock's, chroot's and the uid's business. And no promise has bind, listen
+or execve, and one alone has socket and connect.
 """
 
 import errno
@@ -57,6 +58,7 @@ _PLAIN: Final = {
         fsync fdatasync syncfs sync_file_range flock utimensat umask copy_file_range sendfile
     """,
     Promise.THREADS: "",
+    Promise.NAME_SERVERS: "connect",
     Promise.SPAWN_DOMAINS: """
         wait4 waitid capget capset setrlimit landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
     """,
@@ -119,6 +121,23 @@ _JUDGED: Final[dict[Promise, dict[str, tuple[Conditions, ...]]]] = {
         "fchmod": ((NoneOfBits(1, _SETUID_SETGID),),),
         "fchmodat": ((NoneOfBits(2, _SETUID_SETGID),),),
         "chmod": ((NoneOfBits(1, _SETUID_SETGID),),),
+    },
+    Promise.NAME_SERVERS: {
+        # No raw sockets and none inside the machine; without bind and listen nobody can call it.
+        "socket": (
+            (
+                OneOf(0, (socket.AF_INET, socket.AF_INET6)),
+                OneOf(
+                    1,
+                    tuple(
+                        kind | socket.SOCK_CLOEXEC | flags
+                        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+                        for flags in (0, socket.SOCK_NONBLOCK)
+                    ),
+                ),
+                OneOf(2, (0,)),
+            ),
+        ),
     },
     Promise.THREADS: {"clone": ((OneOf(0, (_THREAD_FLAGS,)),),)},
     Promise.SPAWN_DOMAINS: {

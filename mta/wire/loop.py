@@ -33,6 +33,11 @@ class Loop:
         self._readers[descriptor] = callback
         self._epoll.register(descriptor, select.EPOLLIN)
 
+    def add_writer(self, descriptor: int, callback: Callable[[], None]) -> None:
+        """Call *callback* whenever *descriptor* can be written to, or is broken; `remove_reader` ends it."""
+        self._readers[descriptor] = callback
+        self._epoll.register(descriptor, select.EPOLLOUT)
+
     def remove_reader(self, descriptor: int) -> None:
         """Stop watching *descriptor*; call it before closing."""
         if self._readers.pop(descriptor, None) is not None:

@@ -35,6 +35,11 @@ MAY_HAVE: dict[str, dict[str, str]] = {
     },
     "ledger": {"sqlite3": "its own store, which nobody else opens"},
     "journal": {"json": "its log lines are JSON"},
+    "resolver": {
+        "dns": "it reads what name servers say", "idna": "dnspython", "threading": "dnspython locks what we never share",
+        "email": "importlib.metadata, by which dnspython asks at import what else is installed",
+        "tempfile": "importlib.metadata", "zipfile": "importlib.metadata",
+    },
 }  # fmt: skip
 
 TRANSFER_AGENT = [role for role in (*roster.ROLES, roster.LOCAL) if role.module.startswith("mta.")]

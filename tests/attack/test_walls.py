@@ -5,10 +5,12 @@ so this suite can fail.
 """
 
 import contextlib
+import errno
 import os
 import platform
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from mta import roster
+from mta.sandbox import confinement
 from mta.wire.control import CONTROL_FD
 from tests.attack import files
-from tests.attack.injector import injected
-from tests.attack.probes import PROBES, REFUSED, Probe, Target
+from tests.attack.injector import in_address, injected
+from tests.attack.probes import NUMBERS, PROBES, REFUSED, Probe, Target
 from tests.fixtures.house import House
 from tests.fixtures.trees import Tree, copy_of_product
 
@@ -31,11 +34,12 @@ pytestmark = [
 
 ROLES = [role.name for role in roster.ROLES]
 UID_BASE = 1_900_000_000  # as `init` writes it where uids are not scarce
+SETSOCKOPT = 54
 ENTER = "mta/sandbox/__init__.py"
 ABI = "mta/sandbox/confinement.py"
 TAKEN_DOWN = {
     "seccomp": ("    _install(role, _pool(uid_base) if root else None)\n", ""),
-    "landlock": ("    confinement.confine(folders)\n", ""),
+    "landlock": ("    confinement.confine(folders, ports)\n", ""),
     "root directory": (
         """        _change_root(state if role.paths else os.path.join(state, _EMPTY))  # noqa: PTH118
         start.settings["state"] = b"/"
@@ -163,6 +167,30 @@ def test_a_taken_over_role_reaches_nothing_of_the_kernel(house: House, role: str
 def test_a_taken_over_role_opens_nothing_of_others(house: House, role: str) -> None:
     """Every file of the house outside its own list, by name and up from each folder it holds, to read and to make."""
     assert opened(house, role) == []
+
+
+@pytest.mark.must_show
+def test_a_taken_over_resolver_asks_on_the_servers_port_and_listens_nowhere(house: House) -> None:
+    """Its sockets cannot be bound, listened on, set or sent from to an address; TCP leads to port 53 only (Landlock ABI 4)."""
+    elsewhere, servers = (in_address("127.0.0.1", port) for port in (house.port("smtp"), 53))
+    answers = {}
+    with injected(house.pid("resolver")) as victim:
+        for name, kind in (("tcp", 1), ("udp", 2)):
+            descriptor = victim.syscall(NUMBERS["socket"], 2, kind | socket.SOCK_CLOEXEC, 0)
+            assert descriptor >= 0, "it could not even do its work"
+            answers[name] = {
+                "bind": victim.syscall(NUMBERS["bind"], descriptor, in_address("0.0.0.0", 0), 16),
+                "listen": victim.syscall(NUMBERS["listen"], descriptor, 1),
+                "set": victim.syscall(SETSOCKOPT, descriptor, 1, 2, b"\1\0\0\0", 4),
+                "send": victim.syscall(NUMBERS["sendto"], descriptor, b"x", 1, 0, elsewhere, 16),
+                "elsewhere": victim.syscall(NUMBERS["connect"], descriptor, elsewhere, 16) if name == "tcp" else -13,
+            }
+            reached = victim.syscall(NUMBERS["connect"], descriptor, servers, 16)
+            assert reached in (0, -errno.ECONNREFUSED)
+            victim.syscall(NUMBERS["close"], descriptor)
+    if confinement.abi() < confinement.NETWORK_ABI:
+        assert answers["tcp"].pop("elsewhere") == 0, "without the wall it leads anywhere, or the attempt was clumsy"
+    assert {answer for each in answers.values() for answer in each.values()} <= REFUSED
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -124,6 +124,8 @@ def expected(role: roster.Role, *, root: bool) -> set[str]:
         allowed.add("write")
     if roster.Promise.THREADS in promises:
         allowed.add("thread")
+    if roster.Promise.NAME_SERVERS in promises:
+        allowed.add("tcp")
     if roster.Promise.SPAWN_DOMAINS in promises:
         allowed |= {"fork", "pool"} if root else {"fork"}
     return allowed

@@ -118,6 +118,21 @@ def test_a_role_signals_itself_only() -> None:
     assert judge(program(), "tgkill", 4322, 4322, 6) == EPERM
 
 
+def test_asking_name_servers_is_two_kinds_of_socket_and_no_more() -> None:
+    """NAME_SERVERS makes UDP and TCP sockets and connects them; nothing raw, nothing inside the machine, nothing bound."""
+    asker = program(Promise.NAME_SERVERS)
+    assert judge(asker, "socket", 2, 0o2000001, 0) == ALLOW
+    assert judge(asker, "socket", 10, 0o2004002, 0) == ALLOW
+    assert judge(asker, "connect", 3, 1, 16) == ALLOW
+    for arguments in ((1, 0o2000001, 0), (16, 0o2000003, 0), (2, 0o2000003, 0), (2, 0o2000002, 1), (17, 0o2000002, 0)):
+        assert judge(asker, "socket", *arguments) == EPERM
+    assert judge(asker, "sendto", 3, 1, 1, 0, 1, 16) == EPERM
+    bind, listen = ((49, 200), (50, 201))
+    assert [judge(asker, numbers[kernel.machine()]) for numbers in (bind, listen)] == [EPERM, EPERM]
+    assert judge(program(), "socket", 2, 0o2000001, 0) == EPERM
+    assert judge(program(), "connect", 3, 1, 16) == EPERM
+
+
 def test_giving_away_ends_at_the_pool_too() -> None:
     """CHOWN_DOMAINS gives folders to domains, not to roles or root."""
     keeper = program(Promise.CHOWN_DOMAINS)
