@@ -67,6 +67,7 @@ START_CONTENT = Reply(354, "", "End with <CRLF>.<CRLF>")  # RFC 5321 4.1.1.4
 
 # Not now.
 STOPPING = Reply(421, "4.3.2", "Going down; come back in a moment")  # RFC 3463 3.4, X.3.2; RFC 5321 3.8
+TOO_BUSY = Reply(421, "4.3.2", "Too many conversations at the moment; come back in a minute")
 TIMED_OUT = Reply(421, "4.4.2", "Waited too long for you")  # RFC 3463 3.5, X.4.2; RFC 5321 4.5.3.2.7
 SESSION_TOO_LONG = Reply(421, "4.4.2", "This connection has lasted long enough")
 SLOW_DOWN = Reply(421, "4.7.0", "Too many unknown recipients; slow down")  # RFC 3463 3.8, X.7.0
@@ -81,7 +82,6 @@ NO_REVERSE_NAME = Reply(
 GREYLISTED = Reply(451, "4.7.1", "Not yet; try again in a few minutes")  # RFC 3463 3.8, X.7.1; RFC 6647 2.3
 TOO_FAST = Reply(451, "4.7.1", "Too much in a minute; go on more slowly, the rest a minute later")
 TRY_LATER = Reply(451, "4.3.0", "Cannot tell at the moment; try again later")  # RFC 3463 3.4, X.3.0
-INTERNAL_ERROR = Reply(451, "4.3.0", "Something went wrong on our side; try again later")
 FULL = Reply(452, "4.2.2", "The mailbox is full")  # RFC 3463 3.3, X.2.2
 ONE_RECIPIENT = Reply(452, "4.5.3", "Here only one recipient a message; send again for the others")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send again for the others")  # RFC 5321 4.5.3.1.10
@@ -157,6 +157,11 @@ def extended_hello(
 def queued(queue_id: bytes) -> bytes:
     """The 250 after the final dot: from here on the message is ours."""
     return b"250 2.0.0 Queued as %b\r\n" % queue_id
+
+
+def fault(number: str) -> Reply:
+    """After an error of ours, which the journal knows by *number*."""
+    return Reply(451, "4.3.0", f"Something went wrong on our side; our journal has it as {number}")
 
 
 def declined(code: int, status: bytes, text: bytes) -> Reply:

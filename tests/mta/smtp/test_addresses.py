@@ -124,7 +124,8 @@ def test_the_null_reverse_path_is_empty() -> None:
 
 
 ADDRESS_OCTETS = st.lists(
-    st.sampled_from([b"<", b">", b"@", b".", b'"', b"\\", b" ", b"a", b"-", b"_", b"[", b"]", b":", b",", b"1", b"IPv6:", b"\xc3", "ö".encode()]),
+    st.sampled_from([b"<", b">", b"@", b".", b'"', b"\\", b" ", b"a", b"-", b"_", b"[", b"]", b":", b",", b"1", b"IPv6:",
+                     b"\xc3", "ö".encode()]),
     max_size=30,
 ).map(b"".join)  # fmt: skip
 
