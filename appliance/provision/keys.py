@@ -1,27 +1,32 @@
-"""The authenticator's key pair: made once, by `init`.
+"""The key pairs to which secrets are sealed, one for each role that opens some: made once, by `init`.
 
-A reader would otherwise get wrong: losing the private half loses every password, for nothing else opens the sealed hashes. It
-belongs into the backup, apart from the database.
+A reader would otherwise get wrong: losing the authenticator's private half loses every password, losing tls's every private
+key of a certificate, for nothing else opens what was sealed. They belong into the backup, apart from the database.
 """
 
 import os
 from pathlib import Path
 
-from appliance.services.passwords import PRIVATE_KEY, PUBLIC_KEY, make_key_pair
+from mta.seal import make_key_pair
+
+ROLES = (
+    "authenticator",
+    "tls",
+)  # who is sealed to; keys/<role>.key is root's, which the role reads before it gives root away
 
 
 def make_keys(state: Path) -> bool:
-    """Make the pair when there is none; False when there is.
+    """Make the pairs that are not there; False when all are.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    if (state / PRIVATE_KEY).exists():
-        return False
-    private, public = make_key_pair()
-    _write(state / PRIVATE_KEY, private, 0o600)
-    _write(state / PUBLIC_KEY, public, 0o644)
-    return True
+    missing = [role for role in ROLES if not (state / "keys" / f"{role}.key").exists()]
+    for role in missing:
+        private, public = make_key_pair()
+        _write(state / "keys" / f"{role}.key", private, 0o600)
+        _write(state / "keys" / f"{role}.pub", public, 0o644)
+    return bool(missing)
 
 
 def _write(path: Path, octets: bytes, mode: int) -> None:

@@ -3,11 +3,7 @@
 A reader would otherwise get wrong: nothing here can open a seal. Database, backups and the web process hold sealed hashes
 only, so a copy of them gives nobody a hash to guess against.
 
-    blob = base64(0x01 ‖ ephemeral public key (32) ‖ ChaCha20-Poly1305 ciphertext)
-    key  = HKDF-SHA256(X25519(ephemeral, recipient), salt = ephemeral public ‖ recipient public, info = "postern sealed hash v1")
-
-The nonce is twelve zero bytes: each key seals one message, for its ephemeral half is thrown away. The plaintext is the hash
-in PHC string format.
+The format of a seal stands in `mta.seal`; what is sealed is the hash in PHC string format.
 """
 
 import base64
@@ -17,17 +13,12 @@ from pathlib import Path
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError
 from argon2.low_level import Type
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from appliance.errors import Invalid, Unable
+from mta import seal
 
 PUBLIC_KEY = Path("keys/authenticator.pub")
 PRIVATE_KEY = Path("keys/authenticator.key")
-VERSION = b"\x01"
-INFO = b"postern sealed hash v1"
 MIN_LENGTH, MAX_LENGTH = 8, 1000  # characters, octets (one field of the wire)
 
 # 17 ms on this year's machines (19 MiB, two passes): IMAP and SMTP clients log in often.
@@ -42,8 +33,10 @@ class Sealer:
     """Seals hashes to the authenticator's public key (32 octets)."""
 
     def __init__(self, public_key: bytes) -> None:
+        seal.seal(
+            public_key, seal.PASSWORD_HASH, b""
+        )  # A key that is none is found out here, not with the first password.
         self._recipient = public_key
-        self._key = X25519PublicKey.from_public_bytes(public_key)
 
     @classmethod
     def of(cls, state: Path) -> "Sealer":
@@ -83,11 +76,7 @@ class Sealer:
 
     def seal(self, phc: str) -> str:
         """The blob for *phc*."""
-        ephemeral = X25519PrivateKey.generate()
-        public = ephemeral.public_key().public_bytes_raw()
-        key = HKDF(hashes.SHA256(), 32, salt=public + self._recipient, info=INFO).derive(ephemeral.exchange(self._key))
-        sealed = ChaCha20Poly1305(key).encrypt(bytes(12), phc.encode(), None)
-        return base64.b64encode(VERSION + public + sealed).decode()
+        return base64.b64encode(seal.seal(self._recipient, seal.PASSWORD_HASH, phc.encode())).decode()
 
 
 def check_password(password: str) -> str:
@@ -117,9 +106,3 @@ def one_time_password() -> str:
     """Twenty characters, 100 bits."""
     characters = "".join(secrets.choice(_ALPHABET) for _ in range(20))
     return "-".join(characters[at : at + 5] for at in range(0, 20, 5))
-
-
-def make_key_pair() -> tuple[bytes, bytes]:
-    """A fresh private and public key, 32 octets each."""
-    private = X25519PrivateKey.generate()
-    return private.private_bytes_raw(), private.public_key().public_bytes_raw()

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 from appliance.database.session import reading
 from appliance.models import Account, ApiKey, Domain, Mailbox
 from appliance.peers import AuthenticatorAway
-from appliance.services.passwords import INFO
+from mta.seal import PASSWORD_HASH
 
 
 class FakeAuthenticator:
@@ -65,7 +65,7 @@ class FakeAuthenticator:
         public = blob[1:33]
         shared = self._key.exchange(X25519PublicKey.from_public_bytes(public))
         salt = public + self._key.public_key().public_bytes_raw()
-        key = HKDF(hashes.SHA256(), 32, salt=salt, info=INFO).derive(shared)
+        key = HKDF(hashes.SHA256(), 32, salt=salt, info=PASSWORD_HASH).derive(shared)
         return ChaCha20Poly1305(key).decrypt(bytes(12), blob[33:], None).decode()
 
 

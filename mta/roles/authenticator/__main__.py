@@ -8,7 +8,7 @@ from pathlib import Path
 from mta import roster, sandbox
 from mta.roles.authenticator.desk import Desk
 from mta.roles.authenticator.patience import Patience
-from mta.roles.authenticator.seal import Opener
+from mta.seal import PASSWORD_HASH, Opener
 from mta.snapshot.reader import Snapshot
 from mta.wire import control
 from mta.wire.loop import Loop
@@ -46,7 +46,7 @@ def serve(loop: Loop, start: control.Start, desk: Desk) -> control.Peers:
 def read_key(path: Path) -> Opener | None:
     """The opener for the key in the file; None: there is no such key, and then no password is right."""
     try:
-        return Opener(path.read_bytes())
+        return Opener(path.read_bytes(), PASSWORD_HASH)
     except (OSError, ValueError):
         return None
 

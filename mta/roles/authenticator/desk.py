@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from mta.roles.authenticator import judge
 from mta.roles.authenticator.patience import Patience
-from mta.roles.authenticator.seal import NotOpened, Opener
+from mta.seal import NotOpened, Opener
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import RecordError
 from mta.wire import messages as m

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.low_level import Type, hash_secret, verify_secret
 
-from mta.roles.authenticator.seal import NotOpened, Opener
+from mta.seal import NotOpened, Opener
 from mta.snapshot.records import (
     ACCOUNT_LOGIN,
     API_KEY,

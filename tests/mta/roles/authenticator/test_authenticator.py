@@ -17,7 +17,7 @@ from mta.roles.authenticator import __main__ as authenticator
 from mta.roles.authenticator import desk as desks
 from mta.roles.authenticator import patience
 from mta.roles.authenticator.patience import Patience
-from mta.roles.authenticator.seal import NotOpened, Opener
+from mta.seal import PASSWORD_HASH, TLS_KEY, NotOpened, Opener
 from mta.snapshot.reader import Snapshot
 from mta.snapshot.records import ApiKey, Domain, Login, Tenant, pack_record
 from mta.snapshot.writer import SnapshotWriter
@@ -55,7 +55,7 @@ def empty_house(tmp_path, monkeypatch):
     folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     with House(roster.AUTHENTICATOR, {}) as house:
         snapshot = Snapshot(folder)
-        house.desk = desks.Desk(house.loop, snapshot, Opener(b"p" * 32), Patience(time.monotonic))
+        house.desk = desks.Desk(house.loop, snapshot, Opener(b"p" * 32, PASSWORD_HASH), Patience(time.monotonic))
         authenticator.serve(house.loop, house.start, house.desk)
         yield house
         house.desk.close()
@@ -262,7 +262,7 @@ def test_the_memory_of_wrong_names_is_bounded():
 @given(st.text(st.characters(codec="ascii"), max_size=200))
 def test_what_the_control_plane_seals_we_open(phc):
     """Two programs, one format."""
-    assert Opener(b"p" * 32).open(base64.b64decode(SEALER.seal(phc))) == phc.encode()
+    assert Opener(b"p" * 32, PASSWORD_HASH).open(base64.b64decode(SEALER.seal(phc))) == phc.encode()
 
 
 @pytest.mark.parametrize("position", [0, 1, 20, 33, 40, -1])
@@ -271,7 +271,7 @@ def test_a_seal_that_was_touched_does_not_open(position):
     blob = bytearray(SEALED)
     blob[position] ^= 1
     with pytest.raises(NotOpened):
-        Opener(b"p" * 32).open(bytes(blob))
+        Opener(b"p" * 32, PASSWORD_HASH).open(bytes(blob))
 
 
 @pytest.mark.parametrize(
@@ -288,13 +288,19 @@ def test_a_seal_that_was_touched_does_not_open(position):
 def test_a_seal_that_is_cut_or_weak_does_not_open(blob):
     """Also the all-zero point, from which everybody knows the shared secret."""
     with pytest.raises(NotOpened):
-        Opener(b"p" * 32).open(blob)
+        Opener(b"p" * 32, PASSWORD_HASH).open(blob)
 
 
 def test_a_seal_to_another_key_does_not_open():
     """A database of another installation tells us nothing."""
     with pytest.raises(NotOpened):
-        Opener(b"q" * 32).open(SEALED)
+        Opener(b"q" * 32, PASSWORD_HASH).open(SEALED)
+
+
+def test_a_seal_for_another_purpose_does_not_open():
+    """A blob moved from one column of the database to another is worth nothing there."""
+    with pytest.raises(NotOpened):
+        Opener(b"p" * 32, TLS_KEY).open(SEALED)
 
 
 def test_a_missing_or_odd_key_file_means_no_password_is_right(tmp_path):
