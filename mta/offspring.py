@@ -38,16 +38,22 @@ class Offspring:
         return pid
 
     @property
+    def descriptors(self) -> tuple[int, int]:
+        """Its own, for a role that makes it before it enters the sandbox: one without files cannot afterwards."""
+        return self._reading, self._writing
+
+    @property
     def alive(self) -> int:
         """Children that did not end yet."""
         return len(self._ended)
 
     def reap(self) -> None:
         """Tell of those that ended."""
-        for pid in list(self._ended):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                self._ended.pop(pid)(status)
+        while self._ended:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            self._ended.pop(pid)(status)  # All children of a role are its offspring.
 
     def _woken(self) -> None:
         # Several signals may have become one: what the pipe says is only that there is something to reap.

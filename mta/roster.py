@@ -5,6 +5,7 @@ here is a system call that fails; an edge that is not here is a channel that nev
 """
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -18,8 +19,9 @@ class Promise(enum.Enum):
     READ_FILES = "read-files"  # open for reading below the role's paths
     WRITE_FILES = "write-files"  # create, write, rename, unlink, sync below the role's paths
     THREADS = "threads"  # clone of threads only
-    SPAWN_DOMAINS = "spawn-domains"  # fork, setres[ug]id into the domains' range, wait
+    SPAWN = "spawn"  # fork, setres[ug]id into the role's pool, wait
     NAME_SERVERS = "name-servers"  # sockets of its own, to ask over UDP and TCP; none to be asked on
+    CONVERSE = "converse"  # wait, read and write what is open, memory; a cell keeps this instead of all the others
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
 
 
@@ -53,6 +55,8 @@ class Role:
     memory_mib: int = 256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
     open_files: int = 256
     instances: str = ""  # the setting that says how many there are; empty = one
+    only_with: tuple[str, str] = ("", "")  # the setting, and its value, with which this process exists; empty = always
+    pool: tuple[int, int] = (0, 0)  # whom its children may be: the first uid above host.uid_base, and how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,17 @@ def _role(
 
 _READ, _WRITE = Access.READ, Access.WRITE
 
-JOURNAL = _role("journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE), PathRule("figures", _WRITE)))
+DOMAIN_UIDS_FROM = 100_000  # host.uid_base + this is the first domain's uid
+DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given again
+CELL_UIDS_FROM = 50_000  # the same of conversations
+CELL_UIDS = 10_000  # how many there are; one is given again when nobody lives under it any more
+_DOMAINS = (DOMAIN_UIDS_FROM, DOMAIN_UIDS)
+
+_EACH_CELL = CELL_UIDS + 1024  # descriptors of a role to which every conversation may have a channel of its own
+
+JOURNAL = _role(
+    "journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE), PathRule("figures", _WRITE)), open_files=_EACH_CELL,
+)  # fmt: skip
 LISTENER = _role(
     "listener",
     2,
@@ -103,10 +117,17 @@ LISTENER = _role(
     secrets=(SESSION_KEY,),
     open_files=4096,
 )
-SMTPD = _role("smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", open_files=4096)
+SMTPD = _role(
+    "smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", only_with=("smtpd.isolation", "worker"), open_files=4096,
+)  # fmt: skip
+SMTPDSPAWN = _role(
+    "smtpdspawn", 18, Promise.CLIENT_SOCKETS, Promise.SPAWN,
+    only_with=("smtpd.isolation", "connection"), pool=(CELL_UIDS_FROM, CELL_UIDS), open_files=_EACH_CELL,
+)  # fmt: skip
 DIRECTORY = _role(
     "directory", 4, Promise.READ_FILES, trusted=True,
     paths=(PathRule("snapshot/recipients", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=2048,
+    open_files=_EACH_CELL,
 )  # fmt: skip
 AUTHENTICATOR = _role(
     "authenticator", 5, Promise.READ_FILES, Promise.THREADS, trusted=True,
@@ -116,7 +137,7 @@ LEDGER = _role("ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("
 ENQUEUER = _role(
     "enqueuer", 7, Promise.WRITE_FILES, trusted=True,
     paths=(PathRule("spool/content", _WRITE), PathRule("spool/envelope", _WRITE)),
-    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY), open_files=4096,
+    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY), open_files=_EACH_CELL,
 )  # fmt: skip
 SCHEDULER = _role(
     "scheduler", 8, Promise.WRITE_FILES, trusted=True,
@@ -125,12 +146,12 @@ SCHEDULER = _role(
 )  # fmt: skip
 LOCALSPAWN = _role(
     # WRITE_FILES and mail are for its children: walls only ever get higher, so what they need must be allowed here too.
-    "localspawn", 9, Promise.WRITE_FILES, Promise.SPAWN_DOMAINS, trusted=True,
-    paths=(PathRule("spool/content", _READ), PathRule("mail", _WRITE)), open_files=2048,
+    "localspawn", 9, Promise.WRITE_FILES, Promise.SPAWN, trusted=True,
+    paths=(PathRule("spool/content", _READ), PathRule("mail", _WRITE)), pool=_DOMAINS, open_files=2048,
 )  # fmt: skip
 STOREKEEPER = _role(
-    "storekeeper", 10, Promise.WRITE_FILES, Promise.SPAWN_DOMAINS, Promise.CHOWN_DOMAINS, trusted=True,
-    paths=(PathRule("mail", _WRITE),),
+    "storekeeper", 10, Promise.WRITE_FILES, Promise.SPAWN, Promise.CHOWN_DOMAINS, trusted=True,
+    paths=(PathRule("mail", _WRITE),), pool=_DOMAINS,
 )  # fmt: skip
 BOUNCER = _role("bouncer", 11)
 CLEANER = _role(
@@ -151,11 +172,14 @@ RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
-    COMPILER, SMTPD, LISTENER, WEB,
+    COMPILER, SMTPD, SMTPDSPAWN, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
 LOCAL = _role("local", 15, Promise.WRITE_FILES, open_files=256)
+
+# And so is a cell: smtpdspawn makes one for each conversation, under a uid of the cells' range.
+CELL = Role("cell", 21, SMTPDSPAWN.module, frozenset({Promise.CONVERSE}), trusted=False, memory_mib=64, open_files=64)
 
 # Nobody joins a second group. Where a folder has more than two kinds of users, its parent is closed to all, and only the
 # roles that opened it before they gave root away hold it: "others" in its mode are those, and nobody else.
@@ -180,13 +204,13 @@ FOLDERS = (
     Folder("keys", "", "", 0o711),
 )
 
-DOMAIN_UIDS_FROM = 100_000  # host.uid_base + this is the first domain's uid
-DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given again
-
 EDGES = (
     Edge("listener", "smtpd"),
+    Edge("listener", "smtpdspawn"),
     Edge("smtpd", "directory"),
     Edge("smtpd", "enqueuer"),
+    Edge("smtpdspawn", "directory"),  # where it introduces its cells
+    Edge("smtpdspawn", "enqueuer"),
     Edge("directory", "ledger"),
     Edge("directory", "resolver"),
     Edge("enqueuer", "ledger"),
@@ -206,6 +230,11 @@ EDGES = (
 )
 
 
+def started_with(settings: Mapping[str, str]) -> tuple[Role, ...]:
+    """The roles that exist with *settings* ("section.key" to its value), in the order they start."""
+    return tuple(role for role in ROLES if not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
+
+
 def role_named(name: str) -> Role:
     """The role called *name*.
 
@@ -215,4 +244,4 @@ def role_named(name: str) -> Role:
     return _BY_NAME[name]
 
 
-_BY_NAME = {role.name: role for role in (*ROLES, LOCAL)}
+_BY_NAME = {role.name: role for role in (*ROLES, LOCAL, CELL)}

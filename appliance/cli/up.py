@@ -13,8 +13,8 @@ from appliance.cli.welcome import welcome
 from appliance.config import Settings
 from appliance.database.engine import open_engine
 from appliance.database.schema import require_current
-from appliance.errors import DatabaseUnavailable, SchemaTooNew, SchemaTooOld, SettingsError, Unable
-from appliance.provision import directories
+from appliance.errors import DatabaseUnavailable, SchemaTooNew, SchemaTooOld, Unable
+from appliance.provision import directories, keys
 from appliance.services.passwords import PRIVATE_KEY
 
 _CHECK_SECONDS = 1.0  # A locked database must not use up the five seconds in which we want to serve.
@@ -23,7 +23,6 @@ _CHECK_SECONDS = 1.0  # A locked database must not use up the five seconds in wh
 def up() -> int:
     """Run everything in the foreground until SIGTERM or Ctrl-C; prints "ready" when it serves."""
     given = settings()
-    _refuse_unserved(given)
     running = living.supervisor_pid(given)
     if running is not None and running != os.getpid():
         raise Unable(f"the appliance runs already, as process {running}", code="running")
@@ -31,20 +30,16 @@ def up() -> int:
         _say(f"mended: {line}")
     if not (given.state / PRIVATE_KEY).exists():
         raise Unable(f"{given.state / PRIVATE_KEY} is missing: run `postern init`", code="not_initialised")
+    if keys.make_keys(given.state):  # An older version did not know of all.
+        _say("made the keys that were missing")
     _look_at_database(given)
     if os.geteuid() != 0:
-        _say("not root: all roles share this user's uid; every other wall stands")
+        whoever = "all roles and conversations" if given.smtpd.isolation == "connection" else "all roles"
+        _say(f"not root: {whoever} share this user's uid; every other wall stands")
     _say(welcome(given, None))
     from appliance.supervisor import run  # noqa: PLC0415 - as late as possible: it does not return
 
     return run(given)
-
-
-def _refuse_unserved(given: Settings) -> None:
-    # A port that is not opened is seen at once; weaker walls than asked for are not, so this stops the start.
-    if given.smtpd.isolation != "worker":
-        sentence = f'{given.file}: smtpd.isolation: this version serves "worker" only'
-        raise SettingsError(sentence, field="smtpd.isolation")
 
 
 def _look_at_database(given: Settings) -> None:

@@ -52,7 +52,7 @@ class Tree:
     def __init__(self, plan: Plan, sockets: list[Listening], loop: Loop, changed: Callable[[], None]) -> None:
         self.members = [
             Member(role, instance)
-            for role in roster.ROLES
+            for role in roster.started_with(plan["settings"])
             for instance in range(plan["instances"].get(role.name, 1) if role.instances else 1)
         ]
         self.served = False  # Has everything been ready at once, ever?

@@ -16,15 +16,13 @@ from mta.sandbox import confinement, identity, limits, promises, seccomp
 from mta.sandbox.preloading import preload
 from mta.wire import control
 
-__all__ = ["confine_domain", "enter", "preload", "refuse_io_uring"]
+__all__ = ["CellWalls", "confine_domain", "enter", "preload", "refuse_io_uring"]
 
 _EMPTY = "run/empty"  # The root directory of roles without files; the supervisor makes it.
 _STANDARD = (0, 1, 2)
 
 
-def enter(
-    role: roster.Role, start: control.Start, *, keep: Collection[int] = (), ports: Collection[int] = ()
-) -> None:
+def enter(role: roster.Role, start: control.Start, *, keep: Collection[int] = (), ports: Collection[int] = ()) -> None:
     """Lose everything that *role* was not promised.
 
     *keep*: descriptors it holds beside its control channel. *ports*: to which it may connect over TCP, if it may at all.
@@ -50,7 +48,7 @@ def enter(
     confinement.confine(folders, ports)
     for descriptor, _ in folders:
         os.close(descriptor)
-    _install(role, _pool(uid_base) if root else None)
+    _install(role, _pool(role, uid_base) if root else None)
 
 
 def refuse_io_uring() -> None:
@@ -85,6 +83,37 @@ def confine_domain(uid: int, folder: int, *, keep: Collection[int] = ()) -> None
     _install(roster.LOCAL, None)
 
 
+class CellWalls:
+    """What a cell puts up around itself. Made once by whoever forks cells, so that a cell only has to enter.
+
+    Raises:
+        OSError: the kernel refuses the rules.
+    """
+
+    def __init__(self) -> None:
+        self._ruleset = confinement.ruleset_of(())
+        # No pid is its own: what it may signal is nobody, itself included.
+        self._program = seccomp.assemble(promises.rules(roster.CELL.promises, 0, None), promises.ERRORS)
+
+    def enter(self, uid: int, keep: Collection[int]) -> None:
+        """Make this process, a fresh fork, a cell: under *uid* (0 where the appliance has only one), with *keep* and no more.
+
+        Its root directory stays the empty one of its parent, to which it was born. No way back, no further process.
+
+        Raises:
+            OSError: a wall could not be built. The process must end.
+        """
+        limits.bound(roster.CELL, alone=False)
+        if uid:
+            identity.change_uid(uid, uid)
+        identity.limit_capabilities()
+        identity.harden()
+        if self._ruleset is not None:
+            confinement.restrict(self._ruleset)
+        close_all_but({*_STANDARD, *keep})
+        seccomp.install(self._program)
+
+
 def close_all_but(kept: Collection[int]) -> None:
     """Close every descriptor that is not in *kept*."""
     low = 0
@@ -111,16 +140,17 @@ def _group_number(role: roster.Role) -> int:
 
 def _capabilities(role: roster.Role) -> list[int]:
     found = []
-    if roster.Promise.SPAWN_DOMAINS in role.promises:
+    if roster.Promise.SPAWN in role.promises:
         found += [identity.CAP_SETUID, identity.CAP_SETGID]
     if roster.Promise.CHOWN_DOMAINS in role.promises:
         found.append(identity.CAP_CHOWN)
     return found
 
 
-def _pool(uid_base: int) -> tuple[int, int]:
-    first = uid_base + roster.DOMAIN_UIDS_FROM
-    return first, first + roster.DOMAIN_UIDS - 1
+def _pool(role: roster.Role, uid_base: int) -> tuple[int, int]:
+    """The first and the last uid of *role*'s children; nobody asks it of a role without any."""
+    first, count = role.pool
+    return uid_base + first, uid_base + first + count - 1
 
 
 def _install(role: roster.Role, pool: tuple[int, int] | None) -> None:

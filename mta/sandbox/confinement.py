@@ -59,9 +59,34 @@ def confine(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ()) ->
     Raises:
         OSError: the kernel refuses a rule.
     """
+    ruleset = ruleset_of(allowed, ports)
+    if ruleset is None:
+        return False
+    try:
+        restrict(ruleset)
+    finally:
+        os.close(ruleset)
+    return True
+
+
+def restrict(ruleset: int) -> None:
+    """From now on *ruleset* (see `ruleset_of`) holds for this process, on top of what holds already.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    kernel.call("landlock_restrict_self", ruleset, 0)
+
+
+def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ()) -> int | None:
+    """The descriptor of the rules that `confine` describes; None when the kernel has no such wall.
+
+    Raises:
+        OSError: the kernel refuses a rule.
+    """
     version = abi()
     if version < LEAST_ABI:
-        return False
+        return None
     files = _ALL_OF_ABI.get(version, _ALL_FROM_ABI_5)
     attributes = [files]
     if version >= NETWORK_ABI:
@@ -77,7 +102,7 @@ def confine(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ()) ->
         for port in ports if version >= NETWORK_ABI else ():
             rule = struct.pack("=QQ", _CONNECT_TCP, port)
             kernel.call("landlock_add_rule", ruleset, _RULE_NET_PORT, rule, 0)
-        kernel.call("landlock_restrict_self", ruleset, 0)
-    finally:
+    except OSError:
         os.close(ruleset)
-    return True
+        raise
+    return ruleset

@@ -9,7 +9,7 @@ import resource
 from mta.roster import Promise, Role
 
 _THREADS = 64  # Of one role; the web server's pool has 40.
-_DOMAIN_PROCESSES = 4096
+_CHILDREN = 4096
 
 
 def bound(role: Role, *, alone: bool) -> None:
@@ -25,9 +25,9 @@ def bound(role: Role, *, alone: bool) -> None:
     _lower(resource.RLIMIT_MSGQUEUE, 0)
     if Promise.WRITE_FILES not in role.promises:
         _lower(resource.RLIMIT_FSIZE, 0)
-    if Promise.SPAWN_DOMAINS in role.promises:
+    if Promise.SPAWN in role.promises:
         if alone:
-            _lower(resource.RLIMIT_NPROC, _DOMAIN_PROCESSES)
+            _lower(resource.RLIMIT_NPROC, _CHILDREN)
     elif Promise.THREADS in role.promises:
         if alone:
             _lower(resource.RLIMIT_NPROC, _THREADS)

@@ -59,8 +59,14 @@ _PLAIN: Final = {
     """,
     Promise.THREADS: "",
     Promise.NAME_SERVERS: "connect",
-    Promise.SPAWN_DOMAINS: """
+    Promise.SPAWN: """
         wait4 waitid capget capset setrlimit landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
+        getpriority
+    """,
+    Promise.CONVERSE: """
+        poll ppoll recvfrom recvmsg read write close shutdown
+        munmap mremap madvise brk futex clock_gettime gettimeofday getpid
+        rt_sigprocmask rt_sigreturn restart_syscall exit exit_group
     """,
     Promise.CHOWN_DOMAINS: "",
 }
@@ -140,7 +146,7 @@ _JUDGED: Final[dict[Promise, dict[str, tuple[Conditions, ...]]]] = {
         ),
     },
     Promise.THREADS: {"clone": ((OneOf(0, (_THREAD_FLAGS,)),),)},
-    Promise.SPAWN_DOMAINS: {
+    Promise.SPAWN: {
         "clone": ((OneOf(0, (_FORK_FLAGS,)),),),
         "setgroups": ((OneOf(0, (0,)),),),
         "prctl": ((OneOf(0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT)),),),
@@ -150,8 +156,15 @@ _JUDGED: Final[dict[Promise, dict[str, tuple[Conditions, ...]]]] = {
 }  # fmt: skip
 
 
+_JUDGED[Promise.CONVERSE] = {
+    **{name: _JUDGED[Promise.STDIO][name] for name in ("mmap", "mprotect")},
+    **{name: _JUDGED[Promise.CHANNELS][name] for name in ("sendmsg", "sendto")},
+    "ioctl": ((OneOf(1, (_FIONBIO,)),),),
+}
+
+
 def rules(promises: frozenset[Promise], own_pid: int, pool: tuple[int, int] | None) -> Rules:
-    """The system calls of *promises*; *pool* is the first and the last uid of the domains, None where there is one uid."""
+    """The system calls of *promises*; *pool* is the first and the last uid that children may have, None where there is one uid."""
     found: dict[str, tuple[Conditions, ...]] = {
         # abort() and raise() must end the process as they should; nobody else's process can be named.
         "tgkill": ((OneOf(0, (own_pid,)),),),
@@ -167,7 +180,7 @@ def rules(promises: frozenset[Promise], own_pid: int, pool: tuple[int, int] | No
 def _pool_rules(promise: Promise, pool: tuple[int, int] | None) -> dict[str, tuple[Conditions, ...]]:
     if pool is None:
         return {}
-    if promise is Promise.SPAWN_DOMAINS:
+    if promise is Promise.SPAWN:
         change = _all_within(pool, 0, 1, 2)
         return {"setresuid": (change,), "setresgid": (change,)}
     if promise is Promise.CHOWN_DOMAINS:

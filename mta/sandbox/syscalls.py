@@ -61,6 +61,7 @@ NUMBERS: dict[str, tuple[int, int | None]] = {
     "getpgrp": (111, None),
     "getpid": (39, 172),
     "getppid": (110, 173),
+    "getpriority": (140, 141),
     "getrandom": (318, 278),
     "getresgid": (120, 150),
     "getresuid": (118, 148),

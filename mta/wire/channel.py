@@ -37,6 +37,7 @@ class Channel:
     ) -> None:
         self.peer = peer
         self.instance = instance
+        self.session = b""  # the only conversation that may be spoken of; empty: any
         self.closed = False
         self.wants_write: Callable[[Channel, bool], None] | None = (
             None  # told when `flush` becomes due, or no longer is

@@ -134,12 +134,8 @@ class Peers:
         journal = self.to("journal")
         if journal is None or journal.backlog > MAX_UNREAD_EVENTS:
             return
-        flat: list[bytes] = []
-        for key, value in pairs.items():
-            octets = value if isinstance(value, bytes) else str(value).encode()
-            flat += (key.encode(), octets[:1000])
         try:
-            journal.send(m.Event(name.encode(), tuple(flat)))
+            journal.send(event_of(name, pairs))
         except ChannelClosed:
             return
 
@@ -166,8 +162,29 @@ class Peers:
                 former.close()
             self._servers[name][message.instance] = channel
             self._missed.pop((name, message.instance), None)
-        self._loop.add_channel(channel, self._handlers.get(name, _unexpected), self._forget)
+        introduces = message.serving and name in permits.INTRODUCES
+        handler = self._introduced if introduces else self._handlers.get(name, _unexpected)
+        self._loop.add_channel(channel, handler, self._forget)
         self._found(channel)
+
+    def _introduced(self, introducer: Channel, packet: Packet) -> None:
+        """Whoever makes cells hands us the channel of one: a client as others of its kind, but for one session only."""
+        message, descriptors = packet
+        if not isinstance(message, m.Attach):
+            self._handlers.get(introducer.peer, _unexpected)(introducer, packet)
+            return
+        kind, session = permits.INTRODUCES[introducer.peer], message.session
+        channel = Channel(socket.socket(fileno=descriptors[0]), kind, permits.readable_by_server(kind, self._role.name))
+        channel.session = session
+        handler = self._handlers.get(kind, _unexpected)
+
+        def heed(channel: Channel, packet: Packet) -> None:
+            if getattr(packet[0], "session", session) == session:
+                handler(channel, packet)
+            else:
+                channel.close()  # In another conversation's name: who says that was taken over.
+
+        self._loop.add_channel(channel, heed, self._forget)
 
     def _forget(self, channel: Channel) -> None:
         if self._servers.get(channel.peer, {}).get(channel.instance) is channel:
@@ -181,6 +198,15 @@ class Peers:
 
 
 MAX_UNREAD_EVENTS = 1000
+
+
+def event_of(name: str, pairs: Mapping[str, bytes | str | int]) -> m.Event:
+    """What the journal is told of a decision."""
+    flat: list[bytes] = []
+    for key, value in pairs.items():
+        octets = value if isinstance(value, bytes) else str(value).encode()
+        flat += (key.encode(), octets[:1000])
+    return m.Event(name.encode(), tuple(flat))
 
 
 def _unexpected(channel: Channel, packet: Packet) -> None:

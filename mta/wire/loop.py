@@ -28,6 +28,10 @@ class Loop:
             Callable[[], None]
         ] = []  # called after each round of events: where batches are committed
 
+    def fileno(self) -> int:
+        """Its own descriptor, for a role that makes its loop before it enters the sandbox."""
+        return self._epoll.fileno()
+
     def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Call *callback* whenever *descriptor* can be read."""
         self._readers[descriptor] = callback

@@ -504,23 +504,30 @@ class OfferDsn(Message, verb="offer-dsn"):
     tag: int
     queue_id: Name
     authority: Mac
+    full: bool = False  # as in the `Bounce` that *authority* came with
+    eight_bit: bool = False  # the content has octets beyond ASCII (RFC 6152)
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderOf(Message, verb="header-of"):
-    """bouncer -> enqueuer. The header section of one message, with the scheduler's authority to ask."""
+class OriginalOf(Message, verb="original-of"):
+    """bouncer -> enqueuer. One message's header section, or with *full* its content, with the scheduler's authority to ask."""
 
     tag: int
     queue_id: Name
     authority: Mac
+    full: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Header(Message, verb="header"):
-    """enqueuer -> bouncer. The header section, cut at the size of a block; empty when the message is gone."""
+class Original(Message, verb="original"):
+    """enqueuer -> bouncer. The content when it is *whole*, else its header section, cut at the size of a block.
+
+    Empty when the message is gone.
+    """
 
     tag: int
-    header: Block
+    whole: bool
+    octets: Block
 
 
 # --- enqueuer and scheduler ----------------------------------------------------------------------------------------
@@ -579,22 +586,26 @@ class Write(Message, verb="write", descriptors=1):
 
 @dataclass(frozen=True, slots=True)
 class Bounce(Message, verb="bounce"):
-    """scheduler -> bouncer. Compose a notification about *queue_id*; *recipients* `FailedRecipient` follow."""
+    """scheduler -> bouncer. Compose a notification about *queue_id*; *recipients* `ReportedRecipient` follow."""
 
     tag: int
     queue_id: Name
-    authority: Mac
+    authority: Mac  # to see the header section, or with *full* the content
+    full: bool  # the sender wants his message back (RET=FULL, RFC 3461 4.3)
+    utf_8: bool  # it was an SMTPUTF8 message (RFC 6533)
     reverse_path: Path
     envelope_id: Text  # the sender's ENVID (RFC 3461), or empty
+    retry_until: int  # seconds since 1970: when what is delayed will fail
     recipients: int
 
 
 @dataclass(frozen=True, slots=True)
-class FailedRecipient(Message, verb="failed-recipient"):
+class ReportedRecipient(Message, verb="reported-recipient"):
     """scheduler -> bouncer. One recipient of the `Bounce` *tag* (RFC 3464 2.3)."""
 
     tag: int
-    original_recipient: Path
+    original_recipient: Path  # the sender's ORCPT (RFC 3461 4.2) as given, or empty
+    forward_path: Path
     final_recipient: Path
     action: Name
     status: Name

@@ -20,8 +20,8 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Taken, m.Declined}),
     ),
     ("bouncer", "enqueuer"): (
-        frozenset({m.OfferDsn, m.HeaderOf, m.Content, m.Withdraw}),
-        frozenset({m.Taken, m.Declined, m.Header}),
+        frozenset({m.OfferDsn, m.OriginalOf, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined, m.Original}),
     ),
     ("directory", "ledger"): (frozenset({m.UsageOf, m.Grey}), frozenset({m.Usage, m.Greyed})),
     ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
@@ -34,7 +34,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ),
     ("scheduler", "localspawn"): (frozenset({m.Deliver}), frozenset({m.Attempted})),
     ("scheduler", "bouncer"): (
-        frozenset({m.Bounce, m.FailedRecipient}),
+        frozenset({m.Bounce, m.ReportedRecipient}),
         frozenset({m.Bounced}),
     ),
     ("scheduler", "cleaner"): (frozenset({m.Clean}), frozenset({m.Cleaned})),

@@ -78,7 +78,7 @@ def test_the_role_that_talks_to_strangers_holds_nothing() -> None:
     smtpd = roster.SMTPD
     assert (smtpd.paths, smtpd.secrets, smtpd.group, smtpd.trusted) == ((), (), "", False)
     forbidden = {roster.Promise.READ_FILES, roster.Promise.WRITE_FILES, roster.Promise.THREADS, roster.Promise.ACCEPT}
-    assert not smtpd.promises & (forbidden | {roster.Promise.SPAWN_DOMAINS, roster.Promise.CHOWN_DOMAINS})
+    assert not smtpd.promises & (forbidden | {roster.Promise.SPAWN, roster.Promise.CHOWN_DOMAINS})
     assert {edge.server for edge in roster.EDGES if edge.client == "smtpd"} == {"directory", "enqueuer", "journal"}
 
 

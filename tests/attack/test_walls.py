@@ -38,7 +38,7 @@ SETSOCKOPT = 54
 ENTER = "mta/sandbox/__init__.py"
 ABI = "mta/sandbox/confinement.py"
 TAKEN_DOWN = {
-    "seccomp": ("    _install(role, _pool(uid_base) if root else None)\n", ""),
+    "seccomp": ("    _install(role, _pool(role, uid_base) if root else None)\n", ""),
     "landlock": ("    confinement.confine(folders, ports)\n", ""),
     "root directory": (
         """        _change_root(state if role.paths else os.path.join(state, _EMPTY))  # noqa: PTH118

@@ -1,4 +1,4 @@
-"""A listener that hands every client to the one smtpd it knows, and counts in the file `finished` who is through."""
+"""A listener that hands every client to the one smtpd or smtpdspawn it knows, and counts in the file `finished` who is through."""
 
 import os
 import socket
@@ -31,10 +31,9 @@ def main() -> int:
             sessions += 1
             session, ip = b"s%d" % sessions, address.encode()
             token = tickets.session_token(key, session, ip)
-            smtpd = peers.to("smtpd")
-            if smtpd is not None:
+            for taker in [*peers.all_to("smtpd"), *peers.all_to("smtpdspawn")]:
                 try:
-                    smtpd.send(m.Accepted(session, ip, port, b"smtp", token), (client.fileno(),))
+                    taker.send(m.Accepted(session, ip, port, b"smtp", token), (client.fileno(),))
                 except ChannelClosed:
                     return
 
@@ -50,7 +49,7 @@ def main() -> int:
         else:
             channel.send(m.Retired())
 
-    peers = Peers(roster.LISTENER, start, loop, {"smtpd": over}, sockets=listen)
+    peers = Peers(roster.LISTENER, start, loop, {"smtpd": over, "smtpdspawn": over}, sockets=listen)
     peers.ready()
     loop.run()
     return 0

@@ -24,16 +24,18 @@ from mta.wire.control import CONTROL_FD
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
 FAKES = {role: f"tests.fakes.{role}" for role in ("journal", "directory", "enqueuer", "listener")}
-MODULES = {**FAKES, "smtpd": "mta.roles.smtpd"}
-EDGES = (("smtpd", "journal"), ("smtpd", "directory"), ("smtpd", "enqueuer"), ("listener", "smtpd"))
+SHELLS = {"worker": "smtpd", "connection": "smtpdspawn"}  # smtpd.isolation: who holds the conversations
 UID_BASE = 1_900_000_000
 Event = tuple[str, bytes, dict[bytes, bytes]]
 
 
 class SmtpdHouse:
-    """Starts the five processes; `port` is where clients connect."""
+    """Starts the five processes; `port` is where clients connect, `shell` who holds the conversations."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, isolation: str = "worker", **settings: str) -> None:
+        self.shell = SHELLS[isolation]
+        self.modules = {**FAKES, self.shell: f"mta.roles.{self.shell}"}
+        self.edges = (*((self.shell, name) for name in ("journal", "directory", "enqueuer")), ("listener", self.shell))
         self.folder = folder
         (folder / "run/empty").mkdir(parents=True)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -49,9 +51,9 @@ class SmtpdHouse:
         self.outputs: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        for name in MODULES:
+        for name in self.modules:
             self.start(name)
-        for client, server in EDGES:
+        for client, server in self.edges:
             self.connect(client, server)
         self.hand_port()
         return self
@@ -78,7 +80,7 @@ class SmtpdHouse:
             (os.POSIX_SPAWN_DUP2, out, 1),
             (os.POSIX_SPAWN_DUP2, out, 2),
         ]
-        arguments = [sys.executable, "-m", MODULES[name]]
+        arguments = [sys.executable, "-m", self.modules[name]]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.pids[name] = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions)
         theirs.close()
@@ -111,7 +113,7 @@ class SmtpdHouse:
         """Kill a role and put a fresh one into its place, as the supervisor does."""
         self.kill(name)
         self.start(name)
-        for client, server in EDGES:
+        for client, server in self.edges:
             if name in {client, server}:
                 self.connect(client, server)
         if name == "listener":
@@ -146,7 +148,7 @@ class SmtpdHouse:
     def reload(self, **settings: str) -> None:
         """Change settings of smtpd while it runs; `__` stands for the dot in their names."""
         pairs = tuple(part.encode() for key, value in settings.items() for part in (key.replace("__", "."), value))
-        self.controls["smtpd"].send(m.Reload(pairs))
+        self.controls[self.shell].send(m.Reload(pairs))
 
     # --- what the fakes saw
 

@@ -17,6 +17,7 @@ from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
 from mta.wire.tickets import session_token
 
+TAKERS = ("smtpd", "smtpdspawn")  # Only one of the two exists: smtpd.isolation says which.
 BURST = 64  # Connections taken from one socket before the others get their turn.
 PAUSE_SECONDS = 0.1  # Without descriptors or memory, accepting would spin.
 REPORT_SECONDS = 1.0  # A flood makes one line a second, not one a connection.
@@ -38,7 +39,7 @@ class Listener:
         self._held: list[tuple[bytes, socket.socket, str, int]] = []  # accepted when nobody was there to take them
         self._turned_away, self._last_turned_away = 0, ""
         self._peers = control.Peers(
-            roster.LISTENER, start, loop, {"smtpd": self._heed},
+            roster.LISTENER, start, loop, dict.fromkeys(TAKERS, self._heed),
             lost=self._lost, found=self._found, sockets=self._take, reload=self._reload,
         )  # fmt: skip
         self._peers.ready()
@@ -51,7 +52,7 @@ class Listener:
             self._watch(address)
 
     def _found(self, channel: Channel) -> None:
-        if channel.peer == "smtpd":
+        if channel.peer in TAKERS:
             self._counts.lose(channel.instance)  # Those of its predecessor, if we did not notice its end.
             self._retired.discard(channel.instance)
             self._open()
@@ -59,7 +60,7 @@ class Listener:
 
     def _lost(self, channel: Channel) -> None:
         # Later than its successor's arrival it must not take away the successor's conversations.
-        if channel.peer == "smtpd" and self._peers.to("smtpd", channel.instance) is None:
+        if channel.peer in TAKERS and self._peers.to(channel.peer, channel.instance) is None:
             self._counts.lose(channel.instance)
             if not self._workers():
                 self._close()
@@ -77,7 +78,9 @@ class Listener:
 
     def _workers(self) -> list[Channel]:
         """The smtpds that take clients."""
-        return [worker for worker in self._peers.all_to("smtpd") if worker.instance not in self._retired]
+        return [
+            worker for name in TAKERS for worker in self._peers.all_to(name) if worker.instance not in self._retired
+        ]
 
     def _let_go(self) -> None:
         """Let those retire who asked while somebody else is there for the clients; an only one, when it has none."""

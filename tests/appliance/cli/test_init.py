@@ -91,17 +91,6 @@ def test_an_unwritable_place_is_one_clear_line(tmp_path):
     assert "state folder" in refused.err
 
 
-def test_up_refuses_weaker_walls_than_were_asked_for(tmp_path):
-    """An isolation that this version does not have stops the start in one line, instead of being taken for the other."""
-    assert run(tmp_path, "init", "--hostname", "mx.example.test").code == 0
-    settings = tmp_path / "postern.toml"
-    settings.write_text(settings.read_text().replace('isolation = "worker"', 'isolation = "connection"'))
-    started = run(tmp_path, "up")
-    assert started.code == 1
-    assert started.err.count("\n") == 1
-    assert f"{settings}: smtpd.isolation:" in started.err
-
-
 def test_a_setting_without_effect_is_said(tmp_path):
     """What the file offers and this version does not serve stands in what `up` prints; what is off does not."""
     assert run(tmp_path, "init", "--hostname", "mx.example.test").code == 0

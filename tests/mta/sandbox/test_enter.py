@@ -126,7 +126,7 @@ def expected(role: roster.Role, *, root: bool) -> set[str]:
         allowed.add("thread")
     if roster.Promise.NAME_SERVERS in promises:
         allowed.add("tcp")
-    if roster.Promise.SPAWN_DOMAINS in promises:
+    if roster.Promise.SPAWN in promises:
         allowed |= {"fork", "pool"} if root else {"fork"}
     return allowed
 

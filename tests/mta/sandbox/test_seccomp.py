@@ -69,7 +69,7 @@ def test_another_machines_calls_end_the_process() -> None:
 )
 def test_the_pool_has_edges(uid: int, verdict: int) -> None:
     """Every argument of setresuid is judged, as the kernel reads it: its lower 32 bits."""
-    spawner, inside = program(Promise.SPAWN_DOMAINS), POOL[0] + 5
+    spawner, inside = program(Promise.SPAWN), POOL[0] + 5
     for arguments in ((uid, inside, inside), (inside, uid, inside), (inside, inside, uid)):
         assert judge(spawner, "setresuid", *arguments) == verdict
         assert judge(spawner, "setresgid", *arguments) == verdict
@@ -104,8 +104,8 @@ def test_sending_goes_only_where_the_socket_leads() -> None:
 
 
 def test_a_thread_is_no_process() -> None:
-    """THREADS clones threads, SPAWN_DOMAINS forks, neither makes a namespace; clone3 does not exist."""
-    threads, spawner = program(Promise.THREADS), program(Promise.SPAWN_DOMAINS)
+    """THREADS clones threads, SPAWN forks, neither makes a namespace; clone3 does not exist."""
+    threads, spawner = program(Promise.THREADS), program(Promise.SPAWN)
     assert (judge(threads, "clone", 0x3D0F00), judge(threads, "clone", 0x01200011)) == (ALLOW, EPERM)
     assert (judge(spawner, "clone", 0x01200011), judge(spawner, "clone", 0x3D0F00)) == (ALLOW, EPERM)
     assert judge(spawner, "clone", 0x01200011 | 0x10000000) == EPERM

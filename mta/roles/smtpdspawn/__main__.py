@@ -1,0 +1,95 @@
+"""Wiring of smtpdspawn: lose the rights, then fork a cell for every client until told to stop."""
+
+import gc
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+
+from mta import roster, sandbox
+from mta.offspring import Offspring
+from mta.roles.smtpdspawn.cell import Cell
+from mta.roles.smtpdspawn.spawner import Birth, Spawner, Uids, is_alive, most_cells
+from mta.smtp import driving
+from mta.wire import control, permits
+from mta.wire.channel import Channel
+from mta.wire.loop import Loop
+
+STOP_SECONDS = 3.0  # so long the cells may finish what they have in hand
+
+
+class Cells:
+    """What every cell is made of, kept ready: its walls, its policy, the lifeline by which it learns that we are gone."""
+
+    def __init__(self, settings: Mapping[str, bytes]) -> None:
+        self._walls = sandbox.CellWalls()
+        self._settings = dict(settings)
+        # Nobody ever writes: that its other end closes, with us at the latest, is all it says.
+        self.lifeline, self._end = os.pipe2(os.O_CLOEXEC)
+        self.change({})
+
+    def change(self, settings: Mapping[str, bytes]) -> None:
+        """For conversations that begin from now on."""
+        self._settings.update(settings)
+        self._policy = driving.policy(self._settings)
+        self._tarpit_seconds = driving.tarpit_seconds(self._settings)
+
+    def live(self, birth: Birth) -> int:
+        """Be a cell; in a fresh fork. Answers the exit status."""
+        descriptors = (birth.client, self.lifeline, *(sock.fileno() for sock in birth.peers.values()))
+        self._walls.enter(birth.uid, descriptors)
+        family = socket.AF_INET6 if b":" in birth.accepted.client else socket.AF_INET
+        client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=birth.client)
+        peers = {
+            name: Channel(sock, name, permits.readable_by_client("smtpd", name)) for name, sock in birth.peers.items()
+        }
+        Cell(birth.accepted, client, peers, self.lifeline, self._policy, self._tarpit_seconds).converse()
+        return 0
+
+    def let_go(self) -> None:
+        """Tell every cell to finish."""
+        os.close(self._end)
+
+
+def main() -> int:
+    """Serve until told to stop; answers the exit status."""
+    role = roster.SMTPDSPAWN
+    start = control.begin(role)
+    loop = Loop()
+    offspring = Offspring(loop)
+    sandbox.enter(role, start, keep=(loop.fileno(), *offspring.descriptors))
+    cells = Cells(start.settings)
+    uids = uids_of(start)
+    spawner = Spawner(offspring, uids, most(start.settings), cells.live)
+
+    def reload(settings: Mapping[str, bytes]) -> None:
+        cells.change(settings)
+        spawner.most = most(settings)
+
+    handlers = {"listener": spawner.take}
+    spawner.peers = control.Peers(role, start, loop, handlers, reload=reload)
+    gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.
+    spawner.peers.ready()
+    loop.run()
+    spawner.stopping = True
+    cells.let_go()
+    deadline = time.monotonic() + STOP_SECONDS
+    while spawner.alive and time.monotonic() < deadline:
+        loop.run_once(0.1)
+    return 0
+
+
+def uids_of(start: control.Start) -> Uids:
+    """A range of their own as root, else only the uid we all have."""
+    first, count = roster.SMTPDSPAWN.pool
+    return Uids(start.number("uid_base") + first, count if start.number("root") == 1 else 0, is_alive)
+
+
+def most(settings: Mapping[str, bytes]) -> int:
+    """How many cells may live at once."""
+    return most_cells(int(settings.get("smtpd.max_connections", b"1000")), roster.CELL_UIDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
