@@ -57,6 +57,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "deferred": Kind("a copy is tried again later", ("scheduler",), _RECIPIENT),
     "failed": Kind("a copy will never arrive", ("scheduler",), _RECIPIENT),
     "bounced": Kind("the failure was told to the reverse-path", ("scheduler",), ("queue_id", "reverse_path")),
+    "notified": Kind(
+        "success or delay was told to the reverse-path, who asked for that", ("scheduler",), ("queue_id", "reverse_path")
+    ),
     "double-bounce-dropped": Kind("a notification's notification failed", ("scheduler",), ("queue_id", "failed")),
     "backscatter": Kind(
         "an outsider was told of a failure that could have been refused", ("scheduler", "bouncer", "enqueuer"),

@@ -1,7 +1,8 @@
-"""Delivery status notifications (RFC 3464) as bytes: in plain words, for machines, and the header section they are about.
+"""Delivery status notifications (RFC 3464, RFC 6533) as bytes: in plain words, for machines, and what they are about.
 
 A reader would otherwise get wrong: nothing of the original is trusted to be clean. Diagnostics and addresses are made
-printable, the header section is encoded when it is not seven-bit, and the boundary is chosen so that it occurs nowhere.
+printable, what goes back of the original is encoded or left out when it is no legal part, and the boundary is chosen so
+that it occurs nowhere.
 """
 
 import binascii
@@ -10,24 +11,37 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mta.message.header import whole_lines
+from mta.message.header import header_section, whole_lines
 from mta.message.trace import date_time
 
-MAX_RETURNED_HEADER = 48 * 1024  # Octets of the original that go back.
+MAX_RETURNED_HEADER = 48 * 1024  # Octets of the original that go back, when it is the header section alone.
 MAX_LINE = 998  # RFC 5322 2.1.1
 MAX_SHOWN_PATH = 400  # Octets; RFC 5321 4.5.3.1.3 allows 254, and two must fit on a line.
 MAX_SHOWN_BEYOND_ASCII = 96  # Characters; each may take ten octets.
 
 _UNPRINTABLE = re.compile(rb"[^ -~]+")
 _BARE = re.compile(rb"\r\n|\r|\n")
-_EIGHT_BIT_OR_CONTROL = re.compile(rb"[^\t\r\n -~]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ADDRESS_TYPE = re.compile(rb"[A-Za-z0-9-]{1,40}\Z")
+_EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+
+_FAILED, _DELAYED, _DELIVERED, _RELAYED, _EXPANDED = b"failed", b"delayed", b"delivered", b"relayed", b"expanded"
+# In the order in which a person wants to know (RFC 3464 2.3.3 has the words).
+_ABOUT = {
+    _FAILED: (b"could not be delivered", b"It could not be delivered to:"),
+    _DELAYED: (b"is delayed", b"It is delayed, and still tried for:"),
+    _DELIVERED: (b"was delivered", b"It was delivered to:"),
+    _RELAYED: (b"was passed on", b"It was passed on to a host that sends no such notifications, for:"),
+    _EXPANDED: (b"was delivered", b"It was passed on to everybody behind:"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientReport:
     """What became of one recipient (RFC 3464 2.3)."""
 
-    original_recipient: bytes
+    original_recipient: bytes  # the sender's ORCPT (RFC 3461 4.2) as given, or empty
+    forward_path: bytes  # as the sender's side wrote it to us
     final_recipient: bytes
     action: bytes
     status: bytes
@@ -45,17 +59,23 @@ class Report:
     envelope_id: bytes
     arrival: int  # seconds since 1970
     moment: int  # seconds since 1970, now
-    header: bytes  # the original's header section
+    original: bytes  # the header section, or with *whole* the content
     recipients: tuple[RecipientReport, ...]
-    unnamed: int = 0  # so many more failed in the same message
+    whole: bool = False
+    utf_8: bool = False  # the original was an SMTPUTF8 message, so whoever sent it can read UTF-8 (RFC 6533)
+    unnamed: int = 0  # so many more in the same message
+    retry_until: int = 0  # seconds since 1970: when what is delayed fails
 
 
 def compose(report: Report) -> bytes:
-    """The notification as content: header section, empty line, multipart/report. Seven-bit, lines end in CRLF."""
-    parts = [_words(report), _delivery_status(report), _returned_header(report.header)]
+    """The notification as content: header section, empty line, multipart/report; lines end in CRLF.
+
+    Seven-bit but where the original goes back with octets beyond, or was an SMTPUTF8 message.
+    """
+    parts = [_words(report), _delivery_status(report), _returned(report)]
     boundary = _boundary(parts, report.queue_id)
     body = b"".join(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts) + b"--%b--\r\n" % boundary
-    return _header_fields(report, boundary) + b"\r\nThis is a MIME-encapsulated message.\r\n\r\n" + body
+    return _header_fields(report, boundary, body) + b"\r\nThis is a MIME-encapsulated message.\r\n\r\n" + body
 
 
 def printable(octets: bytes, max_octets: int = 800) -> bytes:
@@ -68,28 +88,58 @@ def decode_xtext(octets: bytes) -> bytes:
     return re.sub(rb"\+([0-9A-F]{2})", lambda found: bytes([int(found[1], 16)]), octets)
 
 
-def utf_8_address(path: bytes) -> bytes:
-    """*path* with its type for a machine-readable field; beyond ASCII as RFC 6533 3 writes it in seven bits."""
+def typed_address(path: bytes, *, utf_8: bool = False) -> bytes:
+    """*path* with its type for a machine-readable field; beyond ASCII as RFC 6533 3 writes it, in seven bits unless *utf_8*."""
     if path.isascii():
         return b"rfc822; " + printable(path, MAX_SHOWN_PATH)
+    if utf_8:
+        return b"utf-8; " + _shown(path, utf_8=True)
     text = path.decode("utf-8", "replace")[:MAX_SHOWN_BEYOND_ASCII]
     return b"utf-8; " + b"".join(
         c.encode() if "!" <= c <= "~" and c not in "\\+=" else b"\\x{%02X}" % ord(c) for c in text
     )
 
 
-def _header_fields(report: Report, boundary: bytes) -> bytes:
-    about = b"Mail could not be delivered" if report.reverse_path else b"A notification could not be delivered"
+def original_recipient(orcpt: bytes, *, utf_8: bool = False) -> bytes:
+    """The ORCPT value *orcpt* (type, semicolon, address) for a machine-readable field; empty when it is none."""
+    kind, semicolon, value = orcpt.partition(b";")
+    if not semicolon or not value or not _ADDRESS_TYPE.match(kind):
+        return b""
+    if kind.lower() != b"utf-8":
+        return kind + b"; " + printable(decode_xtext(value), MAX_SHOWN_PATH)
+    # RFC 6533 3: one alphabet for seven bits and another for eight, and the sender may have used either.
+    text = _EMBEDDED.sub(_embedded, value.decode("utf-8", "replace"))
+    return typed_address(text.encode("utf-8", "replace"), utf_8=utf_8)
+
+
+def _embedded(found: re.Match[str]) -> str:
+    number = int(found[1], 16)
+    return chr(number) if number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF else "?"
+
+
+def _shown(path: bytes, *, utf_8: bool) -> bytes:
+    """*path* for a person: on one line, nothing that hides or turns what stands beside it."""
+    if not utf_8 or path.isascii():
+        return printable(path, MAX_SHOWN_PATH)
+    text = path.decode("utf-8", "replace")[:MAX_SHOWN_BEYOND_ASCII]
+    return "".join(c if c.isprintable() else "?" for c in text).encode("utf-8", "replace")
+
+
+def _header_fields(report: Report, boundary: bytes, body: bytes) -> bytes:
+    what = b"Mail" if report.reverse_path else b"A notification"
+    actions = {recipient.action for recipient in report.recipients}
+    happened = next((_ABOUT[action][0] for action in _ABOUT if action in actions), _ABOUT[_FAILED][0])
     return b"".join(
         (
             b"From: Mail delivery <postmaster@%b>\r\n" % report.host,
             b"To: %b\r\n" % _to(report),
-            b"Subject: %b\r\n" % about,
+            b"Subject: %b %b\r\n" % (what, happened),
             b"Date: %b\r\n" % date_time(report.moment),
             b"Message-ID: <dsn.%b.%d@%b>\r\n" % (report.queue_id, report.moment, report.host),
             b"Auto-Submitted: auto-replied\r\n",  # RFC 3834 5: nobody's vacation reply answers this
             b"MIME-Version: 1.0\r\n",
             b'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="%b"\r\n' % boundary,
+            b"" if body.isascii() else b"Content-Transfer-Encoding: 8bit\r\n",
         )
     )
 
@@ -103,62 +153,104 @@ def _to(report: Report) -> bytes:
 
 
 def _words(report: Report) -> bytes:
-    whom = b"You sent a message that" if report.reverse_path else b"A delivery status notification"
+    what = b"The message that you sent" if report.reverse_path else b"A delivery status notification that"
     lines = [
-        b"Content-Type: text/plain; charset=us-ascii",
-        b"",
         b"This is the mail system at %b." % report.host,
         b"",
-        b"%b arrived here at %b" % (whom, date_time(report.arrival)),
-        b"could not be delivered to the following:",
+        b"%b arrived here at %b." % (what, date_time(report.arrival)),
         b"",
     ]
-    for recipient in report.recipients:
-        lines += _words_about(recipient)
+    for action, (_, words) in _ABOUT.items():
+        about = [recipient for recipient in report.recipients if recipient.action == action]
+        if about:
+            lines += [words, b"", *(line for each in about for line in _words_about(each, report.utf_8))]
     if report.unnamed:
         lines += [b"  and %d more" % report.unnamed, b""]
-    lines += [b"No further attempt will be made. The header of the message is attached.", b""]
-    return b"\r\n".join(lines)
+    if report.retry_until and any(recipient.action == _DELAYED for recipient in report.recipients):
+        lines += [b"You need not send it again: it is tried until %b." % date_time(report.retry_until), b""]
+    if any(recipient.action == _FAILED for recipient in report.recipients):
+        lines += [b"No further attempt will be made for whom it could not be delivered to.", b""]
+    lines += [b"What is known of the message is attached.", b""]
+    text = b"\r\n".join(lines)
+    if text.isascii():
+        return b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + text
+    return b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + text
 
 
-def _words_about(recipient: RecipientReport) -> Iterator[bytes]:
-    original = printable(recipient.original_recipient, MAX_SHOWN_PATH)
-    final = printable(recipient.final_recipient, MAX_SHOWN_PATH)
-    yield b"  <%b>" % final if final == original else b"  <%b> (you wrote to <%b>)" % (final, original)
-    yield b"    %b  %b" % (printable(recipient.status), printable(recipient.diagnostic_code) or b"no reason was given")
+def _words_about(recipient: RecipientReport, utf_8: bool) -> Iterator[bytes]:
+    written_to = _shown(recipient.forward_path, utf_8=utf_8)
+    final = _shown(recipient.final_recipient, utf_8=utf_8)
+    yield b"  <%b>" % final if final == written_to else b"  <%b> (you wrote to <%b>)" % (final, written_to)
+    why = printable(recipient.diagnostic_code)
+    if why or recipient.action in (_FAILED, _DELAYED):
+        yield b"    %b  %b" % (printable(recipient.status), why or b"no reason was given")
     yield b""
 
 
 def _delivery_status(report: Report) -> bytes:
-    lines = [b"Content-Type: message/delivery-status", b"", b"Reporting-MTA: dns; %b" % report.host]
+    lines = [b"Reporting-MTA: dns; %b" % report.host]
     if report.envelope_id:
         lines.append(b"Original-Envelope-Id: %b" % printable(decode_xtext(report.envelope_id)))
     lines += [b"Arrival-Date: %b" % date_time(report.arrival), b""]
     for recipient in report.recipients:
-        lines += _fields_about(recipient)
-    return b"\r\n".join(lines)
+        lines += _fields_about(recipient, report)
+    text = b"\r\n".join(lines)
+    if not report.utf_8:
+        return b"Content-Type: message/delivery-status\r\n\r\n" + text
+    encoding = b"7bit" if text.isascii() else b"8bit"
+    # RFC 6533 4: whoever wrote an SMTPUTF8 message is answered in the form that needs no detour through seven bits.
+    return b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (encoding, text)
 
 
-def _fields_about(recipient: RecipientReport) -> Iterator[bytes]:
-    yield b"Original-Recipient: %b" % utf_8_address(recipient.original_recipient)
-    yield b"Final-Recipient: %b" % utf_8_address(recipient.final_recipient)
+def _fields_about(recipient: RecipientReport, report: Report) -> Iterator[bytes]:
+    original = original_recipient(recipient.original_recipient, utf_8=report.utf_8)
+    if original:  # RFC 3464 2.3.1: only what the sender himself gave
+        yield b"Original-Recipient: %b" % original
+    yield b"Final-Recipient: %b" % typed_address(recipient.final_recipient, utf_8=report.utf_8)
     yield b"Action: %b" % recipient.action
     yield b"Status: %b" % printable(recipient.status)
     if recipient.remote_mta:
         yield b"Remote-MTA: dns; %b" % printable(recipient.remote_mta)
     if recipient.diagnostic_code:
         yield b"Diagnostic-Code: x-postern; %b" % printable(recipient.diagnostic_code)
+    if recipient.action == _DELAYED and report.retry_until:
+        yield b"Will-Retry-Until: %b" % date_time(report.retry_until)
     yield b""
 
 
-def _returned_header(header: bytes) -> bytes:
-    kept = _BARE.sub(b"\r\n", whole_lines(header, MAX_RETURNED_HEADER))
-    if _EIGHT_BIT_OR_CONTROL.search(kept) or any(len(line) > MAX_LINE for line in kept.split(b"\r\n")):
-        # RFC 6522 4: broken header sections may be made legal by quoted-printable.
-        encoding, kept = b"quoted-printable", binascii.b2a_qp(kept, istext=True)
-    else:
-        encoding = b"7bit"
-    return b"Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (encoding, kept)
+def _returned(report: Report) -> bytes:
+    """The original, as much of it as may go back and can be a legal part."""
+    if report.whole:
+        content = _BARE.sub(b"\r\n", report.original)
+        # RFC 2046 5.2.1: a message inside a message may not be encoded, so one that is not clean does not go back whole.
+        if not _CONTROL.search(content) and not _too_long(content):
+            kind = b"message/global" if report.utf_8 and _is_utf_8(content) else b"message/rfc822"
+            return _part(kind, b"7bit" if content.isascii() else b"8bit", content)
+    kept = _BARE.sub(b"\r\n", whole_lines(header_section(report.original), MAX_RETURNED_HEADER))
+    broken = _CONTROL.search(kept) is not None or _too_long(kept)
+    if not broken and kept.isascii():
+        return _part(b"text/rfc822-headers", b"7bit", kept)
+    if not broken and report.utf_8 and _is_utf_8(kept):
+        return _part(b"message/global-headers", b"8bit", kept)
+    # RFC 6522 4: broken header sections may be made legal by quoted-printable. (It breaks lines as the first one ended.)
+    encoded = _BARE.sub(b"\r\n", binascii.b2a_qp(kept, istext=True))
+    return _part(b"text/rfc822-headers", b"quoted-printable", encoded)
+
+
+def _part(kind: bytes, encoding: bytes, octets: bytes) -> bytes:
+    return b"Content-Type: %b\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (kind, encoding, octets)
+
+
+def _too_long(octets: bytes) -> bool:
+    return any(len(line) > MAX_LINE for line in octets.split(b"\r\n"))
+
+
+def _is_utf_8(octets: bytes) -> bool:
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _boundary(parts: list[bytes], queue_id: bytes) -> bytes:

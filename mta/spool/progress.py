@@ -15,7 +15,10 @@ MAX_PROGRESS = (
 )  # Octets read back; more outcomes than the recipients of one message have in a queue's lifetime.
 MAX_DIAGNOSTIC = 1000  # Octets of another's words that are kept.
 
-_BOUNCED = b"bounced"
+_REPORTED = b"reported"
+_DELAY_REPORTED = b"delay-reported"
+_BOUNCED = b"bounced"  # what the version before this one wrote, once all was decided, for all that had failed
+_OUTCOME_FIELDS = 8
 _CONTROLS = bytes(range(32)) + b"\x7f"
 _BLANKED = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 
@@ -41,7 +44,8 @@ class Progress:
     """All that is known of a message's attempts."""
 
     outcomes: tuple[Outcome, ...] = ()
-    bounced: bool = False  # the notification is queued: it must not be sent again
+    reported: int = 0  # what was decided in attempts up to this one is in a notification: not to be told again
+    delay_reported: bool = False  # the sender knows that it takes long: once is enough
     torn: bool = False  # the last line has no end, so the next must begin with one
 
 
@@ -60,22 +64,43 @@ def line_of(outcome: Outcome) -> bytes:
     return pack(fields) + b"\n"
 
 
-BOUNCED_LINE = pack([_BOUNCED]) + b"\n"
+DELAY_REPORTED_LINE = pack([_DELAY_REPORTED]) + b"\n"
+
+
+def reported_line(attempt: int) -> bytes:
+    """The line that says that the sender knows what was decided in attempts up to *attempt*."""
+    return pack([_REPORTED, b"%d" % attempt]) + b"\n"
 
 
 def parse(octets: bytes) -> Progress:
     """What *octets* of a progress file tell. Never raises: what cannot be read did not happen."""
-    lines = octets.split(b"\n")
-    bounced = BOUNCED_LINE[:-1] in lines
-    return Progress(tuple(_outcomes(lines[:-1])), bounced, torn=bool(lines[-1]))
+    *lines, rest = octets.split(b"\n")
+    rows = list(_rows(lines))
+    outcomes = tuple(_outcomes(rows))
+    reported = [int(row[1]) for row in rows if row[0] == _REPORTED and len(row) == 2 and row[1].isdigit()]
+    if [_BOUNCED] in rows:
+        reported += [outcome.attempt for outcome in outcomes]
+    return Progress(outcomes, max(reported, default=0), [_DELAY_REPORTED] in rows, torn=bool(rest))
 
 
-def _outcomes(lines: list[bytes]) -> Iterator[Outcome]:
+def _rows(lines: list[bytes]) -> Iterator[list[bytes]]:
     for line in lines:
         try:
-            index, final, action, status, attempt, moment, diagnostic, completes = unpack(line)
+            fields = unpack(line)
+        except WireError:
+            continue  # Torn by a crash.
+        if fields:
+            yield fields
+
+
+def _outcomes(rows: list[list[bytes]]) -> Iterator[Outcome]:
+    for row in rows:
+        if len(row) != _OUTCOME_FIELDS:
+            continue
+        index, final, action, status, attempt, moment, diagnostic, completes = row
+        try:
             yield Outcome(
                 int(index), final, Action(action), status, int(attempt), int(moment), diagnostic, int(completes)
             )
-        except (WireError, ValueError):
-            continue  # Torn by a crash, or the line that says bounced.
+        except ValueError:
+            continue  # Whole netstrings and no outcome: what is left of two lines that a crash made one.

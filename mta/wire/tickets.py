@@ -13,6 +13,7 @@ from mta.wire.netstring import pack
 MAC_OCTETS = 16
 KEY_OCTETS = 32
 TICKET_SECONDS = 3600  # From RCPT to DATA; RFC 5321 4.5.3.2 lets a client take five minutes for each further RCPT.
+SESSION_SECONDS = 3 * 3600  # smtpd ends each conversation after two hours at the latest
 
 _SESSION = b"postern session"
 _TICKET = b"postern ticket"
@@ -27,6 +28,19 @@ def session_token(key: bytes, session: bytes, client: bytes) -> bytes:
 def session_token_holds(key: bytes, token: bytes, session: bytes, client: bytes) -> bool:
     """Did somebody with *key* make *token* for exactly these?"""
     return hmac.compare_digest(token, session_token(key, session, client))
+
+
+def is_session_over(session: bytes, now: float) -> bool:
+    """Is *session*, which the listener names by the nanosecond of its beginning, older at *now* than any can be?
+
+    A token proves to whom a session belongs, not that it still exists; without this, one that was once seen would serve a
+    taken-over process for ever.
+    """
+    try:
+        begun = int(session, 16) / 1e9
+    except ValueError:
+        return False  # Nobody with the key names one so.
+    return now - begun > SESSION_SECONDS
 
 
 def ticket(key: bytes, session: bytes, reverse_path: bytes, forward_path: bytes, counted: bytes, expiry: int) -> bytes:  # fmt: skip
@@ -47,14 +61,14 @@ def ticket_holds(
     return hmac.compare_digest(mac, expected) and now <= expiry
 
 
-def original_authority(key: bytes, queue_id: bytes) -> bytes:
-    """The scheduler's word: the bouncer may see the header of the message *queue_id* and answer its sender."""
-    return _mac(key, _ORIGINAL, queue_id)
+def original_authority(key: bytes, queue_id: bytes, *, full: bool) -> bytes:
+    """The scheduler's word: the bouncer may see the header (with *full* all) of the message *queue_id* and answer its sender."""
+    return _mac(key, _ORIGINAL, queue_id, b"full" if full else b"header")
 
 
-def original_authority_holds(key: bytes, authority: bytes, queue_id: bytes) -> bool:
-    """Did somebody with *key* give *authority* for exactly this message?"""
-    return hmac.compare_digest(authority, original_authority(key, queue_id))
+def original_authority_holds(key: bytes, authority: bytes, queue_id: bytes, *, full: bool) -> bool:
+    """Did somebody with *key* give *authority* for exactly this message, and so much of it?"""
+    return hmac.compare_digest(authority, original_authority(key, queue_id, full=full))
 
 
 def _mac(key: bytes, person: bytes, *fields: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The judgement of bouncer: a request is complete when all its recipients have come; then header, composing, offering.
+"""The judgement of bouncer: a request is complete when all its recipients have come; then the original, composing, offering.
 
 A reader would otherwise get wrong: one tag names a notification on both sides. The scheduler never gives a tag twice, so
 the enqueuer can be asked under the same one.
@@ -44,14 +44,14 @@ class Desk:
         message = packet[0]
         if isinstance(message, m.Bounce):
             self._bounce(channel, message)
-        elif isinstance(message, m.FailedRecipient):
-            self._failed_recipient(channel, message)
+        elif isinstance(message, m.ReportedRecipient):
+            self._reported_recipient(channel, message)
 
     def met_enqueuer(self, _: Channel, packet: Packet) -> None:
         """The enqueuer's answers."""
         message = packet[0]
-        if isinstance(message, m.Header):
-            self._header(message)
+        if isinstance(message, m.Original):
+            self._original(message)
         elif isinstance(message, m.Taken):
             self._finish(message.tag, done=True)
         elif isinstance(message, m.Declined):
@@ -77,7 +77,7 @@ class Desk:
         else:
             self._waiting[message.tag] = Notification(channel, message, missing=message.recipients)
 
-    def _failed_recipient(self, channel: Channel, message: m.FailedRecipient) -> None:
+    def _reported_recipient(self, channel: Channel, message: m.ReportedRecipient) -> None:
         notification = self._waiting.get(message.tag)
         if notification is None:
             return  # Answered already: there were too many, or the enqueuer is gone.
@@ -88,17 +88,17 @@ class Desk:
         if len(notification.recipients) < MAX_REPORTED:
             notification.recipients.append(
                 RecipientReport(
-                    message.original_recipient, message.final_recipient, message.action, message.status,
-                    message.diagnostic_code, message.remote_mta,
+                    message.original_recipient, message.forward_path, message.final_recipient, message.action,
+                    message.status, message.diagnostic_code, message.remote_mta,
                 )
             )  # fmt: skip
         bounce = notification.bounce
         if not notification.missing and not self.peers.tell(
-            "enqueuer", m.HeaderOf(bounce.tag, bounce.queue_id, bounce.authority)
+            "enqueuer", m.OriginalOf(bounce.tag, bounce.queue_id, bounce.authority, bounce.full)
         ):
             self._finish(bounce.tag, done=False)
 
-    def _header(self, message: m.Header) -> None:
+    def _original(self, message: m.Original) -> None:
         notification = self._waiting.get(message.tag)
         if notification is None:
             return
@@ -106,11 +106,14 @@ class Desk:
         content = compose(
             Report(
                 self._host, bounce.queue_id, bounce.reverse_path, bounce.envelope_id, int(arrival_of(bounce.queue_id)),
-                int(self._clock()), message.header, tuple(notification.recipients),
-                unnamed=bounce.recipients - len(notification.recipients),
+                int(self._clock()), message.octets, tuple(notification.recipients), whole=message.whole,
+                utf_8=bounce.utf_8, unnamed=bounce.recipients - len(notification.recipients),
+                retry_until=bounce.retry_until,
             )
         )  # fmt: skip
-        requests: list[m.Message] = [m.OfferDsn(bounce.tag, bounce.queue_id, bounce.authority)]
+        requests: list[m.Message] = [
+            m.OfferDsn(bounce.tag, bounce.queue_id, bounce.authority, bounce.full, not content.isascii())
+        ]
         requests += [
             m.Content(bounce.tag, start + BLOCK >= len(content), content[start : start + BLOCK])
             for start in range(0, len(content), BLOCK)

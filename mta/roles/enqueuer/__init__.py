@@ -1,7 +1,7 @@
 """enqueuer - takes charge of a message: durable before it answers.
 
 Serves    smtpd: Offer, OfferRecipient, Content, Withdraw -> Taken or Declined.
-          bouncer: HeaderOf -> Header; OfferDsn, Content, Withdraw -> Taken or Declined
+          bouncer: OriginalOf -> Original; OfferDsn, Content, Withdraw -> Taken or Declined
 Asks      nobody. Tells scheduler Recovered and Queued, ledger Reserve
 Holds     spool/content and spool/envelope, to write; session, ticket and original key
 Believes  of smtpd only what a session token and a ticket prove: who the client is, and that the directory said yes to this
@@ -12,5 +12,5 @@ Fails     a refusal is Declined, and nothing is kept: 550 5.7.1 without ticket, 
 
 Taken is sent after both files and both folders are synced, never before (ARCHITECTURE.md, the spool's state table).
 
-Standards  RFC 5321 4.4 (Received), 6.1 (responsibility), RFC 3463 (status), RFC 3464 (to whom a notification goes)
+Standards  RFC 5321 4.4 (Received), 6.1 (responsibility), RFC 3463 (status), RFC 3461 4.3 (RET), RFC 3464
 """

@@ -1,4 +1,4 @@
-"""What the bouncer may learn of a message that failed, and to whom its notification goes.
+"""What the bouncer may learn of a message that is reported on, and to whom its notification goes.
 
 A reader would otherwise get wrong: the bouncer does not say to whom. It proves that the scheduler spoke of this message,
 and the address is read from the envelope we wrote ourselves; so a taken-over bouncer cannot send mail to anybody else.
@@ -11,7 +11,7 @@ from mta.spool.layout import Folder
 from mta.vocabulary import is_queue_id
 from mta.wire.tickets import original_authority_holds
 
-MAX_HEADER = 60 * 1024 - 1  # Octets: what one block takes.
+MAX_ORIGINAL = 60 * 1024 - 1  # Octets: what one block takes. Of a longer one the header alone goes back (RFC 3461 4.3).
 
 
 class Originals:
@@ -20,23 +20,28 @@ class Originals:
     def __init__(self, content: Folder, envelope: Folder, key: bytes, host: bytes) -> None:
         self._content, self._envelope, self._key, self._host = content, envelope, key, host
 
-    def header(self, queue_id: bytes, authority: bytes) -> bytes:
-        """The header section of *queue_id*, cut to what a block takes; nothing without authority, or when it is gone."""
-        if not self._may_see(queue_id, authority):
-            return b""
-        try:
-            content = self._content.read(queue_id, MAX_HEADER)
-        except OSError:
-            return b""  # The notification matters more than the header in it.
-        return whole_lines(header_section(content or b""), MAX_HEADER)
+    def original(self, queue_id: bytes, authority: bytes, *, full: bool) -> tuple[bool, bytes]:
+        """Is it whole, and the octets of *queue_id*: with *full* all of it, when a block takes that, else its header section.
 
-    def whom_to_tell(self, queue_id: bytes, authority: bytes) -> tuple[bytes, Generation] | None:
+        Nothing without authority for so much, or when it is gone.
+        """
+        if not self._may_see(queue_id, authority, full):
+            return False, b""
+        try:
+            content = self._content.read(queue_id, MAX_ORIGINAL + 1) or b""
+        except OSError:
+            return False, b""  # The notification matters more than what is attached to it.
+        if full and len(content) <= MAX_ORIGINAL:
+            return True, content
+        return False, whole_lines(header_section(content[:MAX_ORIGINAL]), MAX_ORIGINAL)
+
+    def whom_to_tell(self, queue_id: bytes, authority: bytes, *, full: bool) -> tuple[bytes, Generation] | None:
         """The recipient of a notification about *queue_id* and its generation; None when nobody may be told.
 
         Raises:
             OSError: the disk refuses, so we do not know.
         """
-        if not self._may_see(queue_id, authority):
+        if not self._may_see(queue_id, authority, full):
             return None
         try:
             original = envelope_format.parse(self._envelope.read(queue_id, MAX_ENVELOPE) or b"")
@@ -48,5 +53,5 @@ class Originals:
             return b"postmaster@" + self._host, Generation.DOUBLE_BOUNCE
         return None  # A failing double bounce ends here, or two hosts could write to each other for ever.
 
-    def _may_see(self, queue_id: bytes, authority: bytes) -> bool:
-        return is_queue_id(queue_id) and original_authority_holds(self._key, authority, queue_id)
+    def _may_see(self, queue_id: bytes, authority: bytes, full: bool) -> bool:
+        return is_queue_id(queue_id) and original_authority_holds(self._key, authority, queue_id, full=full)

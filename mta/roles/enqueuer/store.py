@@ -105,7 +105,7 @@ class Store:
             m.Content: self._content,
             m.Withdraw: self._withdraw,
             m.OfferDsn: self._offer_dsn,
-            m.HeaderOf: self._header_of,
+            m.OriginalOf: self._original_of,
         }
 
     # --- what peers do
@@ -199,7 +199,7 @@ class Store:
         if not self._may_begin(channel, message.tag):
             return
         try:
-            whom = self._originals.whom_to_tell(message.queue_id, message.authority)
+            whom = self._originals.whom_to_tell(message.queue_id, message.authority, full=message.full)
         except OSError as error:
             channel.send(m.Declined(message.tag, *self._note_disk(error)))
             return
@@ -208,12 +208,14 @@ class Store:
             return
         recipient, generation = whom
         self._open[channel][message.tag] = Incoming(
-            channel, None, b"", b"", generation, [Recipient(recipient)], int(self._clock()), message.tag, message.queue_id
-        )
+            channel, None, b"", _options_of_dsn(recipient, message), generation, [Recipient(recipient)],
+            int(self._clock()), message.tag, message.queue_id,
+        )  # fmt: skip
 
-    def _header_of(self, channel: Channel, message: m.Message) -> None:
-        assert isinstance(message, m.HeaderOf)
-        channel.send(m.Header(message.tag, self._originals.header(message.queue_id, message.authority)))
+    def _original_of(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.OriginalOf)
+        found = self._originals.original(message.queue_id, message.authority, full=message.full)
+        channel.send(m.Original(message.tag, *found))
 
     # --- taking charge
 
@@ -354,3 +356,9 @@ class Store:
             os.close(incoming.descriptor)
             incoming.descriptor = -1
             self._disk.discard(incoming.queue_id)
+
+
+def _options_of_dsn(recipient: bytes, message: m.OfferDsn) -> bytes:
+    """What MAIL must declare for our own notification, should it leave this host (RFC 6152, RFC 6531 3.4)."""
+    eight_bit = [b"BODY=8BITMIME"] if message.eight_bit else []
+    return b" ".join(eight_bit if recipient.isascii() else [*eight_bit, b"SMTPUTF8"])

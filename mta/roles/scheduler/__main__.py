@@ -63,9 +63,9 @@ class Files:
             return False
         return True
 
-    def authority(self, queue_id: bytes) -> bytes:
+    def authority(self, queue_id: bytes, *, full: bool) -> bytes:
         """See `Hands`."""
-        return original_authority(self._key, queue_id)
+        return original_authority(self._key, queue_id, full=full)
 
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """See `Hands`."""

@@ -38,14 +38,14 @@ class Attempt:
     number: int = 1
     asked: int = 0  # questions without an answer
     soon: bool = False  # what was deferred was deferred by trouble of our own
-    bounced: bool = False
-    on_disk: bool = False  # there is a progress file
+    reported: int = 0  # the sender was told what was decided in attempts up to this one
+    delay_reported: bool = False
     torn: bool = False
     to_expand: collections.deque[int] = field(default_factory=collections.deque)
     to_deliver: collections.deque[Mailbox] = field(default_factory=collections.deque)
     mailboxes: dict[Mailbox, Delivery] = field(default_factory=dict)
     decided: dict[Target, Outcome] = field(default_factory=dict)
-    complete: set[int] = field(default_factory=set)
+    complete: dict[int, int] = field(default_factory=dict)  # recipient: the attempt that decided it
     open_targets: dict[int, int] = field(default_factory=dict)  # recipient: final recipients without a result yet
     delayed: dict[Target, tuple[bytes, bytes]] = field(default_factory=dict)  # status, diagnostic code of this attempt
     known: collections.Counter[int] = field(default_factory=collections.Counter)  # recipient: how many in decided
@@ -56,9 +56,11 @@ class Attempt:
     @classmethod
     def begin(cls, queue_id: bytes, envelope: Envelope, domain: bytes, progress: Progress, *, fresh: bool) -> "Attempt":
         """An attempt at what *progress* leaves undecided."""
-        self = cls(queue_id, envelope, domain, fresh, bounced=progress.bounced, torn=progress.torn)
-        self.on_disk = bool(progress.outcomes) or progress.torn
-        completes: dict[int, int] = {}
+        self = cls(queue_id, envelope, domain, fresh, torn=progress.torn)
+        self.reported, self.delay_reported = progress.reported, progress.delay_reported
+        # Above both, though lines may be lost: what this attempt decides must not pass for told already.
+        self.number = progress.reported + 1
+        completes: dict[int, tuple[int, int]] = {}
         for outcome in progress.outcomes:
             target = (outcome.index, outcome.final_recipient)
             self.number = max(self.number, outcome.attempt + 1)
@@ -68,8 +70,8 @@ class Attempt:
             elif outcome.action is Action.DELAYED:
                 self.told[target] = outcome.status
             if outcome.completes:
-                completes[outcome.index] = outcome.completes
-        self.complete = {index for index, count in completes.items() if self.known[index] >= count}
+                completes[outcome.index] = (outcome.completes, outcome.attempt)
+        self.complete = {index: number for index, (count, number) in completes.items() if self.known[index] >= count}
         self.to_expand.extend(index for index in range(len(envelope.recipients)) if index not in self.complete)
         return self
 
@@ -80,8 +82,16 @@ class Attempt:
 
     @property
     def failed(self) -> list[Outcome]:
-        """What the sender must hear of."""
-        return [outcome for outcome in self.decided.values() if outcome.action is Action.FAILED]
+        """What has failed since the last notification."""
+        return [
+            outcome for outcome in self.decided.values()
+            if outcome.action is Action.FAILED and outcome.attempt > self.reported
+        ]  # fmt: skip
+
+    @property
+    def asked_to_notify(self) -> bool:
+        """Did the sender say anything about notifications?"""
+        return any(recipient.options for recipient in self.envelope.recipients)
 
     def expanded(
         self, index: int, finals: dict[bytes, tuple[Mailbox, bytes]], now: float
@@ -155,4 +165,4 @@ class Attempt:
             forward_path = self.envelope.recipients[index].forward_path
             line = Outcome(index, forward_path, Action.EXPANDED, b"2.0.0", self.number, int(now), b"", max(count, 1))
         self.unwritten.append(line)
-        self.complete.add(index)
+        self.complete[index] = self.number

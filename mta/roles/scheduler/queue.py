@@ -7,16 +7,17 @@ files when an attempt begins.
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
+from mta.roles.scheduler import reports
 from mta.roles.scheduler.attempt import Attempt, Target
 from mta.roles.scheduler.retry import AFTER_START_SECONDS, Lifetimes, Soon, next_attempt
 from mta.roles.scheduler.waiting import Waiting
 from mta.spool import envelope as envelope_format
 from mta.spool import progress as progress_format
 from mta.spool.envelope import Envelope, Generation, NotWholeError, UnknownVersionError
-from mta.spool.progress import BOUNCED_LINE, Progress
+from mta.spool.progress import DELAY_REPORTED_LINE, Outcome, Progress
 from mta.vocabulary import Action, arrival_of
 from mta.wire import messages as m
 
@@ -28,7 +29,7 @@ FRESH_TURNS = 8  # One old message after so many fresh ones, so that old mail mo
 WINDOW = 20  # questions about one message at once; times PLACES less than a channel lets wait for a slow peer
 BOUNCES = 50  # notifications in the making at once
 MAX_CLEANING = 5_000  # With so many to be removed, deliver no more: the cleaner has trouble.
-MAX_TOLD = 5_000  # Failed recipients that the bouncer is told of; it names far fewer.
+MAX_TOLD = 5_000  # Recipients of a notification that the bouncer is told of; it names far fewer.
 WRITE_FROM = 10  # Outcomes after which they are written down though the attempt goes on.
 BUSY_SECONDS = 10.0  # An old message of a busy domain looks again so much later.
 UNREADABLE_SECONDS = 300.0
@@ -62,8 +63,8 @@ class Hands(Protocol):
     def record(self, queue_id: bytes, lines: bytes) -> bool:
         """Append to the progress file; False when that may have gone wrong."""
 
-    def authority(self, queue_id: bytes) -> bytes:
-        """What proves to the enqueuer that the bouncer may see this message's header."""
+    def authority(self, queue_id: bytes, *, full: bool) -> bytes:
+        """What proves to the enqueuer that the bouncer may see this message's header, or with *full* all of it."""
 
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """Tell the journal."""
@@ -86,7 +87,7 @@ class Queue:
         self._tag = 0
         self._expands: dict[int, tuple[Attempt, int, dict[bytes, tuple[tuple[bytes, bytes], bytes]]]] = {}
         self._delivers: dict[int, tuple[Attempt, tuple[bytes, bytes]]] = {}
-        self._bounces: dict[int, Attempt] = {}
+        self._bounces: dict[int, tuple[Attempt, list[Outcome]]] = {}  # and what the notification says
         self._cleaning: set[bytes] = set()
         self._uncleaned: set[bytes] = set()  # to be asked for again
         self._soon = Soon()
@@ -314,8 +315,8 @@ class Queue:
             self._delivers.clear()
         elif peer == "bouncer":
             bounces, self._bounces = self._bounces, {}
-            for attempt in bounces.values():
-                self._sleep(attempt.queue_id, self._soon.moment(now, self._chance()))
+            for attempt, _ in bounces.values():
+                self._report_later(attempt, now, self._soon.moment(now, self._chance()))
         elif peer == "cleaner":
             self._uncleaned |= self._cleaning
         for attempt in touched:
@@ -330,18 +331,22 @@ class Queue:
         if not self._by_domain[attempt.domain]:
             del self._by_domain[attempt.domain]
         envelope = attempt.envelope
-        if attempt.undecided:
-            if not self._lifetimes.over(envelope.arrival, envelope.generation, now):
-                self._defer(attempt, now)
-                return
+        if attempt.undecided and self._lifetimes.over(envelope.arrival, envelope.generation, now):
             attempt.expire(now)
-        if not attempt.failed or attempt.bounced:
-            self._clean(attempt.queue_id)
-        elif envelope.generation is Generation.DOUBLE_BOUNCE:
-            self._hands.event("double-bounce-dropped", queue_id=attempt.queue_id, failed=len(attempt.failed))
-            self._clean(attempt.queue_id)
+        told = reports.due(attempt, now)
+        if told and envelope.generation is not Generation.DOUBLE_BOUNCE:
+            self._report(attempt, told, now)
+            return
+        if told and not attempt.undecided:
+            self._hands.event("double-bounce-dropped", queue_id=attempt.queue_id, failed=len(told))
+        self._go_on(attempt, now)
+
+    def _go_on(self, attempt: Attempt, now: float) -> None:
+        """Nobody is left to be told anything now."""
+        if attempt.undecided:
+            self._defer(attempt, now)
         else:
-            self._bounce(attempt, now)
+            self._clean(attempt.queue_id)
 
     def _defer(self, attempt: Attempt, now: float) -> None:
         if attempt.soon:
@@ -358,43 +363,71 @@ class Queue:
             return
         lines = b"".join(progress_format.line_of(outcome) for outcome in attempt.unwritten)
         attempt.unwritten.clear()
-        attempt.on_disk = True
         # After a torn line a new one must begin, or ours would be the rest of it.
         attempt.torn = not self._hands.record(attempt.queue_id, b"\n" + lines if attempt.torn else lines)
 
-    def _bounce(self, attempt: Attempt, now: float) -> None:
-        self._write(attempt)  # Before anybody is told: a scheduler that starts anew must not attempt what has failed.
+    def _report(self, attempt: Attempt, told: list[Outcome], now: float) -> None:
+        """Have the sender notified of *told*; what is to become of the message is seen when that is done."""
+        self._write(attempt)  # Before anybody is told: a scheduler that starts anew must not attempt what is decided.
         if len(self._bounces) >= BOUNCES:
-            self._sleep(attempt.queue_id, now + 0.5 + self._chance())
+            self._report_later(attempt, now, now + 0.5 + self._chance())
             return
-        failed, envelope, tag = attempt.failed[:MAX_TOLD], attempt.envelope, self._next_tag()
-        authority = self._hands.authority(attempt.queue_id)
-        requests: list[m.Message] = [
-            m.Bounce(tag, attempt.queue_id, authority, envelope.reverse_path, envelope.option(b"ENVID"), len(failed))
-        ]
-        requests += [
-            m.FailedRecipient(
-                tag, envelope.recipients[outcome.index].forward_path, outcome.final_recipient,
-                outcome.action.value, outcome.status, outcome.diagnostic_code, b"",
-            ) for outcome in failed
-        ]  # fmt: skip
-        if all(self._hands.tell("bouncer", request) for request in requests):
-            self._bounces[tag] = attempt
+        tag = self._next_tag()
+        if all(self._hands.tell("bouncer", request) for request in self._requests(attempt, told, tag)):
+            self._bounces[tag] = (attempt, told)
         else:
-            self._sleep(attempt.queue_id, self._soon.moment(now, self._chance()))
+            self._report_later(attempt, now, self._soon.moment(now, self._chance()))
+
+    def _requests(self, attempt: Attempt, told: list[Outcome], tag: int) -> Iterator[m.Message]:
+        envelope, named = attempt.envelope, told[:MAX_TOLD]
+        # RFC 3461 4.3: only a failure brings the content back.
+        failed = any(outcome.action is Action.FAILED for outcome in told)
+        full = failed and envelope.option(b"RET").upper() == b"FULL"
+        yield m.Bounce(
+            tag, attempt.queue_id, self._hands.authority(attempt.queue_id, full=full), full,
+            envelope.declares(b"SMTPUTF8"), envelope.reverse_path, envelope.option(b"ENVID"),
+            int(self._lifetimes.end(envelope.arrival, envelope.generation)), len(named),
+        )  # fmt: skip
+        for outcome in named:
+            recipient = envelope.recipients[outcome.index]
+            yield m.ReportedRecipient(
+                tag, recipient.option(b"ORCPT"), recipient.forward_path, outcome.final_recipient, outcome.action.value,
+                outcome.status, outcome.diagnostic_code, b"",
+            )  # fmt: skip
+
+    def _report_later(self, attempt: Attempt, now: float, moment: float) -> None:
+        """It could not be told now. With recipients left to try it can wait for their next attempt, else until *moment*."""
+        if attempt.undecided:
+            self._defer(attempt, now)
+        else:
+            self._sleep(attempt.queue_id, moment)
 
     def bounced(self, answer: m.Bounced, now: float) -> None:
         """The notification is queued, or could not be made now."""
-        attempt = self._bounces.pop(answer.tag, None)
+        attempt, told = self._bounces.pop(answer.tag, (None, []))
         if attempt is None:
             return
-        if answer.done:
-            # Until the cleaner has been here, this line is all that keeps a second notification from being sent.
-            self._hands.record(attempt.queue_id, b"\n" + BOUNCED_LINE if attempt.torn else BOUNCED_LINE)
-            self._hands.event("bounced", queue_id=attempt.queue_id, reverse_path=attempt.envelope.reverse_path)
-            self._clean(attempt.queue_id)
-        else:
-            self._sleep(attempt.queue_id, self._soon.moment(now, self._chance()))
+        if not answer.done:
+            self._report_later(attempt, now, self._soon.moment(now, self._chance()))
+            return
+        self._note_report(attempt, told)
+        self._go_on(attempt, now)
+
+    def _note_report(self, attempt: Attempt, told: list[Outcome]) -> None:
+        lines = b""
+        decided = [outcome.attempt for outcome in told if outcome.action is not Action.DELAYED]
+        if decided:
+            attempt.reported = max(decided)
+            lines += progress_format.reported_line(attempt.reported)
+        if len(decided) < len(told):
+            attempt.delay_reported = True
+            lines += DELAY_REPORTED_LINE
+        # Until the cleaner has been here, these lines are all that keeps a second notification from being sent.
+        attempt.torn = not self._hands.record(attempt.queue_id, b"\n" + lines if attempt.torn else lines)
+        failed = any(outcome.action is Action.FAILED for outcome in told)
+        self._hands.event(
+            "bounced" if failed else "notified", queue_id=attempt.queue_id, reverse_path=attempt.envelope.reverse_path
+        )
 
     def _clean(self, queue_id: bytes) -> None:
         self._cleaning.add(queue_id)

@@ -27,7 +27,11 @@ class Lifetimes:
 
     def over(self, arrival: float, generation: Generation, now: float) -> bool:
         """Has a message of *generation* that came at *arrival* been tried long enough?"""
-        return now - arrival >= (self.bounce if generation else self.ordinary)
+        return now >= self.end(arrival, generation)
+
+    def end(self, arrival: float, generation: Generation) -> float:
+        """The moment after which a message of *generation* that came at *arrival* is tried no more."""
+        return arrival + (self.bounce if generation else self.ordinary)
 
 
 def next_attempt(arrival: float, now: float, chance: float) -> float:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.spool.progress import BOUNCED_LINE, Outcome, line_of, parse
+from mta.spool.progress import DELAY_REPORTED_LINE, Outcome, line_of, parse, reported_line
 from mta.vocabulary import Action
 
 outcomes = st.builds(
@@ -12,16 +12,17 @@ outcomes = st.builds(
 )  # fmt: skip
 
 
-@given(st.lists(outcomes, max_size=6), st.booleans())
-def test_what_is_written_is_read_with_anothers_words_on_one_line(written, bounced):
+@given(st.lists(outcomes, max_size=6), st.integers(0, 99), st.booleans())
+def test_what_is_written_is_read_with_anothers_words_on_one_line(written, reported, delay_reported):
     """Control characters become blanks, so nobody's diagnostic makes a line of its own."""
-    octets = b"".join(map(line_of, written)) + (BOUNCED_LINE if bounced else b"")
+    octets = b"".join(map(line_of, written)) + (reported_line(reported) if reported else b"")
+    octets += DELAY_REPORTED_LINE if delay_reported else b""
     progress = parse(octets)
     assert [(o.index, o.action, o.completes) for o in progress.outcomes] == [
         (o.index, o.action, o.completes) for o in written
     ]
-    assert octets.count(b"\n") == len(written) + bounced
-    assert (progress.bounced, progress.torn) == (bounced, False)
+    assert octets.count(b"\n") == len(written) + bool(reported) + delay_reported
+    assert (progress.reported, progress.delay_reported, progress.torn) == (reported, delay_reported, False)
 
 
 @given(st.lists(outcomes, min_size=1, max_size=6), st.data())
@@ -36,3 +37,10 @@ def test_a_torn_end_costs_its_own_line_only_and_what_is_appended_after_it_is_rea
     assert progress.torn == (not torn.endswith(b"\n") and torn != b"")
     again = parse(torn + b"\n" + lines[0])
     assert len(again.outcomes) >= whole_lines + 1
+
+
+@given(st.lists(outcomes, min_size=1, max_size=6))
+def test_the_line_of_the_version_before_says_that_everything_was_told(written):
+    """It was written once all was decided."""
+    progress = parse(b"".join(map(line_of, written)) + b"7:bounced,\n")
+    assert progress.reported == max(outcome.attempt for outcome in written)

@@ -96,7 +96,7 @@ def test_the_largest_block_fits_with_its_fields() -> None:
     """Content of the largest block is one packet, whatever stands beside it."""
     packet = m.Content(m.MAX_INT - 1, last=False, block=b"x" * 60 * 1024).encode()
     assert len(packet) <= MAX_MESSAGE
-    assert len(m.Header(m.MAX_INT - 1, b"x" * 60 * 1024).encode()) <= MAX_MESSAGE
+    assert len(m.Original(m.MAX_INT - 1, True, b"x" * 60 * 1024).encode()) <= MAX_MESSAGE
 
 
 def test_what_does_not_fit_is_refused_where_it_is_written() -> None:

@@ -62,17 +62,20 @@ def test_a_session_token_binds_session_and_client():
 
 
 def test_an_authority_is_for_one_message():
-    """The bouncer may see the header of the message it was told of, and of no other."""
-    authority = tickets.original_authority(KEY, b"0006543210fedcba0001")
-    assert tickets.original_authority_holds(KEY, authority, b"0006543210fedcba0001")
-    assert not tickets.original_authority_holds(KEY, authority, b"0006543210fedcba0002")
+    """The bouncer may see the header of the message it was told of, and of no other; and all of it only when told so."""
+    authority = tickets.original_authority(KEY, b"0006543210fedcba0001", full=False)
+    assert tickets.original_authority_holds(KEY, authority, b"0006543210fedcba0001", full=False)
+    assert not tickets.original_authority_holds(KEY, authority, b"0006543210fedcba0001", full=True)
+    assert not tickets.original_authority_holds(KEY, authority, b"0006543210fedcba0002", full=False)
 
 
 def test_a_proof_of_one_kind_never_holds_as_another():
     """Even with one key for all three and the same octets in the fields."""
-    assert not tickets.original_authority_holds(KEY, tickets.session_token(KEY, b"a", b"b"), b"a")
-    both = tickets.session_token(KEY, b"a", b"b")
-    assert both not in {tickets.original_authority(KEY, b"a"), tickets.ticket(KEY, b"a", b"b", b"", b"", 0)}
+    same = tickets.session_token(KEY, b"a", b"full")
+    assert not tickets.original_authority_holds(KEY, same, b"a", full=True)
+    assert same not in {
+        tickets.original_authority(KEY, b"a", full=True), tickets.ticket(KEY, b"a", b"full", b"", b"", 0),
+    }  # fmt: skip
 
 
 def test_a_key_that_proves_nothing_is_refused():

@@ -10,6 +10,10 @@ from mta.wire import messages as m
 ID = b"0006500000000000abcd"
 
 
+def _bounce(queue_id, recipients):
+    return m.Bounce(2, queue_id, b"", False, False, b"", b"", 0, recipients)
+
+
 class Wire:
     """A channel that remembers."""
 
@@ -42,11 +46,15 @@ class Rig:
         self.desk.peers = self.peers = Peers()
         self.scheduler = Wire("scheduler")
 
-    def bounce(self, tag=1, recipients=1, reverse_path=b"a@client.test"):
-        self.desk.take(self.scheduler, (m.Bounce(tag, ID, b"authority", reverse_path, b"", recipients), ()))
+    def bounce(self, tag=1, recipients=1, reverse_path=b"a@client.test", *, full=False, utf_8=False):
+        self.desk.take(
+            self.scheduler, (m.Bounce(tag, ID, b"authority", full, utf_8, reverse_path, b"", 0, recipients), ())
+        )
         for number in range(recipients):
             path = b"r%d@example.test" % number
-            self.desk.take(self.scheduler, (m.FailedRecipient(tag, path, path, b"failed", b"5.1.1", b"no", b""), ()))
+            self.desk.take(
+                self.scheduler, (m.ReportedRecipient(tag, b"", path, path, b"failed", b"5.1.1", b"no", b""), ())
+            )
 
     def answer(self, message):
         self.desk.met_enqueuer(Wire("enqueuer"), (message, ()))
@@ -62,11 +70,11 @@ def rig():
 
 
 def test_it_asks_for_the_header_with_the_schedulers_authority_and_offers_what_it_composed(rig):
-    """HeaderOf, then OfferDsn and the content in blocks, then Bounced once the enqueuer took it."""
+    """OriginalOf, then OfferDsn and the content in blocks, then Bounced once the enqueuer took it."""
     rig.bounce()
-    assert rig.peers.asked == [m.HeaderOf(1, ID, b"authority")]
-    rig.answer(m.Header(1, b"Subject: hello\r\n" + b"X: y\r\n" * 6000))
-    assert rig.peers.asked[1] == m.OfferDsn(1, ID, b"authority")
+    assert rig.peers.asked == [m.OriginalOf(1, ID, b"authority", False)]
+    rig.answer(m.Original(1, False, b"Subject: hello\r\n" + b"X: y\r\n" * 6000))
+    assert rig.peers.asked[1] == m.OfferDsn(1, ID, b"authority", False, False)
     blocks = rig.peers.asked[2:]
     assert [block.last for block in blocks] == [False] * (len(blocks) - 1) + [True]
     assert len(blocks) > 1
@@ -82,7 +90,7 @@ def test_it_asks_for_the_header_with_the_schedulers_authority_and_offers_what_it
 def test_a_refusal_for_good_is_done_and_a_deferral_is_not(rig, reply_code, done):
     """What must not be sent must not be asked for again for days."""
     rig.bounce()
-    rig.answer(m.Header(1, b""))
+    rig.answer(m.Original(1, False, b""))
     rig.answer(m.Declined(1, reply_code, b"", b""))
     assert rig.scheduler.said == [m.Bounced(1, done)]
 
@@ -93,7 +101,7 @@ def test_without_enqueuer_it_says_later_at_once(rig, when):
     rig.peers.there = when != "before"
     rig.bounce()
     if when == "offered":
-        rig.answer(m.Header(1, b""))
+        rig.answer(m.Original(1, False, b""))
     if when != "before":
         rig.desk.lost(Wire("enqueuer"))
     assert rig.scheduler.said == [m.Bounced(1, False)]
@@ -104,7 +112,7 @@ def test_without_enqueuer_it_says_later_at_once(rig, when):
 def test_many_recipients_are_named_up_to_a_bound_and_then_counted(rig):
     """A notification of ten thousand names would be refused by everybody."""
     rig.bounce(recipients=MAX_REPORTED + 50)
-    rig.answer(m.Header(1, b""))
+    rig.answer(m.Original(1, False, b""))
     assert rig.content.count(b"Final-Recipient:") == MAX_REPORTED
     assert b"and 50 more" in rig.content
 
@@ -112,9 +120,9 @@ def test_many_recipients_are_named_up_to_a_bound_and_then_counted(rig):
 def test_a_scheduler_that_breaks_the_protocol_is_hung_up_on(rig):
     """Too many recipients, a tag in use, none at all, or no queue id."""
     rig.bounce()
-    rig.desk.take(rig.scheduler, (m.FailedRecipient(1, b"x", b"x", b"failed", b"5", b"", b""), ()))
+    rig.desk.take(rig.scheduler, (m.ReportedRecipient(1, b"", b"x", b"x", b"failed", b"5", b"", b""), ()))
     assert rig.scheduler.closed
-    for bad in (m.Bounce(2, ID, b"", b"", b"", 0), m.Bounce(2, b"../x", b"", b"", b"", 1)):
+    for bad in (_bounce(ID, 0), _bounce(b"../x", 1)):
         wire = Wire("scheduler")
         rig.desk.take(wire, (bad, ()))
         assert wire.closed
@@ -124,5 +132,23 @@ def test_a_lost_scheduler_is_forgotten(rig):
     """Nobody waits for an answer, so nothing is kept."""
     rig.bounce()
     rig.desk.lost(rig.scheduler)
-    rig.answer(m.Header(1, b""))
+    rig.answer(m.Original(1, False, b""))
     assert len(rig.peers.asked) == 1
+
+
+def test_with_full_it_asks_for_all_and_gives_all_back(rig):
+    """RET=FULL: the authority is for the content, and the content is a part of the notification."""
+    rig.bounce(full=True)
+    assert rig.peers.asked == [m.OriginalOf(1, ID, b"authority", True)]
+    rig.answer(m.Original(1, True, b"Subject: hello\r\n\r\nthe body\r\n"))
+    assert rig.peers.asked[1] == m.OfferDsn(1, ID, b"authority", True, False)
+    part = email.message_from_bytes(rig.content).get_payload()[2]
+    assert part.get_content_type() == "message/rfc822"
+    assert part.get_payload()[0].get_payload() == "the body\r\n"
+
+
+def test_a_notification_with_octets_beyond_ascii_is_offered_as_such(rig):
+    """Whoever passes it on must know that it takes 8BITMIME."""
+    rig.bounce(full=True)
+    rig.answer(m.Original(1, True, "Subject: hello\r\n\r\nGrüße\r\n".encode()))
+    assert rig.peers.asked[1] == m.OfferDsn(1, ID, b"authority", True, True)

@@ -285,9 +285,7 @@ def make_original(rig, *, reverse_path=b"a@client.test"):
 
 def offer_dsn(rig, queue_id, authority=None):
     bouncer = rig.client("bouncer")
-    bouncer.send(
-        m.OfferDsn(5, queue_id, authority if authority is not None else original_authority(KEYS.original, queue_id))
-    )
+    bouncer.send(m.OfferDsn(5, queue_id, authority or original_authority(KEYS.original, queue_id, full=False)))
     bouncer.send(m.Content(5, True, b"Subject: dsn\r\n\r\n"))
     rig.settle()
     return answers(bouncer)
@@ -307,18 +305,54 @@ def test_a_notification_goes_to_whom_the_original_came_from_and_no_further_than_
     assert [a.reply_code for a in offer_dsn(rig, taken.queue_id)] == [550]
 
 
+def authority_of(queue_id, *, full=False):
+    return original_authority(KEYS.original, queue_id, full=full)
+
+
 def test_the_bouncer_sees_no_message_it_has_no_authority_for(rig):
     """The header is for the message the scheduler spoke of; another's authority opens nothing, and offers nothing."""
     first, second = make_original(rig), make_original(rig)
     bouncer = rig.client("bouncer")
-    bouncer.send(m.HeaderOf(1, first, original_authority(KEYS.original, first)))
-    bouncer.send(m.HeaderOf(2, first, original_authority(KEYS.original, second)))
-    bouncer.send(m.HeaderOf(3, b"../../etc/passwd", original_authority(KEYS.original, b"../../etc/passwd")))
+    bouncer.send(m.OriginalOf(1, first, authority_of(first), False))
+    bouncer.send(m.OriginalOf(2, first, authority_of(second), False))
+    bouncer.send(m.OriginalOf(3, b"../../etc/passwd", authority_of(b"../../etc/passwd"), False))
+    bouncer.send(m.OriginalOf(4, first, authority_of(first), True))
     rig.settle()
-    headers = {a.tag: a.header for a in answers(bouncer)}
-    assert headers[1].endswith(b"Subject: hello\r\n")
-    assert (headers[2], headers[3]) == (b"", b"")
-    assert [a.reply_code for a in offer_dsn(rig, first, original_authority(KEYS.original, second))] == [550]
+    found = {a.tag: a for a in answers(bouncer)}
+    assert found[1].octets.endswith(b"Subject: hello\r\n")
+    assert not found[1].whole
+    assert [found[tag].octets for tag in (2, 3, 4)] == [b"", b"", b""]
+    assert [a.reply_code for a in offer_dsn(rig, first, authority_of(second))] == [550]
+    assert [a.reply_code for a in offer_dsn(rig, first, authority_of(first, full=True))] == [550]
+
+
+@pytest.mark.parametrize("size", [100, 60 * 1024, 1 << 17])
+def test_with_authority_for_all_the_bouncer_sees_all_of_a_message_that_a_packet_takes(rig, size):
+    """RET=FULL; of a large one the header alone goes back (RFC 3461 4.3)."""
+    smtpd, bouncer = rig.client("smtpd"), rig.client("bouncer")
+    content = BODY + b"x" * 70 * (size // 70)
+    smtpd.send(offer())
+    for start in range(0, len(content), 32768):
+        smtpd.send(m.Content(1, start + 32768 >= len(content), content[start : start + 32768]))
+    rig.settle()
+    queue_id = answers(smtpd)[0].queue_id
+    bouncer.send(m.OriginalOf(1, queue_id, authority_of(queue_id, full=True), True))
+    rig.settle()
+    (found,) = answers(bouncer)
+    assert found.octets.startswith(b"Received: ")
+    assert found.whole is (size == 100)
+    assert found.octets.endswith(content if size == 100 else b"Subject: hello\r\n")
+
+
+def test_a_notification_declares_what_its_content_and_its_recipient_need(rig):
+    """Should it leave this host: 8BITMIME for octets beyond ASCII, SMTPUTF8 for such a reverse-path."""
+    queue_id = make_original(rig, reverse_path="jürgen@client.test".encode())
+    bouncer = rig.client("bouncer")
+    bouncer.send(m.OfferDsn(5, queue_id, authority_of(queue_id), False, True))
+    bouncer.send(m.Content(5, True, b"Subject: dsn\r\n\r\n"))
+    rig.settle()
+    (taken,) = answers(bouncer)
+    assert envelope_format.parse(rig.envelope.read(taken.queue_id, 9999)).options == b"BODY=8BITMIME SMTPUTF8"
 
 
 def test_queue_ids_rise_and_never_come_twice_even_when_the_clock_steps_back():

@@ -14,11 +14,12 @@ def queue_id_of(number, arrival=ARRIVAL):
 
 
 def envelope_of(
-    *forward_paths, generation=Generation.ORDINARY, reverse_path=b"a@client.test", arrival=ARRIVAL, options=b""
-):
+    *forward_paths, generation=Generation.ORDINARY, reverse_path=b"a@client.test", arrival=ARRIVAL, options=b"",
+    of_recipients=b"", session=b"S1",
+):  # fmt: skip
     return Envelope(
-        arrival, 100, reverse_path, options, b"S1", b"192.0.2.7", generation,
-        tuple(Recipient(path) for path in forward_paths or (b"joe@example.test",)),
+        arrival, 100, reverse_path, options, session, b"192.0.2.7", generation,
+        tuple(Recipient(path, b"", of_recipients) for path in forward_paths or (b"joe@example.test",)),
     )  # fmt: skip
 
 
@@ -51,8 +52,8 @@ class Hands:
         self.progresses[queue_id] = self.progresses.get(queue_id, b"") + lines
         return True
 
-    def authority(self, queue_id):
-        return b"authority of " + queue_id
+    def authority(self, queue_id, *, full):
+        return (b"full" if full else b"header") + b" authority of " + queue_id
 
     def event(self, name, **pairs):
         self.events.append((name, pairs))
@@ -68,7 +69,8 @@ class Rig:
         self.expansions = {}  # forward-path: final recipients, or Unresolved's (permanent, status)
         self.outcomes = {}  # final recipient: (action, status)
         self.delivered = []  # (queue id, final recipient), each time
-        self.notified = []  # (queue id, failed recipients)
+        self.notified = []  # (queue id, reported recipients)
+        self.bounces = []  # the same as (Bounce, [ReportedRecipient])
         self.cleans = True
         self.bounces_done = True
         self.silent = set()  # peers that do not answer
@@ -119,12 +121,13 @@ class Rig:
     def _bounce(self, request):
         self._collecting[request.tag] = (request, [])
 
-    def _failedrecipient(self, request):
+    def _reportedrecipient(self, request):
         bounce, recipients = self._collecting[request.tag]
         recipients.append(request)
         if len(recipients) == bounce.recipients:
             if self.bounces_done:
                 self.notified.append((bounce.queue_id, sorted(r.final_recipient for r in recipients)))
+                self.bounces.append((bounce, recipients))
             self.queue.bounced(m.Bounced(request.tag, self.bounces_done), self.now)
 
     def _clean(self, request):

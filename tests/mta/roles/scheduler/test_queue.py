@@ -275,10 +275,12 @@ class Anything(RuleBasedStateMachine):
             min_size=1, max_size=3, unique=True,
         ),
         tell=st.booleans(), inline=st.booleans(),
+        notify=st.sampled_from([b"", b"NOTIFY=SUCCESS,DELAY,FAILURE", b"NOTIFY=NEVER"]),
     )  # fmt: skip
-    def accept(self, paths, tell, inline):
+    def accept(self, paths, tell, inline, notify):
         self.number += 1
-        self.accepted[self.rig.accept(self.number, envelope_of(*paths), tell=tell, inline=inline)] = paths
+        envelope = envelope_of(*paths, of_recipients=notify)
+        self.accepted[self.rig.accept(self.number, envelope, tell=tell, inline=inline)] = paths, notify
 
     @rule(seconds=st.sampled_from([0, 1, 30, 1000]))
     def later(self, seconds):
@@ -311,17 +313,23 @@ class Anything(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_gone_that_was_not_decided(self):
-        for queue_id, paths in self.accepted.items():
+        for queue_id, (paths, notify) in self.accepted.items():
             if queue_id not in self.rig.hands.envelopes:
-                self.check(queue_id, paths)
+                self.check(queue_id, paths, notify)
 
-    def check(self, queue_id, paths):
+    def check(self, queue_id, paths, notify):
         delivered = {final for one, final in self.rig.delivered if one == queue_id}
-        failed = {final for one, finals in self.rig.notified if one == queue_id for final in finals}
+        told = [r for bounce, recipients in self.rig.bounces if bounce.queue_id == queue_id for r in recipients]
+        failed = {r.final_recipient for r in told if r.action == b"failed"}
+        succeeded = {r.final_recipient for r in told if r.action in (b"delivered", b"expanded")}
+        assert not told or b"NEVER" not in notify
         for path in paths:
             finals = self.rig.expansions.get(path, [path])
-            for final in [path] if isinstance(finals, tuple) else finals:
-                assert final in delivered or final in failed, (queue_id, final)
+            finals = [path] if isinstance(finals, tuple) else finals
+            for final in finals:
+                hopeless = b"NEVER" in notify and final[:4] not in (b"joe@", b"ann@")
+                assert final in delivered or final in failed or hopeless, (queue_id, final)
+            assert b"SUCCESS" not in notify or not delivered.intersection(finals) or path in succeeded, (queue_id, path)
 
     def teardown(self):
         """In a world that is well again everything ends."""

@@ -1,0 +1,70 @@
+"""Who must be told what became of a message: the sender's own wishes (NOTIFY, RFC 3461 4.1) against what is known of it.
+
+A reader would otherwise get wrong: a sender who said nothing hears of failures only. He could be told of delays too
+(RFC 3461 4.1 lets us choose), but nobody asked for that mail, and a reverse-path may be forged.
+"""
+
+from collections.abc import Iterator
+
+from mta.roles.scheduler.attempt import Attempt
+from mta.spool.envelope import Generation, Recipient
+from mta.spool.progress import Outcome
+from mta.vocabulary import Action
+
+DELAY_SECONDS = 4 * 3600.0  # After so long who asked for it hears that his message is delayed, once.
+
+_SUCCESS = frozenset({Action.DELIVERED, Action.RELAYED})
+
+
+def due(attempt: Attempt, now: float) -> list[Outcome]:
+    """What the sender wants to hear and was not told yet."""
+    found = [outcome for outcome in attempt.failed if _wants(attempt, outcome.index, b"FAILURE")]
+    if attempt.envelope.generation is Generation.ORDINARY and attempt.asked_to_notify:
+        # A null reverse-path wants nothing; the postmaster hears of its failures and of nothing else (RFC 3461 6.1).
+        found += _successes(attempt)
+        if not attempt.delay_reported and now - attempt.envelope.arrival >= DELAY_SECONDS:
+            found += _delays(attempt, int(now))
+    return found
+
+
+def wants_failure(recipient: Recipient) -> bool:
+    """Does the sender hear of it when mail for *recipient* fails?"""
+    return not recipient.options or _asked(recipient, b"FAILURE")
+
+
+def _wants(attempt: Attempt, index: int, what: bytes) -> bool:
+    recipient = attempt.envelope.recipients[index]
+    return what == b"FAILURE" if not recipient.options else _asked(recipient, what)
+
+
+def _asked(recipient: Recipient, what: bytes) -> bool:
+    notify = recipient.option(b"NOTIFY").upper()
+    return what in notify.split(b",") if notify else what == b"FAILURE"
+
+
+def _successes(attempt: Attempt) -> Iterator[Outcome]:
+    """Recipients that are decided and had at least one copy delivered.
+
+    Named is the address that the sender wrote to, never the mailboxes behind it: else anybody could have an alias taken
+    apart by asking for a success notification (RFC 3461 5.2.7.4 treats such addresses like lists).
+    """
+    for index, number in sorted(attempt.complete.items()):
+        if number <= attempt.reported or not _wants(attempt, index, b"SUCCESS"):
+            continue
+        outcomes = [outcome for target, outcome in attempt.decided.items() if target[0] == index]
+        good = [outcome for outcome in outcomes if outcome.action in _SUCCESS]
+        if good:
+            action = good[0].action if len(outcomes) == 1 else Action.EXPANDED  # RFC 3461 5.2.7.3
+            forward_path = attempt.envelope.recipients[index].forward_path
+            yield Outcome(index, forward_path, action, good[0].status, number, good[0].moment, b"")
+
+
+def _delays(attempt: Attempt, now: int) -> Iterator[Outcome]:
+    for index in attempt.undecided:
+        if not _wants(attempt, index, b"DELAY"):
+            continue
+        forward_path = attempt.envelope.recipients[index].forward_path
+        reasons = [reason for target, reason in attempt.delayed.items() if target[0] == index]
+        status, diagnostic_code = reasons[0] if reasons else (b"4.3.0", b"it could not be tried yet")
+        # One line for the address written to; which of the mailboxes behind it has trouble is not for a stranger to know.
+        yield Outcome(index, forward_path, Action.DELAYED, status, attempt.number, now, diagnostic_code)

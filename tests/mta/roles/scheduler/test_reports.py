@@ -1,0 +1,183 @@
+"""Who is told what: NOTIFY, RET, ORCPT and ENVID (RFC 3461) from the envelope to what the bouncer is asked for."""
+
+import pytest
+
+from mta.roles.scheduler.reports import DELAY_SECONDS
+from mta.spool.envelope import Generation
+from tests.mta.roles.scheduler._rig import DAY, Rig, envelope_of
+
+JOE, ANN, TEAM = b"joe@example.test", b"ann@example.test", b"team@example.test"
+FAILS, DELAYS = (b"failed", b"5.1.1"), (b"delayed", b"4.2.2")
+
+
+@pytest.fixture
+def rig():
+    return Rig()
+
+
+def told(rig):
+    """What each notification said of whom."""
+    return [[(r.action, r.final_recipient) for r in recipients] for _, recipients in rig.bounces]
+
+
+@pytest.mark.parametrize(
+    ("notify", "outcome", "expected"),
+    [
+        (b"", FAILS, [[(b"failed", JOE)]]),
+        (b"NOTIFY=FAILURE", FAILS, [[(b"failed", JOE)]]),
+        (b"notify=delay,failure", FAILS, [[(b"failed", JOE)]]),
+        (b"ORCPT=rfc822;x@y.test", FAILS, [[(b"failed", JOE)]]),
+        (b"NOTIFY=NEVER", FAILS, []),
+        (b"NOTIFY=SUCCESS", FAILS, []),
+        (b"NOTIFY=DELAY", FAILS, []),
+        (b"", (b"delivered", b"2.0.0"), []),
+        (b"NOTIFY=NEVER", (b"delivered", b"2.0.0"), []),
+        (b"NOTIFY=FAILURE,DELAY", (b"delivered", b"2.0.0"), []),
+        (b"NOTIFY=SUCCESS,FAILURE", (b"delivered", b"2.0.0"), [[(b"delivered", JOE)]]),
+    ],
+)
+def test_the_sender_hears_of_what_he_asked_for_and_of_failure_when_he_said_nothing(rig, notify, outcome, expected):
+    """RFC 3461 4.1; the message is gone afterwards in every case."""
+    rig.outcomes = {JOE: outcome}
+    rig.accept(envelope=envelope_of(JOE, of_recipients=notify))
+    rig.run()
+    assert told(rig) == expected
+    assert (rig.hands.envelopes, rig.hands.progresses) == ({}, {})
+
+
+def test_the_bouncer_gets_the_senders_own_words(rig):
+    """ENVID and ORCPT come back as they were given; RET=FULL asks for the content, and the authority is for that."""
+    rig.outcomes = {JOE: FAILS}
+    options, of_recipients = b"RET=full ENVID=QQ+2B1 SMTPUTF8", b"NOTIFY=FAILURE ORCPT=rfc822;old@x.test"
+    queue_id = rig.accept(envelope=envelope_of(JOE, options=options, of_recipients=of_recipients))
+    rig.run()
+    ((bounce, (recipient,)),) = rig.bounces
+    assert (bounce.envelope_id, bounce.full, bounce.utf_8) == (b"QQ+2B1", True, True)
+    assert bounce.authority == b"full authority of " + queue_id
+    assert (recipient.original_recipient, recipient.forward_path) == (b"rfc822;old@x.test", JOE)
+
+
+def test_content_comes_back_only_when_something_failed(rig):
+    """RFC 3461 4.3: a notification of success has the header alone, whatever RET says."""
+    rig.accept(envelope=envelope_of(JOE, options=b"RET=FULL", of_recipients=b"NOTIFY=SUCCESS"))
+    rig.run()
+    assert [bounce.full for bounce, _ in rig.bounces] == [False]
+
+
+def test_an_alias_of_several_is_expanded_and_nobody_learns_who_is_behind_it(rig):
+    """RFC 3461 5.2.7.3 and 5.2.7.4; an alias of one is simply delivered."""
+    rig.expansions = {TEAM: [JOE, ANN], b"joey@example.test": [JOE]}
+    rig.accept(envelope=envelope_of(TEAM, b"joey@example.test", of_recipients=b"NOTIFY=SUCCESS"))
+    rig.run()
+    assert told(rig) == [[(b"expanded", TEAM), (b"delivered", b"joey@example.test")]]
+
+
+def test_of_an_alias_the_failed_copy_and_the_rest_are_told_together(rig):
+    """One of two mailboxes fails: both are true."""
+    rig.expansions, rig.outcomes = {TEAM: [JOE, ANN]}, {ANN: FAILS}
+    rig.accept(envelope=envelope_of(TEAM, of_recipients=b"NOTIFY=SUCCESS,FAILURE"))
+    rig.run()
+    assert told(rig) == [[(b"failed", ANN), (b"expanded", TEAM)]]
+
+
+def test_a_failure_is_told_at_once_though_another_recipient_still_waits(rig):
+    """Nobody should wait five days for a typing mistake; and the second notification does not tell it again."""
+    rig.outcomes = {JOE: FAILS, ANN: DELAYS}
+    rig.accept(envelope=envelope_of(JOE, ANN))
+    rig.run()
+    assert told(rig) == [[(b"failed", JOE)]]
+    rig.outcomes = {ANN: FAILS}
+    rig.later(600)
+    assert told(rig) == [[(b"failed", JOE)], [(b"failed", ANN)]]
+    assert rig.hands.envelopes == {}
+
+
+def test_what_could_not_be_told_is_told_with_the_next_attempt_of_the_others(rig):
+    """No attempt is made only because the bouncer was away."""
+    rig.outcomes, rig.bounces_done = {JOE: FAILS, ANN: DELAYS}, False
+    rig.accept(envelope=envelope_of(JOE, ANN))
+    rig.run()
+    rig.later(5)
+    assert told(rig) == []
+    rig.bounces_done = True
+    rig.later(5)
+    assert told(rig) == []
+    rig.later(600)
+    assert told(rig) == [[(b"failed", JOE)]]
+    rig.outcomes = {ANN: FAILS}
+    rig.later(1200)
+    assert told(rig) == [[(b"failed", JOE)], [(b"failed", ANN)]]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_delay_is_told_after_four_hours_once_to_who_asked(rig, restart):
+    """And a restarted scheduler knows that it was."""
+    rig.outcomes = {JOE: DELAYS, ANN: DELAYS}
+    rig.accept(1, envelope_of(JOE, of_recipients=b"NOTIFY=DELAY"))
+    rig.accept(2, envelope_of(ANN))
+    for _ in range(int(DELAY_SECONDS // 600) - 1):
+        rig.later(600)
+    assert told(rig) == []
+    for _ in range(12):
+        rig.later(600)
+    assert told(rig) == [[(b"delayed", JOE)]]
+    assert rig.bounces[0][0].retry_until == envelope_of(JOE).arrival + 5 * DAY
+    again = Rig(rig.hands, rig.now) if restart else rig
+    again.outcomes = rig.outcomes
+    again.list()
+    for _ in range(100):
+        again.later(3600)
+    assert told(again) == ([] if restart else [[(b"delayed", JOE)]])
+
+
+def test_a_delay_that_nobody_could_be_told_of_is_told_with_the_next_attempt(rig):
+    """It is not worth an attempt of its own."""
+    rig.outcomes, rig.bounces_done = {JOE: DELAYS}, False
+    rig.accept(1, envelope_of(JOE, of_recipients=b"NOTIFY=DELAY,SUCCESS"))
+    for _ in range(30):
+        rig.later(600)
+    rig.bounces_done = True
+    for _ in range(12):
+        rig.later(600)
+    assert told(rig) == [[(b"delayed", JOE)]]
+    rig.outcomes = {}
+    for _ in range(30):
+        rig.later(600)
+    assert told(rig) == [[(b"delayed", JOE)], [(b"delivered", JOE)]]
+
+
+@pytest.mark.parametrize("outcome", [DELAYS, (b"delivered", b"2.0.0")])
+def test_a_null_reverse_path_is_told_nothing_but_that_the_postmaster_hears_of_failure(rig, outcome):
+    """A notification that asks for notifications is somebody's mistake or worse."""
+    rig.outcomes = {JOE: outcome}
+    envelope = envelope_of(
+        JOE, generation=Generation.BOUNCE, reverse_path=b"", of_recipients=b"NOTIFY=SUCCESS,DELAY,FAILURE"
+    )
+    rig.accept(envelope=envelope)
+    for _ in range(40):
+        rig.later(600)
+    assert told(rig) == []
+
+
+def test_success_is_told_once_even_when_the_scheduler_ends_before_the_cleaner_comes(rig):
+    """As failure is."""
+    rig.accept(envelope=envelope_of(JOE, of_recipients=b"NOTIFY=SUCCESS"))
+    rig.cleans = False
+    rig.run()
+    assert told(rig) == [[(b"delivered", JOE)]]
+    again = Rig(rig.hands, rig.now)
+    again.list()
+    again.later(1000)
+    assert (told(again), again.delivered, rig.hands.envelopes) == ([], [], {})
+
+
+def test_success_that_could_not_be_told_is_not_delivered_again(rig):
+    """The copy may have been read and removed by now."""
+    rig.bounces_done = False
+    queue_id = rig.accept(envelope=envelope_of(JOE, of_recipients=b"NOTIFY=SUCCESS"))
+    rig.run()
+    again = Rig(rig.hands, rig.now)
+    again.list()
+    again.later(1000)
+    assert rig.delivered == [(queue_id, JOE)]
+    assert (told(again), again.delivered) == ([[(b"delivered", JOE)]], [])
