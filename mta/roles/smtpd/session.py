@@ -142,8 +142,7 @@ class Session(SMTP):
         if self.transport is None:
             return
         try:
-            reply = Reply(451, "4.3.0", f"Something went wrong on our side; our journal has it as {number}")
-            for event in self._core.break_off(reply):
+            for event in self._core.break_off(replies.fault(number)):
                 self._CARRY_OUT[type(event)](self, event)
         except Exception as again:  # noqa: BLE001 - as above
             self._worker.fault(self, again)

@@ -260,10 +260,7 @@ class Cell:
         }))  # fmt: skip
         if self._faults > 1:
             raise error  # Even the end went wrong: the process ends here, and with it the conversation.
-        self._run(
-            self._core.break_off,
-            Reply(451, "4.3.0", f"Something went wrong on our side; our journal has it as {number}"),
-        )
+        self._run(self._core.break_off, replies.fault(number))
 
     def _set_deadline(self) -> None:
         """Time runs while the client must speak, and begins anew with each command or piece of content, not each octet."""
