@@ -20,6 +20,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._readers: dict[int, Callable[[], None]] = {}
+        self._watched: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._channels: dict[int, tuple[Channel, Handler, Callable[[Channel], None]]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -45,6 +46,27 @@ class Loop:
     def remove_reader(self, descriptor: int) -> None:
         """Stop watching *descriptor*; call it before closing."""
         if self._readers.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def watch(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call *callback* with what happened whenever one of *events* (select.EPOLLIN, EPOLLOUT) does; 0: for nothing, now.
+
+        Called again, it replaces what was wanted before. While nothing is wanted, not even the end of the other side is
+        told: the kernel would tell it without end.
+        """
+        before, _ = self._watched.get(descriptor, (0, callback))
+        if not events:
+            self.unwatch(descriptor)
+            return
+        self._watched[descriptor] = (events, callback)
+        if not before:
+            self._epoll.register(descriptor, events)
+        elif before != events:
+            self._epoll.modify(descriptor, events)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Stop watching *descriptor*; call it before closing."""
+        if self._watched.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
     def add_channel(self, channel: Channel, handler: Handler, lost: Callable[[Channel], None]) -> None:
@@ -100,6 +122,9 @@ class Loop:
         return happened
 
     def _serve(self, descriptor: int, events: int) -> None:
+        if (watched := self._watched.get(descriptor)) is not None:
+            watched[1](events)
+            return
         if (reader := self._readers.get(descriptor)) is not None:
             reader()
             return

@@ -238,6 +238,42 @@ class Attach(Message, verb="attach", descriptors=1):
     session: Name
 
 
+# --- smtpd and tls -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Offering(Message, verb="offering"):
+    """tls -> smtpd, smtpdspawn. May STARTTLS be offered (there is a certificate)? At the beginning, and when it changes."""
+
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Secure(Message, verb="secure", descriptors=1):
+    """smtpd -> tls. The client of *session* waits for a TLS handshake on this socket, which is tls's from now on."""
+
+    tag: int
+    session: Name
+    service: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Secured(Message, verb="secured", descriptors=1):
+    """tls -> smtpd. The handshake is done; beside it the end of a socket pair that carries the plaintext from now on."""
+
+    tag: int
+    tls: Text  # protocol version and cipher suite, for the Received field
+    server_name: Text  # what the client asked for (RFC 6066 3), empty without
+
+
+@dataclass(frozen=True, slots=True)
+class NotSecured(Message, verb="not-secured"):
+    """tls -> smtpd. The handshake failed, and the client's connection with it."""
+
+    tag: int
+    why: Text
+
+
 # --- smtpd, scheduler and directory --------------------------------------------------------------------------------
 
 
@@ -276,6 +312,8 @@ class Expand(Message, verb="expand"):
 
     tag: int
     recipient: Path
+    queue_id: Name = b""  # of the message: when it arrived
+    reverse_path: Path = b""  # of a message that a client brought, and that would be bounced there; else empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +336,8 @@ class Unresolved(Message, verb="unresolved"):
     permanent: bool
     status: Name
     diagnostic_code: Text
+    # The directory knew it when the message came, and whoever hears of it is no sender of ours: promise P3 is broken.
+    refusable: bool = False
 
 
 # --- directory and resolver ----------------------------------------------------------------------------------------

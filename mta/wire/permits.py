@@ -14,6 +14,8 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "smtpdspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
     ("smtpdspawn", "directory"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
+    ("smtpdspawn", "tls"): (frozenset({m.Attach}), frozenset({m.Offering})),
+    ("smtpd", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
     ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "enqueuer"): (
         frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
