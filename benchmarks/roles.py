@@ -20,15 +20,15 @@ from benchmarks.peer_postern import Postern
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def used(pid: int) -> tuple[float, float]:
-    """User and system seconds of *pid* and of its children that ended."""
+def used(pid: int) -> tuple[int, int]:
+    """User and system microseconds of *pid* and of its children that ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system, ended_user, ended_system = (int(field) / TICKS for field in fields[11:15])
+    user, system, ended_user, ended_system = (int(field) * 1_000_000 // TICKS for field in fields[11:15])
     return user + ended_user, system + ended_system
 
 
 def by_role(postern: Postern) -> tuple[Counter[str], Counter[str]]:
-    """User and system seconds of every role, and of the children of those that have some."""
+    """User and system microseconds of every role, and of the children of those that have some."""
     user: Counter[str] = Counter()
     system: Counter[str] = Counter()
     for entry in json.loads((postern.root / "var/run/status.json").read_text())["roles"]:
@@ -52,7 +52,7 @@ def measure(postern: Postern, load: Load) -> None:
         f"{figures.delivered_per_second:.0f} delivered/s, {figures.cpu_ms_per_message} ms CPU a message, whole machine"
     )
     for name in sorted(user | system, key=lambda name: -(user[name] + system[name])):
-        mine = [1e6 * each[name] / load.messages for each in (user, system)]
+        mine = [each[name] / load.messages for each in (user, system)]
         print(f"  {name:<22} {sum(mine):7.0f} us a message  ({mine[0]:.0f} user, {mine[1]:.0f} system)")
 
 
