@@ -31,7 +31,10 @@ _RECIPIENT = ("queue_id", "original_recipient", "final_recipient", "status", "di
 EVENTS: Final[dict[str, Kind]] = {
     # --- a client and its conversation
     "connected": Kind("a client's socket went to an smtpd", ("listener",), (*_CLIENT, "service"), quiet=True),
-    "turned-away": Kind("clients were told 421 at the door", ("listener",), ("connections", "client")),
+    "turned-away": Kind(
+        "clients were told 421 or 554 at the door, for one reason within a second; the last of them is named",
+        ("listener",), ("reason", "connections", "client", "why"),
+    ),
     "refused": Kind(
         "a command, a recipient or a message was answered with 4yz or 5yz",
         ("smtpd",), (*_CLIENT, "reply", "reverse_path", "forward_path"),
@@ -62,7 +65,7 @@ EVENTS: Final[dict[str, Kind]] = {
     ),
     "double-bounce-dropped": Kind("a notification's notification failed", ("scheduler",), ("queue_id", "failed")),
     "backscatter": Kind(
-        "an outsider was told of a failure that could have been refused", ("scheduler", "bouncer", "enqueuer"),
+        "an outsider was told of a failure that could have been refused", ("scheduler",),
         ("queue_id", "reverse_path", "forward_path"),
     ),
     "queue-size": Kind("messages that are owed", ("scheduler",), ("messages",), figure="messages"),

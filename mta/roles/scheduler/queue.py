@@ -217,8 +217,11 @@ class Queue:
     def _expand(self, attempt: Attempt) -> None:
         index = attempt.to_expand.popleft()
         tag = self._next_tag()
-        recipient = attempt.envelope.recipients[index].forward_path
-        if self._hands.tell("directory", m.Expand(tag, recipient)):
+        envelope = attempt.envelope
+        recipient = envelope.recipients[index].forward_path
+        # Only of what a stranger brought and would be told of can it matter whether he could have been refused.
+        blamed = envelope.reverse_path if envelope.session and envelope.generation is Generation.ORDINARY else b""
+        if self._hands.tell("directory", m.Expand(tag, recipient, attempt.queue_id, blamed)):
             self._expands[tag] = (attempt, index, {})
             attempt.asked += 1
         else:
@@ -267,6 +270,10 @@ class Queue:
         action = Action.FAILED if answer.permanent else Action.DELAYED
         target = (index, attempt.envelope.recipients[index].forward_path)
         self._note(attempt, target, action, answer.status, answer.diagnostic_code, now)
+        if answer.permanent and answer.refusable and reports.wants_failure(attempt.envelope.recipients[index]):
+            self._hands.event(
+                "backscatter", queue_id=attempt.queue_id, reverse_path=attempt.envelope.reverse_path, forward_path=target[1]
+            )
         self._advance(attempt, now)
 
     def attempted(self, answer: m.Attempted, now: float) -> None:

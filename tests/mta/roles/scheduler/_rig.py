@@ -72,6 +72,7 @@ class Rig:
         self.notified = []  # (queue id, reported recipients)
         self.bounces = []  # the same as (Bounce, [ReportedRecipient])
         self.cleans = True
+        self.refusable = False  # what the directory says of a recipient that is gone
         self.bounces_done = True
         self.silent = set()  # peers that do not answer
         self._collecting = {}
@@ -105,7 +106,8 @@ class Rig:
     def _expand(self, question):
         finals = self.expansions.get(question.recipient, [question.recipient])
         if isinstance(finals, tuple):
-            self.queue.unresolved(m.Unresolved(question.tag, finals[0], finals[1], b"because"), self.now)
+            answer = m.Unresolved(question.tag, *finals, b"because", self.refusable and question.reverse_path != b"")
+            self.queue.unresolved(answer, self.now)
             return
         for final in finals:
             store, _, domain = final.partition(b"@")

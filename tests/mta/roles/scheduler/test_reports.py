@@ -1,5 +1,7 @@
 """Who is told what: NOTIFY, RET, ORCPT and ENVID (RFC 3461) from the envelope to what the bouncer is asked for."""
 
+import itertools
+
 import pytest
 
 from mta.roles.scheduler.reports import DELAY_SECONDS
@@ -181,3 +183,37 @@ def test_success_that_could_not_be_told_is_not_delivered_again(rig):
     again.later(1000)
     assert rig.delivered == [(queue_id, JOE)]
     assert (told(again), again.delivered) == ([[(b"delivered", JOE)]], [])
+
+
+@pytest.mark.parametrize(
+    ("envelope", "counted"),
+    [
+        (envelope_of(JOE), True),
+        (envelope_of(JOE, of_recipients=b"NOTIFY=FAILURE"), True),
+        (envelope_of(JOE, of_recipients=b"NOTIFY=NEVER"), False),
+        (envelope_of(JOE, session=b""), False),
+        (envelope_of(JOE, generation=Generation.BOUNCE, reverse_path=b""), False),
+    ],
+)
+def test_a_failure_that_could_have_been_refused_is_counted_when_an_outsider_hears_of_it(rig, envelope, counted):
+    """Promise P3: only what a client brought, and only when somebody is told."""
+    rig.expansions = {JOE: (True, b"5.1.1")}
+    rig.refusable = True
+    queue_id = rig.accept(envelope=envelope)
+    rig.run()
+    expected = {"queue_id": queue_id, "reverse_path": envelope.reverse_path, "forward_path": JOE}
+    assert [pairs for name, pairs in rig.hands.events if name == "backscatter"] == ([expected] if counted else [])
+
+
+def test_mail_for_a_domain_without_a_way_out_waits_by_the_schedule_and_fails_at_the_end(rig):
+    """Some tens of attempts in five days, never two within minutes; then its sender hears that it took too long."""
+    rig.expansions = {JOE: (False, b"4.4.0")}
+    asked = []
+    rig.hands.event = lambda name, **_: asked.append(rig.now) if name == "deferred" else None
+    rig.accept()
+    while rig.hands.envelopes:
+        rig.later(30)
+    assert 5 * DAY <= rig.now - envelope_of().arrival < 5 * DAY + 5 * 3600
+    assert 20 < len(asked) < 60
+    assert min(later - sooner for sooner, later in itertools.pairwise(asked)) >= 150
+    assert [(r.action, r.status) for _, (r,) in rig.bounces] == [(b"failed", b"5.4.7")]
