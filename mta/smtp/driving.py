@@ -15,9 +15,6 @@ from mta.wire import messages as m
 MANY_OCTETS: Final = 64 * 1024  # of input that waits for an answer; then the client must wait too
 FEW_PACKETS: Final = 4  # that wait for a peer; beyond, its askers stop reading from their clients
 LINGER_SECONDS: Final = 2.0  # how long we listen to a client we hung up on
-# RFC 5321 sets no limit; without one, a client that drips octets holds its place for ever.
-SESSION_SECONDS: Final = 3600.0
-LONGEST_SESSION_SECONDS: Final = 2 * SESSION_SECONDS  # for a message that began before the limit
 DIRECTORY_SECONDS: Final = 10.0  # it looks into memory; whoever waits longer waits for a process that hangs
 ENQUEUER_SECONDS: Final = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
 STOP_SECONDS: Final = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
@@ -40,6 +37,7 @@ def policy(settings: Mapping[str, bytes]) -> Policy:
         max_recipients=number("limits.max_recipients", Policy.max_recipients),
         command_seconds=command_seconds,
         block_seconds=min(command_seconds, Policy.block_seconds),
+        session_seconds=float(number("limits.session_timeout_seconds", 3600)),
     )
 
 

@@ -47,6 +47,9 @@ class Policy:
     max_fruitless_commands: int = 100  # commands besides RCPT and DATA since the last message taken, before 421
     command_seconds: float = 300.0  # RFC 5321 4.5.3.2.7
     block_seconds: float = 180.0  # RFC 5321 4.5.3.2.5
+    # RFC 5321 sets no limit; without one, a client that drips octets holds its place for ever. Whoever drives us keeps it:
+    # `wind_up` after so long, `break_off` after twice that, for a message that began before.
+    session_seconds: float = 3600.0
     starttls: bool = False  # somebody is there who can terminate TLS
     greeting: bytes = field(init=False)
     hello: bytes = field(init=False)

@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP
 
 from mta.smtp import driving, replies
 from mta.smtp import events as e
-from mta.smtp.driving import FEW_PACKETS, LINGER_SECONDS, LONGEST_SESSION_SECONDS, MANY_OCTETS, SESSION_SECONDS
+from mta.smtp.driving import FEW_PACKETS, LINGER_SECONDS, MANY_OCTETS
 from mta.smtp.replies import Reply
 from mta.smtp.server import Server
 from mta.wire import messages as m
@@ -41,6 +41,7 @@ class Session(SMTP):
         self.deadline = math.inf
         self._worker = worker
         self._core = Server(worker.policy)
+        self._session_seconds = worker.policy.session_seconds
         self._born = worker.now()
         self._steps_seen = -1
         self._question_tags: dict[int, int] = {}
@@ -104,10 +105,10 @@ class Session(SMTP):
 
     def check_age(self, now: float) -> None:
         """End a conversation that lasts too long: politely first."""
-        age = now - self._born
-        if age > LONGEST_SESSION_SECONDS:
+        age, limit = now - self._born, self._session_seconds
+        if age > 2 * limit:  # a message in hand has had the time that a whole conversation has
             self._run(self._core.break_off, replies.SESSION_TOO_LONG)
-        elif age > SESSION_SECONDS:
+        elif age > limit:
             self._run(self._core.wind_up, replies.SESSION_TOO_LONG)
 
     def wind_up(self) -> None:

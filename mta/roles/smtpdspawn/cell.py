@@ -37,8 +37,8 @@ class Cell:
         self._tarpit_seconds, self._now = tarpit_seconds, now
         self._client: socket.socket | None = client
         self._core = Server(policy)
-        self._wind_up_at = now() + driving.SESSION_SECONDS
-        self._break_off_at = now() + driving.LONGEST_SESSION_SECONDS
+        self._wind_up_at = now() + policy.session_seconds
+        self._break_off_at = now() + 2 * policy.session_seconds
         self._ending, self._ending_last = replies.SESSION_TOO_LONG, replies.SESSION_TOO_LONG
         self._deadline, self._steps_seen = math.inf, -1  # when the client must have said something whole
         self._soon: collections.deque[Callable[[], None]] = collections.deque()

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from mta.roles.smtpd.session import Session, where
-from mta.smtp.driving import LINGER_SECONDS, LONGEST_SESSION_SECONDS, SESSION_SECONDS
+from mta.smtp.driving import LINGER_SECONDS
+from mta.smtp.events import Verdict
 from mta.smtp.server import Policy
+from mta.vocabulary import Word
 from mta.wire import messages as m
 
 SECRET = "the password of a stranger"
@@ -149,11 +151,22 @@ def test_a_conversation_has_an_end(begun: Begun) -> None:
     """An hour until the next command is refused, two until even a message in hand is broken off."""
     session, worker, transport = begun
     session.data_received(b"EHLO a\r\n")
-    session.check_age(worker.time + SESSION_SECONDS - 1)
+    session.check_age(worker.time + 3599)
     assert b"421" not in transport.written
-    session.check_age(worker.time + SESSION_SECONDS + 1)
+    session.check_age(worker.time + 3601)
     assert transport.written.endswith(b"421 4.4.2 This connection has lasted long enough\r\n")
-    assert LONGEST_SESSION_SECONDS > SESSION_SECONDS
+
+
+def test_a_message_in_hand_has_longer_but_not_for_ever(begun: Begun) -> None:
+    """One that began before the end of the hour may be finished, unless that takes another."""
+    session, worker, transport = begun
+    session._core.receive(b"EHLO a\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<joe@example.test>\r\n")  # no directory is here
+    session._core.verdict(1, Verdict(Word.ACCEPT, b"", 1, b"ticket"))
+    session.data_received(b"DATA\r\nSubject: long\r\n")
+    session.check_age(worker.time + 3601)
+    assert b"421" not in transport.written
+    session.check_age(worker.time + 7201)
+    assert transport.written.endswith(b"421 4.4.2 This connection has lasted long enough\r\n")
 
 
 def test_the_listener_is_told_once(begun: Begun) -> None:
