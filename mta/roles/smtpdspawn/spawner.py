@@ -109,6 +109,8 @@ class Spawner:
         """Fork a cell; answers the reply for the client when there is none."""
         if self.stopping:
             return replies.STOPPING.octets
+        # In a rush many wait to be forked: whoever ended meanwhile must not count as there.
+        self._offspring.reap()
         uid = self._uids.take() if self._offspring.alive < self.most else None
         if uid is None:
             self._complain(accepted, "too many conversations")
