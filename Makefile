@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prove check bench tcb fmt lock system-packages
+.PHONY: help run test prove check bench fuzz tcb fmt lock system-packages
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -48,6 +48,11 @@ prove: $(VENV)/.locked-test system-packages  ## the promises in full size, each 
 
 bench: $(VENV)/.locked-test system-packages  ## Postern and a throw-away Postfix in turn; prints the ratios (long; needs root)
 	$(BIN)/python -m benchmarks.compare
+
+# SECONDS is also the shell's own name for how long it runs, so only make's command line or file can set it.
+FUZZ_SECONDS := $(if $(filter command line file,$(origin SECONDS)),$(SECONDS),60)
+fuzz: $(VENV)/.locked-test  ## what strangers may send, at random but led by coverage: SECONDS=60 each, TARGETS="…" for some
+	nice $(BIN)/python -m tests.fuzz $(FUZZ_SECONDS) $(TARGETS)
 
 tcb: $(VENV)/.locked  ## lines of trusted code, per role and in sum
 	@$(BIN)/python tools/tcb.py

@@ -4,6 +4,7 @@ A reader would otherwise get wrong: a lost or torn line is legal. It repeats one
 name; so the file is never synced, and a reader passes over what it cannot read instead of doubting the rest.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ _REPORTED = b"reported"
 _DELAY_REPORTED = b"delay-reported"
 _BOUNCED = b"bounced"  # what the version before this one wrote, once all was decided, for all that had failed
 _OUTCOME_FIELDS = 8
+_NUMBER = re.compile(rb"[0-9]{1,18}\Z")  # int() raises for one of some thousand digits
 _CONTROLS = bytes(range(32)) + b"\x7f"
 _BLANKED = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
 
@@ -77,7 +79,7 @@ def parse(octets: bytes) -> Progress:
     *lines, rest = octets.split(b"\n")
     rows = list(_rows(lines))
     outcomes = tuple(_outcomes(rows))
-    reported = [int(row[1]) for row in rows if row[0] == _REPORTED and len(row) == 2 and row[1].isdigit()]
+    reported = [int(row[1]) for row in rows if row[0] == _REPORTED and len(row) == 2 and _NUMBER.match(row[1])]
     if [_BOUNCED] in rows:
         reported += [outcome.attempt for outcome in outcomes]
     return Progress(outcomes, max(reported, default=0), [_DELAY_REPORTED] in rows, torn=bool(rest))

@@ -1,0 +1,246 @@
+"""The targets: each takes any octets whatever, and returns, or fails as a test does.
+
+What a parser may raise for nonsense is caught by name; anything else is a finding. Where there is a way back (what was
+read can be written), it is gone, for two readers of the same octets must not see two things.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable
+
+from mta.message import dsn, header
+from mta.message.trace import received_field
+from mta.roles.directory.resolve import Resolver, split_path
+from mta.roles.journal import lines
+from mta.smtp import addresses, commands
+from mta.smtp.replies import Refused, declined
+from mta.snapshot import format as snapshot_format
+from mta.snapshot.cdb import Cdb, CdbError
+from mta.snapshot.reader import SnapshotMissing
+from mta.snapshot.records import RecordError, pack_record, unpack_record
+from mta.spool import envelope, progress
+from mta.vocabulary import AddressError, fold_local_part, local_part_of_store, store_name
+from mta.wire import messages, netstring
+from mta.wire.netstring import WireError
+from tests.fuzz import conversation
+from tests.fuzz.dice import Dice
+
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_KINDS = sorted(messages._MESSAGES.items())
+_ALL = frozenset(kind for _, kind in _KINDS)
+
+
+def wire_netstring(octets: bytes) -> None:
+    """One spelling: what can be read is what would be written."""
+    with contextlib.suppress(WireError):
+        assert netstring.pack(netstring.unpack(octets)) == octets
+
+
+def wire_message(octets: bytes) -> None:
+    """Every class of message, with fields that a taken-over peer may put together."""
+    dice = Dice(octets)
+    verb, _ = dice.one_of(_KINDS)
+    fields = octets[1:].split(b"\xff")
+    for packet in (fields, [verb, *fields]):
+        with contextlib.suppress(WireError):
+            message = messages.read_message(packet, _ALL)
+            again = netstring.unpack(message.encode())
+            assert again == packet
+            assert messages.read_message(again, _ALL) == message
+
+
+def smtp_commands(octets: bytes) -> None:
+    """Arguments of commands: read, or refused with a reply; never a control character in an address."""
+    text = octets[:2000]
+    for read in (
+        lambda: commands.parse_mail(text, secured=False),
+        lambda: commands.parse_mail(b"FROM:" + text, secured=True),
+        lambda: commands.parse_rcpt(b"TO:" + text, b"mx.test", utf8=False),
+        lambda: commands.parse_rcpt(b"TO:" + text, b"mx.test", utf8=True),
+    ):
+        with contextlib.suppress(Refused):
+            found = read()
+            assert not _CONTROL.search(found[0])
+            declared = found[1] if isinstance(found[1], bytes) else b"%a" % (found[1],)
+            assert not _CONTROL.search(declared)
+    with contextlib.suppress(Refused):
+        assert commands.parse_hello(text) == text
+        assert not re.search(rb"[()\s\\]", text), "it could end the comment that it is written into"
+    commands.parse_chunk(text)
+    answer = declined(200 + len(octets), text[:8], text)
+    assert re.fullmatch(rb"[45]\d\d [\x20-\x7e]*\r\n", answer.octets)
+
+
+def smtp_addresses(octets: bytes) -> None:
+    """A path that is taken has one simplest form, which is taken again and is the same."""
+    for parse in (addresses.parse_reverse_path, lambda text: addresses.parse_forward_path(text, b"mx.test")):
+        for text in (octets, b"<" + octets + b">"):
+            with contextlib.suppress(addresses.BadPath):
+                address, end = parse(text)
+                assert len(address) <= 254
+                assert 0 < end <= len(text)
+                assert not _CONTROL.search(address)
+                address.decode()
+                if address:
+                    assert parse(b"<" + address + b">")[0] == address
+    split_path(octets)
+
+
+def smtp_conversation(octets: bytes) -> None:
+    """See `conversation`."""
+    conversation.run(octets)
+
+
+def smtp_lockstep(octets: bytes) -> None:
+    """One reply for one command."""
+    conversation.lockstep(octets)
+
+
+def smtp_chunks(octets: bytes) -> None:
+    """The cuts of TCP mean nothing."""
+    conversation.chunked(octets)
+
+
+def message_header(octets: bytes) -> None:
+    """Slices of what was given, and never a line end inside a field's body."""
+    section = header.header_section(octets)
+    assert octets.startswith(section)
+    assert b"\n\n" not in section
+    kept = header.whole_lines(section, 50)
+    assert len(kept) <= 50
+    assert section.startswith(kept)
+    for body in header.field_bodies(section, b"Received"):
+        assert b"\n" not in body
+
+
+def message_dsn(octets: bytes) -> None:
+    """A notification is lines of at most 998 octets, whatever the envelope held; and so is our own Received field."""
+    dice = Dice(octets)
+    parts = [dice.line() for _ in range(9)]
+    dsn.decode_xtext(parts[0])
+    dsn.printable(parts[1])
+    for utf_8 in (False, True):
+        assert not _CONTROL.search(dsn.original_recipient(parts[2], utf_8=utf_8))
+        assert not _CONTROL.search(dsn.typed_address(parts[3], utf_8=utf_8))
+    with contextlib.suppress(Refused):
+        helo = commands.parse_hello(parts[4])
+        field = received_field(
+            helo=helo, client=b"2001:db8::1", host=b"mx.test", protocol=b"ESMTP", queue_id=b"0" * 20, forward_path=b"",
+            moment=0,
+        )  # fmt: skip
+        assert field.count(b"\n") == field.count(b"\r\n") == len(re.findall(rb"\r\n(?=[\t ]|\Z)", field))
+
+
+def snapshot_record(octets: bytes) -> None:
+    """A record, or RecordError."""
+    with contextlib.suppress(RecordError):
+        record = unpack_record(octets)
+        assert unpack_record(pack_record(record)) == record
+
+
+def snapshot_files(octets: bytes) -> None:
+    """`current`, header, batches and frames: read, or FormatError."""
+    for read in (snapshot_format.unpack_current, snapshot_format.unpack_header):
+        with contextlib.suppress(snapshot_format.FormatError):
+            read(octets)
+    with contextlib.suppress(snapshot_format.FormatError):
+        batch = snapshot_format.unpack_batch(octets)
+        assert snapshot_format.pack_batch(batch) == octets
+    list(snapshot_format.whole_frames(octets, 1, 0))
+    whole = snapshot_format.pack_frame(octets[:50], 1, 7)
+    assert next(snapshot_format.whole_frames(whole + octets[50:], 1, 7)) == (octets[:50], 7 + len(whole))
+
+
+def snapshot_cdb(octets: bytes) -> None:
+    """Any file whatever under the name of a constant database."""
+    descriptor = os.memfd_create("cdb")
+    try:
+        dice = Dice(octets)
+        key = dice.line()
+        # A table of contents is 2 KiB that chance would take long to fill.
+        head = b"".join(
+            (dice.octet() + 2048).to_bytes(4, "little") + dice.octet().to_bytes(4, "little") for _ in range(256)
+        )
+        os.write(descriptor, head + dice.rest() + bytes(8))
+        with contextlib.suppress(CdbError):
+            found = Cdb(descriptor, os.fstat(descriptor).st_size)
+            try:
+                value = found.get(key)
+                assert value is None or len(value) <= len(octets) + 2048
+            finally:
+                found.close()
+    finally:
+        os.close(descriptor)
+
+
+def snapshot_judgement(octets: bytes) -> None:
+    """Records that only an enemy would write, looked up by whoever: an answer, or RecordError; never for ever."""
+    dice = Dice(octets)
+    path = dice.line()
+    table: dict[bytes, bytes] = {b"h:": pack_record(_HOST)}
+    while dice and len(table) < 40:
+        table[dice.line()] = dice.line().replace(b"\xfe", b"\xff")
+    resolver = Resolver(table.get)
+    for ask in (resolver.judge, resolver.expand):
+        with contextlib.suppress(RecordError, SnapshotMissing):
+            ask(path)
+
+
+def spool_envelope(octets: bytes) -> None:
+    """Torn, unknown, or an envelope; and one that we write is read as it was."""
+    dice = Dice(octets)
+    for text in (octets, _sealed([b"postern-envelope %d" % (dice.octet() % 4), *octets[1:].split(b"\xff")])):
+        with contextlib.suppress(envelope.NotWholeError, envelope.UnknownVersionError):
+            found = envelope.parse(text)
+            assert envelope.parse(envelope.render(found)) == found
+
+
+def spool_progress(octets: bytes) -> None:
+    """Whatever a crash left, it says something."""
+    found = progress.parse(octets)
+    for outcome in found.outcomes:
+        with contextlib.suppress(WireError):
+            again = progress.parse(progress.line_of(outcome)).outcomes
+            assert len(again) == 1
+
+
+def journal_lines(octets: bytes) -> None:
+    """One event is one line for programs and at most one for people, and both are text."""
+    words = lines.said(octets.split(b"\xff"))
+    line = lines.record(1.5, "smtpd", "refused", words)
+    assert line.count(b"\n") == 1
+    assert lines.sentence(1.5, "smtpd", "refused", words).decode()[:-1].isprintable()
+
+
+def store_names(octets: bytes) -> None:
+    """A name of a store is a file name, and leads back to the one local-part it came from."""
+    with contextlib.suppress(UnicodeDecodeError):
+        text = octets.decode()
+        folded = fold_local_part(text)
+        assert fold_local_part(folded) == folded
+        name = store_name(folded)
+        assert "/" not in name
+        assert name not in (".", "..", "")
+        assert local_part_of_store(name) == folded
+        with contextlib.suppress(AddressError):
+            assert store_name(local_part_of_store(text)) == text
+
+
+def _sealed(fields: list[bytes]) -> bytes:
+    try:
+        return envelope.seal(fields)
+    except WireError:
+        return b""
+
+
+_HOST = unpack_record(netstring.pack([b"host", b"mx.test", b"postmaster@mx.test"]))
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
+        message_header, message_dsn, snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
+        spool_progress, journal_lines, store_names,
+    )
+}  # fmt: skip
