@@ -114,7 +114,8 @@ HostName = Annotated[str, BeforeValidator(_host_name)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database)]
 
 _ENDPOINTS = 'a list of "address:port" with an IP address, such as ["127.0.0.1:2525", "[::1]:2525"]; [] is off'
-_NETWORKS = 'a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]'
+_NETWORKS = 'a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]; at most 150'
+_MAX_NETWORKS = 150  # A list travels to the roles in one piece of 8000 octets.
 
 
 class Section(BaseModel):
@@ -136,8 +137,8 @@ def _bytes(title: str, default: str, low: str, high: str) -> Any:  # noqa: ANN40
     return Field(parse_size(default), title=title, ge=parse_size(low), le=parse_size(high), description=takes)
 
 
-def _networks(title: str) -> Any:  # noqa: ANN401 - as Field itself
-    return Field([], title=title, description=_NETWORKS)
+def _networks(title: str, *default: str) -> Any:  # noqa: ANN401 - as Field itself
+    return Field(list(default), title=title, description=_NETWORKS, max_length=_MAX_NETWORKS)
 
 
 class Host(Section):
@@ -198,11 +199,17 @@ class Smtpd(Section):
     workers: int = _number("how many smtpd processes", 2, 1, 64)
     max_connections: int = _number("conversations at once", 1000, 1, 100_000)
     max_connections_per_client: int = _number("of one client address (IPv6: /64); 0 = no limit", 50, 0, 100_000)
+    max_connections_per_network: int = _number("of one network (IPv4: /24, IPv6: /48); 0 = no limit", 200, 0, 100_000)
     max_message_size: Size = _bytes(
         "the largest message taken, as its content comes over the wire", "50 MiB", "64 KiB", "2 GiB"
     )
     relay_clients: list[Network] = _networks("networks that may relay without authentication")
-    proxy_clients: list[Network] = _networks("load balancers whose PROXY header is believed")
+    proxy_clients: list[Network] = _networks("load balancers: each connection must begin with a PROXY header")
+    deny_clients: list[Network] = _networks("networks turned away at connect")
+    allow_clients: list[Network] = _networks(
+        "networks let in whatever deny_clients says, without delay, whatever their rate and network",
+        "127.0.0.0/8", "::1/128",
+    )  # fmt: skip
     qmtp_clients: list[Network] = _networks("who may speak QMTP")
     qmqp_clients: list[Network] = _networks("who may speak QMQP")
 
@@ -244,6 +251,16 @@ class Limits(Section):
         "unknown recipients all clients may name in a minute before answers slow down", 2000, 1, 1_000_000
     )
     tarpit_seconds: int = _number("how slow the answers get then", 5, 0, 60)
+    connections_per_minute_per_client: int = _number(
+        "how often one client (IPv6: /64) may connect; 0 = no limit", 300, 0, 1_000_000
+    )
+    connections_per_minute_per_network: int = _number(
+        "the same of one network (IPv4: /24, IPv6: /48)", 1200, 0, 1_000_000
+    )
+    greeting_delay_seconds: int = _number(
+        "how long strangers wait for the greeting; who speaks before it gets 554. 0 = nobody waits", 2, 0, 30
+    )
+    max_errors: int = _number("commands that make no sense before a conversation ends with 421", 10, 1, 1000)
     command_timeout_seconds: int = _number("how long a client may think (RFC 5321 4.5.3.2.7)", 300, 1, 3600)
     conversations_per_worker: int = _number("an smtpd process is replaced after so many", 10_000, 1, 100_000_000)
     min_free_space: Size = _bytes("free disk space below which mail is deferred at RCPT", "64 MiB", "0", "1 TiB")

@@ -35,6 +35,7 @@ def policy(settings: Mapping[str, bytes]) -> Policy:
         hostname=settings["host.name"],
         max_message_size=number("smtpd.max_message_size", Policy.max_message_size),
         max_recipients=number("limits.max_recipients", Policy.max_recipients),
+        max_errors=number("limits.max_errors", Policy.max_errors),
         command_seconds=command_seconds,
         block_seconds=min(command_seconds, Policy.block_seconds),
         session_seconds=float(number("limits.session_timeout_seconds", 3600)),

@@ -1,58 +1,69 @@
 """Who is connected how often, and which smtpd has the fewest conversations. Values in, values out.
 
-A reader would otherwise get wrong: an IPv6 client is its /64, since that is what one customer is given; by single address
-the limit would mean nothing.
+A reader would otherwise get wrong: a client that still waits for its greeting is counted too. It costs no smtpd, but a
+descriptor, and its place among those of its address.
 """
 
-import socket
 from dataclasses import dataclass, field
 
-TOO_MANY_OF_CLIENT = b"421 4.7.0 Too many connections from your address, try again later\r\n"
-TOO_MANY = b"421 4.3.2 Too many connections, try again later\r\n"
+from mta.roles.listener.networks import Who
+from mta.roles.listener.refusals import TOO_MANY, TOO_MANY_OF_CLIENT, TOO_MANY_OF_NETWORK, Refusal
 
-
-def client_key(address: str) -> bytes:
-    """What counts as one client: the IPv4 address, or the first 64 bits of the IPv6 address."""
-    if ":" not in address:
-        return address.encode()
-    return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[:8]
+_Keys = tuple[bytes, bytes]  # of the client, of its network; the latter empty where networks are not counted
 
 
 @dataclass(slots=True)
 class Counts:
-    """All conversations that were handed out and are not finished."""
+    """All who were let in and have not left."""
 
     most: int
     most_of_client: int  # 0: no limit
+    most_of_network: int = 0  # 0: no limit
     total: int = 0
-    _of_client: dict[bytes, int] = field(default_factory=dict)
-    _of_worker: dict[int, dict[bytes, bytes]] = field(default_factory=dict)  # instance: session: client's key
+    _of: dict[bytes, int] = field(default_factory=dict)  # by key of client or network
+    _waiting: dict[bytes, _Keys] = field(default_factory=dict)  # session: keys
+    _of_worker: dict[int, dict[bytes, _Keys]] = field(default_factory=dict)  # instance: session: keys
 
-    def refusal(self, client: bytes) -> bytes:
-        """The reply that turns *client* (a `client_key`) away now; empty when it may come in."""
+    def refusal(self, who: Who, *, trusted: bool = False) -> Refusal | None:
+        """Why *who* may not come in now; None when it may. The networks of *trusted* ones are not looked at."""
         if self.total >= self.most:
             return TOO_MANY
-        if self.most_of_client and self._of_client.get(client, 0) >= self.most_of_client:
+        if self.most_of_client and self._of.get(who.client, 0) >= self.most_of_client:
             return TOO_MANY_OF_CLIENT
-        return b""
+        if self.most_of_network and not trusted and self._of.get(who.network, 0) >= self.most_of_network:
+            return TOO_MANY_OF_NETWORK
+        return None
 
-    def begin(self, worker: int, session: bytes, client: bytes) -> None:
-        """The conversation *session* with *client* was handed to *worker*."""
-        self._of_worker.setdefault(worker, {})[session] = client
-        self._of_client[client] = self._of_client.get(client, 0) + 1
+    def begin(self, session: bytes, who: Who) -> None:
+        """*who* was let in and waits."""
+        keys = (who.client, who.network)
+        self._waiting[session] = keys
         self.total += 1
+        for key in keys:
+            self._of[key] = self._of.get(key, 0) + 1
+
+    def hand(self, session: bytes, worker: int) -> None:
+        """Who waited as *session* is *worker*'s now."""
+        self._of_worker.setdefault(worker, {})[session] = self._waiting.pop(session)
+
+    def leave(self, session: bytes) -> None:
+        """Who waited as *session* left, or was turned away."""
+        self._forget(self._waiting.pop(session, None))
 
     def end(self, worker: int, session: bytes) -> None:
         """*worker* finished *session*; said of another's conversation, or twice, it means nothing."""
-        client = self._of_worker.get(worker, {}).pop(session, None)
-        if client is None:
+        self._forget(self._of_worker.get(worker, {}).pop(session, None))
+
+    def _forget(self, keys: _Keys | None) -> None:
+        if keys is None:
             return
         self.total -= 1
-        left = self._of_client[client] - 1
-        if left:
-            self._of_client[client] = left
-        else:
-            del self._of_client[client]
+        for key in keys:
+            left = self._of[key] - 1
+            if left:
+                self._of[key] = left
+            else:
+                del self._of[key]
 
     def lose(self, worker: int) -> None:
         """*worker* ended, and its conversations with it."""

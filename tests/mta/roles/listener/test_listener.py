@@ -148,3 +148,117 @@ def test_the_only_one_retires_as_soon_as_its_last_client_left(door: tuple[LoneRo
     only.send(m.Finished(found[0][0].session))
     assert isinstance(only.wait()[0], m.Retired)
     close(client, *(sock for _, sock in found))
+
+
+# --- waiting, PROXY and rules, with the test as a stranger: loopback is not let in here without a wait
+
+STRICT = LIMITS | {
+    "limits.greeting_delay_seconds": b"1", "smtpd.max_connections_per_client": b"0", "smtpd.max_connections": b"100",
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def strict(tmp_path: Path, **settings: bytes) -> Iterator[tuple[LoneRole, tuple[str, int]]]:
+    """A listener to which 127.0.0.1 is a stranger."""
+    (tmp_path / "run" / "empty").mkdir(parents=True)
+    named = {name.replace("__", "."): value for name, value in settings.items()}
+    role = LoneRole(roster.LISTENER, tmp_path, root=os.geteuid() == 0, settings=STRICT | named)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        role.control.send(m.ListeningSocket(b"smtp", b"127.0.0.1"), (sock.fileno(),))
+        yield role, sock.getsockname()
+    assert role.end() == ""
+
+
+def heard(client: socket.socket, seconds: float = 5.0) -> bytes:
+    """Everything the client is told until the other side closes."""
+    client.settimeout(seconds)
+    said = b""
+    while block := client.recv(1000):
+        said += block
+    return said
+
+
+def test_a_stranger_waits_in_silence_and_the_next_time_not(tmp_path: Path) -> None:
+    """The wait costs no smtpd: nothing is handed on before it is over. Then the client is known."""
+    with strict(tmp_path) as (role, address):
+        worker = role.as_server("smtpd")
+        start = time.monotonic()
+        client = socket.create_connection(address)
+        found = accepted(worker)
+        assert time.monotonic() - start > 0.9
+        known = socket.create_connection(address)
+        found += accepted(worker, seconds=0.9)
+        assert len(found) == 2
+        close(client, known, *(sock for _, sock in found))
+
+
+def test_who_speaks_before_the_greeting_is_told_so_and_noted(tmp_path: Path) -> None:
+    """554 5.5.1 that arrives although the client's octets were never read; who just leaves is no event."""
+    with strict(tmp_path) as (role, address):
+        worker, journal = role.as_server("smtpd"), role.as_server("journal")
+        talker, leaver = socket.create_connection(address), socket.create_connection(address)
+        talker.sendall(b"EHLO early.test\r\n" * 100)
+        leaver.close()
+        said = heard(talker)
+        assert said.startswith(b"554 5.5.1 ")
+        assert said.endswith(b"\r\n")
+        assert accepted(worker, seconds=1.5) == []
+        [event] = [message for message, _ in journal.receive()]
+        pairs = dict(zip(event.pairs[::2], event.pairs[1::2], strict=True))
+        assert (event.name, pairs[b"reason"], pairs[b"connections"]) == (b"turned-away", b"early-talker", b"1")
+        again = socket.create_connection(address)
+        assert accepted(worker, seconds=0.5) == [], "it has not passed, so it waits again"
+        close(talker, again)
+
+
+def test_a_proxys_clients_are_counted_judged_and_named_by_their_own_address(tmp_path: Path) -> None:
+    """The header goes, not an octet more; deny, limits and the session's token are about the real client."""
+    rules = {"smtpd__proxy_clients": b"127.0.0.1/32", "smtpd__deny_clients": b"203.0.113.0/24"}
+    limits = {"smtpd__max_connections_per_client": b"1", "limits__greeting_delay_seconds": b"0"}
+    with strict(tmp_path, **rules, **limits) as (role, address):
+        worker = role.as_server("smtpd")
+        clients = [socket.create_connection(address) for _ in range(5)]
+        clients[0].sendall(b"PROXY TCP4 192.0.2.9 198.51.100.1 40000 25\r\nEHLO real.test\r\n")
+        [(message, sock)] = accepted(worker)
+        assert (message.client, message.client_port) == (b"192.0.2.9", 40_000)
+        assert session_token_holds(KEY, message.token, message.session, b"192.0.2.9")
+        assert sock.recv(1000) == b"EHLO real.test\r\n"
+        clients[1].sendall(b"PROXY TCP4 192.0.2.9 198.51.100.1 40001 25\r\n")
+        assert heard(clients[1]).startswith(b"421 4.7.0 ")
+        clients[2].sendall(b"PROXY TCP4 203.0.113.4 198.51.100.1 40001 25\r\nEHLO\r\n")
+        assert heard(clients[2]).startswith(b"554 5.7.1 ")
+        clients[3].sendall(b"EHLO without.test\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert heard(clients[3]) == b""
+        for piece in (b"PROXY UN", b"KNOWN\r", b"\n"):
+            clients[4].sendall(piece)
+            time.sleep(0.05)
+        [(own, second)] = accepted(worker)
+        assert own.client == b"127.0.0.1"
+        close(*clients, sock, second)
+
+
+def test_a_proxy_that_says_nothing_is_closed(tmp_path: Path) -> None:
+    """After five seconds, without a word: behind the header would be SMTP."""
+    with strict(tmp_path, smtpd__proxy_clients=b"127.0.0.1/32") as (role, address):
+        worker = role.as_server("smtpd")
+        client, start = socket.create_connection(address), time.monotonic()
+        client.sendall(b"PROXY TCP4 ")
+        assert heard(client, 8.0) == b""
+        assert time.monotonic() - start > 4.5
+        assert accepted(worker, seconds=0.1) == []
+        close(client)
+
+
+def test_changed_rules_hold_from_the_next_connection(tmp_path: Path) -> None:
+    """Deny and delay are reloaded without a restart."""
+    with strict(tmp_path, limits__greeting_delay_seconds=b"0") as (role, address):
+        worker = role.as_server("smtpd")
+        first = socket.create_connection(address)
+        found = accepted(worker)
+        changed = STRICT | {"smtpd.deny_clients": b"127.0.0.0/8"}
+        role.control.send(m.Reload(tuple(part for name, value in changed.items() for part in (name.encode(), value))))
+        time.sleep(0.2)
+        second = socket.create_connection(address)
+        assert heard(second).startswith(b"554 5.7.1 ")
+        close(first, second, *(sock for _, sock in found))
