@@ -210,6 +210,18 @@ class Smtpd(Section):
         "networks let in whatever deny_clients says, without delay, whatever their rate and network",
         "127.0.0.0/8", "::1/128",
     )  # fmt: skip
+    dnsbl: list[HostName] = Field(
+        [],
+        title="DNS lists of senders of unwanted mail; whom one names is refused where a domain has not chosen otherwise",
+        description='a list of zones, such as ["zen.example.net"]; at most 10',
+        max_length=10,
+    )
+    reverse_dns: str = Field(
+        "off",
+        title='"require": clients whose address has no name that leads back to it are told to mend that first (450)',
+        pattern="^(off|require)$",
+        description='"off" or "require"',
+    )
     qmtp_clients: list[Network] = _networks("who may speak QMTP")
     qmqp_clients: list[Network] = _networks("who may speak QMQP")
 
@@ -250,6 +262,11 @@ class Limits(Section):
     unknown_recipients_in_total: int = _number(
         "unknown recipients all clients may name in a minute before answers slow down", 2000, 1, 1_000_000
     )
+    recipients_per_minute: int = _number(
+        "recipients one client may name in a minute before it is told 451; not for smtpd.allow_clients. 0 = no limit",
+        6000, 0, 10_000_000,
+    )  # fmt: skip
+    messages_per_minute: int = _number("the same of the messages taken from it", 3000, 0, 10_000_000)
     tarpit_seconds: int = _number("how slow the answers get then", 5, 0, 60)
     connections_per_minute_per_client: int = _number(
         "how often one client (IPv6: /64) may connect; 0 = no limit", 300, 0, 1_000_000
@@ -262,6 +279,12 @@ class Limits(Section):
     )
     max_errors: int = _number("commands that make no sense before a conversation ends with 421", 10, 1, 1000)
     command_timeout_seconds: int = _number("how long a client may think (RFC 5321 4.5.3.2.7)", 300, 1, 3600)
+    session_timeout_seconds: int = _number(
+        "how long one conversation may last before its next command is refused; a message in hand has as long again",
+        3600,
+        60,
+        3600,
+    )
     conversations_per_worker: int = _number("an smtpd process is replaced after so many", 10_000, 1, 100_000_000)
     min_free_space: Size = _bytes("free disk space below which mail is deferred at RCPT", "64 MiB", "0", "1 TiB")
     trash_days: int = _number("days a removed mailbox's mail is kept aside", 30, 0, 3650)

@@ -6,10 +6,14 @@ import time
 from pathlib import Path
 
 from mta import roster, sandbox
-from mta.roles.directory.desk import Desk
+from mta.roles.directory.access import Scope
+from mta.roles.directory.asking import Asking
+from mta.roles.directory.clients import Clients
+from mta.roles.directory.desk import Desk, Protections
 from mta.roles.directory.resolve import MAX_EXPANSION, Resolver
 from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot
+from mta.windows import Window
 from mta.wire import control
 from mta.wire.loop import Loop
 
@@ -34,18 +38,31 @@ def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     """Everything but the walls: the snapshot below *folder*, the desk, its peers."""
     snapshot = Snapshot.open(folder)
     resolver = Resolver(snapshot.get, _number(start, "limits.max_expansion", MAX_EXPANSION))
+    asking = Asking(loop)
+    desk = Desk(
+        loop, snapshot, resolver, _protections(start, asking), asking,
+        start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY],
+    )  # fmt: skip
+    answers = dict.fromkeys(("ledger", "resolver", "source"), asking.answered)
+    handlers = {"smtpd": desk.asked, "scheduler": desk.expand, **answers}
+    peers = asking.peers = control.Peers(roster.DIRECTORY, start, loop, handlers, lost=desk.lost)
+    loop.call_later(FIRST_LOOK_SECONDS, desk.look)
+    return peers
+
+
+def _protections(start: control.Start, asking: Asking) -> Protections:
     unknowns = Unknowns(
         time.monotonic,
         _number(start, "limits.unknown_recipients_per_minute", PER_CLIENT),
         _number(start, "limits.unknown_recipients_in_total", IN_TOTAL),
     )
-    desk = Desk(
-        loop, snapshot, resolver, unknowns, start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY]
-    )
-    handlers = {"smtpd": desk.asked, "scheduler": desk.expand, "ledger": desk.used}
-    peers = desk.peers = control.Peers(roster.DIRECTORY, start, loop, handlers, lost=desk.lost)
-    loop.call_later(FIRST_LOOK_SECONDS, desk.look)
-    return peers
+    zones = tuple(start.settings.get("smtpd.dnsbl", b"").split())
+    wants_names = start.settings.get("smtpd.reverse_dns", b"off") == b"require"
+    clients = Clients(asking, time.monotonic, zones, wants_names=wants_names)
+    per_minute = _number(start, "limits.recipients_per_minute", 0)
+    networks = start.settings.get("smtpd.allow_clients", b"").split()
+    trusted = Scope(tuple(part for network in networks for part in (b"allow", network)))
+    return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted)
 
 
 def _number(start: control.Start, name: str, default: int) -> int:

@@ -1,36 +1,63 @@
-"""What is said to whom: questions of smtpd, expansions for scheduler, usage asked of ledger. Messages in, messages out.
+"""What is said to whom: questions of smtpd, expansions for scheduler. Messages in, messages out.
 
-A reader would otherwise get wrong: nothing here waits. A question about a mailbox with a quota is put aside under a tag of
-our own until the ledger answers, or its time is up; both end in exactly one `Verdict`.
+A reader would otherwise get wrong: nothing here waits. A decision that needs another role's word is a generator that yields
+what to ask and is resumed with the answer, or with None when there is none in time; it ends in exactly one `Verdict`. The
+usual one, about a mailbox that needs nobody's word, is made without any of that.
+
+The order of the checks at RCPT, from what costs nothing and tells nothing to what costs most:
+
+    1  the session token, and that its session is not over           try-later
+    2  who guessed too often is told nothing more                    slow-down
+    3  the domain is ours                                            foreign
+    4  access rules: mailbox, domain, host                           denied
+    5  more recipients in a minute than one client may               too-fast
+    6  the recipient exists, is not suspended                        unknown, suspended, try-later
+    7  the client's name, the DNS lists (not after an `allow`)       no-reverse-name, listed
+    8  the next hop, LDAP or a hook knows it (relayed domains)       unknown, try-later
+    9  the mailbox has room                                          full
+   10  greylisting (not after an `allow`)                            greylisted
+
+What is known already of 7 goes before 6: whom a list names learns nothing about recipients.
 """
 
+import functools
+import hashlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
+from mta.roles.directory import access
+from mta.roles.directory.access import Scope
+from mta.roles.directory.asking import Asking, Ways, later
+from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
 from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
 from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import RecordError
-from mta.vocabulary import Word
+from mta.vocabulary import Word, arrival_of, is_queue_id
+from mta.windows import Window, client_key, grey_network
 from mta.wire import messages as m
 from mta.wire import tickets
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
+from mta.wire.netstring import pack
 
 LEDGER_SECONDS = 1.0  # a client waits for this answer
-SWEEP_SECONDS = 0.25
+SOURCE_SECONDS = 2.0  # and for this one
 LOOK_SECONDS = 0.02  # how old what we know of the snapshot's files may be when a question comes
 FEW_PACKETS = 500  # unread by the scheduler, above which further answers wait
 SOME_PACKETS = 100  # sent before looking at that again
 PAUSE_SECONDS = 0.02
+MAX_DETAIL = 200  # octets of words for the client
+TRIPLET_OCTETS = 16
+MAX_WAITING = 10_000  # questions that wait for another role's word; a client that asks then is told try-later
 
 _UNRESOLVED = {
     # (permanent, status of RFC 3463, words)
     Obstacle.TOO_MANY: (False, b"4.5.3", b"The address leads to too many mailboxes; its owner has to change that"),
+    Obstacle.RELAYED: (False, b"4.4.0", b"There is no way out to other hosts yet"),
     Obstacle.SUSPENDED: (False, b"4.2.1", b"The mailbox is suspended"),
     Obstacle.UNKNOWN: (True, b"5.1.1", b"No such mailbox here"),
     Obstacle.RING: (True, b"5.4.6", b"The address leads back to itself"),
@@ -39,44 +66,56 @@ _UNRESOLVED = {
 _NOT_NOW = (False, b"4.3.0", b"Recipients cannot be looked up now")
 
 
-class Ways(Protocol):
-    """What the desk needs of `mta.wire.control.Peers`."""
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to say about a recipient."""
 
-    def tell(self, name: str, message: m.Message) -> bool:
-        """Send what needs no answer; False when the peer is away."""
+    word: Word
+    detail: bytes = b""
 
-    def event(self, name: str, **pairs: bytes | str | int) -> None:
-        """Tell the journal."""
+
+Waiting = Callable[[Callable[[object], None]], bool]  # begins to find something out; False: nobody can tell
+Steps = Generator[Waiting, object, Decision]
+
+ACCEPT = Decision(Word.ACCEPT)
+_WORDS_OF_SOURCE = {word.value: word for word in (Word.ACCEPT, Word.UNKNOWN, Word.FULL)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Aside:
-    """A question that waits for the ledger."""
+class Protections:
+    """What looks at the client rather than at the recipient."""
 
-    channel: Channel
-    question: m.Question
-    judgement: Judgement
-    deadline: float
+    unknowns: Unknowns
+    clients: Clients
+    recipients: Window
+    recipients_per_minute: int  # of one client; 0: no limit
+    trusted: Scope  # who has none
 
 
 class Desk:
-    """Answers from *snapshot*. `peers` must be set before the first message."""
-
-    peers: Ways
+    """Answers from *snapshot*."""
 
     def __init__(
-        self, loop: Loop, snapshot: Snapshot, resolver: Resolver, unknowns: Unknowns, ticket_key: bytes,
-        session_key: bytes, clock: Callable[[], float] = time.time,
+        self, loop: Loop, snapshot: Snapshot, resolver: Resolver, protections: Protections, asking: Asking,
+        ticket_key: bytes, session_key: bytes, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        """*clock* gives seconds since 1970, for the tickets' expiry."""
-        self._loop, self._snapshot, self._resolver, self._unknowns = loop, snapshot, resolver, unknowns
+        """*clock* gives seconds since 1970, for the tickets' expiry. *asking* has its peers before the first message."""
+        self._loop, self._snapshot, self._resolver, self._asking = loop, snapshot, resolver, asking
+        self._unknowns, self._clients = protections.unknowns, protections.clients
+        self._trusted = protections.trusted
+        self._recipients, self._most_recipients = protections.recipients, protections.recipients_per_minute
         self._ticket_key, self._session_key, self._clock = ticket_key, session_key, clock
         self._looked = 0.0
+        self._changed = clock()  # seconds since 1970: since when the snapshot says what it says
         self._trouble = ""  # as last told to the journal
         self._complained = -1  # the state of the snapshot of which a wrong record was told
-        self._tag = 0
-        self._aside: dict[int, _Aside] = {}
+        self._waiting = 0
         self._expansions: deque[tuple[Channel, Iterator[m.Message]]] = deque()
+
+    @property
+    def peers(self) -> Ways:
+        """Who hears of it."""
+        return self._asking.peers
 
     # --- smtpd --------------------------------------------------------------------------------------------------------
 
@@ -86,16 +125,30 @@ class Desk:
         if not isinstance(question, m.Question):
             channel.close()
             return
-        if not tickets.session_token_holds(self._session_key, question.token, question.session, question.client):
+        if not self._is_true(question):
             # Answered, but by nothing that could be used: a supervisor replaces only what ended, so hanging up would
             # leave the honest conversations of that process without us, and stop no dishonest one.
             self.peers.event("token-refused", session=question.session, client=question.client)
-            self._answer(channel, question, Word.TRY_LATER)
+            self._answer(channel, question, Judgement(Word.TRY_LATER), Decision(Word.TRY_LATER))
+            return
+        if self._unknowns.silences(question.session, question.client):
+            self._answer(channel, question, Judgement(Word.SLOW_DOWN), Decision(Word.SLOW_DOWN))
             return
         judgement = self._judge(question.forward_path)
-        if judgement.quota_bytes and self._ask_ledger(channel, question, judgement):
-            return
-        self._answer(channel, question, judgement.word, judgement.counted)
+        decision = self._decide_now(question, judgement)
+        if decision is not None:
+            self._answer(channel, question, judgement, decision)
+        elif self._waiting < MAX_WAITING:
+            self._waiting += 1
+            self._go(channel, question, judgement, self._decide(question, judgement), None)
+        else:
+            self._answer(channel, question, judgement, Decision(Word.TRY_LATER))
+
+    def _is_true(self, question: m.Question) -> bool:
+        """Is the session its client's, and not one that ended long ago?"""
+        return tickets.session_token_holds(
+            self._session_key, question.token, question.session, question.client
+        ) and not tickets.is_session_over(question.session, self._clock())
 
     def _judge(self, forward_path: bytes) -> Judgement:
         self._look()
@@ -105,59 +158,96 @@ class Desk:
             self._complain(error)
             return Judgement(Word.TRY_LATER)
 
-    def _answer(self, channel: Channel, question: m.Question, word: Word, counted: bytes = b"") -> None:
-        if word is Word.UNKNOWN and self._unknowns.count(question.client):
-            word = Word.SLOW_DOWN
+    def _decide_now(self, question: m.Question, judgement: Judgement) -> Decision | None:
+        """The decision, where nobody else's word is needed for it; else None."""
+        if not judgement.key:
+            return Decision(judgement.word)
+        allowed = None
+        if judgement.scopes:
+            allowed = access.decide(judgement.scopes, question.client, question.reverse_path)
+            if allowed is False:
+                return Decision(Word.DENIED)
+        if self._is_too_fast(question.client):
+            return Decision(
+                Word.TOO_FAST, b"More than %d recipients in a minute; go on in a minute" % self._most_recipients
+            )
+        standing = self._clients.known(question.client) if judgement.checks_client and not allowed else NOTHING_KNOWN
+        refusal = _refusal(standing, judgement, question.client)
+        if refusal is not None:
+            return refusal
+        if judgement.word is not Word.ACCEPT:
+            return Decision(judgement.word)
+        is_done = standing is not None and not judgement.asks_source and not judgement.quota_bytes
+        return ACCEPT if is_done and not (judgement.greylist and not allowed) else None
+
+    def _is_too_fast(self, client: bytes) -> bool:
+        most = self._most_recipients
+        return bool(
+            most and self._recipients.count(client_key(client)) >= most and not self._trusted.decide(client, b"")
+        )
+
+    def _decide(self, question: m.Question, judgement: Judgement) -> Steps:
+        """The decision about a recipient for whom nothing speaks against a yes so far, but somebody has to be asked."""
+        allowed = access.decide(judgement.scopes, question.client, question.reverse_path)
+        if judgement.checks_client and not allowed and self._clients.known(question.client) is None:
+            standing = yield functools.partial(self._clients.check, question.client)
+            refusal = _refusal(standing, judgement, question.client) if isinstance(standing, Standing) else None
+            if refusal is not None:
+                return refusal
+        if judgement.asks_source:
+            answer = yield later(self._asking, "source", lambda tag: m.Exists(tag, judgement.key), SOURCE_SECONDS)
+            word = (
+                _WORDS_OF_SOURCE.get(answer.word, Word.TRY_LATER) if isinstance(answer, m.Existence) else Word.TRY_LATER
+            )
+            if word is not Word.ACCEPT:
+                return Decision(word)
+        if judgement.quota_bytes:
+            answer = yield later(self._asking, "ledger", lambda tag: m.UsageOf(tag, judgement.counted), LEDGER_SECONDS)
+            if not isinstance(answer, m.Usage):
+                # Not full as far as we know: an overrun is delivered, a false refusal is lost.
+                self.peers.event("usage-unknown", mailbox=judgement.counted, why="the ledger is away or slow")
+            elif judgement.with_usage(answer.stored, answer.reserved, question.size) is Word.FULL:
+                return Decision(Word.FULL)
+        if judgement.greylist and not allowed:
+            network, triplet = _triplet(question, judgement.key)
+            answer = yield later(self._asking, "ledger", lambda tag: m.Grey(tag, network, triplet), LEDGER_SECONDS)
+            if isinstance(answer, m.Greyed) and answer.wait_seconds:
+                return Decision(Word.GREYLISTED, b"Not seen before; try again in %d seconds" % answer.wait_seconds)
+        return ACCEPT
+
+    def _go(
+        self, channel: Channel, question: m.Question, judgement: Judgement, steps: Steps, heard: object
+    ) -> None:  # fmt: skip
+        """On with *steps* after *heard*, as far as nobody has to be waited for."""
+        while True:
+            try:
+                begin = steps.send(heard)
+            except StopIteration as end:
+                self._waiting -= 1
+                self._answer(channel, question, judgement, end.value)
+                return
+            if begin(functools.partial(self._go, channel, question, judgement, steps)):
+                return
+            heard = None
+
+    def _answer(self, channel: Channel, question: m.Question, judgement: Judgement, decision: Decision) -> None:
+        word, counted, expiry, ticket = decision.word, b"", 0, b""
+        if word is Word.UNKNOWN and self._unknowns.count(question.session, question.client):
+            decision = Decision(word := Word.SLOW_DOWN)
             self.peers.event("unknown-too-often", client=question.client, session=question.session)
-        expiry, ticket = 0, b""
         if word is Word.ACCEPT:
+            if self._most_recipients:
+                self._recipients.add(client_key(question.client))
+            counted = judgement.counted
             expiry = int(self._clock()) + tickets.TICKET_SECONDS
             ticket = tickets.ticket(
                 self._ticket_key, question.session, question.reverse_path, question.forward_path, counted, expiry
             )
-        else:
-            counted = b""
-        _send(channel, m.Verdict(question.tag, word.value, counted, expiry, ticket))
-
-    # --- ledger -------------------------------------------------------------------------------------------------------
-
-    def _ask_ledger(self, channel: Channel, question: m.Question, judgement: Judgement) -> bool:
-        self._tag += 1
-        if not self.peers.tell("ledger", m.UsageOf(self._tag, judgement.counted)):
-            self.peers.event("usage-unknown", mailbox=judgement.counted, why="the ledger is away")
-            return False
-        if not self._aside:
-            self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        self._aside[self._tag] = _Aside(channel, question, judgement, time.monotonic() + LEDGER_SECONDS)
-        return True
-
-    def used(self, channel: Channel, packet: Packet) -> None:
-        """A `Usage` of the ledger."""
-        usage = packet[0]
-        if not isinstance(usage, m.Usage):
-            channel.close()
-            return
-        aside = self._aside.pop(usage.tag, None)
-        if aside is not None:
-            word = aside.judgement.with_usage(usage.stored, usage.reserved, aside.question.size)
-            self._answer(aside.channel, aside.question, word, aside.judgement.counted)
+        _send(channel, m.Verdict(question.tag, word.value, counted, expiry, ticket, judgement.late, decision.detail))
 
     def lost(self, channel: Channel) -> None:
-        """A peer's channel closed. What was asked of a ledger that ended is answered now, without it."""
-        if channel.peer == "ledger":
-            self._answer_overdue(float("inf"), "the ledger went away")
-
-    def _sweep(self) -> None:
-        self._answer_overdue(time.monotonic(), "the ledger is slow")
-        if self._aside:
-            self._loop.call_later(SWEEP_SECONDS, self._sweep)
-
-    def _answer_overdue(self, now: float, why: str) -> None:
-        """Not full as far as we know: an overrun is delivered, a false refusal is lost."""
-        for tag in [tag for tag, aside in self._aside.items() if aside.deadline <= now]:
-            aside = self._aside.pop(tag)
-            self.peers.event("usage-unknown", mailbox=aside.judgement.counted, why=why)
-            self._answer(aside.channel, aside.question, aside.judgement.word, aside.judgement.counted)
+        """A peer's channel closed. What was asked of one that ended is answered now, without it."""
+        self._asking.lost(channel.peer)
 
     # --- scheduler ----------------------------------------------------------------------------------------------------
 
@@ -192,11 +282,27 @@ class Desk:
             yield m.Unresolved(question.tag, *_NOT_NOW)
             return
         if isinstance(found, Obstacle):
-            yield m.Unresolved(question.tag, *_UNRESOLVED[found])
+            permanent, status, words = _UNRESOLVED[found]
+            yield m.Unresolved(question.tag, permanent, status, words, permanent and self._could_have_refused(question))
             return
         for final in found:
             is_last = final is found[-1]
             yield m.Expansion(question.tag, final.recipient, final.domain, final.store, final.counted, is_last)
+
+    def _could_have_refused(self, question: m.Expand) -> bool:
+        """Would we have said so when the message came, so that its client and no innocent outsider would have heard of it?
+
+        What changed since may have been another record; then we cannot tell, unless the domain lets everything in.
+        """
+        if not question.reverse_path or not is_queue_id(question.queue_id):
+            return False
+        is_old_news = self._changed < arrival_of(question.queue_id)
+        try:
+            return not self._resolver.is_ours(question.reverse_path) and (
+                is_old_news or self._resolver.lets_in(question.recipient)
+            )
+        except (SnapshotMissing, RecordError):
+            return False
 
     # --- snapshot -----------------------------------------------------------------------------------------------------
 
@@ -212,6 +318,7 @@ class Desk:
             return
         self._looked = now
         if self._snapshot.refresh():
+            self._changed = self._clock()
             self._resolver.forget()
         if self._snapshot.trouble != self._trouble:
             self._trouble = self._snapshot.trouble
@@ -231,3 +338,20 @@ def _send(channel: Channel, message: m.Message) -> bool:
     except ChannelClosed:
         return False
     return True
+
+
+def _refusal(standing: Standing | None, judgement: Judgement, client: bytes) -> Decision | None:
+    """Why the client itself is a reason to refuse, if it is."""
+    if standing is None:
+        return None
+    if standing.listed_in and judgement.dnsbl:
+        words = b"%b is on the list %b; have it taken off there, or write to postmaster" % (client, standing.listed_in)
+        return Decision(Word.LISTED, words[:MAX_DETAIL])
+    return Decision(Word.NO_REVERSE_NAME) if standing.is_nameless else None
+
+
+def _triplet(question: m.Question, key: bytes) -> tuple[bytes, bytes]:
+    """The network that the client is in, and a digest of network, reverse-path and recipient."""
+    network = grey_network(question.client)
+    fields = pack([network, question.reverse_path.lower(), key])
+    return network, hashlib.blake2b(fields, digest_size=TRIPLET_OCTETS).digest()

@@ -4,7 +4,8 @@ A reader would otherwise get wrong: one address may lead to many mailboxes by ma
 address is looked at once, whatever the snapshot says, and a ring ends where it began.
 
 The order at each step, the same in which the control plane checks what is saved: the address itself, the address without
-its +tag, the host's postmaster for postmaster@ and abuse@, the domain's catch-all.
+its +tag; in a domain that we only relay for, who is asked about its recipients; in one of ours the host's postmaster for
+postmaster@ and abuse@, the domain's catch-all.
 """
 
 import enum
@@ -14,10 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mta.roles.directory.access import Scope
 from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,
     HOST_KEY,
+    RULES,
     TENANT,
     Alias,
     Domain,
@@ -25,6 +28,8 @@ from mta.snapshot.records import (
     Mailbox,
     Record,
     RecordError,
+    Relayed,
+    Rules,
     Tenant,
     unpack_record,
 )
@@ -39,6 +44,7 @@ MAX_TENANTS = 16  # levels of the tree of tenants
 MAX_REMEMBERED = 10_000  # domains and verdicts kept until the snapshot changes
 
 ROLE_ADDRESSES = frozenset({b"postmaster", b"abuse"})  # RFC 5321 4.5.1, RFC 2142: they reach someone in every domain
+ASKED_SOURCES = frozenset({b"ldap", b"call-ahead", b"hook"})  # where the role `source` must be asked
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 
 Get = Callable[[bytes], bytes | None]
@@ -49,6 +55,7 @@ class Obstacle(enum.Enum):
     """Why a way leads to no mailbox, the weightiest first: the one that decides when all ways end."""
 
     TOO_MANY = enum.auto()
+    RELAYED = enum.auto()  # no obstacle to taking the mail: it is for another host
     SUSPENDED = enum.auto()
     UNKNOWN = enum.auto()
     RING = enum.auto()
@@ -78,6 +85,13 @@ class Judgement:
     word: Word
     counted: bytes = b""
     quota_bytes: int = 0
+    key: bytes = b""  # the address key, domain aliases followed; empty where the domain is not ours
+    late: bool = False  # the domain tells nothing before the content
+    scopes: tuple[Scope, ...] = ()  # the access rules that apply, the most specific first
+    checks_client: bool = False  # whether the client's own address may be a reason to refuse here ...
+    dnsbl: bool = False  # ... because a DNS list names it
+    greylist: bool = False
+    asks_source: bool = False  # only the role `source` can tell whether the address exists
 
     def with_usage(self, stored: int, reserved: int, size: int) -> Word:
         """The word, now that octets *stored* and on their way (*reserved*) are known, for a message of *size* octets."""
@@ -90,10 +104,16 @@ class _Place:
 
     name: bytes
     suspended: bool
-    catch_all: bytes
+    record: Domain
+    scope: Scope | None  # its access rules
+
+    @property
+    def catch_all(self) -> bytes:
+        return self.record.catch_all
 
 
 _WORDS = {
+    Obstacle.RELAYED: Word.ACCEPT,
     Obstacle.TOO_MANY: Word.TRY_LATER,
     Obstacle.SUSPENDED: Word.SUSPENDED,
     Obstacle.RING: Word.UNKNOWN,
@@ -115,12 +135,13 @@ class Resolver:
         self._places: dict[bytes, _Place | None] = {}
         self._judgements: dict[bytes, Judgement] = {}
         self._host: Host | None = None
+        self._host_scope: tuple[Scope, ...] | None = None
 
     def forget(self) -> None:
         """The snapshot changed."""
         self._places.clear()
         self._judgements.clear()
-        self._host = None
+        self._host = self._host_scope = None
 
     def judge(self, forward_path: bytes) -> Judgement:
         """May *forward_path* have mail?"""
@@ -145,12 +166,51 @@ class Resolver:
             if end is Obstacle.TOO_MANY or len(finals) > self._max_expansion:
                 # Part of them would be some who get it and some who silently do not.
                 return Obstacle.TOO_MANY
+        if Obstacle.RELAYED in obstacles:
+            return Obstacle.RELAYED  # As above: not some of them.
         return finals or _weightiest(obstacles)
+
+    def is_ours(self, path: bytes) -> bool:
+        """Is *path* in a domain that we have mail of, or pass mail on for?"""
+        return self._place_of(path) is not None
+
+    def lets_in(self, path: bytes) -> bool:
+        """Does the domain of *path* have everybody accepted, known or not (validation `off`)?"""
+        place = self._place_of(path)
+        return place is not None and place.record.validation == b"off"
+
+    def _place_of(self, path: bytes) -> _Place | None:
+        split = split_path(path)
+        return None if split is None else self._place(split[1] or self._postmaster().rpartition(b"@")[2])
 
     def _judge(self, forward_path: bytes) -> Judgement:
         start = self._start(forward_path)
         if isinstance(start, Obstacle):
             return Judgement(Word.FOREIGN if start is Obstacle.FOREIGN else Word.UNKNOWN)
+        local_part, _, domain = start.rpartition(b"@")
+        place = self._place(domain)
+        if place is None:  # the host's own domain, where the snapshot has none
+            return Judgement(Word.UNKNOWN)
+        found = self._lead(start)
+        if found.word is Word.UNKNOWN and place.record.validation == b"off":
+            found = Judgement(Word.ACCEPT)
+        # Whoever was refused by mistake must be able to say so: RFC 5321 4.5.1.
+        is_role = local_part.partition(b"+")[0] in ROLE_ADDRESSES
+        return Judgement(
+            found.word,
+            found.counted,
+            found.quota_bytes,
+            key=local_part + b"@" + place.name,
+            late=place.record.validation == b"data",
+            scopes=self._scopes(local_part, place),
+            checks_client=not is_role,
+            dnsbl=place.record.dnsbl,
+            greylist=place.record.greylist and not is_role,
+            asks_source=not is_role and found.word is Word.ACCEPT and self._is_asked_elsewhere(local_part, place),
+        )
+
+    def _lead(self, start: bytes) -> Judgement:
+        """Whether any way from *start* ends well."""
         first: Final | None = None
         obstacles: set[Obstacle] = set()
         for end in self._ends(start):
@@ -164,6 +224,27 @@ class Resolver:
         if first is None or Obstacle.TOO_MANY in obstacles:
             return Judgement(_WORDS[_weightiest(obstacles)])
         return Judgement(Word.ACCEPT, first.counted, first.quota_bytes)
+
+    def _is_asked_elsewhere(self, local_part: bytes, place: _Place) -> bool:
+        record = place.record
+        if not record.next_hop or record.source not in ASKED_SOURCES or record.validation == b"off":
+            return False
+        return not isinstance(self._find(local_part, place)[1], Mailbox | Alias)
+
+    def _scopes(self, local_part: bytes, place: _Place) -> tuple[Scope, ...]:
+        """Those of the address, else of the address without its +tag; of its domain; of the host."""
+        base = local_part.partition(b"+")[0]
+        own = self._scope(local_part + b"@" + place.name)
+        if own is None and base and base != local_part:
+            own = self._scope(base + b"@" + place.name)
+        if self._host_scope is None:
+            host = self._scope(b"")
+            self._host_scope = (host,) if host else ()
+        return (*((own,) if own else ()), *((place.scope,) if place.scope else ()), *self._host_scope)
+
+    def _scope(self, name: bytes) -> Scope | None:
+        record = self._record(RULES + name)
+        return Scope(record.entries) if isinstance(record, Rules) else None
 
     def _start(self, path: bytes) -> bytes | Obstacle:
         """The address key that *path* stands for, when its domain is ours."""
@@ -218,12 +299,18 @@ class Resolver:
             yield from self._mailbox(base + b"@" + place.name, place, record, seen)
         elif isinstance(record, Alias):
             yield from reversed(record.targets)
+        elif place.record.next_hop:
+            yield self._relayed(base, place, record)
         elif base in ROLE_ADDRESSES and base + b"@" + place.name != self._postmaster():
             yield self._postmaster()
         elif place.catch_all:
             yield place.catch_all
         else:
             yield Obstacle.UNKNOWN
+
+    def _relayed(self, base: bytes, place: _Place, record: Record | None) -> Obstacle:
+        is_listed = place.record.source != b"list" or isinstance(record, Relayed) or base in ROLE_ADDRESSES
+        return Obstacle.RELAYED if is_listed else Obstacle.UNKNOWN
 
     def _find(self, local_part: bytes, place: _Place) -> tuple[bytes, Record | None]:
         """The record of *local_part*, else of what stands before its +tag, and under which local-part it was found."""
@@ -261,7 +348,7 @@ class Resolver:
                 return None
             suspended = suspended or record.suspended or self._is_tenant_suspended(record.tenant)
             if not record.alias_of:
-                return _Place(domain, suspended, record.catch_all)
+                return _Place(domain, suspended, record, self._scope(domain))
             domain = record.alias_of
         return None
 

@@ -8,7 +8,7 @@ from mta import roster, sandbox
 from mta.roles.enqueuer.disk import Disk, Room
 from mta.roles.enqueuer.gather import Gather
 from mta.roles.enqueuer.recovery import recover
-from mta.roles.enqueuer.store import Keys, QueueIds, Store
+from mta.roles.enqueuer.store import Keys, Pace, QueueIds, Store
 from mta.spool import layout
 from mta.wire import control
 from mta.wire.loop import Loop
@@ -27,6 +27,10 @@ def main() -> int:
     store = Store(
         Disk(content, envelope), Room(content, start.number("limits.min_free_space")), keys, QueueIds(found.newest),
         host=start.settings["host.name"], max_message_size=start.number("smtpd.max_message_size"),
+        pace=Pace(
+            int(start.settings.get("limits.messages_per_minute", b"0")),
+            start.settings.get("smtpd.allow_clients", b"").split(),
+        ),
     )  # fmt: skip
     loop = Loop()
     handlers = {"smtpd": store.take, "bouncer": store.take}

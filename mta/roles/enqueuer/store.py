@@ -5,9 +5,10 @@ burst, and then all that finished in it are written and synced together (see dis
 """
 
 import collections
+import ipaddress
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mta.message.trace import received_field, received_from_ourselves
@@ -16,6 +17,7 @@ from mta.roles.enqueuer.originals import Originals
 from mta.spool.envelope import MAX_RECIPIENTS, Envelope, Generation, Recipient, render
 from mta.spool.layout import write_all
 from mta.vocabulary import is_queue_id
+from mta.windows import Window, client_key
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers
@@ -34,6 +36,7 @@ Refusal = tuple[int, bytes, bytes]
 NO_TICKET: Refusal = (550, b"5.7.1", b"Not permitted")
 TOO_LARGE: Refusal = (552, b"5.3.4", b"Message too large")
 TOO_MANY: Refusal = (452, b"4.5.3", b"Too many recipients")
+TOO_FAST: Refusal = (451, b"4.7.1", b"Too many messages from you in a minute; send the rest in a minute")
 BUSY: Refusal = (452, b"4.3.2", b"Too many messages at once")
 
 
@@ -84,6 +87,34 @@ class QueueIds:
         return b"%016x%04x" % (self._last, self._counter)
 
 
+class Pace:
+    """How many messages one client may hand over in a minute."""
+
+    def __init__(
+        self, most: int = 0, trusted: Sequence[bytes] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """*most* of a client, 0: no limit; *trusted*: the networks (text) that have none."""
+        self._most, self._window = most, Window(clock)
+        self._trusted = [ipaddress.ip_network(network.decode()) for network in trusted]
+
+    def is_too_fast(self, client: bytes) -> bool:
+        """One more message of *client* (text). Is it one too many?"""
+        if not self._most:
+            return False
+        key = client_key(client)
+        if self._window.count(key) < self._most or self._is_trusted(client):
+            self._window.add(key)
+            return False
+        return True
+
+    def _is_trusted(self, client: bytes) -> bool:
+        try:
+            address = ipaddress.ip_address(client.decode().partition("%")[0])
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
+
+
 class Store:
     """All messages that are on their way into the spool."""
 
@@ -91,8 +122,9 @@ class Store:
 
     def __init__(
         self, disk: Disk, room: Room, keys: Keys, queue_ids: QueueIds, *, host: bytes, max_message_size: int,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, pace: Pace | None = None,
     ) -> None:  # fmt: skip
+        self._pace = pace or Pace()
         self._disk, self._room, self._keys, self._queue_ids = disk, room, keys, queue_ids
         self._host, self._max_size, self._clock = host, max_message_size, clock
         self._originals = Originals(disk.content, disk.envelope, keys.original, host)
@@ -143,6 +175,9 @@ class Store:
             return
         if not self._ticket_holds(message, message):
             self._suspect(channel, message, b"ticket")
+            return
+        if self._pace.is_too_fast(message.client):
+            self._refuse(channel, message.tag, TOO_FAST)
             return
         self._open[channel][message.tag] = Incoming(
             channel, message, message.reverse_path, message.options,

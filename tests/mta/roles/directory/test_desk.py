@@ -8,8 +8,7 @@ import pytest
 
 from mta import roster
 from mta.roles.directory import __main__ as directory
-from mta.roles.directory import desk
-from mta.roles.directory.unknowns import MAX_CLIENTS, WINDOW_SECONDS, Unknowns
+from mta.roles.directory import asking, desk
 from mta.snapshot.records import Alias, Domain, Host, Mailbox, Tenant, pack_record
 from mta.snapshot.writer import SnapshotWriter
 from mta.vocabulary import Word
@@ -153,7 +152,7 @@ def test_a_ledger_that_ends_with_questions_open_answers_none_and_we_answer_all(h
 def test_a_ledger_that_does_not_answer_is_not_waited_for_longer_than_its_time(house, monkeypatch):
     """And its late answer is not a second verdict."""
     monkeypatch.setattr(desk, "LEDGER_SECONDS", 0.05)
-    monkeypatch.setattr(desk, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(asking, "SWEEP_SECONDS", 0.02)
     smtpd, ledger = house.client("smtpd"), house.server("ledger")
     house.ask(smtpd, question(b"small@mx.example"))
     (asked,) = house.hear(ledger)
@@ -174,48 +173,12 @@ def test_questions_without_a_quota_do_not_ask_the_ledger(house):
 
 
 def test_a_client_that_guesses_is_slowed_down_but_not_shut_out(house):
-    """Beyond the limit `unknown` becomes `slow-down`; who exists is still accepted; another client is not concerned."""
+    """Beyond the limit `unknown` becomes `slow-down`; next time who exists is accepted; others are not concerned."""
     smtpd = house.client("smtpd")
     words = [word(house, smtpd, b"guess%d@mx.example" % number) for number in range(5)]
     assert words == [Word.UNKNOWN] * 3 + [Word.SLOW_DOWN] * 2
-    assert word(house, smtpd, b"bob@mx.example") is Word.ACCEPT
-    assert word(house, smtpd, b"guess@mx.example", client=b"192.0.2.9") is Word.UNKNOWN
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-def test_what_was_guessed_is_forgotten_as_the_window_slides():
-    """Right after a full minute most of it still counts; after two nothing does."""
-    clock = Clock()
-    unknowns = Unknowns(clock, per_client=10, in_total=1000)
-    assert [unknowns.count(b"c") for _ in range(11)] == [False] * 10 + [True]
-    clock.now += WINDOW_SECONDS + 1
-    assert unknowns.count(b"c")
-    clock.now += WINDOW_SECONDS * 0.8
-    assert not unknowns.count(b"c")
-    clock.now += 2 * WINDOW_SECONDS
-    assert [unknowns.count(b"c") for _ in range(11)] == [False] * 10 + [True]
-
-
-def test_clients_of_one_ipv6_network_count_as_one_and_all_clients_together_count_too():
-    """A /64 is what one customer gets; a botnet is many of them."""
-    unknowns = Unknowns(Clock(), per_client=2, in_total=6)
-    assert [unknowns.count(b"2001:db8::%x" % host) for host in range(3)] == [False, False, True]
-    assert not unknowns.count(b"2001:db8:0:1::1")
-    assert [unknowns.count(b"192.0.2.%d" % host) for host in range(3)] == [False, False, True]
-
-
-def test_the_memory_of_guessers_is_bounded():
-    """Ever new addresses do not fill the role's memory."""
-    unknowns = Unknowns(Clock(), per_client=2, in_total=10**9)
-    for number in range(MAX_CLIENTS + 500):
-        unknowns.count(b"%d" % number)
-    assert len(unknowns._present) == MAX_CLIENTS
+    assert word(house, smtpd, b"bob@mx.example", session=b"s2") is Word.ACCEPT
+    assert word(house, smtpd, b"guess@mx.example", client=b"192.0.2.9", session=b"s3") is Word.UNKNOWN
 
 
 # --- expansion -------------------------------------------------------------------------------------------------------

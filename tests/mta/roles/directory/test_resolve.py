@@ -1,11 +1,24 @@
 """Where an address leads: the whole table, judged from records alone."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.roles.directory.resolve import MAX_DEPTH, Final, Judgement, Obstacle, Resolver, split_path
-from mta.snapshot.records import Alias, Domain, Host, Mailbox, RecordError, Tenant, pack_record
+from mta.roles.directory.access import decide
+from mta.roles.directory.resolve import MAX_DEPTH, Final, Obstacle, Resolver, split_path
+from mta.snapshot.records import (
+    Alias,
+    Domain,
+    Host,
+    Mailbox,
+    RecordError,
+    Relayed,
+    Rules,
+    Tenant,
+    pack_record,
+)
 from mta.vocabulary import Word
 
 HOST = {
@@ -55,7 +68,7 @@ OFF = mailbox(b"off@one.example", suspended=True)
 def test_a_mailbox_is_found_however_its_address_is_written(path):
     """Case, quotes, source route and +tag do not matter; what is delivered shows the address as its owner wrote it."""
     judged = resolver(BOB)
-    assert judged.judge(path) == Judgement(Word.ACCEPT)
+    assert judged.judge(path).word is Word.ACCEPT
     assert judged.expand(path) == [Final(b"bob@one.example", b"one.example", b"bob", b"bob@one.example", 0)]
 
 
@@ -88,7 +101,7 @@ def test_a_mailbox_is_found_however_its_address_is_written(path):
 def test_who_is_not_there_is_unknown_and_who_is_not_ours_is_foreign(path, word):
     """Never accepted, never an exception, whatever the octets are."""
     judged = resolver(BOB)
-    assert judged.judge(path) == Judgement(word)
+    assert judged.judge(path).word is word
     assert isinstance(judged.expand(path), Obstacle)
 
 
@@ -158,7 +171,7 @@ def test_an_alias_with_one_good_target_is_accepted_and_goes_there():
 def test_an_alias_whose_ways_all_end_nowhere_is_refused_by_the_weightiest_reason(targets, word, obstacle):
     """Suspended first: it may come back. A ring ends where it began."""
     judged = resolver(OFF, alias(b"all@one.example", *targets), alias(b"ring@one.example", b"all@one.example"))
-    assert judged.judge(b"all@one.example") == Judgement(word)
+    assert judged.judge(b"all@one.example").word is word
     assert judged.expand(b"all@one.example") is obstacle
 
 
@@ -241,7 +254,7 @@ def test_alias_domains_in_a_ring_or_of_a_domain_that_is_gone_are_not_ours():
 def test_suspension_counts_at_each_level(suspended):
     """Mailbox, domain, tenant, and the tenant above it: one record each."""
     judged = resolver(BOB, suspended)
-    assert judged.judge(b"bob@one.example") == Judgement(Word.SUSPENDED)
+    assert judged.judge(b"bob@one.example").word is Word.SUSPENDED
     assert judged.expand(b"bob+x@one.example") is Obstacle.SUSPENDED
 
 
@@ -300,7 +313,9 @@ def test_a_mailbox_with_a_quota_is_counted_by_its_own_address():
     """Through a tag and an alias as well: the same mailbox."""
     judged = resolver(FULL, alias(b"info@one.example", b"full@one.example"))
     for path in (b"full@one.example", b"FULL+x@one.example", b"info@one.example"):
-        assert judged.judge(path) == Judgement(Word.ACCEPT, b"full@one.example", 1000), path
+        judgement = judged.judge(path)
+        said = (judgement.word, judgement.counted, judgement.quota_bytes)
+        assert said == (Word.ACCEPT, b"full@one.example", 1000), path
         assert judged.expand(path)[0].counted == b"full@one.example"
 
 
@@ -319,7 +334,7 @@ def test_full_is_when_stored_reserved_and_this_one_pass_the_quota(stored, reserv
 def test_an_address_with_several_mailboxes_behind_it_is_never_full():
     """One full list member does not refuse everyone's mail."""
     judged = resolver(FULL, BOB, alias(b"all@one.example", b"full@one.example", b"bob@one.example"))
-    assert judged.judge(b"all@one.example") == Judgement(Word.ACCEPT)
+    assert judged.judge(b"all@one.example").word is Word.ACCEPT
     kept = resolver(BOB, mailbox(b"full@one.example", quota_bytes=1, targets=(b"bob@one.example",)))
     assert kept.judge(b"full@one.example").with_usage(9, 9, 9) is Word.ACCEPT
 
@@ -412,3 +427,106 @@ def test_no_octets_are_too_odd_to_be_judged(path):
     assert judged.judge(path).word in {Word.UNKNOWN, Word.FOREIGN, Word.ACCEPT}
     split = split_path(path)
     assert split is None or (split[0] and b"@" not in split[1])
+
+
+# --- what a domain chooses -------------------------------------------------------------------------------------------
+
+
+def test_each_domain_chooses_when_it_tells_and_what_it_asks():
+    """Validation mode, DNS lists and greylisting are the domain's, under each of its names."""
+    judged = resolver(
+        (b"d:late.example", Domain(b"3", validation=b"data", greylist=True)), (b"a:bob@late.example", BOB[1]),
+        (b"d:alias.example", Domain(b"3", alias_of=b"late.example")), (b"d:one.example", Domain(b"3", dnsbl=False)), BOB,
+    )  # fmt: skip
+    for path in (b"bob@late.example", b"nobody@late.example", b"nobody@alias.example"):
+        judgement = judged.judge(path)
+        assert (judgement.late, judgement.greylist, judgement.dnsbl) == (True, True, True)
+        assert judgement.key.endswith(b"@late.example")
+    judgement = judged.judge(b"bob@one.example")
+    assert (judgement.late, judgement.greylist, judgement.dnsbl) == (False, False, False)
+
+
+def test_with_validation_off_nobody_is_unknown_until_expansion():
+    """Only that: who is suspended is refused, and another domain is another matter."""
+    judged = resolver(
+        (b"d:one.example", Domain(b"3", validation=b"off")), BOB,
+        (b"a:off@one.example", Mailbox(b"off@one.example", b"off", suspended=True)),
+    )  # fmt: skip
+    assert judged.judge(b"nobody@one.example").word is Word.ACCEPT
+    assert judged.judge(b"off@one.example").word is Word.SUSPENDED
+    assert judged.judge(b"nobody@mx.host.example").word is Word.UNKNOWN
+    assert judged.expand(b"nobody@one.example") is Obstacle.UNKNOWN
+
+
+def test_postmaster_and_abuse_are_spared_what_looks_at_the_client():
+    """Whoever is refused by mistake must be able to say so."""
+    judged = resolver((b"d:one.example", Domain(b"3", greylist=True)))
+    for path in (b"postmaster@one.example", b"Abuse+x@one.example", b"postmaster"):
+        judgement = judged.judge(path)
+        assert (judgement.word, judgement.checks_client, judgement.greylist) == (Word.ACCEPT, False, False)
+    assert resolver(BOB).judge(b"bob@one.example").checks_client
+
+
+def test_access_rules_stand_in_the_order_mailbox_domain_host():
+    """Those of an address count with a +tag too, and through another name of its domain."""
+    judged = resolver(
+        BOB, (b"d:two.example", Domain(b"3", alias_of=b"one.example")),
+        (b"r:", Rules((b"deny", b"0.0.0.0/0"))), (b"r:one.example", Rules((b"allow", b"192.0.2.0/24"))),
+        (b"r:bob@one.example", Rules((b"deny", b"192.0.2.1"))),
+    )  # fmt: skip
+
+    def decided(path, client):
+        return decide(judged.judge(path).scopes, client, b"a@b.example")
+
+    for path in (b"bob@one.example", b"BOB+tag@one.example", b"bob@two.example"):
+        assert (decided(path, b"192.0.2.1"), decided(path, b"192.0.2.2"), decided(path, b"10.0.0.1")) == (
+            False, True, False,
+        )  # fmt: skip
+    assert (decided(b"ann@one.example", b"192.0.2.1"), decided(b"x@mx.host.example", b"192.0.2.1")) == (True, False)
+
+
+# --- relayed domains -------------------------------------------------------------------------------------------------
+
+RELAY = Domain(b"3", next_hop=b"inside.example:25")
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "word", "asks"),
+    [
+        (b"list", b"known@one.example", Word.ACCEPT, False),
+        (b"list", b"known+tag@one.example", Word.ACCEPT, False),
+        (b"list", b"nobody@one.example", Word.UNKNOWN, False),
+        (b"list", b"postmaster@one.example", Word.ACCEPT, False),
+        (b"", b"anybody@one.example", Word.ACCEPT, False),
+        (b"ldap", b"anybody@one.example", Word.ACCEPT, True),
+        (b"call-ahead", b"anybody@one.example", Word.ACCEPT, True),
+        (b"hook", b"anybody@one.example", Word.ACCEPT, True),
+        (b"hook", b"postmaster@one.example", Word.ACCEPT, False),
+        (b"hook", b"bob@one.example", Word.ACCEPT, False),
+    ],
+)
+def test_who_knows_a_relayed_domains_recipients_is_asked(source, path, word, asks):
+    """A list stands in the snapshot; the others are the role source's; a mailbox that is here needs nobody's word."""
+    domain = dataclasses.replace(RELAY, source=source)
+    judged = resolver((b"d:one.example", domain), BOB, (b"a:known@one.example", Relayed()))
+    judgement = judged.judge(path)
+    assert (judgement.word, judgement.asks_source) == (word, asks)
+
+
+def test_mail_for_a_relayed_domain_leads_out_of_the_house():
+    """Not into a mailbox; through an alias neither, and then nobody gets a part of it."""
+    judged = resolver(
+        (b"d:two.example", RELAY), BOB, (b"a:both@one.example", Alias((b"bob@one.example", b"x@two.example"))),
+    )  # fmt: skip
+    for path in (b"x@two.example", b"both@one.example"):
+        assert judged.judge(path).word is Word.ACCEPT
+        assert judged.expand(path) is Obstacle.RELAYED
+
+
+def test_a_relayed_domain_that_is_suspended_is_refused_and_a_listed_address_elsewhere_means_nothing():
+    """Suspension comes before the source; a list is of no use to a domain whose mailboxes are here."""
+    suspended = dataclasses.replace(RELAY, suspended=True, source=b"hook")
+    judged = resolver((b"d:two.example", suspended), (b"a:known@one.example", Relayed()))
+    assert judged.judge(b"x@two.example").word is Word.SUSPENDED
+    assert not judged.judge(b"x@two.example").asks_source
+    assert judged.judge(b"known@one.example").word is Word.UNKNOWN

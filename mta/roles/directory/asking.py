@@ -1,0 +1,89 @@
+"""Questions of ours to other roles: put aside under a tag until the answer comes, the time is up, or the peer is gone.
+
+A reader would otherwise get wrong: each question that was begun ends exactly once, with a message or with None, and never
+before `ask` has returned. Whoever asks needs no timer of his own and no case for a peer that ended.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mta.wire import messages as m
+from mta.wire.channel import Channel, Packet
+from mta.wire.loop import Loop
+
+SWEEP_SECONDS = 0.1
+
+Hear = Callable[[m.Message | None], None]
+
+
+class Ways(Protocol):
+    """What is needed of `mta.wire.control.Peers`."""
+
+    def tell(self, name: str, message: m.Message) -> bool:
+        """Send what needs no answer; False when the peer is away."""
+
+    def event(self, name: str, **pairs: bytes | str | int) -> None:
+        """Tell the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    peer: str
+    hear: Hear
+    deadline: float
+
+
+class Asking:
+    """`peers` must be set before the first question."""
+
+    peers: Ways
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._tag = 0
+        self._aside: dict[int, _Aside] = {}
+        self._is_sweeping = False
+
+    def ask(self, peer: str, make: Callable[[int], m.Message], seconds: float, hear: Hear) -> bool:
+        """Send what *make* makes of a tag; *hear* gets the answer, or None after *seconds*. False: the peer is away."""
+        self._tag += 1
+        if not self.peers.tell(peer, make(self._tag)):
+            return False
+        self._aside[self._tag] = _Aside(peer, hear, time.monotonic() + seconds)
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        return True
+
+    def answered(self, channel: Channel, packet: Packet) -> None:
+        """An answer of a peer; the permits say which messages those are, and a late one is for nobody."""
+        tag = getattr(packet[0], "tag", None)
+        aside = self._aside.get(tag) if isinstance(tag, int) else None
+        if aside is not None and aside.peer == channel.peer:
+            del self._aside[tag]  # type: ignore[arg-type]  # it is an int, or there were none
+            aside.hear(packet[0])
+
+    def lost(self, peer: str) -> None:
+        """Nobody there will answer any more."""
+        self._give_up(lambda aside: aside.peer == peer)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        self._give_up(lambda aside: aside.deadline <= now)
+        self._is_sweeping = bool(self._aside)
+        if self._is_sweeping:
+            self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _give_up(self, which: Callable[[_Aside], bool]) -> None:
+        for tag in [tag for tag, aside in self._aside.items() if which(aside)]:
+            aside = self._aside.pop(tag, None)
+            if aside is not None:  # An earlier one may have ended it.
+                aside.hear(None)
+
+
+def later(asking: Asking, peer: str, make: Callable[[int], m.Message], seconds: float) -> Callable[[Hear], bool]:
+    """`Asking.ask` with everything but who hears: what a decision that has to wait yields."""
+    return functools.partial(asking.ask, peer, make, seconds)
