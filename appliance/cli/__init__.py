@@ -22,6 +22,8 @@ VERBS = {
     "domain": ("appliance.cli.domain:app", "hosted domains"),
     "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
     "alias": ("appliance.cli.alias:app", "addresses that stand for others"),
+    "rule": ("appliance.cli.rule:app", "whom the host, a domain or a mailbox lets in or keeps out"),
+    "tls": ("appliance.cli.tls:app", "certificates"),
     "forward": ("appliance.cli.forward:app", "a mailbox's forwarding"),
     "key": ("appliance.cli.key:app", "API keys"),
     "operator": ("appliance.cli.operator:app", "operators' passwords"),
