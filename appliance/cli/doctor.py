@@ -27,7 +27,7 @@ LANDLOCK_VERSION_FLAG = 1
 LANDLOCK_NETWORK_ABI = 4
 SMALLEST_FREE = 256 * 1024 * 1024
 OLD_SECONDS = 60
-AUDIENCES = ("recipients", "credentials")
+AUDIENCES = ("recipients", "credentials", "certificates", "sources")
 
 
 @dataclass(frozen=True, slots=True)

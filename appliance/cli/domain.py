@@ -1,15 +1,73 @@
-"""`postern domain`: hosted domains."""
+"""`postern domain`: domains, hosted here or only relayed."""
 
-from typing import Any
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
-from appliance.cli.house import actor, changing, every, looking, say, say_one, say_rows
-from appliance.services import domains, tenants
+from appliance.cli.house import (
+    actor,
+    changing,
+    every,
+    looking,
+    read_password,
+    say,
+    say_one,
+    say_rows,
+    settings,
+    trying,
+)
+from appliance.errors import Invalid
+from appliance.services import domains, recipients, tenants
 from appliance.services.common import UNCHANGED
 from appliance.services.domains import Domain
+from appliance.services.recipients import Mode
+from appliance.services.relays import Route
+from appliance.services.seals import Seals
 
-app = App(name="domain", help="Hosted domains.")
+app = App(name="domain", help="Domains, hosted here or only relayed.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Relay:
+    """Where a domain's mail goes on to, and who knows its recipients."""
+
+    relay_to: str | None = None
+    "relay the domain's mail to HOST:PORT"
+    source: str | None = None
+    "who knows its recipients: list, ldap, call-ahead, hook"
+    ldap_url: str | None = None
+    "such as ldaps://ldap.example.net"
+    ldap_base: str | None = None
+    "below which entry"
+    ldap_filter: str | None = None
+    "with %s for the address; (mail=%s) when not given"
+    ldap_bind_dn: str | None = None
+    "as whom; its password comes with --source-password-stdin"
+    source_password_stdin: bool = False
+    "read the directory's password from standard input"
+    hook: str | None = None
+    "HOST:PORT or path of a socket that speaks the hook's protocol"
+
+    def route(self) -> Route | None:
+        """What is to be changed; None: nothing was given."""
+        named = {
+            "url": self.ldap_url, "base": self.ldap_base, "filter": self.ldap_filter, "bind_dn": self.ldap_bind_dn,
+            "address": self.hook,
+        }  # fmt: skip
+        given = {name: value for name, value in named.items() if value is not None}
+        secret = Seals.of(settings().state).source_secret(read_password()) if self.source_password_stdin else None
+        if self.relay_to is None and self.source is None and not given and secret is None:
+            return None
+        return Route(self.relay_to, self.source, given or None, secret)
+
+
+Relaying = Annotated[Relay | None, Parameter(name="*")]
+File = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]  # a hyphen alone is standard input
 
 
 def describe(domain: Domain) -> dict[str, Any]:
@@ -22,6 +80,12 @@ def describe(domain: Domain) -> dict[str, Any]:
         "alias_of": domain.alias_of.name if domain.alias_of else None,
         "catch_all": domain.catch_all,
         "validation": domain.validation,
+        "greylist": domain.greylist,
+        "dnsbl": domain.dnsbl,
+        "next_hop": domain.next_hop,
+        "source": domain.source or None,
+        "source_settings": dict(domain.source_settings),
+        "has_source_password": domain.has_secret,
         "suspended": domain.suspended,
     }
 
@@ -34,13 +98,20 @@ def add(
     alias_of: str | None = None,
     catch_all: str | None = None,
     validation: str = "rcpt",
+    greylist: bool = False,
+    dnsbl: bool = True,
+    relay: Relaying = None,
 ) -> None:
-    """Add a domain, of the operator's or of --tenant; with --alias-of, another name of that domain."""
+    """Add a domain, of the operator's or of --tenant; with --alias-of, another name of that domain.
+
+    With --relay-to its mail is only relayed there, and --source says who knows its recipients.
+    """
+    route = relay.route() if relay is not None else None
     with changing() as session:
         owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
         made = domains.create(
             session, domain, actor=actor(), tenant_id=owner, alias_of=alias_of, catch_all=catch_all,
-            validation=validation,
+            validation=validation, greylist=greylist, dnsbl=dnsbl, route=route,
         )  # fmt: skip
     say(describe(made), f"added {made.name}")
 
@@ -70,16 +141,63 @@ def set_(
     catch_all: str | None = None,
     no_catch_all: bool = False,
     validation: str | None = None,
+    greylist: bool | None = None,
+    dnsbl: bool | None = None,
     tenant: str | None = None,
+    relay: Relaying = None,
 ) -> None:
     """Change what is given; --no-catch-all refuses unknown recipients again."""
+    route = relay.route() if relay is not None else None
     with changing() as session:
         owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
         changed = domains.update(
-            session, domain, actor=actor(), validation=validation, tenant_id=owner,
+            session, domain, actor=actor(), validation=validation, tenant_id=owner, greylist=greylist, dnsbl=dnsbl,
+            route=route,
             catch_all=None if no_catch_all else catch_all or UNCHANGED,
         )  # fmt: skip
     say(describe(changed), f"changed {changed.name}")
+
+
+@app.command(name="recipients")
+def recipients_(
+    domain: str,
+    *,
+    replace: File = None,
+    add: File = None,
+    remove: File = None,
+    search: str = "",
+    dry_run: bool = False,
+) -> None:
+    """List a relayed domain's recipients; or change them from a file with an address a line (- is standard input)."""
+    given: list[tuple[Mode, Path | None]] = [("replace", replace), ("add", add), ("remove", remove)]
+    wanted = [(mode, path) for mode, path in given if path is not None]
+    if len(wanted) > 1:
+        raise Invalid("one of --replace, --add and --remove at a time")
+    if not wanted:
+        with looking() as session:
+            rows = every(recipients.list_recipients, session, name=domain, search=search)
+            say_rows(({"recipient": f"{row.folded}@{domain}"} for row in rows), "recipient")
+        return
+    mode, path = wanted[0]
+    folded = recipients.read_list(domain, _lines(path))  # Before the transaction: a file may come slowly.
+    with trying(dry_run=dry_run) as session:
+        done = recipients.apply(session, domain, folded, mode, actor=actor())
+    would = "would be " if dry_run else ""
+    say(
+        {"added": done.added, "removed": done.removed, "total": done.total, "dry_run": dry_run},
+        f"{done.added} {would}added, {done.removed} {would}removed: {done.total} recipients",
+    )
+
+
+def _lines(path: Path) -> Iterator[str]:
+    if str(path) == "-":
+        yield from sys.stdin
+        return
+    with path.open(encoding="utf-8") as file:
+        try:
+            yield from file
+        except UnicodeDecodeError as error:
+            raise Invalid(f"{path} is not UTF-8") from error
 
 
 @app.command

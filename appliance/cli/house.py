@@ -103,6 +103,17 @@ def changing() -> Iterator[Session]:
 
 
 @contextmanager
+def trying(*, dry_run: bool) -> Iterator[Session]:
+    """As `changing`; for a *dry_run* everything is taken back.
+
+    Raises:
+        ApplianceError: no settings, no database.
+    """
+    with unit_of_work(engine_of(settings()), dry_run=dry_run) as session:
+        yield session
+
+
+@contextmanager
 def looking() -> Iterator[Session]:
     """One look at the database.
 
@@ -197,4 +208,6 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return " ".join(map(str, value))
+    if isinstance(value, dict):
+        return " ".join(f"{name}={one}" for name, one in value.items()) or "-"
     return str(value)

@@ -16,8 +16,9 @@ from appliance.database.engine import open_engine
 from appliance.database.session import reading, unit_of_work
 from appliance.errors import Conflict, Invalid, SettingsError, Unable
 from appliance.provision import directories, keys, os_users
-from appliance.services import founding
+from appliance.services import certificates, founding
 from appliance.services.passwords import Sealer, check_password, one_time_password
+from appliance.services.seals import Seals
 from mta.vocabulary import is_domain
 
 
@@ -93,6 +94,8 @@ def own_name() -> str:
 
 def _found(settings: Settings, operator: str, password: str, *, must_change: bool) -> str:
     sealed_hash = Sealer.of(settings.state).seal_password(password)
+    certificate = certificates.make_self_signed(settings.host.name)
+    sealed_key = Seals.of(settings.state).tls_key(certificate.key)
     file = settings.database_file
     if file is not None and not file.resolve().parent.is_dir():
         raise SettingsError(f"{settings.file}: database.url: there is no folder {file.parent}", field="database.url")
@@ -101,7 +104,7 @@ def _found(settings: Settings, operator: str, password: str, *, must_change: boo
     with unit_of_work(engine) as session:
         instance = founding.found(
             session, host_name=settings.host.name, operator=operator, sealed_hash=sealed_hash,
-            must_change=must_change, actor=actor(),
+            must_change=must_change, actor=actor(), certificate=(certificate, sealed_key),
         )  # fmt: skip
     engine.dispose()
     if file is not None:

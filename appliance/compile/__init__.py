@@ -4,8 +4,8 @@ Serves
     web: `Poke`, look now. `postern publish`: a row that asks for a publication.
 
 Holds
-    The database, for reading and for three small things it writes: what it published, which stores the storekeeper has
-    made or put aside, and how full mailboxes are. Both parts of the snapshot, to write them.
+    The database, for reading and for four small things it writes: what it published, which stores the storekeeper has
+    made or put aside, how full mailboxes are, and which access rules have expired. All parts of the snapshot, to write them.
 
 Believes
     The database, as far as it continues what is published: the same installation, no smaller change number, the same

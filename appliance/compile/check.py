@@ -20,6 +20,7 @@ class Present:
     instance: bytes
     change: int
     last: ChangeRow | None  # the change with that number, as it was when it was published
+    whole: bool = True  # all of it can be read, in today's format; else it is made anew
 
 
 def instance_octets(state: State | None) -> bytes:

@@ -5,8 +5,10 @@ on; so every function here yields what it *found*, and who asked compares with w
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 
 from appliance.compile.source import Query, Row
@@ -44,14 +46,21 @@ class TenantRow:
 
 @dataclass(frozen=True, slots=True)
 class DomainRow:
-    """A domain, or another name of one."""
+    """A domain, another name of one, or one that is only relayed."""
 
     name: str
+    kind: str
     tenant_id: int
     suspended: bool
     alias_of: str
     catch_all: str
     validation: str
+    greylist: bool = False
+    dnsbl: bool = True
+    next_hop: str = ""
+    source: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    sealed_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,24 @@ class AliasRow:
 
     key: str
     targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesRow:
+    """The access rules of the host, a domain or a mailbox."""
+
+    scope: str  # empty, domain, address key
+    entries: tuple[tuple[str, str], ...]  # allow or deny, pattern
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRow:
+    """A certificate under one of its names."""
+
+    name: str
+    chain: str
+    sealed_key: str
+    not_after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +159,31 @@ def tenants(query: Query, ids: Sequence[int] | None = None) -> Iterator[TenantRo
 def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[DomainRow]:
     """All domains, or those with *names*."""
     statement = (
-        "SELECT d.name, d.tenant_id, d.suspended, o.name, d.catch_all, d.validation "
-        "FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id"
+        "SELECT d.name, d.kind, d.tenant_id, d.suspended, o.name, d.catch_all, d.validation, d.greylist, d.dnsbl, d.next_hop, "
+        "d.source, d.source_settings, d.sealed_secret FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id"
     )
-    for name, tenant_id, suspended, alias_of, catch_all, validation in _select(statement, "d.name", query, names):
-        yield DomainRow(name, tenant_id, bool(suspended), alias_of or "", catch_all or "", validation)
+    for row in _select(statement, "d.name", query, names):
+        (
+            name,
+            kind,
+            tenant_id,
+            suspended,
+            alias_of,
+            catch_all,
+            validation,
+            greylist,
+            dnsbl,
+            next_hop,
+            source,
+            told,
+            secret,
+        ) = row
+        # PostgreSQL's driver has read the JSON already.
+        settings = json.loads(told) if isinstance(told, str) else told
+        yield DomainRow(
+            name, kind, tenant_id, bool(suspended), alias_of or "", catch_all or "", validation, bool(greylist), bool(dnsbl),
+            next_hop or "", source, settings, secret or "",
+        )  # fmt: skip
 
 
 def mailboxes(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[MailboxRow]:
@@ -153,6 +200,22 @@ def mailboxes(query: Query, domain: str | None = None, folded: Sequence[str] | N
             yield MailboxRow(
                 part, given, name, quota_bytes, bool(suspended), sealed_hash or "", keep_copy=kept, targets=found
             )
+
+
+def logins(query: Query) -> Iterator[MailboxRow]:
+    """All mailboxes that somebody can log in to, without what they forward."""
+    statement = (
+        "SELECT m.folded, d.name, m.suspended, m.sealed_hash FROM mailbox m JOIN domain d ON d.id = m.domain_id "
+        "WHERE m.sealed_hash IS NOT NULL"
+    )
+    for folded, name, suspended, sealed_hash in query.rows(statement):
+        yield MailboxRow(folded, "", name, 0, bool(suspended), sealed_hash, keep_copy=True, targets=())
+
+
+def amount(query: Query) -> int:
+    """About how many records there are, for whoever waits."""
+    counted = ("mailbox", "alias", "relay_recipient", "mailbox WHERE sealed_hash IS NOT NULL")
+    return sum(next(query.rows(f"SELECT count(*) FROM {of}"))[0] for of in counted)  # noqa: S608 - our own words
 
 
 def _targets(query: Query, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
@@ -173,6 +236,68 @@ def aliases(query: Query, domain: str | None = None, folded: Sequence[str] | Non
     rows = _select(statement, "a.folded", query, folded, domain, order="a.id, t.id")
     for (_, part, name), targets in itertools.groupby(rows, itemgetter(0, 1, 2)):
         yield AliasRow(f"{part}@{name}", tuple(target[3] for target in targets if target[3] is not None))
+
+
+def relayed(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[str]:
+    """Address keys of all uploaded recipients, or of those of *domain* with these *folded* local-parts."""
+    statement = "SELECT r.folded, d.name FROM relay_recipient r JOIN domain d ON d.id = r.domain_id"
+    for part, name in _select(statement, "r.folded", query, folded, domain):
+        yield f"{part}@{name}"
+
+
+_RULES = (
+    "SELECT r.verb, r.pattern, m.folded, d.name FROM access_rule r LEFT JOIN domain d ON d.id = r.domain_id "
+    "LEFT JOIN mailbox m ON m.id = r.mailbox_id WHERE (r.expires_at IS NULL OR r.expires_at > ?)"
+)
+
+
+def rules(query: Query, scopes: Iterable[str] | None = None) -> Iterator[RulesRow]:
+    """All lists of access rules, or those of *scopes*, without what has expired."""
+    if scopes is None:
+        order = " ORDER BY r.domain_id, r.mailbox_id, r.position, r.id"
+        rows = query.rows(_RULES + order, (int(time.time()),))
+        for (folded, name), some in itertools.groupby(rows, itemgetter(2, 3)):
+            yield RulesRow(_scope(folded, name), tuple((row[0], row[1]) for row in some))
+        return
+    for scope in scopes:
+        folded, at, name = scope.rpartition("@")
+        where, values = "r.domain_id IS NULL", []
+        if scope:
+            where, values = "d.name = ? AND r.mailbox_id IS NULL", [name]
+        if at:
+            where, values = "d.name = ? AND m.folded = ?", [name, folded]
+        statement = f"{_RULES} AND {where} ORDER BY r.position, r.id"
+        entries = tuple((row[0], row[1]) for row in query.rows(statement, (int(time.time()), *values)))
+        if entries:
+            yield RulesRow(scope, entries)
+
+
+def expired(query: Query, now: int) -> list[tuple[int, str]]:
+    """Id and scope of each rule whose time is over."""
+    statement = (
+        "SELECT r.id, m.folded, d.name FROM access_rule r LEFT JOIN domain d ON d.id = r.domain_id "
+        "LEFT JOIN mailbox m ON m.id = r.mailbox_id WHERE r.expires_at <= ?"
+    )
+    return [(number, _scope(folded, name)) for number, folded, name in query.rows(statement, (now,))]
+
+
+def _scope(folded: str | None, name: str | None) -> str:
+    return (name or "") if folded is None else f"{folded}@{name}"
+
+
+def certificates(query: Query, names: Sequence[str] | None = None) -> Iterator[CertificateRow]:
+    """For each name that has one, or each of *names*, the certificate to show: the newest that is still good."""
+    statement = (
+        "SELECT n.name, c.chain, c.sealed_key, c.not_after FROM certificate_name n "
+        "JOIN certificate c ON c.id = n.certificate_id"
+    )
+    now, best = int(time.time()), dict[str, CertificateRow]()
+    for values in _select(statement, "n.name", query, names, order="c.id"):
+        row = CertificateRow(*values)
+        # One that has expired is better than none: the connection is at least not readable by everybody.
+        if row.name not in best or row.not_after > now or best[row.name].not_after <= now:
+            best[row.name] = row
+    yield from best.values()
 
 
 def accounts(query: Query, names: Sequence[str] | None = None) -> Iterator[AccountRow]:

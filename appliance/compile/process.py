@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from appliance.compile import collect
 from appliance.compile.check import NotPublished
 from appliance.compile.publish import Locked, Publisher
 from appliance.compile.source import DatabaseAway, Query, Source
@@ -26,6 +27,7 @@ TASK_RETRY_SECONDS = 5.0
 BATCH_SECONDS = 0.05  # of tasks that are done: their rows are removed together
 OUTBOX_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
+EXPIRY_SECONDS = 5.0  # how late an access rule may end that was made to end
 KEPT_CHANGES = (
     100_000  # below the published one: so much older may a snapshot be that was put back, without a full compilation
 )
@@ -58,6 +60,7 @@ class Compiler:
         """Publish what there is, and look for changes from now on."""
         self._look()
         self.outbox.ask()
+        self._expire()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
 
     def poked(self, channel: Channel, packet: Packet) -> None:
@@ -165,6 +168,17 @@ class Compiler:
         except (OSError, CdbError) as error:
             self._is_compacting = False
             self.peers.event("compaction-failed", why=str(error))
+
+    def _expire(self) -> None:
+        """Remove access rules whose time is over, and announce it: nobody else does anything at that moment."""
+        found: list[tuple[int, str]] = []
+        if (
+            not self._trouble
+            and self.read(lambda query: found.extend(collect.expired(query, int(time.time()))))
+            and found
+        ):
+            self.write(lambda query: _remove_rules(query, found))
+        self._loop.call_later(EXPIRY_SECONDS, self._expire)
 
     def _prune(self) -> None:
         """Forget changes that no snapshot needs any more; never the newest, which is the database's age."""
@@ -303,6 +317,13 @@ class Outbox:
         if facts and self._compiler.write(lambda query: _write_usage(query, facts)):
             self._after = facts[-1].number
             self._ask()
+
+
+def _remove_rules(query: Query, rules: list[tuple[int, str]]) -> None:
+    for number, _ in rules:
+        query.run("DELETE FROM access_rule WHERE id = ?", (number,))
+    for scope in dict.fromkeys(scope for _, scope in rules):
+        query.run("INSERT INTO change (kind, key) VALUES ('rules', ?)", (scope,))
 
 
 def _forget_changes(query: Query, limit: int) -> None:

@@ -1,8 +1,8 @@
 """Publishes what continues the snapshot: the keys that changed, or everything.
 
-A reader would otherwise get wrong: the two parts of the snapshot are written one after the other, and each remembers up to
-which change it is. What comes next begins after the older of the two, so a crash between them is mended by doing the same
-again: a record says what is, not what happened.
+A reader would otherwise get wrong: the parts of the snapshot are written one after the other, those that seldom change first
+and only when they do. What comes next begins after the older of recipients and credentials, which are written always and
+last; so a crash between two parts is mended by doing the same again: a record says what is, not what happened.
 """
 
 import contextlib
@@ -10,10 +10,10 @@ import fcntl
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from appliance.compile import collect, render
 from appliance.compile.check import NotPublished, Present, instance_octets, require_continuation, require_substance
@@ -22,12 +22,12 @@ from appliance.compile.source import DatabaseAway, Query, Source, open_source
 from appliance.errors import DatabaseUnavailable, Unable
 from mta.snapshot.cdb import CdbError
 from mta.snapshot.format import FORMAT_VERSION, FormatError, TooNew
-from mta.snapshot.format import Record as Change
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.writer import NotContinued, SnapshotWriter
 from mta.wire.netstring import WireError, pack, unpack
 
-AUDIENCES = ("recipients", "credentials")
+AUDIENCES = ("certificates", "sources", "recipients", "credentials")  # in the order in which they are written
+ALWAYS = AUDIENCES[2:]  # these say how old the whole is
 LAST_CHANGE_KEY = (
     b"c:"  # the last published change's number, kind and key: a database with another one has another past
 )
@@ -35,7 +35,11 @@ MOST_CHANGES = 100_000  # in one batch; more are cheaper as a generation anew
 LOCK_SECONDS = 10.0
 LOCK_INTERVAL = 0.02
 
-_Rendered = tuple[list[Change], list[Change]]
+PROGRESS = "progress"  # the file below the snapshot's folder in which a long publication says how far it is
+PROGRESS_SECONDS = 0.25
+
+Report = Callable[[int, int], None]  # records done, of how many
+_Rendered = dict[str, dict[bytes, bytes | None]]  # by audience
 
 
 class SettingsLike(Protocol):
@@ -68,13 +72,15 @@ class Publisher:
 
     def __init__(self, source: Source, folder: Path) -> None:
         self._source, self._folder = source, folder
-        self._writers = [SnapshotWriter(folder / audience) for audience in AUDIENCES]
+        self._writers = {audience: SnapshotWriter(folder / audience) for audience in AUDIENCES}
         self._recipients: Snapshot | None = None
         self._recipients_folder = -1
         self._compactions: list[Iterator[None]] = []
 
-    def step(self, *, full: bool = False, lock_seconds: float = 0.0) -> Published | None:
+    def step(self, *, full: bool = False, lock_seconds: float = 0.0, report: Report | None = None) -> Published | None:
         """Publish what changed since the last time; None: nothing did. With *full*, or when it must be, everything.
+
+        *report* is told how far the publication of everything is.
 
         Raises:
             NotPublished: the database does not continue what is published.
@@ -89,9 +95,9 @@ class Publisher:
             present = self._present()
             same = collect.change(query, present.change) if present is not None else None
             require_continuation(state, instance, present, same)
-            if present is None or full or state.oldest > present.change + 1:
-                return self._publish_all(query, state, instance)
-            return self._publish_changes(query, state, instance, present.change)
+            if present is None or not present.whole or full or state.oldest > present.change + 1:
+                return self._publish_all(query, state, instance, report)
+            return self._publish_changes(query, state, instance, present.change, report)
 
     def change(self) -> int:
         """Published is up to here; 0: nothing is.
@@ -105,7 +111,7 @@ class Publisher:
     def compact_a_little(self, seconds: float) -> bool:
         """Work for about *seconds* on a generation that outgrew itself; is there more to do?"""
         if not self._compactions:
-            self._compactions = [writer.compaction() for writer in self._writers if writer.wants_compaction]
+            self._compactions = [writer.compaction() for writer in self._writers.values() if writer.wants_compaction]
         end = time.monotonic() + seconds
         while self._compactions and time.monotonic() < end:
             with self._lock(0.0):
@@ -113,76 +119,88 @@ class Publisher:
                     self._compactions.pop(0)
         return bool(self._compactions)
 
-    def _publish_changes(self, query: Query, state: State, instance: bytes, after: int) -> Published | None:
+    def _publish_changes(
+        self, query: Query, state: State, instance: bytes, after: int, report: Report | None
+    ) -> Published | None:
         host_key, host = render.host(state)
         is_same_host = self._published_record(host_key) == host
         if state.newest == after and is_same_host:
             return None
         changes = collect.changes(query, after, MOST_CHANGES + 1)
         if len(changes) > MOST_CHANGES:
-            return self._publish_all(query, state, instance)
-        batches = render_changes(query, changes)
+            return self._publish_all(query, state, instance, report)
+        rendered = render_changes(query, changes, state.host_name, is_same_host=is_same_host)
         last = changes[-1] if changes else collect.change(query, after)
-        batches[0].append((LAST_CHANGE_KEY, _pack_change(last)))
+        rendered["recipients"][LAST_CHANGE_KEY] = _pack_change(last)
         if not is_same_host:
-            batches[0].append((host_key, host))
+            rendered["recipients"][host_key] = host
         number = changes[-1].number if changes else after
-        for writer, batch in zip(self._writers, batches, strict=True):
-            writer.publish_changes(instance, number, batch)
-        return Published(number, sum(map(len, batches)), full=False)
+        for audience, writer in self._writers.items():
+            if audience in ALWAYS or rendered[audience]:
+                writer.publish_changes(instance, number, rendered[audience].items())
+        return Published(number, sum(map(len, rendered.values())), full=False)
 
-    def _publish_all(self, query: Query, state: State, instance: bytes) -> Published:
+    def _publish_all(self, query: Query, state: State, instance: bytes, report: Report | None) -> Published:
         tenants, domains = list(collect.tenants(query)), list(collect.domains(query))
         require_substance(len(tenants), len(domains))
         common = [render.tenant(row) for row in tenants]
         common += itertools.chain.from_iterable(render.domain(row) for row in domains)
         last = _pack_change(collect.change(query, state.newest))
-        count = _Counter()
-        recipients = itertools.chain(
-            [(LAST_CHANGE_KEY, last), render.host(state)],
-            common,
-            (render.mailbox(row) for row in collect.mailboxes(query)),
-            (render.alias(row) for row in collect.aliases(query)),
-        )
-        credentials = itertools.chain(
-            common,
-            _present_only(render.mailbox_login(row) for row in collect.mailboxes(query)),
-            _present_only(render.account(row) for row in collect.accounts(query)),
-            (render.api_key(row) for row in collect.keys(query)),
-        )
-        for writer, all_records in zip(self._writers, (recipients, credentials), strict=True):
-            writer.publish_all(instance, state.newest, count.counting(all_records))
-        return Published(state.newest, count.number, full=True)
+        records: dict[str, Iterable[tuple[bytes, bytes]]] = {
+            "certificates": _certificates(query, state.host_name),
+            "sources": _present_only(map(render.source, domains)),
+            "recipients": itertools.chain(
+                [(LAST_CHANGE_KEY, last), render.host(state)],
+                common,
+                map(render.mailbox, collect.mailboxes(query)),
+                map(render.alias, collect.aliases(query)),
+                map(render.relayed, collect.relayed(query)),
+                map(render.rules, collect.rules(query)),
+            ),
+            "credentials": itertools.chain(
+                common,
+                _present_only(map(render.mailbox_login, collect.logins(query))),
+                _present_only(map(render.account, collect.accounts(query))),
+                map(render.api_key, collect.keys(query)),
+            ),
+        }
+        with _Progress(self._folder / PROGRESS, collect.amount(query) + 2 * len(common), report) as progress:
+            for audience, writer in self._writers.items():
+                writer.publish_all(instance, state.newest, progress.counting(records[audience]))
+        return Published(state.newest, progress.done, full=True)
 
     def _present(self) -> Present | None:
-        """What is published; None: nothing, or a part of it is damaged or of an older format, and must be made anew.
+        """What is published; None: nothing. Where a part is damaged or of an older format, it is not `whole`.
 
         Raises:
             NotPublished: a later version of this program published.
         """
-        found = []
-        for writer in self._writers:
+        found, is_whole = [], True
+        for audience, writer in self._writers.items():
             try:
                 published = writer.published()
             except TooNew as error:
                 raise NotPublished(str(error)) from error
             except (FormatError, CdbError, FileNotFoundError):
                 published = None
-            if published is None or published.version != FORMAT_VERSION:
-                return None
-            found.append(published)
-        # Both were written from one database; where they are not of one age, begin after the older.
-        older = min(found, key=lambda published: published.change)
-        is_level = len({published.change for published in found}) == 1
-        try:
-            last = _unpack_change(self._published_record(LAST_CHANGE_KEY)) if is_level else None
-        except SnapshotMissing:
+            is_whole = is_whole and published is not None and published.version == FORMAT_VERSION
+            if published is not None and audience in ALWAYS:
+                found.append(published)
+        if not found:
             return None
-        return Present(older.instance, older.change, last)
+        # All were written from one database; where they are not of one age, begin after the older.
+        older = min(found, key=lambda published: published.change)
+        last = None
+        if is_whole and len({published.change for published in found}) == 1:
+            try:
+                last = _unpack_change(self._published_record(LAST_CHANGE_KEY))
+            except SnapshotMissing:
+                is_whole = False
+        return Present(older.instance, older.change, last, is_whole)
 
     def _published_record(self, key: bytes) -> bytes | None:
         if self._recipients is None:
-            path = self._folder / AUDIENCES[0]
+            path = self._folder / "recipients"
             self._recipients_folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._recipients = Snapshot(self._recipients_folder)
         self._recipients.refresh()
@@ -208,30 +226,61 @@ class Publisher:
             os.close(descriptor)
 
 
-def render_changes(query: Query, changes: Iterable[ChangeRow]) -> _Rendered:
-    """What stands now under each changed key, for recipients and for credentials; None where nothing stands any more."""
+def render_changes(
+    query: Query, changes: Iterable[ChangeRow], host_name: str = "", *, is_same_host: bool = True
+) -> _Rendered:
+    """What stands now under each changed key, for each audience; None where nothing stands any more."""
     wanted: dict[str, dict[str, None]] = {}
     for change in changes:
         wanted.setdefault(change.kind, {})[change.key] = None
-    recipients: dict[bytes, bytes | None] = {}
-    credentials: dict[bytes, bytes | None] = {}
-    common = _changed_tenants(query, list(wanted.get("tenant", ()))) | _changed_domains(
-        query, list(wanted.get("domain", ()))
-    )
+    found: _Rendered = {audience: {} for audience in AUDIENCES}
+    recipients, credentials = found["recipients"], found["credentials"]
+    names = list(wanted.get("domain", ()))
+    common = _changed_tenants(query, list(wanted.get("tenant", ()))) | _changed_domains(query, names, found["sources"])
     recipients |= common
     credentials |= common
     # A mailbox's suspension and its removal are told as a changed address; its login follows.
     addresses = wanted.get("address", {})
-    found = _changed_addresses(query, addresses, addresses | wanted.get("password", {}))
-    recipients |= found[0]
-    credentials |= found[1]
+    standing, logins = _changed_addresses(query, addresses, addresses | wanted.get("password", {}))
+    recipients |= standing
+    credentials |= logins
+    scopes = wanted.get("rules", {})
+    recipients |= dict.fromkeys(map(render.rules_key, scopes))
+    recipients |= dict(map(render.rules, collect.rules(query, scopes)))
     accounts = list(wanted.get("account", ()))
     credentials |= dict.fromkeys(map(render.account_key, accounts))
-    credentials |= dict(_present_only(render.account(row) for row in collect.accounts(query, accounts)))
+    credentials |= dict(_present_only(map(render.account, collect.accounts(query, accounts))))
     keys = list(wanted.get("key", ()))
     credentials |= dict.fromkeys(map(render.api_key_key, keys))
-    credentials |= dict(render.api_key(row) for row in collect.keys(query, keys))
-    return list(recipients.items()), list(credentials.items())
+    credentials |= dict(map(render.api_key, collect.keys(query, keys)))
+    found["certificates"] |= _changed_certificates(query, list(wanted.get("name", ())), host_name, is_same_host)
+    return found
+
+
+def _changed_certificates(
+    query: Query, names: list[str], host_name: str, is_same_host: bool
+) -> dict[bytes, bytes | None]:
+    found: dict[bytes, bytes | None] = dict.fromkeys(map(render.certificate_key, names))
+    found |= dict(render.certificate(row, row.name) for row in collect.certificates(query, names))
+    if not is_same_host or not set(names).isdisjoint(render.names_of_host(host_name)):
+        found[render.certificate_key("")] = None
+        found |= dict(_default_certificate(query, host_name))
+    return found
+
+
+def _certificates(query: Query, host_name: str) -> Iterator[tuple[bytes, bytes]]:
+    yield from (render.certificate(row, row.name) for row in collect.certificates(query))
+    yield from _default_certificate(query, host_name)
+
+
+def _default_certificate(query: Query, host_name: str) -> Iterator[tuple[bytes, bytes]]:
+    """The host's own, for whoever names no other."""
+    names = render.names_of_host(host_name)
+    of_host = {row.name: row for row in collect.certificates(query, names)}
+    for name in names:
+        if name in of_host:
+            yield render.certificate(of_host[name], "")
+            return
 
 
 def _changed_tenants(query: Query, ids: list[str]) -> dict[bytes, bytes | None]:
@@ -240,10 +289,17 @@ def _changed_tenants(query: Query, ids: list[str]) -> dict[bytes, bytes | None]:
     return found | dict(render.tenant(row) for row in collect.tenants(query, numbers))
 
 
-def _changed_domains(query: Query, names: list[str]) -> dict[bytes, bytes | None]:
+def _changed_domains(query: Query, names: list[str], sources: dict[bytes, bytes | None]) -> dict[bytes, bytes | None]:
     found: dict[bytes, bytes | None] = dict.fromkeys(key for name in names for key in render.domain_keys(name))
+    gone = dict.fromkeys(names)
     for row in collect.domains(query, names):
         found |= dict(render.domain(row))
+        if row.kind == "relay":
+            sources[render.source_key(row.name)] = None
+            sources |= dict(_present_only([render.source(row)]))
+        del gone[row.name]
+    # What it was is not known any more; removing a source that never stood costs a few octets.
+    sources |= dict.fromkeys(map(render.source_key, gone))
     return found
 
 
@@ -259,6 +315,8 @@ def _changed_addresses(
     for domain, parts in by_domain.items():
         for alias in collect.aliases(query, domain, parts):
             _put(found, render.alias(alias))
+        for key in collect.relayed(query, domain, parts):
+            _put(found, render.relayed(key))
         for mailbox in collect.mailboxes(query, domain, parts):
             _put(found, render.mailbox(mailbox))
             login = render.mailbox_login(mailbox)
@@ -273,8 +331,8 @@ def _put(found: dict[bytes, bytes | None], record: tuple[bytes, bytes]) -> None:
         found[record[0]] = record[1]
 
 
-def publish_once(settings: SettingsLike, full: bool = False) -> Published | None:
-    """Publish now, for a command; None: everything was published already.
+def publish_once(settings: SettingsLike, full: bool = False, report: Report | None = None) -> Published | None:
+    """Publish now, for a command; None: everything was published already. *report* is told how far it is.
 
     Raises:
         DatabaseUnavailable: missing, empty, locked or damaged.
@@ -283,7 +341,7 @@ def publish_once(settings: SettingsLike, full: bool = False) -> Published | None
     source = open_source(settings.database_url)
     publisher = Publisher(source, settings.state / "snapshot")
     try:
-        return publisher.step(full=full, lock_seconds=LOCK_SECONDS)
+        return publisher.step(full=full, lock_seconds=LOCK_SECONDS, report=report)
     except DatabaseAway as error:
         raise DatabaseUnavailable(f"the database cannot be used now: {error}") from error
     except NotPublished as error:
@@ -297,13 +355,35 @@ def publish_once(settings: SettingsLike, full: bool = False) -> Published | None
         source.close()
 
 
-class _Counter:
-    number = 0
+class _Progress:
+    """Counts records, and tells now and then: whoever called, and a file that `postern publish` reads."""
+
+    def __init__(self, file: Path, total: int, report: Report | None) -> None:
+        self.done = 0
+        self._file, self._total, self._report = file, total, report
+        self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._file.unlink(missing_ok=True)  # Of one that died, perhaps under another uid.
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.unlink(missing_ok=True)
 
     def counting(self, records: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        for record in records:
-            self.number += 1
-            yield record
+        iterator = iter(records)
+        while some := list(itertools.islice(iterator, 1000)):
+            yield from some
+            self.done += len(some)
+            if time.monotonic() - self._told > PROGRESS_SECONDS:
+                self._tell()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        total = max(self._total, self.done)
+        self._file.write_text(f"{self.done} {total}\n", encoding="ascii")
+        if self._report is not None:
+            self._report(self.done, total)
 
 
 def _present_only(records: Iterable[tuple[bytes, bytes] | None]) -> Iterator[tuple[bytes, bytes]]:

@@ -9,7 +9,17 @@ import binascii
 import unicodedata
 from collections.abc import Iterator
 
-from appliance.compile.collect import AccountRow, AliasRow, DomainRow, KeyRow, MailboxRow, State, TenantRow
+from appliance.compile.collect import (
+    AccountRow,
+    AliasRow,
+    CertificateRow,
+    DomainRow,
+    KeyRow,
+    MailboxRow,
+    RulesRow,
+    State,
+    TenantRow,
+)
 from mta.snapshot import records
 from mta.snapshot.records import pack_record
 from mta.vocabulary import store_name
@@ -44,12 +54,11 @@ def domain(row: DomainRow) -> Iterator[Record]:
     """A domain, under each of its names."""
     first, *others = domain_keys(row.name)
     own = str(row.tenant_id).encode()
-    yield (
-        first,
-        pack_record(
-            records.Domain(own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode())
-        ),
-    )
+    record = records.Domain(
+        own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode(), row.greylist,
+        row.dnsbl, row.next_hop.encode(), row.source.encode(),
+    )  # fmt: skip
+    yield first, pack_record(record)
     for key in others:
         yield key, pack_record(records.Domain(own, alias_of=row.name.encode()))
 
@@ -71,6 +80,59 @@ def mailbox(row: MailboxRow) -> Record:
 def alias(row: AliasRow) -> Record:
     """An alias, for the directory."""
     return address_key(row.key), pack_record(records.Alias(tuple(target.encode() for target in row.targets)))
+
+
+def relayed(key: str) -> Record:
+    """A recipient of a relayed domain, for the directory."""
+    return address_key(key), _RELAYED
+
+
+_RELAYED = pack_record(records.Relayed())
+
+
+def rules_key(scope: str) -> bytes:
+    """Where access rules stand."""
+    return records.RULES + scope.encode()
+
+
+def rules(row: RulesRow) -> Record:
+    """A list of access rules, for the directory."""
+    entries = tuple(part.encode() for entry in row.entries for part in entry)
+    return rules_key(row.scope), pack_record(records.Rules(entries))
+
+
+def certificate_key(name: str) -> bytes:
+    """Where a name's certificate stands; for the empty name, the one that is shown to whoever names none."""
+    return records.CERTIFICATE + name.encode()
+
+
+def certificate(row: CertificateRow, name: str) -> Record:
+    """A certificate under *name*, for the role tls."""
+    return certificate_key(name), pack_record(records.Certificate(row.chain.encode(), _sealed(row.sealed_key)))
+
+
+def names_of_host(host_name: str) -> list[str]:
+    """Under which names a certificate is the host's own, the best first."""
+    return [host_name, f"*.{host_name.partition('.')[2]}"]
+
+
+def source_key(domain: str) -> bytes:
+    """Where a relayed domain's source stands."""
+    return records.SOURCE + domain.encode()
+
+
+def source(row: DomainRow) -> Record | None:
+    """Where a relayed domain's recipients are asked for, for the role source; None: nowhere, or in our own list."""
+    if row.source in ("", "list"):
+        return None
+    pairs: list[bytes] = []
+    if row.source == "call-ahead":
+        pairs += (b"next_hop", row.next_hop.encode())
+    for name, value in sorted(row.settings.items()):
+        pairs += (name.encode(), value.encode())
+    if row.sealed_secret:
+        pairs += (b"sealed_password", _sealed(row.sealed_secret))
+    return source_key(row.name), pack_record(records.Source(row.source.encode(), tuple(pairs)))
 
 
 def mailbox_login_key(key: str) -> bytes:

@@ -7,12 +7,24 @@ from sqlalchemy import func, select
 from appliance.database.session import Session
 from appliance.errors import Conflict
 from appliance.models import Instance, Tenant
-from appliance.services import accounts, changes, domains, mailboxes
+from appliance.services import accounts, certificates, changes, domains, mailboxes
 from appliance.services.actor import Actor
+from appliance.services.certificates import Offered
 
 
-def found(session: Session, *, host_name: str, operator: str, sealed_hash: str, must_change: bool, actor: Actor) -> str:
+def found(
+    session: Session,
+    *,
+    host_name: str,
+    operator: str,
+    sealed_hash: str,
+    must_change: bool,
+    actor: Actor,
+    certificate: tuple[Offered, str] | None = None,
+) -> str:
     """Instance id, operator tenant, first operator, the host's own domain and its postmaster. Returns the instance id.
+
+    *certificate* is the host's own, with its sealed key.
 
     Raises:
         Conflict: somebody was here before.
@@ -27,6 +39,8 @@ def found(session: Session, *, host_name: str, operator: str, sealed_hash: str, 
     accounts.create(session, operator, actor=actor, sealed_hash=sealed_hash, must_change=must_change)
     domains.create(session, host_name, actor=actor)
     mailboxes.create(session, f"postmaster@{host_name}", actor=actor, display_name="Postmaster")
+    if certificate is not None:
+        certificates.install(session, *certificate, actor=actor, origin=certificates.SELF_SIGNED)
     return instance.instance_id
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from appliance.database.session import Session
 from appliance.errors import Conflict, Forbidden, Invalid, Taken, Unable
 from appliance.models import Account, ApiKey, Domain, Tenant
-from appliance.services import audit, authorisation, changes, limits
+from appliance.services import audit, authorisation, certificates, changes, limits
 from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged, check_name
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
@@ -179,7 +179,7 @@ def resume(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
 
 
 def remove(session: Session, tenant_id: int, *, actor: Actor) -> None:
-    """Remove a tenant that has nothing left, with its accounts and keys.
+    """Remove a tenant that has nothing left, with its accounts, keys and certificates.
 
     Raises:
         Conflict: it still has domains or tenants.
@@ -199,6 +199,7 @@ def remove(session: Session, tenant_id: int, *, actor: Actor) -> None:
     for key in session.scalars(select(ApiKey).where(ApiKey.tenant_id == tenant.id)).all():
         changes.announce(session, changes.KEY, key.public_id)
         session.delete(key)
+    certificates.remove_all(session, tenant)
     _tell(session, actor, "tenant.removed", tenant, before=_describe(tenant))
     session.flush()
     session.delete(tenant)

@@ -17,8 +17,10 @@ def test_a_domain_lives_and_dies(postern):
     assert postern("domain", "add", "example.org").out == "added example.org\n"
     assert "example.org\thosted\toperator\trcpt\tno" in postern("domain", "list").out
     assert postern("domain", "set", "example.org", "--validation", "rcpt", "--json").data["validation"] == "rcpt"
-    unserved = postern("domain", "set", "example.org", "--validation", "off")
-    assert (unserved.code, unserved.err) == (1, "postern: validation is one of rcpt\n")
+    unserved = postern("domain", "set", "example.org", "--validation", "sometimes")
+    assert (unserved.code, unserved.err) == (1, "postern: validation is one of rcpt, data, off\n")
+    changed = postern("domain", "set", "example.org", "--validation", "data", "--greylist", "--no-dnsbl", "--json").data
+    assert (changed["validation"], changed["greylist"], changed["dnsbl"]) == ("data", True, False)
     assert postern("domain", "suspend", "example.org", "--json").data["suspended"] is True
     assert postern("domain", "resume", "example.org", "--json").data["suspended"] is False
     assert postern("domain", "show", "example.org", "--json").data["mailboxes"] == 0

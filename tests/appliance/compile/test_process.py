@@ -10,6 +10,7 @@ import pytest
 
 from appliance.compile import __main__ as compiler
 from appliance.compile import process
+from appliance.compile.publish import AUDIENCES
 from appliance.database.engine import open_engine
 from appliance.database.session import reading, unit_of_work
 from appliance.models import Change, Mailbox, PublishRequest, StoreTask
@@ -27,7 +28,7 @@ def place(founded_file, tmp_path, monkeypatch):
     for name, value in {"AWAY_SECONDS": 0.05, "OUTBOX_SECONDS": 0.4, "TASK_RETRY_SECONDS": 0.1}.items():
         monkeypatch.setattr(process, name, value)
     (tmp_path / "db").mkdir()
-    for audience in ("recipients", "credentials"):
+    for audience in AUDIENCES:
         (tmp_path / "snapshot" / audience).mkdir(parents=True)
     shutil.copy(founded_file, tmp_path / "db" / "postern.db")
     with House(roster.COMPILER, {"state": str(tmp_path).encode()}) as house:

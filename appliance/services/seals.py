@@ -1,0 +1,53 @@
+"""Secrets that only one role of the data plane may read: sealed here, opened there.
+
+A reader would otherwise get wrong: there is no way back. What was sealed can be replaced or taken away, never shown again.
+"""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import Unable
+from mta import seal
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """The public keys of the roles that secrets are sealed to; empty where there is none yet."""
+
+    tls: bytes
+    source: bytes
+
+    @classmethod
+    def of(cls, state: Path) -> "Seals":
+        """Those of the appliance whose state folder is *state*."""
+        return cls(_read(state, "tls"), _read(state, "source"))
+
+    def tls_key(self, pem: bytes) -> str:
+        """A certificate's private key, for the role tls.
+
+        Raises:
+            Unable: the role has no key of its own yet.
+        """
+        return _seal(self.tls, seal.TLS_KEY, pem, "tls")
+
+    def source_secret(self, secret: str) -> str:
+        """A password for a directory of recipients, for the role source; empty for an empty one.
+
+        Raises:
+            Unable: the role has no key of its own yet.
+        """
+        return _seal(self.source, seal.SOURCE_SECRET, secret.encode(), "source") if secret else ""
+
+
+def _read(state: Path, role: str) -> bytes:
+    try:
+        return (state / "keys" / f"{role}.pub").read_bytes()
+    except FileNotFoundError:
+        return b""  # An appliance of before; its next start makes the key.
+
+
+def _seal(key: bytes, purpose: bytes, octets: bytes, role: str) -> str:
+    if not key:
+        raise Unable(f"keys/{role}.pub is missing: `postern up` makes it", code="no_key")
+    return base64.b64encode(seal.seal(key, purpose, octets)).decode()
