@@ -1,0 +1,48 @@
+"""`postern trace`: what happened to a message, in plain words."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from appliance.cli.house import say, settings
+from appliance.errors import Invalid, NotFound
+from appliance.services import trace as service
+from appliance.services.trace import Story, Wanted
+
+
+def trace(
+    *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    id_: Annotated[str | None, Parameter(name="--id")] = None,
+    since: str | None = None,
+) -> None:
+    """Follow messages through the log: from whom, to whom, by queue id or session, since a moment (2026-03-01T12:00, 2h)."""
+    if from_ is None and to is None and id_ is None and since is None:
+        raise Invalid("name at least one of --from, --to, --id and --since")
+    after = service.moment(since, datetime.now()) if since is not None else 0.0
+    stories = service.tell(settings().state / "log", Wanted(from_, to, id_, after))
+    if not stories:
+        raise NotFound("the log knows of nothing like that; it is bounded, so what is old may be gone from it")
+    say([_described(story) for story in stories], *_lines(stories))
+
+
+def _described(story: Story) -> dict[str, Any]:
+    return {
+        "session": story.session or None,
+        "client": story.client or None,
+        "queue_ids": story.queue_ids,
+        "events": [{**entry, "words": service.words(entry)} for entry in story.in_order()],
+    }
+
+
+def _lines(stories: list[Story]) -> list[str]:
+    lines: list[str] = []
+    for story in stories:
+        if lines:
+            lines.append("")
+        for entry in story.in_order():
+            moment = datetime.fromtimestamp(entry["time"], UTC).astimezone()
+            lines.append(f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}  {service.words(entry)}")
+    return lines

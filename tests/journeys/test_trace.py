@@ -1,0 +1,52 @@
+"""What happened to a message, as the operator hears it: one that came back to its sender, and one that was never taken."""
+
+import contextlib
+import json
+import signal
+import smtplib
+
+import pytest
+
+from tests.fixtures.house import House, wait_until
+from tests.fixtures.served import DOMAIN, PATIENT
+
+pytestmark = pytest.mark.journey
+
+SENDER, RECIPIENT, NOBODY = f"ann@{DOMAIN}", "joe@gone.test", "nobody@gone.test"
+CONTENT = b"From: <ann@example.test>\r\nSubject: a word of nobody else's business\r\n\r\nsecret body\r\n"
+
+
+def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
+    """Through client, queue, failure and notification, by address and by the id that the client was told."""
+    with House(tmp_path / "house", settings=PATIENT) as house:
+        house.add_domain(DOMAIN)
+        house.add_mailbox(SENDER)
+        house.add_domain("gone.test")
+        house.add_mailbox(RECIPIENT)
+        for address in (SENDER, RECIPIENT):
+            house.wait_until_known(address)
+        with contextlib.suppress(smtplib.SMTPRecipientsRefused):
+            house.send(NOBODY, CONTENT, SENDER)
+        house.kill("scheduler", number=signal.SIGSTOP)
+        house.send(RECIPIENT, CONTENT, SENDER)
+        house.postern("mailbox", "remove", RECIPIENT)
+        wait_until(lambda: house.rcpt(RECIPIENT)[0] == 550, 5, house.said)
+        house.kill("scheduler", number=signal.SIGCONT)
+        house.wait_for_messages(SENDER)
+        wait_until(lambda: len(house.events("delivered")) == 1, 10, house.said)
+
+        told = house.postern("trace", "--from", SENDER, "--to", RECIPIENT).stdout
+        steps = ["connected from 127.0.0.1", "accepted as ", "failed for good (5.1.1", "notification ", "delivered to"]
+        places = [told.find(step) for step in steps]
+        assert places == sorted(places), told
+        assert -1 not in places, told
+        assert "secret" not in told
+        assert "business" not in told
+
+        [story] = json.loads(house.postern("trace", "--to", RECIPIENT, "--from", SENDER, "--json").stdout)
+        original, notification = story["queue_ids"]
+        by_id = house.postern("trace", "--id", original).stdout
+        assert notification in by_id
+        assert f"refused: 550 5.1.1 from <{SENDER}> to <{NOBODY}>" in house.postern("trace", "--to", NOBODY).stdout
+        nothing = house.postern("trace", "--to", "stranger@nowhere.test", check=False)
+        assert (nothing.returncode, nothing.stdout) == (1, "")
