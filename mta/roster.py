@@ -54,6 +54,8 @@ class Role:
     group: str = ""  # the role whose gid it has instead of its own, where two write the same files
     memory_mib: int = 256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
     open_files: int = 256
+    files_each: int = 0  # descriptors, and memory, for each of smtpd.max_connections, where that is more than the above
+    kib_each: int = 0
     instances: str = ""  # the setting that says how many there are; empty = one
     only_with: tuple[str, str] = ("", "")  # the setting, and its value, with which this process exists; empty = always
     pool: tuple[int, int] = (0, 0)  # whom its children may be: the first uid above host.uid_base, and how many
@@ -115,10 +117,11 @@ LISTENER = _role(
     Promise.ACCEPT,
     Promise.CLIENT_SOCKETS,
     secrets=(SESSION_KEY,),
-    open_files=4096,
-)
+    open_files=4096, files_each=1, kib_each=16,
+)  # fmt: skip
 SMTPD = _role(
     "smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", only_with=("smtpd.isolation", "worker"), open_files=4096,
+    files_each=1, kib_each=64,
 )  # fmt: skip
 SMTPDSPAWN = _role(
     "smtpdspawn", 18, Promise.CLIENT_SOCKETS, Promise.SPAWN,
@@ -233,6 +236,20 @@ EDGES = (
 def started_with(settings: Mapping[str, str]) -> tuple[Role, ...]:
     """The roles that exist with *settings* ("section.key" to its value), in the order they start."""
     return tuple(role for role in ROLES if not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
+
+
+CONNECTIONS = "smtpd.max_connections"  # the setting that `files_each` and `kib_each` are about
+_SPARE_FILES, _SPARE_MIB = 256, 128
+
+
+def open_files_of(role: Role, connections: int) -> int:
+    """How many descriptors *role* may have where the appliance takes *connections* at once."""
+    return max(role.open_files, _SPARE_FILES + connections * role.files_each)
+
+
+def memory_mib_of(role: Role, connections: int) -> int:
+    """How much memory, likewise."""
+    return max(role.memory_mib, _SPARE_MIB + (connections * role.kib_each >> 10))
 
 
 def role_named(name: str) -> Role:

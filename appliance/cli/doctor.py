@@ -18,7 +18,7 @@ from appliance.cli.house import engine_of, say, settings
 from appliance.config import Endpoint, Settings, render_size
 from appliance.database.session import reading
 from appliance.errors import ApplianceError, Unable
-from appliance.provision import directories, os_users
+from appliance.provision import descriptors, directories, os_users
 from appliance.services import addresses, changes
 from appliance.services.passwords import PRIVATE_KEY, PUBLIC_KEY
 
@@ -88,6 +88,12 @@ def _identity(given: Settings) -> Iterator[Finding]:
         yield Finding(
             f"host.uid_base {given.host.uid_base} lies outside what this container maps", f"set it to {highest}"
         )
+
+
+def _descriptors(given: Settings) -> Iterator[Finding]:
+    missing = descriptors.missing(given)
+    if missing:
+        yield Finding(missing, descriptors.MEND)
 
 
 def _ports(given: Settings) -> Iterator[Finding]:
@@ -198,5 +204,5 @@ def _clock(_: Settings) -> Iterator[Finding]:
 
 
 EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _kernel, _identity, _ports, _folders, _database, _snapshot, _disk, _clock,
+    _kernel, _identity, _descriptors, _ports, _folders, _database, _snapshot, _disk, _clock,
 )  # fmt: skip

@@ -14,7 +14,7 @@ from appliance.config import Settings
 from appliance.database.engine import open_engine
 from appliance.database.schema import require_current
 from appliance.errors import DatabaseUnavailable, SchemaTooNew, SchemaTooOld, Unable
-from appliance.provision import directories, keys
+from appliance.provision import descriptors, directories, keys
 from appliance.services.passwords import PRIVATE_KEY
 
 _CHECK_SECONDS = 1.0  # A locked database must not use up the five seconds in which we want to serve.
@@ -36,6 +36,9 @@ def up() -> int:
     if os.geteuid() != 0:
         whoever = "all roles and conversations" if given.smtpd.isolation == "connection" else "all roles"
         _say(f"not root: {whoever} share this user's uid; every other wall stands")
+    missing = descriptors.missing(given)
+    if missing:
+        _say(f"warning: {missing}; {descriptors.MEND}")
     _say(welcome(given, None))
     from appliance.supervisor import run  # noqa: PLC0415 - as late as possible: it does not return
 

@@ -6,21 +6,22 @@ the role has its uid to itself; for roles that start nothing it is 0 all the sam
 
 import resource
 
+from mta import roster
 from mta.roster import Promise, Role
 
 _THREADS = 64  # Of one role; the web server's pool has 40.
 _CHILDREN = 4096
 
 
-def bound(role: Role, *, alone: bool) -> None:
-    """Set the limits of *role*; `alone` when it has a uid to itself.
+def bound(role: Role, *, alone: bool, connections: int = 0) -> None:
+    """Set the limits of *role*; `alone` when it has a uid to itself. *connections*: how many the appliance takes at once.
 
     Raises:
         OSError: a limit is above what the process may have.
     """
     _lower(resource.RLIMIT_CORE, 0)  # What a role holds belongs in no file.
-    _lower(resource.RLIMIT_DATA, role.memory_mib << 20)
-    _lower(resource.RLIMIT_NOFILE, role.open_files)
+    _lower(resource.RLIMIT_DATA, roster.memory_mib_of(role, connections) << 20)
+    _set_files(roster.open_files_of(role, connections))
     _lower(resource.RLIMIT_MEMLOCK, 0)
     _lower(resource.RLIMIT_MSGQUEUE, 0)
     if Promise.WRITE_FILES not in role.promises:
@@ -33,6 +34,14 @@ def bound(role: Role, *, alone: bool) -> None:
             _lower(resource.RLIMIT_NPROC, _THREADS)
     else:
         _lower(resource.RLIMIT_NPROC, 0)
+
+
+def _set_files(value: int) -> None:
+    """Soft and hard; root lifts even the hard one, for the administrator asked for that many connections."""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (value, value))
+    except (ValueError, PermissionError):  # The host allows fewer; `postern check` and `postern up` say so.
+        _lower(resource.RLIMIT_NOFILE, value)
 
 
 def _lower(limit: int, value: int) -> None:

@@ -51,7 +51,10 @@ TAKEN_DOWN = {
         "        pass\n",
     ),
     "hardening": ("    identity.harden()\n    confinement", "    identity.kernel.prctl(38, 1)\n    confinement"),
-    "limits": ("    limits.bound(role, alone=root)\n", ""),
+    "limits": (
+        '    limits.bound(role, alone=root, connections=int(start.settings.get(roster.CONNECTIONS, b"0")))\n',
+        "",
+    ),
 }  # fmt: skip
 
 

@@ -1,0 +1,35 @@
+"""Does this host let a process have as many descriptors as the settings' connections need?
+
+A reader would otherwise get wrong: what counts is the *hard* limit, and root may lift that; in a container without the
+capability for it, or for an ordinary user, it stands.
+"""
+
+import resource
+
+from appliance.config import Settings
+from mta import roster
+
+MEND = "raise the hard limit (LimitNOFILE= of systemd, `ulimit -Hn`), or lower smtpd.max_connections"
+
+
+def needed(connections: int) -> int:
+    """The most descriptors that one process will have."""
+    return max(roster.open_files_of(role, connections) for role in roster.ROLES if role.files_each)
+
+
+def missing(given: Settings) -> str:
+    """What is too low, in one line; empty when nothing is."""
+    wanted = needed(given.smtpd.max_connections)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= wanted:
+        return ""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, wanted))
+    except (ValueError, PermissionError):
+        return (
+            f"this host lets a process have {hard} open files,"
+            f" and smtpd.max_connections = {given.smtpd.max_connections} needs {wanted}"
+        )
+    # We could, so the roles can.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return ""
