@@ -1,7 +1,8 @@
 """A directory that needs no snapshot: the local-part says what it answers.
 
 `unknown@`, `suspended@`, `full@`, `slow-down@`, `try-later@`: that word. `silent@`: nothing. `dies@`: it ends.
-`late-<word>@`: the word, a while later. Any other at example.test: accept; any other domain: foreign.
+`late-<word>@`: the word, a while later. `told-<word>@`: the word with a detail. Any other at example.test: accept; any other
+domain: foreign. At data.test the same, but marked as told after the content only.
 """
 
 import sys
@@ -15,15 +16,17 @@ from mta.wire.control import Peers, begin, now
 from mta.wire.loop import Loop
 
 LATE_SECONDS = 0.3
+DETAIL = b"In words of the directory's own"
+DOMAINS = frozenset({b"example.test", b"mx.example.test", b"data.test", "bücher.test".encode()})
 _WORDS = {word.value: word for word in Word}
 
 
 def word_for(forward_path: bytes) -> Word:
     """What the address itself asks for."""
     local_part, _, domain = forward_path.rpartition(b"@")
-    if domain.lower() not in {b"example.test", b"mx.example.test"}:
+    if domain.lower() not in DOMAINS:
         return Word.FOREIGN
-    return _WORDS.get(local_part.removeprefix(b"late-"), Word.ACCEPT)
+    return _WORDS.get(local_part.removeprefix(b"late-").removeprefix(b"told-"), Word.ACCEPT)
 
 
 def main() -> int:
@@ -39,7 +42,9 @@ def main() -> int:
             ticket = tickets.ticket(
                 ticket_key, question.session, question.reverse_path, question.forward_path, b"", expiry
             )
-        channel.send(m.Verdict(question.tag, word.value, b"", expiry, ticket))
+        late = question.forward_path.endswith(b"@data.test")
+        detail = DETAIL if question.forward_path.startswith(b"told-") else b""
+        channel.send(m.Verdict(question.tag, word.value, b"", expiry, ticket, late, detail))
 
     def asked(channel: Channel, packet: Packet) -> None:
         question = packet[0]

@@ -27,6 +27,7 @@ class Message:
     def __init__(self, offer: m.Offer) -> None:
         self.offer = offer
         self.recipients = [offer.forward_path]
+        self.recipient_options = [offer.recipient_options]
         self.blocks: list[bytes] = []
 
 
@@ -75,6 +76,7 @@ class Enqueuer:
             channel.send(m.Declined(recipient.tag, 550, b"5.7.1", b"no ticket"))
             return
         message.recipients.append(recipient.forward_path)
+        message.recipient_options.append(recipient.options)
 
     def believes(self, offer: m.Offer, recipient: m.Offer | m.OfferRecipient) -> bool:
         return tickets.ticket_holds(
@@ -112,6 +114,7 @@ class Enqueuer:
             envelope = {
                 "reverse_path": offer.reverse_path, "recipients": message.recipients, "helo": offer.helo,
                 "protocol": offer.protocol, "options": offer.options, "client": offer.client,
+                "recipient_options": message.recipient_options, "tls": offer.tls,
                 "blocks": [len(block) for block in message.blocks],
             }  # fmt: skip
             (self.folder / f"{self.number}.envelope").write_text(repr(envelope))
