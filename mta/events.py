@@ -89,9 +89,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "store-task-held": Kind("a store waits for the storekeeper", ("compiler",), ("domain", "task", "why")),
     # --- snapshot, control plane, ledger
     "snapshot-in-use": Kind(
-        "a snapshot can be read again", ("directory", "authenticator"), ("why",), quiet=True
+        "a snapshot can be read again", ("directory", "authenticator", "tls"), ("why",), quiet=True
     ),
-    "snapshot-trouble": Kind("the newest snapshot cannot be used", ("directory", "authenticator"), ("why",)),
+    "snapshot-trouble": Kind("the newest snapshot cannot be used", ("directory", "authenticator", "tls"), ("why",)),
     "snapshot-record-wrong": Kind("a record makes no sense", ("directory",), ("why",)),
     "published": Kind(
         "changes are in force", ("compiler",), ("change", "records", "kind", "milliseconds"), quiet=True
@@ -106,7 +106,11 @@ EVENTS: Final[dict[str, Kind]] = {
     # --- passwords
     "login-refused": Kind("a password or key was wrong", ("authenticator",), ("scope", "login")),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
-    "no-key": Kind("the key to the hashes cannot be read", ("authenticator",), ("why",)),
+    "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls"), ("why",)),
+    # --- TLS
+    "secured": Kind("a conversation goes on under TLS", ("tls",), ("session", "tls", "server_name"), quiet=True),
+    "handshake-failed": Kind("a client did not get through its TLS handshake", ("tls",), ("session", "why")),
+    "certificate-unusable": Kind("a certificate or its key makes no sense", ("tls",), ("name", "why")),
     # --- the journal's own
     "complaint": Kind("a line that a role wrote to its standard error", ("stderr", "journal"), ("text",)),
 }  # fmt: skip

@@ -156,6 +156,10 @@ STOREKEEPER = _role(
     "storekeeper", 10, Promise.WRITE_FILES, Promise.SPAWN, Promise.CHOWN_DOMAINS, trusted=True,
     paths=(PathRule("mail", _WRITE),), pool=_DOMAINS,
 )  # fmt: skip
+TLS = _role(
+    "tls", 16, Promise.CLIENT_SOCKETS, Promise.READ_FILES,
+    paths=(PathRule("snapshot/certificates", _READ),), memory_mib=1024, open_files=3 * _EACH_CELL,
+)  # fmt: skip
 BOUNCER = _role("bouncer", 11)
 CLEANER = _role(
     "cleaner", 12, Promise.WRITE_FILES, trusted=True,
@@ -175,7 +179,7 @@ RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
-    COMPILER, SMTPD, SMTPDSPAWN, LISTENER, WEB,
+    COMPILER, TLS, SMTPD, SMTPDSPAWN, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
@@ -212,8 +216,10 @@ EDGES = (
     Edge("listener", "smtpdspawn"),
     Edge("smtpd", "directory"),
     Edge("smtpd", "enqueuer"),
+    Edge("smtpd", "tls"),
     Edge("smtpdspawn", "directory"),  # where it introduces its cells
     Edge("smtpdspawn", "enqueuer"),
+    Edge("smtpdspawn", "tls"),
     Edge("directory", "ledger"),
     Edge("directory", "resolver"),
     Edge("enqueuer", "ledger"),

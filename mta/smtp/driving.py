@@ -16,6 +16,7 @@ MANY_OCTETS: Final = 64 * 1024  # of input that waits for an answer; then the cl
 FEW_PACKETS: Final = 4  # that wait for a peer; beyond, its askers stop reading from their clients
 LINGER_SECONDS: Final = 2.0  # how long we listen to a client we hung up on
 DIRECTORY_SECONDS: Final = 10.0  # it looks into memory; whoever waits longer waits for a process that hangs
+TLS_SECONDS: Final = 40.0  # the client has 30 for its handshake; tls ends those that take longer
 ENQUEUER_SECONDS: Final = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
 STOP_SECONDS: Final = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
 
@@ -23,8 +24,8 @@ TRY_LATER: Final = e.Verdict(Word.TRY_LATER)
 _WORDS = {word.value: word for word in Word}
 
 
-def policy(settings: Mapping[str, bytes]) -> Policy:
-    """What the administrator's *settings* mean for a conversation that begins now."""
+def policy(settings: Mapping[str, bytes], *, starttls: bool = False) -> Policy:
+    """What the administrator's *settings* mean for a conversation that begins now; *starttls* as the tls role says it."""
 
     def number(name: str, default: int) -> int:
         value = settings.get(name)
@@ -39,6 +40,7 @@ def policy(settings: Mapping[str, bytes]) -> Policy:
         command_seconds=command_seconds,
         block_seconds=min(command_seconds, Policy.block_seconds),
         session_seconds=float(number("limits.session_timeout_seconds", 3600)),
+        starttls=starttls,
     )
 
 

@@ -75,6 +75,7 @@ TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors")
 TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands and no mail")
 NOT_SMTP = Reply(421, "4.7.0", "This is SMTP")
 LOST_COUNT = Reply(421, "4.7.0", "Nobody can tell where your chunk ends")
+TLS_AWAY = Reply(454, "4.7.0", "TLS is not to be had at the moment; go on without, or come back")  # RFC 3207 4
 PLAINTEXT_BEHIND_STARTTLS = Reply(421, "4.7.0", "Nothing may follow STARTTLS before TLS is on")  # RFC 3207 4.2
 NO_REVERSE_NAME = Reply(
     450, "4.7.25", "Your address has no name that leads back to it; mend its PTR record"

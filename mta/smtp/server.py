@@ -122,6 +122,7 @@ class Server:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.phase = _COMMANDS
+        self.tls_away = False  # who terminates TLS was there when we offered it, and is not now; whoever drives us says so
         self.steps = 0  # goes up with each whole command and each piece of content: has anything been achieved?
         self._input = b""
         self._skipping = False  # inside a command line that is too long
@@ -478,6 +479,10 @@ class Server:
             raise Refused(replies.NOT_OFFERED)
         if argument:
             raise Refused(replies.NO_ARGUMENT_WANTED)
+        if self.tls_away:
+            self._note_refused(replies.TLS_AWAY)
+            self._out.append(replies.TLS_AWAY.octets)
+            return
         if self._input:
             # Said in the clear, perhaps by another, to be taken for what the client says under TLS.
             self._note_refused(replies.PLAINTEXT_BEHIND_STARTTLS)

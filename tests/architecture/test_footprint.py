@@ -33,6 +33,9 @@ MAY_HAVE: dict[str, dict[str, str]] = {
         "cryptography": "it opens sealed hashes", "threading": "one thread verifies while another answers",
         "concurrent": "a pool of one thread", "logging": "concurrent",
     },
+    "tls": {
+        "ssl": "its job", "cryptography": "it opens sealed keys", "_cffi_backend": "cryptography", "_openssl": "cryptography",
+    },
     "ledger": {"sqlite3": "its own store, which nobody else opens"},
     "journal": {"json": "its log lines are JSON"},
     "resolver": {

@@ -74,12 +74,12 @@ def overlap(one: roster.Role, other: roster.Role) -> bool:
 
 
 def test_the_role_that_talks_to_strangers_holds_nothing() -> None:
-    """smtpd: no path, no key, no group, no process, and nobody to ask but directory, enqueuer and journal."""
+    """smtpd: no path, no key, no group, no process, and nobody to ask but directory, enqueuer, tls and journal."""
     smtpd = roster.SMTPD
     assert (smtpd.paths, smtpd.secrets, smtpd.group, smtpd.trusted) == ((), (), "", False)
     forbidden = {roster.Promise.READ_FILES, roster.Promise.WRITE_FILES, roster.Promise.THREADS, roster.Promise.ACCEPT}
     assert not smtpd.promises & (forbidden | {roster.Promise.SPAWN, roster.Promise.CHOWN_DOMAINS})
-    assert {edge.server for edge in roster.EDGES if edge.client == "smtpd"} == {"directory", "enqueuer", "journal"}
+    assert {edge.server for edge in roster.EDGES if edge.client == "smtpd"} == {"directory", "enqueuer", "tls", "journal"}
 
 
 def test_only_the_control_plane_reaches_the_database_and_never_the_mail() -> None:

@@ -9,6 +9,7 @@ tests/mta/roles/smtpd/test_aiosmtpd.py holds it to that.
 """
 
 import asyncio
+import contextlib
 import functools
 import math
 import traceback
@@ -21,12 +22,14 @@ from mta.smtp import driving, replies
 from mta.smtp import events as e
 from mta.smtp.driving import FEW_PACKETS, LINGER_SECONDS, MANY_OCTETS
 from mta.smtp.replies import Reply
-from mta.smtp.server import Server
+from mta.smtp.server import Phase, Server
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed
 
 if TYPE_CHECKING:
     from mta.roles.smtpd.worker import Worker
+
+FLUSH_SECONDS = 0.005  # between two looks whether a 220 has left
 
 
 class Session(SMTP):
@@ -41,6 +44,8 @@ class Session(SMTP):
         self.deadline = math.inf
         self._worker = worker
         self._core = Server(worker.policy)
+        self._core.tls_away = worker.tls_away
+        self._tls = b""  # version and cipher, once tls has told them
         self._session_seconds = worker.policy.session_seconds
         self._born = worker.now()
         self._steps_seen = -1
@@ -59,10 +64,12 @@ class Session(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is on the loop: greet."""
         self.transport = cast("asyncio.Transport", transport)
+        if self._tls:
+            self._run(self._core.secured, self._tls)
+        elif not self._worker.stopping:
+            self._run(self._core.greet)
         if self._worker.stopping:
             self.wind_up()  # RFC 5321 3.1: 421 may stand in the place of the greeting
-        else:
-            self._run(self._core.greet)
 
     def data_received(self, data: bytes) -> None:
         """The client said something."""
@@ -120,6 +127,10 @@ class Session(SMTP):
         """We are stopping, and the time to finish is over."""
         self._run(self._core.break_off, replies.STOPPING)
 
+    def set_tls_away(self, away: bool) -> None:
+        """Is there nobody to make a handshake?"""
+        self._core.tls_away = away
+
     def caught_up(self, channel: Channel) -> None:
         """A peer that lagged has read what waited for it."""
         if self._lagging is channel:
@@ -152,7 +163,7 @@ class Session(SMTP):
     def _set_deadline(self) -> None:
         """Time runs while the client must speak, and begins anew with each command or piece of content, not each octet."""
         core = self._core
-        if core.waiting or self._lagging is not None:
+        if core.waiting or self._lagging is not None or core.phase is Phase.HANDSHAKE:
             self.deadline, self._steps_seen = math.inf, -1
             if core.pending > MANY_OCTETS:
                 self._regulate()
@@ -165,6 +176,8 @@ class Session(SMTP):
     def _regulate(self) -> None:
         """Read from the client only what there is room for."""
         core, transport = self._core, self.transport
+        if core.phase is Phase.HANDSHAKE:
+            return  # What the client says now is not for us.
         reading = self._client_reads and self._lagging is None and not (core.waiting and core.pending > MANY_OCTETS)
         reading = reading or self._deaf
         if reading is self._reading or transport is None or transport.is_closing():
@@ -242,6 +255,45 @@ class Session(SMTP):
             self._worker.enqueuer.forget(offer[1])
             _say(offer[0], m.Withdraw(offer[1]))
 
+    def _start_tls(self, _event: e.StartTls) -> None:
+        if self.transport is not None:
+            # At once: its first octets of TLS must stay in the kernel, for tls to read.
+            self.transport.pause_reading()
+            self._reading = False
+            self._hand_over(self.transport, self._worker.now() + driving.TLS_SECONDS)
+
+    def _hand_over(self, transport: asyncio.Transport, deadline: float) -> None:
+        """The client's socket to tls, as soon as the 220 has left."""
+        worker = self._worker
+        if self.transport is not transport or self._core.phase is not Phase.HANDSHAKE:
+            return  # It ended meanwhile.
+        if transport.get_write_buffer_size() and worker.now() < deadline:
+            worker.loop.call_later(FLUSH_SECONDS, self._hand_over, transport, deadline)
+            return
+        begun = worker.tls.begin(worker.now(), self._hear_tls)
+        if begun is None or transport.get_write_buffer_size():
+            self._close()
+            return
+        channel, tag = begun
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(ChannelClosed):  # `Conversations.lost` tells us.
+            channel.send(m.Secure(tag, self.accepted.session, self.accepted.service), (descriptor,))
+        # Closed here, it lives on there: nobody shuts it down.
+        transport.set_protocol(asyncio.Protocol())
+        transport.close()
+        self.transport = None
+
+    def _hear_tls(self, answer: m.Message | None) -> None:
+        plain = self._worker.take_plain_end()
+        if isinstance(answer, m.Secured) and plain is not None and self._core.phase is Phase.HANDSHAKE:
+            self._tls, self._reading, self._client_reads = answer.tls, True, True
+            self._worker.connect(self, plain)
+            return
+        if plain is not None:
+            plain.close()  # We ended meanwhile; tls tells the client.
+        self._run(self._core.lost)
+        self._worker.ended(self)
+
     def _note(self, event: e.Note) -> None:
         self._worker.note(self, event.name, event.pairs)
 
@@ -269,6 +321,7 @@ class Session(SMTP):
         e.Offer: _offer_message,
         e.Block: _pass_block,
         e.Withdraw: _withdraw,
+        e.StartTls: _start_tls,
         e.Note: _note,
         e.HangUp: _hang_up,
     }

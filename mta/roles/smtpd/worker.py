@@ -15,7 +15,7 @@ from mta import roster
 from mta.roles.smtpd.peers import AsyncioChannels, Conversations
 from mta.roles.smtpd.session import Session, where
 from mta.smtp import driving
-from mta.smtp.driving import DIRECTORY_SECONDS, ENQUEUER_SECONDS, STOP_SECONDS
+from mta.smtp.driving import DIRECTORY_SECONDS, ENQUEUER_SECONDS, STOP_SECONDS, TLS_SECONDS
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers, Start
@@ -36,18 +36,25 @@ class Worker:
         self.sessions: set[Session] = set()
         self._faults = 0
         self._served = 0
+        self.tls_away = True  # there is nobody to make a handshake
+        self._starttls = False  # what tls said last, whether it may be offered
+        self._plain_end: socket.socket | None = None
         self._retired = False  # the listener has said that nobody comes any more
         self._settings = dict(start.settings)
         self._heed_settings({})
         channels = AsyncioChannels(loop)
         channels.drained = self._drained
-        handlers = {"listener": self._heed_listener, "directory": self._hear_directory, "enqueuer": self._hear_enqueuer}
+        handlers = {
+            "listener": self._heed_listener, "directory": self._hear_directory, "enqueuer": self._hear_enqueuer,
+            "tls": self._hear_tls,
+        }  # fmt: skip
         self.peers = Peers(
             roster.SMTPD, start, channels, handlers,
             lost=self._lost, found=self._found, reload=self._heed_settings, stop=self.stop,
         )  # fmt: skip
         self.directory = Conversations(self.peers, "directory", DIRECTORY_SECONDS)
         self.enqueuer = Conversations(self.peers, "enqueuer", ENQUEUER_SECONDS)
+        self.tls = Conversations(self.peers, "tls", TLS_SECONDS)
         self._sweep()
 
     def note(self, session: Session, name: str, pairs: Mapping[str, bytes | int]) -> None:
@@ -106,7 +113,7 @@ class Worker:
     def _heed_settings(self, settings: Mapping[str, bytes]) -> None:
         """For conversations that begin from now on."""
         self._settings.update(settings)
-        self.policy = driving.policy(self._settings)
+        self.policy = driving.policy(self._settings, starttls=self._starttls)
         self.tarpit_seconds = driving.tarpit_seconds(self._settings)
         # A process that met ten thousand strangers has been shown a lot; a fresh one has nothing to remember.
         self._replace_after = self._number("limits.conversations_per_worker", 10_000)
@@ -133,8 +140,17 @@ class Worker:
         self._served += 1
         if self._served % self._replace_after == 0:
             self._ask_to_retire(listener)
-        connecting = self.loop.create_task(self.loop.connect_accepted_socket(lambda: session, client))
-        connecting.add_done_callback(functools.partial(self._connected, session, client))
+        self.connect(session, client)
+
+    def connect(self, session: Session, sock: socket.socket) -> None:
+        """Put *session* on the loop, with *sock*."""
+        connecting = self.loop.create_task(self.loop.connect_accepted_socket(lambda: session, sock))
+        connecting.add_done_callback(functools.partial(self._connected, session, sock))
+
+    def take_plain_end(self) -> socket.socket | None:
+        """The socket that came with the answer of tls which is being heard; it belongs to who takes it."""
+        taken, self._plain_end = self._plain_end, None
+        return taken
 
     def _connected(self, session: Session, client: socket.socket, connecting: asyncio.Task[object]) -> None:
         error = None if connecting.cancelled() else connecting.exception()
@@ -164,7 +180,30 @@ class Worker:
         assert isinstance(answer, m.Taken | m.Declined)
         self.enqueuer.hear(answer.tag, answer)
 
+    def _hear_tls(self, _tls: Channel, packet: Packet) -> None:
+        answer, descriptors = packet
+        if isinstance(answer, m.Offering):
+            self._starttls = answer.yes
+            self._heed_settings({})
+            self._set_tls_away(not answer.yes)
+            return
+        assert isinstance(answer, m.Secured | m.NotSecured)
+        if descriptors:
+            self._plain_end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptors[0])
+        self.tls.hear(answer.tag, answer)
+        unwanted = self.take_plain_end()
+        if unwanted is not None:
+            unwanted.close()  # Whoever asked has given up.
+
+    def _set_tls_away(self, away: bool) -> None:
+        self.tls_away = away
+        for session in self.sessions:
+            session.set_tls_away(away)
+
     def _lost(self, channel: Channel) -> None:
+        if channel.peer == "tls" and self.peers.to("tls") is None:
+            self._set_tls_away(True)
+        self.tls.lost(channel)
         self.directory.lost(channel)
         self.enqueuer.lost(channel)
         self._drained(channel)  # Nothing waits for it any more.
@@ -179,6 +218,7 @@ class Worker:
         now = self.now()
         self.directory.expire(now)
         self.enqueuer.expire(now)
+        self.tls.expire(now)
         for session in list(self.sessions):
             if session.deadline < now:
                 session._timeout_cb()  # noqa: SLF001 - aiosmtpd's name for it

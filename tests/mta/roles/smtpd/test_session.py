@@ -46,6 +46,7 @@ class Transport:
 class Worker:
     def __init__(self) -> None:
         self.policy = Policy(hostname=b"mx.example.test")
+        self.tls_away = False
         self.stopping = False
         self.time = 1000.0
         self.faults: list[Exception] = []

@@ -1,0 +1,60 @@
+"""Wiring of tls: read the private key, open the certificates' folder, lose the rights, serve."""
+
+import gc
+import os
+import resource
+import sys
+from pathlib import Path
+
+from mta import roster, sandbox
+from mta.roles.tls.desk import Desk
+from mta.seal import TLS_KEY, Opener
+from mta.snapshot.reader import Snapshot
+from mta.wire import control
+from mta.wire.loop import Loop
+
+KEY = "keys/tls.key"  # root's, and nobody else's: we read it before we give root away
+SPARE_DESCRIPTORS = 256  # beside the conversations' two and, with cells, a channel for each
+
+
+def main() -> int:
+    """Serve until told to stop; answers the exit status."""
+    role = roster.TLS
+    start = control.begin(role)
+    state = Path(start.text("state"))
+    opener = read_key(state / KEY)
+    folder = os.open(state / "snapshot" / "certificates", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sandbox.enter(role, start, keep=(folder,))
+    sys.unraisablehook = lambda _unraisable: (
+        None
+    )  # A server name that is no text would be told on stderr, with its traceback.
+    loop = Loop()
+    desk = Desk(loop, Snapshot(folder), opener, most_conversations())
+    peers = control.Peers(role, start, loop, {"smtpd": desk.asked}, found=desk.found, lost=desk.lost)
+    desk.event = peers.event
+    loop.run_until_idle()  # the journal should hear what follows
+    if opener is None:
+        peers.event("no-key", why=f"{KEY} cannot be read: no certificate can be used")
+    desk.begin()
+    peers.ready()
+    gc.freeze()
+    loop.run()
+    desk.wind_up()
+    return os.EX_OK
+
+
+def most_conversations() -> int:
+    """As many as our descriptors allow."""
+    return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS) // 3)
+
+
+def read_key(path: Path) -> Opener | None:
+    """The opener for the key in the file; None: there is no such key, and then no certificate can be used."""
+    try:
+        return Opener(path.read_bytes(), TLS_KEY)
+    except (OSError, ValueError):
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

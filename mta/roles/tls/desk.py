@@ -1,0 +1,113 @@
+"""Who asked for which handshake, what became of it, and the clock of all conversations.
+
+A reader would otherwise get wrong: once `Secured` was said, smtpd's channel plays no part any more. A conversation under TLS
+ends when one of its two sockets does, and goes on when an smtpd lost only its channel to us.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+
+from mta.roles.tls.certificates import Keeper
+from mta.roles.tls.pump import Pump
+from mta.roles.tls.tunnel import Tunnel
+from mta.seal import Opener
+from mta.snapshot.reader import Snapshot
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed, Packet
+from mta.wire.loop import Loop
+
+SWEEP_SECONDS = 1.0
+LAST_WORDS_SECONDS = 1.0  # for what was said before the stop to reach the clients
+
+Event = Callable[..., None]
+
+
+class Desk:
+    """All conversations of this process, at most *most*. `event` must be set before the first message."""
+
+    event: Event
+
+    def __init__(self, loop: Loop, snapshot: Snapshot, opener: Opener | None, most: int) -> None:
+        """Without an *opener* there is no certificate."""
+        self._loop, self._most = loop, most
+        self._keeper = Keeper(snapshot, opener, self._unusable)
+        self._pumps: set[Pump] = set()
+        self._offered_to: set[Channel] = set()
+        self._offering = False
+        self._trouble = ""
+
+    def begin(self) -> None:
+        """Look at the certificates, and again every second."""
+        self._sweep()
+
+    def found(self, channel: Channel) -> None:
+        """A client of ours is there, or anew."""
+        if channel.peer in ("smtpd", "smtpdspawn"):
+            self._offered_to.add(channel)
+            _say(channel, m.Offering(self._offering))
+
+    def lost(self, channel: Channel) -> None:
+        """It is gone."""
+        self._offered_to.discard(channel)
+
+    def asked(self, channel: Channel, packet: Packet) -> None:
+        """A `Secure` of an smtpd."""
+        message, descriptors = packet
+        if not isinstance(message, m.Secure):
+            channel.close()
+            return
+        client = socket.socket(fileno=descriptors[0])
+        if len(self._pumps) >= self._most:
+            client.close()
+            self._tell_failed(channel, message, "too many conversations")
+            return
+        self._keeper.look()
+        self._pumps.add(Pump(
+            self._loop, client, Tunnel(self._keeper.context), time.monotonic(),
+            secured=lambda pump, plain: self._tell_secured(channel, message, pump, plain),
+            failed=lambda _pump, why: self._tell_failed(channel, message, why),
+            over=self._pumps.discard,
+        ))  # fmt: skip
+
+    def wind_up(self) -> None:
+        """Whoever asks us has ended before us; let what they said reach their clients."""
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        while self._pumps and time.monotonic() < deadline:
+            self._loop.run_once(0.1)
+        for pump in list(self._pumps):
+            pump.end()
+
+    def _tell_secured(self, channel: Channel, asked: m.Secure, pump: Pump, plain: socket.socket) -> None:
+        protection, name = pump.tunnel.protection, pump.tunnel.server_name
+        self.event("secured", session=asked.session, tls=protection, server_name=name)
+        # When it is gone, so is the plaintext's other end, and the pump sees that by itself.
+        with contextlib.suppress(ChannelClosed):
+            channel.send(m.Secured(asked.tag, protection, name), (plain.fileno(),))
+
+    def _tell_failed(self, channel: Channel, asked: m.Secure, why: str) -> None:
+        self.event("handshake-failed", session=asked.session, why=why)
+        _say(channel, m.NotSecured(asked.tag, why.encode()))
+
+    def _unusable(self, name: bytes, why: str) -> None:
+        self.event("certificate-unusable", name=name, why=why)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for pump in list(self._pumps):
+            pump.expire(now)
+        offering = self._keeper.look()
+        if self._keeper.trouble != self._trouble:
+            self._trouble = self._keeper.trouble
+            self.event("snapshot-trouble" if self._trouble else "snapshot-in-use", why=self._trouble)
+        if offering != self._offering:
+            self._offering = offering
+            for channel in list(self._offered_to):
+                _say(channel, m.Offering(offering))
+        self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+
+def _say(channel: Channel, message: m.Message) -> None:
+    with contextlib.suppress(ChannelClosed):
+        channel.send(message)
