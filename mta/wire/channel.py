@@ -16,6 +16,9 @@ from mta.wire.netstring import MAX_MESSAGE, WireError, unpack
 MAX_BACKLOG = 10_000  # Packets waiting for a peer that does not read. More means it is stuck: hang up.
 MAX_DESCRIPTORS = 4  # Beside one packet; none of ours has more than one.
 BURST = 64  # Packets taken from one channel before the others get their turn.
+# As plain numbers: an operation on an enum costs as much as a small packet (1 of 4 us).
+_TRUNCATED = int(socket.MSG_CTRUNC)
+_NO_SIGNAL = int(socket.MSG_NOSIGNAL)
 _ANCILLARY = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
 
 Packet = tuple[Message, tuple[int, ...]]
@@ -137,9 +140,9 @@ class Channel:
                     socket.SCM_RIGHTS,
                     array.array("i", descriptors),
                 )
-                self._sock.sendmsg([packet], [rights], socket.MSG_NOSIGNAL)
+                self._sock.sendmsg([packet], [rights], _NO_SIGNAL)
             else:
-                self._sock.send(packet, socket.MSG_NOSIGNAL)
+                self._sock.send(packet, _NO_SIGNAL)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -156,7 +159,7 @@ class Channel:
             else:
                 # Without an ancillary buffer the kernel closes any descriptor that a peer tries to smuggle in, and says so.
                 packet, _, flags, _ = self._sock.recvmsg(MAX_MESSAGE + 1)
-                if flags & socket.MSG_CTRUNC:
+                if flags & _TRUNCATED:
                     packet = b""
         except BlockingIOError:
             return None
@@ -181,7 +184,7 @@ class Channel:
         for level, kind, body in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 found.frombytes(body[: len(body) - len(body) % found.itemsize])
-        if flags & socket.MSG_CTRUNC:
+        if flags & _TRUNCATED:
             _close_all(found)
             return b"", ()
         return packet, tuple(found)

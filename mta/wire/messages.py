@@ -663,17 +663,17 @@ class Bounced(Message, verb="bounced"):
 
 @dataclass(frozen=True, slots=True)
 class Clean(Message, verb="clean"):
-    """scheduler -> cleaner. This message is finished: remove it."""
+    """scheduler -> cleaner. These messages are finished: remove them."""
 
-    queue_id: Name
+    queue_ids: tuple[Name, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned(Message, verb="cleaned"):
     """cleaner -> scheduler. Gone (`done`), or try again later."""
 
-    queue_id: Name
     done: bool
+    queue_ids: tuple[Name, ...]
 
 
 # --- storekeeper ---------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def test_a_real_ticket_is_good_for_nothing_else(house: House) -> None:
         m.OriginalOf(1, b"0" * 20, MAC, False),
         m.Queued(b"0" * 20, b"envelope"),  # the enqueuer's
         m.Deliver(1, b"0" * 20, b"", b"a@b.test", b"b.test", b"a", b""),  # the scheduler's
-        m.Clean(b"0" * 20),
+        m.Clean((b"0" * 20,)),
         m.Reserve(b"0" * 20, POSTMASTER.encode(), 1 << 40),
         m.TrashStore(1, b"mx.house.test", b"postmaster"),  # the compiler's
         m.Verify(1, b"account", b"operator", b"guess"),  # the web's

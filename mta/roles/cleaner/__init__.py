@@ -1,6 +1,6 @@
 """cleaner - removes a finished message from the spool.
 
-Serves    scheduler: Clean -> Cleaned
+Serves    scheduler: Clean -> Cleaned, several messages at once
 Holds     spool/envelope, spool/progress and spool/content, to unlink in them; no network, no keys, no snapshot
 Believes  nothing: what is not a queue id hangs up
 Fails     what cannot be unlinked now is answered `done` no; the scheduler asks again. What is gone already is done

@@ -20,13 +20,17 @@ class Cleaner:
         self._in_order = (envelope, progress, content)
 
     def take(self, channel: Channel, packet: Packet) -> None:
-        """One message is finished."""
+        """Some messages are finished."""
         message = packet[0]
         assert isinstance(message, m.Clean)
-        if not is_queue_id(message.queue_id):
+        if not all(map(is_queue_id, message.queue_ids)):
             channel.close()
             return
-        channel.send(m.Cleaned(message.queue_id, clean(message.queue_id, self._in_order)))
+        gone = [queue_id for queue_id in message.queue_ids if clean(queue_id, self._in_order)]
+        if gone:
+            channel.send(m.Cleaned(True, tuple(gone)))
+        if len(gone) < len(message.queue_ids):
+            channel.send(m.Cleaned(False, tuple(set(message.queue_ids).difference(gone))))
 
 
 def main() -> int:

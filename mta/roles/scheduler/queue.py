@@ -5,6 +5,7 @@ attempt, waiting for its moment, waiting for its notification or waiting to be c
 files when an attempt begins.
 """
 
+import contextlib
 import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -29,10 +30,13 @@ FRESH_TURNS = 8  # One old message after so many fresh ones, so that old mail mo
 WINDOW = 20  # questions about one message at once; times PLACES less than a channel lets wait for a slow peer
 BOUNCES = 50  # notifications in the making at once
 MAX_CLEANING = 5_000  # With so many to be removed, deliver no more: the cleaner has trouble.
+CLEANINGS = 100  # messages to be removed that the cleaner is told of in one packet
 MAX_TOLD = 5_000  # Recipients of a notification that the bouncer is told of; it names far fewer.
 WRITE_FROM = 10  # Outcomes after which they are written down though the attempt goes on.
 BUSY_SECONDS = 10.0  # An old message of a busy domain looks again so much later.
 UNREADABLE_SECONDS = 300.0
+
+_NO_PROGRESS = Progress()
 
 _ACTIONS = {action.value: action for action in (Action.DELIVERED, Action.FAILED, Action.DELAYED)}
 _EVENTS = {
@@ -90,6 +94,7 @@ class Queue:
         self._bounces: dict[int, tuple[Attempt, list[Outcome]]] = {}  # and what the notification says
         self._cleaning: set[bytes] = set()
         self._uncleaned: set[bytes] = set()  # to be asked for again
+        self._to_clean: list[bytes] = []  # to be asked for at the end of this burst
         self._soon = Soon()
 
     def __len__(self) -> int:
@@ -103,13 +108,11 @@ class Queue:
         if queue_id in self._known or any(queue_id in listed for listed in self._listed):
             return
         self._known.add(queue_id)
-        domain = b""
-        if octets:
-            try:
-                domain = _domain(envelope_format.parse(octets))
-            except (NotWholeError, UnknownVersionError):
-                octets = b""  # What is in the file counts, and tells who is wrong.
-        self._fresh.add(domain, queue_id, octets)
+        envelope = None
+        if octets:  # Else, and should they be wrong, what is in the file counts.
+            with contextlib.suppress(NotWholeError, UnknownVersionError):
+                envelope = envelope_format.parse(octets)
+        self._fresh.add(_domain(envelope) if envelope else b"", queue_id, envelope)
 
     def listed(self, enveloped: Collection[bytes], in_progress: Collection[bytes], now: float) -> None:
         """What is in the folders: *enveloped* is owed, *in_progress* has been tried."""
@@ -117,7 +120,7 @@ class Queue:
         self._listed = (found, self._listed[0])
         tried = set(in_progress)
         for queue_id in sorted(found - tried):
-            self._fresh.add(b"", queue_id, b"")
+            self._fresh.add(b"", queue_id, None)
         for queue_id in found & tried:
             # Perhaps its attempt was only interrupted. The older it is, the more of its like there are to be spread.
             age = max(0.0, now - arrival_of(queue_id))
@@ -139,7 +142,11 @@ class Queue:
             self._clean(queue_id)
 
     def pump(self, now: float) -> None:
-        """Begin attempts as long as there are places."""
+        """The end of a burst: have removed what is finished, and begin attempts as long as there are places."""
+        self._begin_some(now)
+        self._tell_cleaner()
+
+    def _begin_some(self, now: float) -> None:
         if not (self._fresh or self._due) or not (self._hands.there("directory") and self._hands.there("localspawn")):
             return
         for _ in range(BEGINNINGS):
@@ -153,26 +160,26 @@ class Queue:
             if taken is not None:
                 self._begin(taken[0], taken[1], now, fresh=True)
             elif old_may:
-                self._begin(self._due.popleft(), b"", now, fresh=False)
+                self._begin(self._due.popleft(), None, now, fresh=False)
             elif not (self._fresh and self._turn % FRESH_TURNS == 0):
                 return
 
     def _is_busy(self, domain: bytes) -> bool:
         return bool(domain) and self._by_domain.get(domain, 0) >= DOMAIN_PLACES
 
-    def _begin(self, queue_id: bytes, octets: bytes, now: float, *, fresh: bool) -> None:
-        envelope = self._read_envelope(queue_id, octets, now)
+    def _begin(self, queue_id: bytes, told: Envelope | None, now: float, *, fresh: bool) -> None:
+        envelope = told or self._read_envelope(queue_id, now)
         if envelope is None:
             return
         domain = _domain(envelope)
         if self._is_busy(domain):
             if fresh:
-                self._fresh.add(domain, queue_id, octets)
+                self._fresh.add(domain, queue_id, told)
             else:
                 self._sleep(queue_id, now + BUSY_SECONDS * (0.5 + self._chance()))
             return
-        progress = Progress()
-        if not octets:  # What the enqueuer just told us of has no progress yet.
+        progress = _NO_PROGRESS
+        if told is None:  # What the enqueuer just told us of has no progress yet.
             try:
                 progress = progress_format.parse(self._hands.progress(queue_id))
             except OSError:
@@ -184,9 +191,9 @@ class Queue:
         self._by_domain[domain] = self._by_domain.get(domain, 0) + 1
         self._advance(attempt, now)
 
-    def _read_envelope(self, queue_id: bytes, octets: bytes, now: float) -> Envelope | None:
+    def _read_envelope(self, queue_id: bytes, now: float) -> Envelope | None:
         try:
-            found = octets or self._hands.envelope(queue_id)
+            found = self._hands.envelope(queue_id)
             if found is None:
                 self._known.discard(queue_id)
                 return None
@@ -272,8 +279,9 @@ class Queue:
         self._note(attempt, target, action, answer.status, answer.diagnostic_code, now)
         if answer.permanent and answer.refusable and reports.wants_failure(attempt.envelope.recipients[index]):
             self._hands.event(
-                "backscatter", queue_id=attempt.queue_id, reverse_path=attempt.envelope.reverse_path, forward_path=target[1]
-            )
+                "backscatter", queue_id=attempt.queue_id, reverse_path=attempt.envelope.reverse_path,
+                forward_path=target[1],
+            )  # fmt: skip
         self._advance(attempt, now)
 
     def attempted(self, answer: m.Attempted, now: float) -> None:
@@ -438,19 +446,23 @@ class Queue:
 
     def _clean(self, queue_id: bytes) -> None:
         self._cleaning.add(queue_id)
-        if not self._hands.tell("cleaner", m.Clean(queue_id)):
-            self._uncleaned.add(queue_id)
+        self._to_clean.append(queue_id)
+
+    def _tell_cleaner(self) -> None:
+        while self._to_clean:
+            some, self._to_clean = self._to_clean[:CLEANINGS], self._to_clean[CLEANINGS:]
+            if not self._hands.tell("cleaner", m.Clean(tuple(some))):
+                self._uncleaned.update(some)
 
     def cleaned(self, answer: m.Cleaned) -> None:
         """The files are gone, or could not be removed now."""
-        if answer.queue_id not in self._cleaning:
-            return
+        known = self._cleaning.intersection(answer.queue_ids)
         if answer.done:
-            self._cleaning.discard(answer.queue_id)
-            self._uncleaned.discard(answer.queue_id)
-            self._known.discard(answer.queue_id)
+            self._cleaning -= known
+            self._uncleaned -= known
+            self._known -= known
         else:
-            self._uncleaned.add(answer.queue_id)
+            self._uncleaned |= known
 
     def _sleep(self, queue_id: bytes, moment: float) -> None:
         heapq.heappush(self._sleeping, (moment, queue_id))

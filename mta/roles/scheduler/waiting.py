@@ -7,26 +7,30 @@ It decides only whose turn it is, never where mail goes.
 import collections
 from collections.abc import Callable
 
+from mta.spool.envelope import Envelope
+
 KEEP_ENVELOPES = 2000  # Messages whose envelope waits in memory; the others' is read from the file.
+
+Waiter = tuple[bytes, Envelope | None]
 
 
 class Waiting:
-    """Lines of (queue id, the envelope's octets or nothing), one for each domain, served in turn."""
+    """Lines of (queue id, the envelope or None), one for each domain, served in turn."""
 
     def __init__(self) -> None:
-        self._lines: collections.OrderedDict[bytes, collections.deque[tuple[bytes, bytes]]] = collections.OrderedDict()
+        self._lines: collections.OrderedDict[bytes, collections.deque[Waiter]] = collections.OrderedDict()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, domain: bytes, queue_id: bytes, envelope: bytes) -> None:
+    def add(self, domain: bytes, queue_id: bytes, envelope: Envelope | None) -> None:
         """Put a message at the end of its domain's line."""
         self._count += 1
         line = self._lines.setdefault(domain, collections.deque())
-        line.append((queue_id, envelope if self._count <= KEEP_ENVELOPES else b""))
+        line.append((queue_id, envelope if self._count <= KEEP_ENVELOPES else None))
 
-    def take(self, busy: Callable[[bytes], bool]) -> tuple[bytes, bytes] | None:
+    def take(self, busy: Callable[[bytes], bool]) -> Waiter | None:
         """The first message of the next line whose domain is not *busy*; None when there is none."""
         for domain in list(self._lines) if len(self._lines) > 1 else self._lines:
             if busy(domain):

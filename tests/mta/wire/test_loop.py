@@ -61,9 +61,9 @@ def test_settings_arrive_with_begin(role: Role) -> None:
 def test_a_peer_is_heard_and_answered(role: Role) -> None:
     """What the supervisor introduces can be talked to."""
     scheduler = role.introduce("scheduler", serving=True)
-    scheduler.send(m.Clean(b"0" * 20))
+    scheduler.send(m.Clean((b"0" * 20,)))
     role.loop.run_until_idle()
-    assert role.heard == [(0, m.Clean(b"0" * 20))]
+    assert role.heard == [(0, m.Clean((b"0" * 20,)))]
 
 
 def test_a_lost_peer_is_told_and_its_successor_taken(role: Role) -> None:
@@ -101,7 +101,7 @@ def test_events_never_stop_the_mail(role: Role) -> None:
 def test_a_peer_that_talks_out_of_turn_is_hung_up_on(role: Role) -> None:
     """The journal has nothing to say to anybody."""
     journal = role.introduce("journal", serving=False)
-    journal.send(m.Clean(b"0" * 20))
+    journal.send(m.Clean((b"0" * 20,)))
     role.loop.run_until_idle()
     assert role.peers.to("journal") is None
 
@@ -173,7 +173,7 @@ def test_a_handler_may_hang_up_while_more_is_waiting() -> None:
     channel = Channel(theirs, "scheduler", permits.readable_by_server("scheduler", "cleaner"))
     loop.add_channel(channel, lambda each, _packet: each.close(), lost.append)
     for _ in range(3):
-        peer.send(m.Clean(b"0" * 20))
+        peer.send(m.Clean((b"0" * 20,)))
     loop.run_until_idle()
     assert lost == [channel]
     peer.close()

@@ -134,6 +134,7 @@ class Rig:
 
     def _clean(self, request):
         if self.cleans:
-            self.hands.envelopes.pop(request.queue_id, None)
-            self.hands.progresses.pop(request.queue_id, None)
-        self.queue.cleaned(m.Cleaned(request.queue_id, self.cleans))
+            for queue_id in request.queue_ids:
+                self.hands.envelopes.pop(queue_id, None)
+                self.hands.progresses.pop(queue_id, None)
+        self.queue.cleaned(m.Cleaned(self.cleans, request.queue_ids))

@@ -200,7 +200,7 @@ def test_an_envelope_that_is_being_written_is_ignored_until_it_is_announced(rig)
     rig.hands.envelopes[queue_id] = whole[:-3]
     rig.queue.listed([], [], rig.now)
     rig.queue._known.add(queue_id)
-    rig.queue._fresh.add(b"", queue_id, b"")
+    rig.queue._fresh.add(b"", queue_id, None)
     rig.run()
     assert rig.delivered == []
     rig.hands.envelopes[queue_id] = whole
