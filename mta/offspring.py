@@ -66,7 +66,6 @@ def _be_child(work: Callable[[], int]) -> None:
     status = UNEXPECTED
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         status = work()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else UNEXPECTED

@@ -125,7 +125,8 @@ SMTPD = _role(
 )  # fmt: skip
 SMTPDSPAWN = _role(
     "smtpdspawn", 18, Promise.CLIENT_SOCKETS, Promise.SPAWN,
-    only_with=("smtpd.isolation", "connection"), pool=(CELL_UIDS_FROM, CELL_UIDS), open_files=_EACH_CELL,
+    only_with=("smtpd.isolation", "connection"), pool=(CELL_UIDS_FROM, CELL_UIDS),
+    memory_mib=64, open_files=_EACH_CELL,
 )  # fmt: skip
 DIRECTORY = _role(
     "directory", 4, Promise.READ_FILES, trusted=True,

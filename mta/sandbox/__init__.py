@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection
 
 from mta import roster
-from mta.sandbox import confinement, identity, limits, promises, seccomp
+from mta.sandbox import confinement, identity, kernel, limits, promises, seccomp
 from mta.sandbox.preloading import preload
 from mta.wire import control
 
@@ -84,34 +84,38 @@ def confine_domain(uid: int, folder: int, *, keep: Collection[int] = ()) -> None
 
 
 class CellWalls:
-    """What a cell puts up around itself. Made once by whoever forks cells, so that a cell only has to enter.
+    """What a cell puts up around itself. Made once by whoever forks cells, after it entered: a cell then only has to enter.
 
     Raises:
         OSError: the kernel refuses the rules.
     """
 
     def __init__(self) -> None:
-        self._ruleset = confinement.ruleset_of(())
+        self._steps = identity.steps_of_a_fork()
+        ruleset = confinement.ruleset_of(())
+        if ruleset is not None:
+            self._steps.append(kernel.Prepared("landlock_restrict_self", ruleset, 0))
         # No pid is its own: what it may signal is nobody, itself included.
-        self._program = seccomp.assemble(promises.rules(roster.CELL.promises, 0, None), promises.ERRORS)
+        program = seccomp.assemble(promises.rules(roster.CELL.promises, 0, None), promises.ERRORS)
+        self._filter = seccomp.Installation(program)
 
     def enter(self, uid: int, keep: Collection[int]) -> None:
         """Make this process, a fresh fork, a cell: under *uid* (0 where the appliance has only one), with *keep* and no more.
 
-        Its root directory stays the empty one of its parent, to which it was born. No way back, no further process.
+        Its root directory stays the empty one of its parent, and so do those limits that are as low as its own. No way back,
+        no further process.
 
         Raises:
             OSError: a wall could not be built. The process must end.
         """
-        limits.bound(roster.CELL, alone=False)
+        limits.bound_fork(roster.CELL)
         if uid:
-            identity.change_uid(uid, uid)
-        identity.limit_capabilities()
-        identity.harden()
-        if self._ruleset is not None:
-            confinement.restrict(self._ruleset)
-        close_all_but({*_STANDARD, *keep})
-        seccomp.install(self._program)
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        for step in self._steps:
+            step()
+        close_all_but((*_STANDARD, *keep))
+        self._filter()
 
 
 def close_all_but(kept: Collection[int]) -> None:

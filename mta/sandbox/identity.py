@@ -65,11 +65,26 @@ def limit_capabilities(capabilities: Collection[int] = ()) -> None:
     Raises:
         OSError: not permitted, e.g. one that the process does not have.
     """
-    mask = sum(1 << capability for capability in capabilities)
-    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    low, high = mask & 0xFFFFFFFF, mask >> 32
-    kernel.call("capset", header, struct.pack("=6I", low, low, 0, high, high, 0))
+    kernel.call("capset", *_capset(capabilities))
     kernel.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def steps_of_a_fork() -> list[kernel.Prepared]:
+    """What a fork of a role that entered its sandbox still has to lose, after the change of uid, as system calls made ready.
+
+    Its parent has no other groups, no ambient capability, and no new privileges to gain; all of that is inherited.
+    """
+    return [
+        kernel.Prepared("capset", *_capset(())),
+        kernel.Prepared("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0),
+        kernel.Prepared("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0),
+    ]
+
+
+def _capset(capabilities: Collection[int]) -> tuple[bytes, bytes]:
+    mask = sum(1 << capability for capability in capabilities)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    return struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), struct.pack("=6I", low, low, 0, high, high, 0)
 
 
 def harden() -> None:

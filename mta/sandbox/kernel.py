@@ -50,6 +50,31 @@ def call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None
     return result
 
 
+class Prepared:
+    """A system call whose arguments are made ready now and which is made later: in a fork every object touched costs a page.
+
+    `Prepared("prctl", 4, 0, 0, 0, 0)()` is `call("prctl", 4, 0, 0, 0, 0)`.
+    """
+
+    __slots__ = ("_name", "_words")
+
+    def __init__(self, name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> None:
+        self._name = name
+        self._words = [
+            ctypes.c_long(value) if isinstance(value, int) else value for value in (number(name) or -1, *arguments)
+        ]
+
+    def __call__(self) -> None:
+        """Make it.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        if _libc.syscall(*self._words) < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"{self._name}: {os.strerror(code)}")
+
+
 def prctl(operation: int, *arguments: int) -> int:
     """Ask prctl for *operation*; the missing arguments are zero, as many of its operations demand.
 

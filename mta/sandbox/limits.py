@@ -44,6 +44,16 @@ def _set_files(value: int) -> None:
         _lower(resource.RLIMIT_NOFILE, value)
 
 
+def bound_fork(role: Role) -> None:
+    """The same for a *role* that is a fork of one that is bound already, as far as it must have less than that one.
+
+    Raises:
+        OSError: a limit is above what the process may have.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, (role.open_files, role.open_files))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
 def _lower(limit: int, value: int) -> None:
     """Soft and hard to *value*, or to what is permitted when that is less."""
     hard = resource.getrlimit(limit)[1]

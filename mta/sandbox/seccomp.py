@@ -146,9 +146,24 @@ def install(program: bytes) -> None:
     Raises:
         OSError: the kernel refuses it.
     """
-    code = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(code))
-    kernel.call("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, header)
+    Installation(program)()
+
+
+class Installation:
+    """`install`, made ready in a parent for its forks."""
+
+    def __init__(self, program: bytes) -> None:
+        self._code = ctypes.create_string_buffer(program, len(program))
+        header = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(self._code))
+        self._call = kernel.Prepared("seccomp", _SET_MODE_FILTER, _FLAG_TSYNC, header)
+
+    def __call__(self) -> None:
+        """As `install`.
+
+        Raises:
+            OSError: the kernel refuses it.
+        """
+        self._call()
 
 
 def _for_call(name: str, blocks: Iterable[list[_Instruction]], otherwise: int) -> list[_Instruction]:

@@ -10,13 +10,17 @@ from collections.abc import Mapping
 from mta import roster, sandbox
 from mta.offspring import Offspring
 from mta.roles.smtpdspawn.cell import Cell
-from mta.roles.smtpdspawn.spawner import Birth, Spawner, Uids, is_alive, most_cells
+from mta.roles.smtpdspawn.rehearsal import rehearse
+from mta.roles.smtpdspawn.spawner import INTRODUCED, Birth, Spawner, Uids, is_alive, most_cells
 from mta.smtp import driving
 from mta.wire import control, permits
-from mta.wire.channel import Channel
+from mta.wire import messages as m
+from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
 
 STOP_SECONDS = 3.0  # so long the cells may finish what they have in hand
+
+PERMITTED = {name: permits.readable_by_client("smtpd", name) for name in INTRODUCED}  # what a cell hears from whom
 
 
 class Cells:
@@ -25,6 +29,7 @@ class Cells:
     def __init__(self, settings: Mapping[str, bytes]) -> None:
         self._walls = sandbox.CellWalls()
         self._settings = dict(settings)
+        self._starttls = False
         # Nobody ever writes: that its other end closes, with us at the latest, is all it says.
         self.lifeline, self._end = os.pipe2(os.O_CLOEXEC)
         self.change({})
@@ -32,8 +37,14 @@ class Cells:
     def change(self, settings: Mapping[str, bytes]) -> None:
         """For conversations that begin from now on."""
         self._settings.update(settings)
-        self._policy = driving.policy(self._settings)
+        self.policy = driving.policy(self._settings, starttls=self._starttls)
         self._tarpit_seconds = driving.tarpit_seconds(self._settings)
+
+    def heed_tls(self, _tls: Channel, packet: Packet) -> None:
+        """May conversations that begin from now on be offered STARTTLS?"""
+        assert isinstance(packet[0], m.Offering)
+        self._starttls = packet[0].yes
+        self.change({})
 
     def live(self, birth: Birth) -> int:
         """Be a cell; in a fresh fork. Answers the exit status."""
@@ -41,10 +52,8 @@ class Cells:
         self._walls.enter(birth.uid, descriptors)
         family = socket.AF_INET6 if b":" in birth.accepted.client else socket.AF_INET
         client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=birth.client)
-        peers = {
-            name: Channel(sock, name, permits.readable_by_client("smtpd", name)) for name, sock in birth.peers.items()
-        }
-        Cell(birth.accepted, client, peers, self.lifeline, self._policy, self._tarpit_seconds).converse()
+        peers = {name: Channel(sock, name, PERMITTED[name]) for name, sock in birth.peers.items()}
+        Cell(birth.accepted, client, peers, self.lifeline, self.policy, self._tarpit_seconds).converse()
         return 0
 
     def let_go(self) -> None:
@@ -67,8 +76,9 @@ def main() -> int:
         cells.change(settings)
         spawner.most = most(settings)
 
-    handlers = {"listener": spawner.take}
+    handlers = {"listener": spawner.take, "tls": cells.heed_tls}
     spawner.peers = control.Peers(role, start, loop, handlers, reload=reload)
+    rehearse(cells.policy)
     gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.
     spawner.peers.ready()
     loop.run()

@@ -37,6 +37,8 @@ class Cell:
         self._tarpit_seconds, self._now = tarpit_seconds, now
         self._client: socket.socket | None = client
         self._core = Server(policy)
+        self._core.tls_away = "tls" not in peers
+        self._secured_by = math.inf  # until when tls must have made the handshake
         self._wind_up_at = now() + policy.session_seconds
         self._break_off_at = now() + 2 * policy.session_seconds
         self._ending, self._ending_last = replies.SESSION_TOO_LONG, replies.SESSION_TOO_LONG
@@ -58,16 +60,29 @@ class Cell:
 
     def converse(self) -> None:
         """Hold the conversation to its end."""
-        self._run(self._core.greet)
-        while self._client is not None or self._core.phase is not Phase.OVER:
-            for descriptor, happened in self._poll.poll(self._patience_ms()):
-                heed = self._by_descriptor.get(descriptor)
-                if heed is not None:  # else closed by what came before it in this round
-                    heed(happened)
-            while self._soon:
-                self._soon.popleft()()
-            self._heed_time()
+        self.greet()
+        while not self.over:
+            self.wait()
         self._say_the_rest()
+
+    @property
+    def over(self) -> bool:
+        """The client is gone, and nothing that it said is in hand."""
+        return self._client is None and self._core.phase is Phase.OVER
+
+    def greet(self) -> None:
+        """Begin."""
+        self._run(self._core.greet)
+
+    def wait(self) -> None:
+        """Wait until something happens, and serve it."""
+        for descriptor, happened in self._poll.poll(self._patience_ms()):
+            heed = self._by_descriptor.get(descriptor)
+            if heed is not None:  # else closed by what came before it in this round
+                heed(happened)
+        while self._soon:
+            self._soon.popleft()()
+        self._heed_time()
 
     # --- waiting
 
@@ -78,13 +93,13 @@ class Cell:
         self._poll.register(client.fileno(), 0)
         self._poll.register(self._lifeline, 0)
         self._by_descriptor[self._lifeline] = self._heed_lifeline
-        heeds = {"directory": self._hear_directory, "enqueuer": self._hear_enqueuer}
+        heeds = {"directory": self._hear_directory, "enqueuer": self._hear_enqueuer, "tls": self._hear_tls}
         for name, channel in self._peers.items():
             if name in heeds:
                 self._watch_peer(channel, heeds[name])
             channel.wants_write = self._wants_write
 
-    def _watch_peer(self, channel: Channel, hear: Callable[[m.Message], None]) -> None:
+    def _watch_peer(self, channel: Channel, hear: Callable[..., None]) -> None:
         descriptor = channel.fileno()
 
         def heed(happened: int) -> None:
@@ -92,8 +107,8 @@ class Cell:
                 if happened & select.POLLOUT:
                     channel.flush()
                 if happened & ~select.POLLOUT:
-                    for message, _ in channel.receive():
-                        hear(message)
+                    for message, descriptors in channel.receive():
+                        hear(message, *descriptors)
             except ChannelClosed:
                 channel.close()
 
@@ -118,7 +133,7 @@ class Cell:
         """How long nothing needs to happen, in milliseconds."""
         if self._soon:
             return 0
-        moment = min(self._deadline, self._wind_up_at, self._break_off_at, self._conclusion_by)
+        moment = min(self._deadline, self._wind_up_at, self._break_off_at, self._conclusion_by, self._secured_by)
         if self._asked:
             moment = min(moment, *(until for _, until in self._asked.values()))
         if self._tarpit:
@@ -135,6 +150,8 @@ class Cell:
         if self._conclusion_by <= now:
             self._tell("enqueuer", m.Withdraw(self._offered))  # Too slow rather than away: it should not take it now.
             self._conclude(replies.TRY_LATER)
+        if self._secured_by <= now:
+            self._hear_tls(None)
         if self._deadline <= now:
             self._give_up_waiting()
         if self._break_off_at <= now:
@@ -169,6 +186,9 @@ class Cell:
             self._send_octets(octets)
             if self._deaf and not self._unsent:
                 _say_no_more(client)
+            if self._core.phase is Phase.HANDSHAKE and not self._unsent:
+                self._hand_over(client)
+                return
             self._regulate()
         if happened & select.POLLIN and self._client is not None:
             self._read(client)
@@ -224,7 +244,7 @@ class Cell:
         client = self._client
         if client is None:
             return
-        wanted = 0 if self._ended or not (self._deaf or self._has_room()) else select.POLLIN
+        wanted = select.POLLIN if not self._ended and (self._deaf or self._has_room()) else 0
         if self._unsent:
             wanted |= select.POLLOUT
         if wanted != self._watched:
@@ -233,6 +253,8 @@ class Cell:
 
     def _has_room(self) -> bool:
         core = self._core
+        if core.phase is Phase.HANDSHAKE:
+            return False  # What the client says now is not for us.
         return not self._unsent and not self._lagging() and not (core.waiting and core.pending > driving.MANY_OCTETS)
 
     def _lagging(self) -> bool:
@@ -331,6 +353,33 @@ class Cell:
             self._tell("enqueuer", m.Withdraw(self._offered))
             self._offered, self._conclusion_by = 0, math.inf
 
+    def _start_tls(self, _event: e.StartTls) -> None:
+        if self._client is not None and not self._unsent:
+            self._hand_over(self._client)
+
+    def _hand_over(self, client: socket.socket) -> None:
+        """The client's socket to tls, once the 220 has left. Closed here, it lives on there: nobody shuts it down."""
+        self._secured_by = self._now() + driving.TLS_SECONDS
+        request = m.Secure(0, self._accepted.session, self._accepted.service)
+        if not self._tell("tls", request, client.fileno()):
+            self._soon.append(lambda: self._hear_tls(None))
+        self._close()
+
+    def _hear_tls(self, answer: m.Message | None, descriptor: int = -1) -> None:
+        """What became of the handshake; None: nobody knows."""
+        self._secured_by = math.inf
+        if not isinstance(answer, m.Secured):
+            self._run(self._core.lost)
+            return
+        plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+        if self._core.phase is not Phase.HANDSHAKE:
+            plain.close()  # We ended meanwhile; tls tells the client.
+            return
+        self._client, self._watched = plain, 0
+        self._by_descriptor[descriptor] = self._heed_client
+        self._poll.register(descriptor, 0)
+        self._run(self._core.secured, answer.tls)
+
     def _note(self, event: e.Note) -> None:
         accepted = self._accepted
         self._tell(
@@ -357,19 +406,20 @@ class Cell:
         e.Offer: _offer,
         e.Block: _pass_block,
         e.Withdraw: _withdraw,
+        e.StartTls: _start_tls,
         e.Note: _note,
         e.HangUp: _hang_up,
     }
 
     # --- the peers
 
-    def _tell(self, name: str, message: m.Message) -> bool:
+    def _tell(self, name: str, message: m.Message, *descriptors: int) -> bool:
         """False when the peer is away."""
         channel = self._peers.get(name)
         if channel is None or channel.closed:
             return False
         try:
-            channel.send(message)
+            channel.send(message, descriptors)
         except ChannelClosed:
             return False
         return True
@@ -381,6 +431,10 @@ class Cell:
                 self._judge(tag, None)
         elif channel is self._peers.get("enqueuer") and self._offered:
             self._conclude(replies.TRY_LATER)
+        elif channel is self._peers.get("tls"):
+            self._core.tls_away = True
+            if self._secured_by < math.inf:
+                self._hear_tls(None)
         self._regulate()
 
     def _say_the_rest(self) -> None:

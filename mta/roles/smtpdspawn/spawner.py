@@ -17,7 +17,7 @@ from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet, pair
 from mta.wire.control import Peers
 
-INTRODUCED = ("directory", "enqueuer", "journal")  # the peers to which each cell gets a channel of its own
+INTRODUCED = ("directory", "enqueuer", "tls", "journal")  # the peers to which each cell gets a channel of its own
 SPARE_DESCRIPTORS = 256  # of a peer: what it has beside the cells' channels
 
 Live = Callable[["Birth"], int]  # what a cell does with its life; answers its exit status
