@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.directory.access import Scope
-from mta.roles.directory.asking import Asking
 from mta.roles.directory.clients import Clients
 from mta.roles.directory.desk import Desk, Protections
 from mta.roles.directory.resolve import MAX_EXPANSION, Resolver
@@ -15,6 +14,7 @@ from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot
 from mta.windows import Window
 from mta.wire import control
+from mta.wire.asking import Asking
 from mta.wire.loop import Loop
 
 PER_CLIENT, IN_TOTAL = 20, 2000  # unknown recipients in a minute, where the settings do not say
@@ -40,7 +40,7 @@ def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     resolver = Resolver(snapshot.get, _number(start, "limits.max_expansion", MAX_EXPANSION))
     asking = Asking(loop)
     desk = Desk(
-        loop, snapshot, resolver, _protections(start, asking), asking,
+        loop, snapshot, resolver, protections(start, asking), asking,
         start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY],
     )  # fmt: skip
     answers = dict.fromkeys(("ledger", "resolver", "source"), asking.answered)
@@ -50,7 +50,7 @@ def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     return peers
 
 
-def _protections(start: control.Start, asking: Asking) -> Protections:
+def protections(start: control.Start, asking: Asking) -> Protections:
     unknowns = Unknowns(
         time.monotonic,
         _number(start, "limits.unknown_recipients_per_minute", PER_CLIENT),

@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mta.roles.directory.asking import Asking
 from mta.wire import messages as m
+from mta.wire.asking import Asking
 
 CHECK_SECONDS = 1.5  # for all questions about one client together: it waits at RCPT
 KEPT_SECONDS = 300.0  # an answer

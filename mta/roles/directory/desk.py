@@ -30,7 +30,6 @@ from dataclasses import dataclass
 
 from mta.roles.directory import access
 from mta.roles.directory.access import Scope
-from mta.roles.directory.asking import Asking, Ways, later
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
 from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
 from mta.roles.directory.unknowns import Unknowns
@@ -40,6 +39,7 @@ from mta.vocabulary import Word, arrival_of, is_queue_id
 from mta.windows import Window, client_key, grey_network
 from mta.wire import messages as m
 from mta.wire import tickets
+from mta.wire.asking import Asking, Ways, later
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
 from mta.wire.netstring import pack

@@ -8,12 +8,12 @@ import pytest
 
 from mta import roster
 from mta.roles.directory import __main__ as directory
-from mta.roles.directory import asking, desk
+from mta.roles.directory import desk
 from mta.snapshot.records import Alias, Domain, Host, Mailbox, Tenant, pack_record
 from mta.snapshot.writer import SnapshotWriter
 from mta.vocabulary import Word
+from mta.wire import asking, tickets
 from mta.wire import messages as m
-from mta.wire import tickets
 from mta.wire.channel import ChannelClosed
 from tests.fakes.house import House, events
 

@@ -7,12 +7,12 @@ import pytest
 
 from mta import roster
 from mta.roles.directory import __main__ as directory
-from mta.roles.directory import asking, clients, desk
+from mta.roles.directory import clients, desk
 from mta.snapshot.records import Domain, Host, Mailbox, Relayed, Rules, Tenant, pack_record
 from mta.snapshot.writer import SnapshotWriter
 from mta.vocabulary import Word
+from mta.wire import asking, tickets
 from mta.wire import messages as m
-from mta.wire import tickets
 from tests.fakes.house import House, events
 
 TICKET_KEY, SESSION_KEY, INSTANCE = b"t" * 32, b"s" * 32, b"i" * 16
