@@ -5,7 +5,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mta.smtp.content import ContentReader
+from mta.smtp.content import ChunkReader, ContentReader, HopCounter
 
 # Made of what matters, so that ends and near-ends come about often.
 PIECES = st.sampled_from(
@@ -74,3 +74,43 @@ def test_little_is_held_back() -> None:
     for _ in range(100):
         content, rest = reader.read(b"x" * 1000)
         assert (len(content), rest) == (1000, None)
+
+
+def in_places(octets: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted({min(cut, len(octets)) for cut in cuts})
+    return [octets[a:b] for a, b in zip([0, *places], [*places, len(octets)], strict=True)]
+
+
+@given(OCTETS, st.lists(st.integers(0, 60), max_size=20))
+@example(b"a\r\n\r", [3])
+@example(b"\r", [1])
+def test_chunks_come_out_as_they_went_in(octets: bytes, cuts: list[int]) -> None:
+    """Dots and all, wherever they were cut, with an end of the last line; and the taint is that of the whole."""
+    reader = ChunkReader()
+    content = b"".join([*map(reader.read, in_places(octets, cuts)), reader.finish()])
+    if octets.endswith(b"\r"):
+        assert reader.tainted
+        return
+    assert content == octets + (b"\r\n" if octets and not octets.endswith(b"\n") else b"")
+    assert reader.tainted == bool(re.search(rb"\r(?!\n)|(?<!\r)\n|\0", octets))
+
+
+HEADER = st.lists(
+    st.sampled_from(
+        [b"Received: a\r\n", b"RECEIVED:b\r\n", b"X-Received: c\r\n", b"Subject: Received: d\r\n", b"\tReceived: e\r\n", b"\r\n",
+         b"Received", b": f\r\n"]
+    ),
+    max_size=12,
+).map(b"".join)  # fmt: skip
+
+
+@given(HEADER, st.lists(st.integers(0, 120), max_size=20))
+@example(b"\r\nReceived: a\r\n", [])
+@example(b"Received: a\r\nReceived: b\r\n\r\nReceived: c\r\n", [1, 2, 14, 15, 16])
+def test_hops_are_the_received_fields_of_the_header_section(octets: bytes, cuts: list[int]) -> None:
+    """Neither those of the text, nor other fields, nor folded lines; wherever it is cut."""
+    counter = HopCounter()
+    for piece in in_places(octets, cuts):
+        counter.read(piece)
+    header = octets.partition(b"\r\n\r\n")[0] if not octets.startswith(b"\r\n") else b""
+    assert counter.hops == len(re.findall(rb"(?im)^received:", header))

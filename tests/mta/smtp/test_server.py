@@ -3,77 +3,26 @@
 import ast
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mta.smtp import replies
-from mta.smtp.events import Ask, Block, Event, HangUp, Note, Offer, Send, Verdict, Withdraw
+from mta.smtp.events import Block, Note, Offer, Verdict, Withdraw
 from mta.smtp.intake import BLOCK
-from mta.smtp.server import Phase, Policy, Server
+from mta.smtp.server import Phase, Policy
 from mta.vocabulary import Word
-
-POLICY = Policy(
-    hostname=b"mx.example.test", max_message_size=100_000, max_recipients=3, max_errors=4, max_fruitless_commands=12
-)
-WORDS = {word.value: word for word in Word}
-ACCEPT = Verdict(Word.ACCEPT, b"", 1, b"ticket")
-
-
-class Driver:
-    """Answers questions at once or, when `late`, only when no input is left; the words come from the addresses."""
-
-    def __init__(self, policy: Policy = POLICY, *, late: bool = False) -> None:
-        self.server = Server(policy)
-        self.late = late
-        self.events: list[Event] = []
-        self.sent = b""
-        self.asked: list[Ask] = []
-        self.commits = 0
-        self.over = False
-        self.carry_out(self.server.greet())
-
-    def say(self, octets: bytes) -> None:
-        self.carry_out(self.server.receive(octets))
-
-    def settle(self) -> None:
-        while (self.asked or self.commits) and not self.over:
-            if self.asked:
-                ask = self.asked.pop(0)
-                word = WORDS.get(ask.forward_path.partition(b"@")[0], Word.ACCEPT)
-                self.carry_out(self.server.verdict(ask.number, Verdict(word, b"", 1, b"ticket")))
-            else:
-                self.commits -= 1
-                self.carry_out(self.server.taken(b"0" * 20))
-
-    def carry_out(self, events: list[Event]) -> None:
-        for event in events:
-            assert not self.over, "an event behind HangUp"
-            self.events.append(event)
-            if isinstance(event, Send):
-                self.sent += event.octets
-            elif isinstance(event, Ask):
-                self.asked.append(event)
-            elif isinstance(event, Block) and event.last:
-                self.commits += 1
-            elif isinstance(event, HangUp):
-                self.over = True
-        if not self.late:
-            self.settle()
-
-    def count(self, kind: type[Event]) -> int:
-        return sum(isinstance(event, kind) for event in self.events)
-
-    def content(self) -> bytes:
-        return b"".join(event.octets for event in self.events if isinstance(event, Block))
-
+from tests.mta.smtp.driver import ACCEPT, Driver
 
 LINES = [
     b"EHLO a", b"HELO a", b"EHLO", b"MAIL FROM:<a@b.test>", b"MAIL FROM:<>", b"MAIL FROM:<a@b.test> SIZE=999999",
     b"RCPT TO:<joe@b.test>", b"RCPT TO:<unknown@b.test>", b"RCPT TO:<try-later@b.test>", b"RCPT TO:<slow-down@b.test>",
     b"RCPT TO:<", b"DATA", b"RSET", b"NOOP", b"VRFY x", b"EXPN x", b"HELP", b"QUIT", b"FROB", b".", b"text", b"..stuffed", b"",
-    b"x" * 2100, b"bare\nlf", b"bare\rcr", b"nul\0", b"\xff\xfe",
+    b"MAIL FROM:<a@b.test> SMTPUTF8 RET=HDRS", "MAIL FROM:<ä@ö.test> SMTPUTF8".encode(), "RCPT TO:<ä@ö.test>".encode(),
+    b"RCPT TO:<joe@late.test>", b"RCPT TO:<unknown@late.test>", b"RCPT TO:<joe@b.test> NOTIFY=NEVER", b"BDAT 6", b"BDAT 0",
+    b"BDAT 15 LAST", b"BDAT 0 LAST", b"BDAT 4000", b"BDAT x", b"BDAT 200000", b"x" * 2100, b"bare\nlf", b"bare\rcr", b"nul\0", b"\xff\xfe",
 ]  # fmt: skip
 TALK = st.lists(st.sampled_from(LINES), max_size=30).map(lambda lines: b"EHLO a\r\n" + b"\r\n".join(lines) + b"\r\n")
 GOOD_TALK = st.lists(
@@ -81,6 +30,9 @@ GOOD_TALK = st.lists(
         b"MAIL FROM:<a@b.test>\r\nRCPT TO:<joe@b.test>\r\nDATA\r\nhi\r\n..\r\n.\r\n",
         b"MAIL FROM:<a@b.test>\r\nRCPT TO:<joe@b.test>\r\nRCPT TO:<unknown@b.test>\r\nRCPT TO:<ann@b.test>\r\n",
         b"RCPT TO:<more@b.test>\r\nRCPT TO:<bad\r\nRCPT TO:<full@b.test>\r\n", b"DATA\r\n", b"RSET\r\n", b"x\r\n.\r\n",
+        b"MAIL FROM:<a@b.test>\r\nRCPT TO:<joe@late.test>\r\nRCPT TO:<joe@b.test>\r\nBDAT 3\r\nhi\rBDAT 4 LAST\r\n\nx\r\n",
+        b"MAIL FROM:<a@b.test>\r\nRCPT TO:<unknown@late.test>\r\nRCPT TO:<x@b.test>\r\nBDAT 2\r\nhiBDAT 0\r\nBDAT 0 LAST\r\n",
+        b"BDAT 5 LAST\r\nabc\r\n", b"BDAT 3\r\na\nb",
     ]),
     max_size=8,
 ).map(lambda parts: b"EHLO a\r\n" + b"".join(parts) + b"QUIT\r\n")  # fmt: skip
@@ -107,7 +59,7 @@ def test_replies_do_not_depend_on_how_input_is_cut_or_when_answers_come(talk: by
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.one_of(st.binary(max_size=60), TALK), max_size=6), st.booleans())
+@given(st.lists(st.one_of(st.binary(max_size=60), TALK, st.just(b"STARTTLS\r\n")), max_size=6), st.booleans())
 def test_no_octets_make_it_raise(parts: list[bytes], late: bool) -> None:
     """And every line of every reply is one that SMTP knows."""
     driver = Driver(late=late)
@@ -185,6 +137,37 @@ def test_large_content_streams_and_is_withdrawn_once() -> None:
     assert driver.count(Withdraw) == 1
 
 
+@pytest.mark.parametrize("begin", [b"DATA\r\n", b"BDAT 20000000 LAST\r\n"])
+def test_memory_does_not_grow_with_the_message(begin: bytes) -> None:
+    """Twenty million octets pass; what is kept meanwhile is a block and what was just read, and no more at the end."""
+    driver = Driver(Policy(hostname=b"mx.example.test"))
+    driver.say(b"EHLO a\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<joe@b.test>\r\n" + begin)
+    piece = (b"x" * 998 + b"\r\n") * 64
+    passed = 0
+    tracemalloc.start()
+    try:
+        for _ in range(20_000_000 // len(piece)):
+            for event in driver.server.receive(piece):
+                assert isinstance(event, Offer | Block)
+                passed += len(event.octets) if isinstance(event, Block) else 0
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert passed > 19_000_000
+    assert kept < 200_000
+    assert peak < 600_000
+
+
+def test_a_command_that_never_ends_is_not_kept() -> None:
+    """The line is dropped as it comes."""
+    driver = Driver()
+    for _ in range(1000):
+        driver.say(b"x" * 1000)
+    assert driver.server.pending <= 4096
+    driver.say(b"\r\n")
+    assert driver.sent.endswith(replies.LINE_TOO_LONG.octets)
+
+
 def test_blocks_are_never_larger_than_a_packet_takes() -> None:
     """And only the last one says so."""
     driver = in_content()
@@ -255,9 +238,31 @@ def test_running_out_of_patience_withdraws_what_was_offered() -> None:
 
 
 def test_patience_follows_the_phase() -> None:
-    """RFC 5321 4.5.3.2: five minutes for a command, three for a block."""
+    """RFC 5321 4.5.3.2: five minutes for a command, three for a block; in a handshake it is not ours to wait."""
     assert Driver().server.patience_seconds == 300.0
     assert in_content().server.patience_seconds == 180.0
+    chunk = ready(late=False)
+    chunk.say(b"RCPT TO:<joe@b.test>\r\nBDAT 10\r\nhi\r\n")
+    assert chunk.server.patience_seconds == 180.0
+    chunk.say(b"there\n")
+    assert chunk.server.patience_seconds == 300.0
+    handshake = Driver()
+    handshake.say(b"STARTTLS\r\n")
+    assert handshake.server.waiting
+
+
+@pytest.mark.parametrize("word", [word for word in Word if word is not Word.ACCEPT])
+@pytest.mark.parametrize("end", [b"DATA\r\nhi\r\n.\r\n", b"BDAT 4 LAST\r\nhi\r\n", b"BDAT 4\r\nhi\r\nBDAT 0 LAST\r\n"])
+def test_nothing_before_the_last_octet_tells_a_late_no_from_a_yes(word: Word, end: bytes) -> None:
+    """The same replies but the last one; and what is refused never reaches the enqueuer."""
+    known, other = ready(late=False), ready(late=False)
+    known.say(b"RCPT TO:<joe@late.test>\r\nRCPT TO:<ann@late.test>\r\nNOOP\r\n" + end)
+    other.say(b"RCPT TO:<" + word.value + b"@late.test>\r\nRCPT TO:<ann@late.test>\r\nNOOP\r\n" + end)
+    told, told_other = known.sent.splitlines(), other.sent.splitlines()
+    assert told[:-1] == told_other[:-1]
+    assert told[-1].startswith(b"250 2.0.0 Queued")
+    assert told_other[-1][:1] in {b"4", b"5"}
+    assert (known.count(Offer), other.count(Offer)) == (1, 0)
 
 
 def test_octets_that_finish_nothing_are_no_progress() -> None:
