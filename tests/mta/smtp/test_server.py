@@ -22,7 +22,8 @@ LINES = [
     b"RCPT TO:<", b"DATA", b"RSET", b"NOOP", b"VRFY x", b"EXPN x", b"HELP", b"QUIT", b"FROB", b".", b"text", b"..stuffed", b"",
     b"MAIL FROM:<a@b.test> SMTPUTF8 RET=HDRS", "MAIL FROM:<ä@ö.test> SMTPUTF8".encode(), "RCPT TO:<ä@ö.test>".encode(),
     b"RCPT TO:<joe@late.test>", b"RCPT TO:<unknown@late.test>", b"RCPT TO:<joe@b.test> NOTIFY=NEVER", b"BDAT 6", b"BDAT 0",
-    b"BDAT 15 LAST", b"BDAT 0 LAST", b"BDAT 4000", b"BDAT x", b"BDAT 200000", b"x" * 2100, b"bare\nlf", b"bare\rcr", b"nul\0", b"\xff\xfe",
+    b"BDAT 15 LAST", b"BDAT 0 LAST", b"BDAT 4000", b"BDAT x", b"BDAT 200000",
+    b"x" * 2100, b"bare\nlf", b"bare\rcr", b"nul\0", b"\xff\xfe",
 ]  # fmt: skip
 TALK = st.lists(st.sampled_from(LINES), max_size=30).map(lambda lines: b"EHLO a\r\n" + b"\r\n".join(lines) + b"\r\n")
 GOOD_TALK = st.lists(
