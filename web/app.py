@@ -4,15 +4,19 @@ A reader would otherwise get wrong: nothing here opens a file or a socket later 
 read in here, before it enters its sandbox.
 """
 
+import re
+
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.peers import Authenticator, Compiler
 from appliance.services.passwords import Sealer
+from appliance.services.seals import Seals
 from web import VERSION, errors
 from web.api import routes as api
 from web.errors import LastResort
@@ -24,10 +28,31 @@ from web.throttle import LoginThrottle
 from web.wiring import Wiring
 
 MAX_BODY_OCTETS = 1 << 20  # a thousand targets of the longest address fit in a quarter of it
+MAX_LIST_OCTETS = 32 << 20  # of recipients; they are kept as they are read, so this is not held in memory
+_LISTS = re.compile(r"/api/v1/domains/[^/]+/recipients(?:/remove)?\Z")
+
+
+class BodyLimit:
+    """Refuses bodies that are larger than any of ours, a list of recipients apart."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._others = RequestBodyLimitMiddleware(app, MAX_BODY_OCTETS)
+        self._lists = RequestBodyLimitMiddleware(app, MAX_LIST_OCTETS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        is_list = scope["type"] == "http" and _LISTS.match(scope["path"]) is not None
+        await (self._lists if is_list else self._others)(scope, receive, send)
 
 
 def create_app(
-    settings: Settings, *, engine: Engine, authenticator: Authenticator, compiler: Compiler, sealer: Sealer
+    settings: Settings,
+    *,
+    engine: Engine,
+    authenticator: Authenticator,
+    compiler: Compiler,
+    sealer: Sealer,
+    seals: Seals,
 ) -> FastAPI:
     """The application; *authenticator* and *compiler* are the peers, real or fake, that it asks."""
     static = StaticFiles()
@@ -47,12 +72,13 @@ def create_app(
         authenticator=authenticator,
         compiler=compiler,
         sealer=sealer,
+        seals=seals,
         renderer=app.state.renderer,
         throttle=LoginThrottle(settings.limits.logins_per_minute),
     )
     errors.install(app)
     # The last one added stands outermost.
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_OCTETS)
+    app.add_middleware(BodyLimit)
     app.add_middleware(LastResort)
     app.add_middleware(SecurityHeaders)
     app.include_router(api.router)

@@ -16,6 +16,7 @@ from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
 from appliance.peers import Authenticator, Compiler
 from appliance.services.passwords import Sealer
+from appliance.services.seals import Seals
 from web.panel.rendering import Renderer
 from web.throttle import LoginThrottle
 
@@ -29,6 +30,7 @@ class Wiring:
     authenticator: Authenticator
     compiler: Compiler
     sealer: Sealer
+    seals: Seals
     renderer: Renderer
     throttle: LoginThrottle
 

@@ -94,7 +94,11 @@ class Caller:
 
     def _request_hash(self, body: BaseModel | None) -> str:
         # Without passwords, whose hash could be guessed at; a retry with another one is taken for the same request.
-        asked = body.model_dump(mode="json", exclude={"password", "password_hash"}) if body is not None else None
+        asked = (
+            body.model_dump(mode="json", exclude={"password", "password_hash", "source_password", "key"})
+            if body is not None
+            else None
+        )
         return given_answers.request_hash(self.path, asked)
 
 
@@ -131,6 +135,7 @@ class Posting:
 
 
 KEPT_HEADERS = ("location", "etag")
+SECRETS = {"password", "password_hash", "source_password", "key"}
 Shown = TypeVar("Shown", bound=BaseModel)
 
 

@@ -1,8 +1,13 @@
 """Domains."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from appliance.services import domains
+from appliance.services.relays import Route
+from appliance.services.seals import Seals
 from web.api.dependencies import (
     Asking,
     Changing,
@@ -22,6 +27,15 @@ from web.api.schemas.domains import Domain, DomainChange, NewDomain
 router = APIRouter(prefix="/domains")
 
 
+def routed(seals: Seals, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """*asked*, with what is about relaying as the service takes it: together, and the password sealed."""
+    rest = dict(asked)
+    password = rest.pop("source_password", None)
+    sealed = None if password is None else seals.source_secret(password)
+    route = Route(rest.pop("next_hop", None), rest.pop("source", None), rest.pop("source_settings", None), sealed)
+    return {**rest, "route": route} if route != Route() else rest
+
+
 @router.get("", summary="List domains", responses=refusals(422))
 def list_domains(
     asking: Asking, limit: Limit = 50, cursor: Cursor = None, search: Search = "", tenant_id: int | None = None
@@ -38,7 +52,8 @@ def list_domains(
 def create(asking: Making, body: NewDomain, response: Response, dry_run: DryRun = False) -> Domain:
     """Mail for it is accepted within a second of the answer, as soon as it has addresses."""
     with asking.posting(response, body, dry_run=dry_run) as posting:
-        domain = Domain.model_validate(domains.create(posting.session, actor=asking.actor, **body.model_dump()))
+        wanted = routed(asking.wiring.seals, body.model_dump(exclude_unset=True))
+        domain = Domain.model_validate(domains.create(posting.session, actor=asking.actor, **wanted))
         return posting.answer(domain, location=f"/domains/{domain.name}")
 
 
@@ -54,7 +69,8 @@ def change(asking: Changing, name: str, body: DomainChange, response: Response, 
     """What is left out stays as it is."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: domains.get(session, name, actor=asking.actor))
-        return told(response, Domain.model_validate(domains.update(session, name, actor=asking.actor, **given(body))))
+        wanted = routed(asking.wiring.seals, given(body))
+        return told(response, Domain.model_validate(domains.update(session, name, actor=asking.actor, **wanted)))
 
 
 @router.delete("/{name}", summary="Remove a domain", status_code=204, responses=refusals(403, 404, 409, 412, 422))

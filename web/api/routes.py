@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Depends
 
-from web.api import aliases, audit, docs, domains, keys, mailboxes, me, tenants
+from web.api import aliases, audit, certificates, docs, domains, keys, mailboxes, me, recipients, rules, tenants
 from web.api.dependencies import describe_key
 
 router = APIRouter()
 router.include_router(docs.router)
-for module in (me, tenants, domains, mailboxes, aliases, keys, audit):
+for module in (me, tenants, domains, recipients, rules, mailboxes, aliases, certificates, keys, audit):
     noun = module.__name__.rpartition(".")[2]
     router.include_router(module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key)])

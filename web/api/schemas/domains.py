@@ -1,10 +1,19 @@
 """Domains."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from web.api.schemas import Asked, Moment, Text, Told
+
+Validation = Literal["rcpt", "data", "off"]
+Source = Literal["", "list", "ldap", "call-ahead", "hook"]
+Settings = Annotated[dict[str, Text], Field(max_length=20)]
+_VALIDATION = (
+    "when unknown recipients are refused: at RCPT; only after the content; or never, so that their mail bounces to whoever "
+    "is named as its sender"
+)
+_SOURCE = "who knows a relayed domain's recipients; empty: nobody, and then all of them are taken"
 
 
 class NewDomain(Asked):
@@ -15,13 +24,30 @@ class NewDomain(Asked):
     )
     tenant_id: int | None = Field(None, description="whose it is; left out: the key's own tenant")
     alias_of: Text | None = Field(None, description="makes it another name of this domain")
+    validation: Validation = Field("rcpt", description=_VALIDATION)
+    greylist: bool = Field(False, description="have unknown senders come back once before their mail is taken")
+    dnsbl: bool = Field(True, description="refuse senders whom the host's DNS lists name")
+    next_hop: Text | None = Field(
+        None, description="host and port its mail is relayed to, instead of being stored here", examples=[None]
+    )
+    source: Source = Field("", description=_SOURCE)
+    source_settings: Settings = Field(
+        {}, description="ldap: url, base, filter, bind_dn; hook: address; others: none", examples=[{}]
+    )
+    source_password: Text | None = Field(None, description="of a directory (ldap); never shown again")
 
 
 class DomainChange(Asked):
     """What is left out stays as it is."""
 
     catch_all: Text | None = Field(None, description="gets what nobody here answers for; empty text: nobody does")
-    validation: Literal["rcpt"] | None = Field(None, description="when unknown recipients are refused")
+    validation: Validation | None = Field(None, description=_VALIDATION)
+    greylist: bool | None = None
+    dnsbl: bool | None = None
+    next_hop: Text | None = None
+    source: Source | None = Field(None, description=_SOURCE)
+    source_settings: Settings | None = Field(None, description="changes those that it names")
+    source_password: Text | None = Field(None, description="empty text takes it away; it is never shown")
 
 
 class Domain(Told):
@@ -34,5 +60,11 @@ class Domain(Told):
     suspended: bool
     catch_all: str | None
     validation: str
+    greylist: bool
+    dnsbl: bool
+    next_hop: str | None
+    source: str
+    source_settings: dict[str, str]
+    has_source_password: bool = Field(validation_alias=AliasChoices("has_secret", "has_source_password"))
     created_at: Moment
     version: int

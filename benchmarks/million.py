@@ -1,0 +1,313 @@
+"""A million mailboxes in ten thousand domains: `python -m benchmarks.million [--mailboxes N] [--domains N]`. Needs no root.
+
+Makes the database, times the first publication as `postern publish --full` does it, starts the appliance, and measures RCPT
+over the wire, how soon a change is in force there, and the directory's own memory - at rest, and after many changes.
+
+A reader would otherwise get wrong: of the directory's memory only what is its own counts (`Anonymous` of smaps_rollup). The
+mapped snapshot is the kernel's page cache, which it takes back when somebody else needs it.
+"""
+
+import argparse
+import base64
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from appliance.config import load_settings
+from appliance.database.engine import open_engine
+from appliance.database.session import unit_of_work
+from appliance.services import mailboxes
+from appliance.services.actor import Actor
+from benchmarks import peers
+from benchmarks.peer_postern import COMMAND
+
+ACTOR = Actor("system", "benchmark")
+CHUNK = 50_000  # rows in one transaction
+SEALED = base64.b64encode(b"\x01" + bytes(145)).decode()  # as long as a real one; nobody logs in here
+CONNECTIONS = 8
+SECONDS = 6.0  # of each measurement
+MOST_NAMED = 1000  # recipients on one connection; smtpd ends a conversation that only ever asks
+CHANGES = 20
+CHURN = 5_000  # mailboxes changed in one transaction
+PATIENCE_SECONDS = 120.0
+
+
+class House:
+    """An appliance below *root*, with its database filled by plain statements."""
+
+    def __init__(self, root: Path, domains: int, per_domain: int) -> None:
+        self.root, self.domains, self.per_domain = root, domains, per_domain
+        self.port = peers.free_port()
+        self.settings = root / "postern.toml"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self, *arguments: str) -> str:
+        """What `postern` answers."""
+        command = [str(COMMAND), "--config", str(self.settings), *arguments]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=self.root).stdout
+
+    def make(self) -> None:
+        """Settings and rows."""
+        self.command("init", "--state", str(self.root / "var"), "--hostname", "mx.bench.test", "--operator", "bench")
+        listening = {"smtp": f'"127.0.0.1:{self.port}"'}
+        text = self.settings.read_text()
+        for name in ("smtp", "submission", "submissions", "panel", "metrics"):
+            text = re.sub(rf"^{name} = .*$", f"{name} = [{listening.get(name, '')}]", text, count=1, flags=re.MULTILINE)
+        text = re.sub(r"^(unknown_recipients_per_minute) = .*$", r"\1 = 10000", text, flags=re.MULTILINE)
+        self.settings.write_text(text)
+        with sqlite3.connect(self.root / "var/postern.db", isolation_level=None) as connection:
+            self._fill(connection)
+
+    def address(self, number: int) -> str:
+        """The mailbox with this number."""
+        return f"user{number % self.per_domain}@domain{number // self.per_domain}.test"
+
+    @property
+    def mailboxes(self) -> int:
+        """How many there are."""
+        return self.domains * self.per_domain
+
+    def _fill(self, connection: sqlite3.Connection) -> None:
+        first = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM domain").fetchone()[0]
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO domain (id, name, kind, tenant_id, validation, created_at, version, suspended) "
+            "VALUES (?, ?, 'hosted', 1, 'rcpt', 0, 1, 0)",
+            ((first + number, f"domain{number}.test") for number in range(self.domains)),
+        )
+        connection.executemany(
+            "INSERT INTO change (kind, key) VALUES ('domain', ?)", ((f"domain{n}.test",) for n in range(self.domains))
+        )
+        connection.execute("COMMIT")
+        for start in range(0, self.mailboxes, CHUNK):
+            connection.execute("BEGIN")
+            numbers = range(start, min(start + CHUNK, self.mailboxes))
+            connection.executemany(
+                "INSERT INTO mailbox (domain_id, local_part, folded, display_name, sealed_hash, quota_bytes, used_bytes, "
+                "created_at, version, suspended) VALUES (?, ?, ?, '', ?, 0, 0, 0, 1, 0)",
+                ((first + n // self.per_domain, *(f"user{n % self.per_domain}",) * 2, SEALED) for n in numbers),
+            )
+            connection.executemany(
+                "INSERT INTO change (kind, key) VALUES ('address', ?)", ((self.address(n),) for n in numbers)
+            )
+            connection.execute("COMMIT")
+
+    def start(self) -> float:
+        """Seconds until it greets."""
+        began = time.monotonic()
+        with (self.root / "up.log").open("a") as log:
+            command = [str(COMMAND), "--config", str(self.settings), "up"]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.root)
+        peers.wait_until_listening(self.port, PATIENCE_SECONDS)
+        return time.monotonic() - began
+
+    def stop(self) -> None:
+        """End it and all it made."""
+        if self._process is not None:
+            pids = peers.family(self._process.pid)
+            self._process.terminate()
+            self._process.wait(PATIENCE_SECONDS)
+            peers.end(pids, seconds=2)
+
+    def directory(self) -> dict[str, float]:
+        """MiB of the directory process, by the kernel's names."""
+        assert self._process is not None
+        for pid in peers.family(self._process.pid):
+            if b"mta.roles.directory" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                return {name: int(kib) / 1024 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
+        raise RuntimeError("there is no directory")
+
+
+class Client:
+    """One SMTP connection that only ever asks for recipients."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self._socket.makefile("rb")
+        self._read()
+        self._say("EHLO client.test")
+        self.named = 0
+        self._say("MAIL FROM:<sender@example.com>")
+
+    def rcpt(self, address: str) -> int:
+        """The reply's code."""
+        if self.named % 50 == 49:
+            self._say("RSET")
+            self._say("MAIL FROM:<sender@example.com>")
+        self.named += 1
+        return self._say(f"RCPT TO:<{address}>")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._file.close()
+        self._socket.close()
+
+    def _say(self, line: str) -> int:
+        self._socket.sendall(line.encode() + b"\r\n")
+        return self._read()
+
+    def _read(self) -> int:
+        while True:
+            line = self._file.readline()
+            if line[3:4] != b"-":
+                return int(line[:3])
+
+
+def spread(mailboxes: int, first: int) -> Iterator[int]:
+    """Numbers that jump about, so that no cache has them all."""
+    number = first * 104_729
+    while True:
+        number = (number + 7_919) % mailboxes
+        yield number
+
+
+def load(house: House, rate: float | None) -> tuple[float, list[float]]:
+    """RCPTs a second, and the milliseconds of each; at *rate* in all, counted from when each was due, or as fast as it goes."""
+    milliseconds: list[list[float]] = [[] for _ in range(CONNECTIONS)]
+    together = threading.Barrier(CONNECTIONS)
+
+    def one(place: int) -> None:
+        client, found = Client(house.port), milliseconds[place]
+        together.wait()
+        pause = CONNECTIONS / rate if rate else 0.0
+        began = time.perf_counter()
+        due = began + pause * place / CONNECTIONS
+        for number in spread(house.mailboxes, place + 1):
+            if client.named == MOST_NAMED:
+                client.close()
+                client = Client(house.port)
+                due = max(due, time.perf_counter())
+            if (now := time.perf_counter()) > began + SECONDS:
+                break
+            if rate and due > now:
+                time.sleep(due - now)
+            asked = due if rate else now
+            assert client.rcpt(house.address(number)) == 250
+            found.append(1e3 * (time.perf_counter() - asked))
+            due += pause
+        client.close()
+
+    threads = [threading.Thread(target=one, args=(place,)) for place in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = sorted(value for values in milliseconds for value in values)
+    return len(found) / SECONDS, found
+
+
+def change(house: House) -> list[float]:
+    """Milliseconds from the commit of a new mailbox until RCPT takes it, for each of some."""
+    engine = open_engine(load_settings(house.settings).database_url)
+    client, found = Client(house.port), []
+    for number in range(CHANGES):
+        address = f"new{number}@domain{number}.test"
+        with unit_of_work(engine) as session:
+            mailboxes.create(session, address, actor=ACTOR)
+        committed = time.perf_counter()
+        while client.rcpt(address) != 250:
+            if time.perf_counter() - committed > 10:
+                raise TimeoutError(f"{address} is not known after ten seconds")
+            time.sleep(0.01)
+        found.append(1e3 * (time.perf_counter() - committed))
+    client.close()
+    engine.dispose()
+    return sorted(found)
+
+
+def churn(house: House, wanted: int) -> tuple[float, float]:
+    """Change *wanted* mailboxes' quotas; seconds until the last is published, and the most MiB the directory had."""
+    most, began = 0.0, time.monotonic()
+    with sqlite3.connect(house.root / "var/postern.db", isolation_level=None, timeout=30) as connection:
+        for start in range(0, wanted, CHURN):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
+                "INSERT INTO change (kind, key) VALUES ('address', ?)",
+                ((house.address((start + number) % house.mailboxes),) for number in range(CHURN)),
+            )
+            connection.execute("COMMIT")
+            most = max(most, house.directory()["Anonymous"])
+            time.sleep(0.2)
+    house.command("publish")
+    took = time.monotonic() - began
+    client = Client(house.port)
+    for _ in range(100):
+        # It looks at what was published when it is asked.
+        client.rcpt(house.address(0))
+        most = max(most, house.directory()["Anonymous"])
+        time.sleep(0.1)
+    client.close()
+    return took, most
+
+
+def figures(house: House, churned: int) -> None:
+    """Measure and print."""
+    highest, _ = load(house, None)
+    rate, found = load(house, highest / 2)
+    print(f"RCPT, highest rate        {highest:10.0f} a second, {CONNECTIONS} connections", flush=True)
+    for name, part in (("median", 0.5), ("99th percentile", 0.99), ("99.9th percentile", 0.999)):
+        print(f"RCPT, {name:19} {found[int(part * len(found))]:10.2f} ms at {rate:.0f} a second", flush=True)
+    took = change(house)
+    print(f"a change in force         {took[len(took) // 2]:10.0f} ms (median), {took[-1]:.0f} ms (worst)", flush=True)
+    memory = house.directory()
+    print(f"directory's own memory    {memory['Anonymous']:10.1f} MiB, resident {memory['Rss']:.1f} MiB", flush=True)
+    if churned:
+        seconds, most = churn(house, churned)
+        print(
+            f"{churned} changes published {seconds:10.1f} s, directory's own memory at most {most:.1f} MiB", flush=True
+        )
+        took = change_again(house)
+        print(f"a change in force then    {took:10.0f} ms", flush=True)
+
+
+def change_again(house: House) -> float:
+    """Milliseconds until one more new mailbox is taken."""
+    engine = open_engine(load_settings(house.settings).database_url)
+    client = Client(house.port)
+    with unit_of_work(engine) as session:
+        mailboxes.create(session, "last@domain0.test", actor=ACTOR)
+    committed = time.perf_counter()
+    while client.rcpt("last@domain0.test") != 250 and time.perf_counter() - committed < 10:
+        time.sleep(0.01)
+    client.close()
+    engine.dispose()
+    return 1e3 * (time.perf_counter() - committed)
+
+
+def main() -> int:
+    """Make it, publish it, ask it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mailboxes", type=int, default=1_000_000)
+    parser.add_argument("--domains", type=int, default=10_000)
+    parser.add_argument("--churn", type=int, default=200_000, help="how many mailboxes are changed afterwards")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="postern-million-") as folder:
+        Path(folder).chmod(0o711)
+        house = House(Path(folder) / "house", asked.domains, max(1, asked.mailboxes // asked.domains))
+        house.root.mkdir(mode=0o711)
+        began = time.monotonic()
+        house.make()
+        print(f"database of {house.mailboxes:9,}     {time.monotonic() - began:10.1f} s", flush=True)
+        began, cpu = time.monotonic(), os.times()
+        house.command("publish", "--full")
+        used = sum(os.times()[2:4]) - sum(cpu[2:4])
+        print(f"first publication         {time.monotonic() - began:10.1f} s, CPU {used:.1f} s", flush=True)
+        try:
+            print(f"start until it greets     {house.start():10.1f} s", flush=True)
+            figures(house, asked.churn)
+        finally:
+            house.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
