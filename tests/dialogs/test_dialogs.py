@@ -14,6 +14,9 @@ One line each:
     =envelope K V    what was offered under that name
     =stop            the shell is told to stop
     =settings K V    with this setting; only before anything is said, and in a house of its own
+    =with tls        in a house where somebody terminates TLS
+    =tls             we make the handshake
+    =kill ROLE       the role is gone
     =crowd N         so many others are connected before us
     =only ISOLATION  this isolation alone has anything to say here
     # words          why
@@ -21,7 +24,9 @@ One line each:
 
 import ast
 import re
+import smtplib
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +37,7 @@ import pytest
 from mta.smtp import replies
 from mta.wire import messages as m
 from tests.fakes.smtpd_house import SHELLS, SmtpdHouse, eventually
+from tests.fixtures import certificates
 from tests.fixtures.smtpd_house import reachable
 
 DIALOGS = sorted(Path(__file__).parent.glob("*.dialog"))
@@ -50,7 +56,8 @@ class Script:
         self.settings = {each[1]: each[2] for each in words if each[0] == "=settings"}
         self.shells = [each[1] for each in words if each[0] == "=only"] or list(SHELLS)
         self.crowd = sum(int(each[1]) for each in words if each[0] == "=crowd")
-        self.spends_house = any(each[0] == "=stop" for each in words)
+        self.tls = ["=with", "tls"] in words
+        self.spends_house = any(each[0] in {"=stop", "=kill"} for each in words)
 
 
 def octets(text: str) -> bytes:
@@ -89,6 +96,13 @@ class Dialog:
         rest = self.server.read()
         assert rest == b"", f"{rest!r}, wanted the end"
 
+    def begin_tls(self) -> None:
+        self.server.close()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.client = context.wrap_socket(self.client, server_hostname="mx.example.test")
+        self.server = self.client.makefile("rb")
+
     def taken(self) -> list[tuple[dict[str, object], bytes]]:
         return self.house.messages()[self.before :]
 
@@ -101,7 +115,7 @@ class Dialog:
             key, _, value = rest.partition(" ")
             assert self.taken()[-1][0][key] == ast.literal_eval(value)
         else:
-            assert what in {"=settings", "=crowd", "=only"}, f"what is {what!r}?"
+            assert what in {"=settings", "=crowd", "=only", "=with"}, f"what is {what!r}?"
 
     def obey(self, line: str) -> None:
         what, _, rest = line.partition(" ")
@@ -124,8 +138,18 @@ class Dialog:
             self.client.shutdown(socket.SHUT_WR)
         elif what == "=stop":
             self.house.controls[self.house.shell].send(m.Stop())
+        elif what == "=kill":
+            self.house.kill(rest)
+        elif what == "=tls":
+            self.begin_tls()
         else:
             self.check(what, rest)
+
+
+def offers_tls(house: SmtpdHouse) -> bool:
+    with smtplib.SMTP("127.0.0.1", house.port, local_hostname="client.test", timeout=SECONDS) as client:
+        client.ehlo()
+        return client.has_extn("starttls")
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +159,14 @@ def house_for(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         made: dict[object, SmtpdHouse] = {}
 
         def make(isolation: str, script: Script) -> SmtpdHouse:
-            key = (isolation, *sorted(script.settings.items()))
+            key = (isolation, script.tls, *sorted(script.settings.items()))
             if script.spends_house or key not in made:
                 folder = reachable(tmp_path_factory.mktemp("dialog"))
-                house = stack.enter_context(SmtpdHouse(folder, isolation, **script.settings))
+                if script.tls:
+                    certificates.publish(folder, {"": certificates.make("mx.example.test")})
+                house = stack.enter_context(SmtpdHouse(folder, isolation, tls=script.tls, **script.settings))
+                if script.tls:
+                    eventually(lambda: offers_tls(house), SECONDS)
                 if script.spends_house:
                     return house
                 made[key] = house
