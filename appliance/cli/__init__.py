@@ -29,6 +29,7 @@ VERBS = {
     "operator": ("appliance.cli.operator:app", "operators' passwords"),
     "migrate": ("appliance.cli.migrate:migrate", "bring the database schema to the newest"),
     "publish": ("appliance.cli.publish:publish", "compile and publish the snapshot now"),
+    "explain": ("appliance.cli.explain:explain", "the SMTP replies to a message, and why"),
     "trace": ("appliance.cli.trace:trace", "what happened to a message"),
     "reload": ("appliance.cli.reload:reload", "take up settings that can change without a stop"),
 }

@@ -1,0 +1,36 @@
+"""`postern explain`: what a message would meet at the SMTP port, and why."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from appliance.cli.house import say, settings
+from appliance.services import explain as service
+
+
+def explain(
+    *,
+    from_: Annotated[str, Parameter(name="--from")],
+    to: str,
+    client: str = service.EXAMPLE_CLIENT,
+    dns: bool = False,
+) -> None:
+    """Show the SMTP replies and every step of the decision; --dns looks lists and names up for real."""
+    told = service.explain(settings(), _bare(from_), _bare(to), client, ask_dns=dns)
+    say(asdict(told), *_lines(told))
+
+
+def _bare(path: str) -> str:
+    return path[1:-1] if path.startswith("<") and path.endswith(">") else path
+
+
+def _lines(told: service.Explanation) -> list[str]:
+    lines: list[str] = []
+    for exchange in told.dialog:
+        lines += [f"C: {exchange.command}"] if exchange.command else []
+        lines += [f"S: {reply}" for reply in exchange.replies]
+    lines.append("")
+    lines += [f"{step.what}: {step.outcome}" for step in told.steps]
+    lines.append("accepted" if told.accepted else "refused")
+    return lines

@@ -1,0 +1,412 @@
+"""What the SMTP port would say to a message, and why: the directory's own code over the published snapshot, in this process.
+
+A reader would otherwise get wrong: nothing of the decision is written here. The session core, the directory's desk, the
+ledger's book and, when asked for, the resolver's desk are those of the roles, wired to each other instead of to channels;
+what is written down is what they look up, ask, answer and say. So it holds whether the appliance runs or not, and cannot
+say anything else than the appliance would - but for what a running directory remembers of a client (its guesses, its rate,
+its DNS answers), which dies with that process and is not asked for.
+
+Nothing is changed by asking: the ledger answers from a copy of its store.
+"""
+
+import contextlib
+import ipaddress
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from appliance.config import Settings
+from appliance.errors import Invalid
+from appliance.supervisor.plan import plan_of
+from mta import roster
+from mta.roles.directory import access
+from mta.roles.directory.__main__ import protections
+from mta.roles.directory.desk import Desk
+from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
+from mta.roles.ledger.__main__ import FILE as LEDGER_FILE
+from mta.roles.ledger.book import Book
+from mta.roles.ledger.store import Store, StoreTooNew
+from mta.smtp import driving
+from mta.smtp import events as e
+from mta.smtp.server import Server
+from mta.snapshot.reader import Snapshot, SnapshotMissing
+from mta.snapshot.records import (
+    ADDRESS,
+    DOMAIN,
+    HOST_KEY,
+    RULES,
+    TENANT,
+    Alias,
+    Domain,
+    Mailbox,
+    Record,
+    RecordError,
+    Rules,
+    Tenant,
+    unpack_record,
+)
+from mta.vocabulary import Word
+from mta.wire import messages as m
+from mta.wire import tickets
+from mta.wire.asking import Asking
+from mta.wire.channel import Channel
+from mta.wire.control import Start
+from mta.wire.loop import Loop
+
+PATIENCE_SECONDS = 8.0  # the directory answers each question within four
+EXAMPLE_CLIENT = "192.0.2.1"  # RFC 5737: nobody's address
+CONTENT = b"Subject: explain\r\n\r\n.\r\n"
+
+_KINDS = {ADDRESS: "address", DOMAIN: "domain", TENANT: "tenant", RULES: "access rules of"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was looked at, and what came of it."""
+
+    what: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What the client says, and the lines that it hears."""
+
+    command: str
+    replies: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Explanation:
+    """The whole answer."""
+
+    accepted: bool = False
+    word: str = ""  # the directory's; empty: it was not asked
+    steps: list[Step] = field(default_factory=list)
+    dialog: list[Exchange] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)  # the mailboxes at the end of the way
+
+
+def explain(
+    settings: Settings, reverse_path: str, forward_path: str, client: str = EXAMPLE_CLIENT, *, ask_dns: bool = False
+) -> Explanation:
+    """What a message from *reverse_path* (empty: the null one) to *forward_path* would meet, sent by the address *client*.
+
+    *ask_dns*: look up DNS lists and the client's name for real; without, they count as silent.
+
+    Raises:
+        Invalid: not an address, or not a path that one could send.
+        OSError: the snapshot may not be read.
+    """
+    try:
+        ipaddress.ip_address(client)
+    except ValueError as error:
+        raise Invalid(f"{client!r} is not an IP address", field="client") from error
+    for name, path in (("from", reverse_path), ("to", forward_path)):
+        if not path.isprintable() or "<" in path or ">" in path:
+            raise Invalid(f"{path!r} is not an address", field=name)
+    plain = {key: value.encode() for key, value in plan_of(settings)["settings"].items()}
+    with tempfile.TemporaryDirectory(prefix="postern-explain-") as folder:
+        directory = _Directory(settings.state, plain, Path(folder), ask_dns=ask_dns)
+        try:
+            return _Talk(directory, plain, client).hold(reverse_path, forward_path)
+        finally:
+            directory.close()
+
+
+class _Ear:
+    """Stands where a channel would: whoever answers, answers into *hear*."""
+
+    closed = False
+    backlog = 0
+
+    def __init__(self, peer: str, hear: Callable[[m.Message], None]) -> None:
+        self.peer, self._hear = peer, hear
+
+    def send(self, message: m.Message, _descriptors: Sequence[int] = ()) -> None:
+        """As `Channel.send`."""
+        self._hear(message)
+
+    def close(self) -> None:
+        """As `Channel.close`: whoever hangs up does not answer."""
+
+
+def _channel(peer: str, hear: Callable[[m.Message], None]) -> Channel:
+    return cast("Channel", _Ear(peer, hear))
+
+
+class _Directory:
+    """The directory's desk with what it needs around it, and `steps`: what it did."""
+
+    def __init__(self, state: Path, settings: dict[str, bytes], folder: Path, *, ask_dns: bool) -> None:
+        self.steps: list[Step] = []
+        self.loop = Loop()
+        self._snapshot = Snapshot.open(state / "snapshot" / "recipients")
+        self.resolver = _Recording(self._snapshot, self.steps)
+        self._session_key = os.urandom(tickets.KEY_OCTETS)
+        keys = {roster.SESSION_KEY: self._session_key, roster.TICKET_KEY: os.urandom(tickets.KEY_OCTETS)}
+        asking = Asking(self.loop)
+        start = Start(_channel("supervisor", lambda _message: None), settings | keys)
+        desk = Desk(
+            self.loop, self._snapshot, self.resolver, protections(start, asking), asking, keys[roster.TICKET_KEY],
+            keys[roster.SESSION_KEY],
+        )  # fmt: skip
+        asking.peers = _Neighbours(self.loop, asking, self.steps, _ledger(state, folder, self.loop))
+        if ask_dns:
+            asking.peers.name_servers = settings["dns.servers"].decode()
+        self._desk = desk
+
+    def ask(self, ask: e.Ask, client: str) -> e.Verdict:
+        """As smtpd asks."""
+        session = b"%016x" % time.time_ns()
+        token = tickets.session_token(self._session_key, session, client.encode())
+        accepted = m.Accepted(session, client.encode(), 0, b"smtp", token)
+        question = driving.question(1, accepted, ask)
+        self._tell_rules(question)
+        answers: list[m.Message] = []
+        self._desk.asked(_channel("smtpd", answers.append), (question, ()))
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not answers and time.monotonic() < until:
+            self.loop.run_once(0.05)
+        verdict = driving.verdict(answers[0] if answers else None)
+        late = ", told after the content" if verdict.late else ""
+        self.steps.append(Step("the directory's word", verdict.word.value.decode() + late + _words(verdict.detail)))
+        return verdict
+
+    def _tell_rules(self, question: m.Question) -> None:
+        with contextlib.suppress(SnapshotMissing, RecordError):
+            judgement = self.resolver.judge(question.forward_path)
+            if judgement.scopes:
+                decided = access.decide(judgement.scopes, question.client, question.reverse_path)
+                said = {True: "allow", False: "deny", None: "none of them fits"}[decided]
+                self.steps.append(Step(f"access rules for {question.client.decode()}", said))
+
+    def close(self) -> None:
+        """Give the files back."""
+        self._snapshot.close()
+
+
+class _Recording(Resolver):
+    """The directory's look-ups, each written down."""
+
+    def __init__(self, snapshot: Snapshot, steps: list[Step]) -> None:
+        self._steps, self._snapshot = steps, snapshot
+        self._seen: set[Step] = set()
+        super().__init__(self._look_up)
+
+    def judge(self, forward_path: bytes) -> Judgement:
+        """As `Resolver.judge`."""
+        judgement = super().judge(forward_path)
+        self._note("recipient", " and ".join(_about(judgement)))
+        return judgement
+
+    def _look_up(self, key: bytes) -> bytes | None:
+        try:
+            octets = self._snapshot.get(key)
+        except SnapshotMissing as error:
+            self._note("snapshot", str(error))
+            raise
+        kind, name = key[:2], key[2:].decode("utf-8", "backslashreplace")
+        if key != HOST_KEY and not (kind == RULES and octets is None):  # Most have no rules of their own.
+            what = f"{_KINDS.get(kind, kind.decode())} {name or 'the host'}"
+            self._note(what, "no such record" if octets is None else _described(unpack_record(octets)))
+        return octets
+
+    def _note(self, what: str, outcome: str) -> None:
+        step = Step(what, outcome)
+        if step not in self._seen:
+            self._seen.add(step)
+            self._steps.append(step)
+
+
+class _Neighbours:
+    """Whom the directory asks: `Ways`, with the ledger and perhaps the resolver at hand, and nobody else."""
+
+    name_servers = ""
+
+    def __init__(self, loop: Loop, asking: Asking, steps: list[Step], ledger: Book | None) -> None:
+        self._loop, self._asking, self._steps, self._ledger = loop, asking, steps, ledger
+        if ledger is not None:
+            ledger.peers = self
+
+    def event(self, name: str, **pairs: bytes | str | int) -> None:
+        """What would stand in the log."""
+        self._steps.append(Step(f"event {name}", " ".join(f"{key}={_text(value)}" for key, value in pairs.items())))
+
+    def tell(self, name: str, message: m.Message) -> bool:
+        """As `mta.wire.control.Peers.tell`; the answer comes later, as it would."""
+        match message:
+            case m.UsageOf() | m.Grey() if self._ledger is not None:
+                book = self._ledger
+                ear = _channel("ledger", lambda answer: self._heard("ledger", message, answer))
+                self._loop.call_later(0.0, lambda: book.heed(ear, (message, ())))
+                return True
+            case m.LookUp() if self.name_servers:
+                self._loop.call_later(0.0, lambda: self._look_up(message))
+                return True
+            case m.LookUp(_, look_up_name, kind):
+                self._steps.append(Step(f"DNS {_text(kind)} of {_text(look_up_name)}", "not asked; counts as silent"))
+            case m.Exists(_, address):
+                self._steps.append(Step(f"source of {_text(address)}", "not asked here; counts as away"))
+            case _:
+                self._steps.append(Step(name, "not there; counts as away"))
+        return False
+
+    def _look_up(self, question: m.LookUp) -> None:
+        # A lazy import: dnspython, which nothing else here needs.
+        from mta.roles.resolver.desk import Desk as DnsDesk  # noqa: PLC0415
+        from mta.roles.resolver.desk import servers_of  # noqa: PLC0415
+        from mta.roles.resolver.sockets import Sockets  # noqa: PLC0415
+
+        desk = DnsDesk(servers_of(self.name_servers), Sockets(self._loop), self._loop.call_later, time.monotonic)
+        desk.look_up(
+            question.name,
+            question.kind,
+            lambda answer: self._heard(
+                "resolver", question, m.Found(question.tag, answer.outcome, answer.secure, answer.records)
+            ),
+        )
+
+    def _heard(self, peer: str, question: m.Message, answer: m.Message) -> None:
+        self._steps.append(Step(*_in_words(question, answer)))
+        self._asking.answered(_channel(peer, lambda _message: None), (answer, ()))
+
+
+def _ledger(state: Path, folder: Path, loop: Loop) -> Book | None:
+    """The ledger's book over a copy of its store; None: there is none that can be read."""
+    path = state / LEDGER_FILE
+    # Without a log beside it nobody has it open, and opening it as usual would make one that is not the ledger's own.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as source,
+            contextlib.closing(sqlite3.connect(folder / "ledger.db")) as copy,
+        ):
+            source.backup(copy)
+        return Book(loop, Store(folder / "ledger.db"))
+    except (sqlite3.Error, StoreTooNew):
+        return None
+
+
+class _Talk:
+    """A client of the session core, and all that the core asks for."""
+
+    def __init__(self, directory: _Directory, settings: dict[str, bytes], client: str) -> None:
+        self._directory, self._client = directory, client
+        self._core = Server(driving.policy(settings))
+        self._told = Explanation(steps=directory.steps)
+        self._heard = ""
+        self._offered = False
+
+    def hold(self, reverse_path: str, forward_path: str) -> Explanation:
+        """From the greeting to the answer that matters."""
+        told = self._told
+        told.dialog.append(Exchange("", self._carry_out(self._core.greet())))
+        utf_8 = "" if (reverse_path + forward_path).isascii() else " SMTPUTF8"
+        for command in ("EHLO client.example", f"MAIL FROM:<{reverse_path}>{utf_8}", f"RCPT TO:<{forward_path}>"):
+            if not self._say(command):
+                return told
+        told.accepted = True
+        # A refusal that is told after the content shows only there.
+        if not self._say("DATA", b"DATA\r\n", (b"3",)) or not self._say("content", CONTENT):
+            told.accepted = self._offered
+        if told.accepted:
+            found = self._directory.resolver.expand(forward_path.encode())
+            if isinstance(found, Obstacle):
+                told.steps.append(Step("where it goes", found.name.lower().replace("_", " ")))
+            else:
+                told.recipients = [final.recipient.decode("utf-8", "backslashreplace") for final in found]
+                told.steps.append(Step("where it goes", ", ".join(told.recipients)))
+        return told
+
+    def _say(self, shown: str, octets: bytes = b"", good: tuple[bytes, ...] = (b"2",)) -> bool:
+        replies = self._carry_out(self._core.receive(octets or shown.encode() + b"\r\n"))
+        if self._offered:
+            replies = ("(the enqueuer has it; 250 when it is on the disk)",)
+        self._told.dialog.append(Exchange(shown, replies))
+        return bool(replies) and replies[-1].encode().startswith(good)
+
+    def _carry_out(self, events: list[e.Event]) -> tuple[str, ...]:
+        said: list[str] = []
+        waiting = list(events)
+        while waiting:
+            event = waiting.pop(0)
+            if isinstance(event, e.Send):
+                said += event.octets.decode("ascii").splitlines()
+            elif isinstance(event, e.Ask):
+                verdict = self._directory.ask(event, self._client)
+                self._told.word = verdict.word.value.decode()
+                waiting += self._core.verdict(event.number, verdict)
+            elif isinstance(event, e.Block):
+                self._offered = True
+        return tuple(said)
+
+
+def _about(judgement: Judgement) -> Iterator[str]:
+    yield judgement.word.value.decode()
+    if judgement.quota_bytes:
+        yield f"a quota of {judgement.quota_bytes} octets"
+    for name, holds in (
+        ("refusals are told after the content", judgement.late),
+        ("the DNS lists count", judgement.dnsbl),
+        ("greylisting", judgement.greylist and judgement.word is Word.ACCEPT),
+        ("a source elsewhere decides", judgement.asks_source),
+    ):
+        if holds:
+            yield name
+
+
+def _described(record: Record) -> str:  # noqa: PLR0911 - one for each kind
+    match record:
+        case Mailbox(_, store, quota, suspended, keep_copy, targets):
+            forwarding = f", forwards to {_list(targets)}{', keeps a copy' if keep_copy else ''}" if targets else ""
+            return f"mailbox {_text(store)}, quota {quota or 'none'}{_suspended(suspended)}{forwarding}"
+        case Alias(targets):
+            return f"alias for {_list(targets)}"
+        case Domain() if record.alias_of:
+            return f"another name of {_text(record.alias_of)}{_suspended(record.suspended)}"
+        case Domain():
+            kind = f"relayed to {_text(record.next_hop)}" if record.next_hop else "hosted"
+            catch_all = f", catch-all {_text(record.catch_all)}" if record.catch_all else ""
+            return f"{kind}, validation {_text(record.validation)}{catch_all}{_suspended(record.suspended)}"
+        case Tenant(_, suspended):
+            return f"active{_suspended(suspended)}" if not suspended else "suspended"
+        case Rules(entries):
+            return "; ".join(
+                f"{_text(verb)} {_text(pattern)}" for verb, pattern in zip(entries[::2], entries[1::2], strict=True)
+            )
+        case _:
+            return type(record).__name__.lower()
+
+
+def _in_words(question: m.Message, answer: m.Message) -> tuple[str, str]:
+    match question, answer:
+        case m.UsageOf(_, mailbox), m.Usage(_, stored, reserved):
+            return f"usage of {_text(mailbox)}", f"{stored} octets stored, {reserved} on their way"
+        case m.Grey(), m.Greyed(_, wait_seconds):
+            return "greylist", f"wait {wait_seconds} seconds" if wait_seconds else "passes"
+        case m.LookUp(_, name, kind), m.Found(_, outcome, _, records):
+            return f"DNS {_text(kind)} of {_text(name)}", f"{_text(outcome)} {_list(records)}".strip()
+        case _:
+            return type(question).__name__, type(answer).__name__
+
+
+def _suspended(suspended: bool) -> str:
+    return ", suspended" if suspended else ""
+
+
+def _words(detail: bytes) -> str:
+    return f" ({_text(detail)})" if detail else ""
+
+
+def _list(parts: tuple[bytes, ...]) -> str:
+    return " ".join(map(_text, parts))
+
+
+def _text(value: bytes | str | int) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
