@@ -75,6 +75,7 @@ class Dialog:
         for other in self.crowd:
             other.recv(1000)  # its greeting: it has its place
         self.client = socket.create_connection(("127.0.0.1", house.port), timeout=SECONDS)
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else half a line waits for the other's patience
         self.server: BinaryIO = self.client.makefile("rb")
 
     def close(self) -> None:
