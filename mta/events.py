@@ -44,6 +44,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "unknown-too-often": Kind("a client guesses addresses; answers slow down", ("directory",), _CLIENT),
     "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),
     "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer",), (*_CLIENT, "what")),
+    "cell-not-started": Kind("no process for a conversation", ("smtpdspawn",), (*_CLIENT, "why")),
+    "cell-ended": Kind("a conversation's process ended with a status", ("smtpdspawn",), (*_CLIENT, "status")),
+    "source-trouble": Kind("who knows a domain's recipients cannot be asked", ("source",), ("domain", "why")),
     # --- a message
     "accepted": Kind(
         "a client's message is ours now; it heard 250",
