@@ -32,10 +32,14 @@ Event = tuple[str, bytes, dict[bytes, bytes]]
 class SmtpdHouse:
     """Starts the five processes; `port` is where clients connect, `shell` who holds the conversations."""
 
-    def __init__(self, folder: Path, isolation: str = "worker", **settings: str) -> None:
+    def __init__(self, folder: Path, isolation: str = "worker", *, tls: bool = False, **settings: str) -> None:
+        """With *tls* the real role stands beside it; its certificates must have been published in *folder*."""
         self.shell = SHELLS[isolation]
         self.modules = {**FAKES, self.shell: f"mta.roles.{self.shell}"}
         self.edges = (*((self.shell, name) for name in ("journal", "directory", "enqueuer")), ("listener", self.shell))
+        if tls:
+            self.modules = {**FAKES, "tls": "mta.roles.tls", self.shell: f"mta.roles.{self.shell}"}
+            self.edges = (("tls", "journal"), *self.edges, (self.shell, "tls"))
         self.folder = folder
         (folder / "run/empty").mkdir(parents=True)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=256)

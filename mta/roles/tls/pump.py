@@ -195,6 +195,7 @@ class Pump:
         if self._over:
             return
         reading = not self._to_plain and len(self._to_client) < MOST and not self._client_ended
+        reading = reading and self._closing is self._said_end  # No use in hearing who has not heard us out.
         wanted = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if self._to_client else 0)
         self._loop.watch(self._client.fileno(), wanted, self._client_ready)
         if self._plain is not None:
