@@ -210,9 +210,10 @@ def parse_arguments() -> argparse.Namespace:
 def measure_all(root: Path, plan: Plan, ways: Sequence[Way]) -> tuple[list[Comparison], dict[str, dict[str, float]]]:
     """Make both servers below *root* and measure them."""
     ours, theirs = Postern(root / "postern"), Postfix(root / "postfix")
+    pair = peers.make_key_pair(root / "tls")
     for peer in (ours, theirs):
         print(f"{peer.name}: {plan.mailboxes:,} mailboxes", flush=True)
-        peer.prepare(plan.mailboxes)
+        peer.prepare(plan.mailboxes, pair)
     syncs = {peer.name: count_syncs(peer, plan.mailboxes) for peer in (ours, theirs)}
     return [compare(ours, theirs, plan, way) for way in ways], syncs
 

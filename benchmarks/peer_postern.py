@@ -48,10 +48,11 @@ class Postern:
         assert self._process is not None
         return self._process.pid
 
-    def prepare(self, mailboxes: int) -> None:
+    def prepare(self, mailboxes: int, pair: peers.KeyPair) -> None:
         """Settings, database, mailboxes; started once, so that the stores exist before anything is measured."""
         self.root.mkdir(mode=0o711)
-        self._run("init", "--state", str(self.root / "var"), "--hostname", f"mx.{DOMAIN}", "--operator", "bench")
+        self._run("init", "--state", str(self.root / "var"), "--hostname", peers.HOST, "--operator", "bench")
+        self._run("tls", "install", str(pair.chain), str(pair.key))
         listening = {"smtp": f'"127.0.0.1:{self.port}"', "panel": f'"127.0.0.1:{peers.free_port()}"'}
         text = self.settings.read_text()
         for name in ("smtp", "submission", "submissions", "panel", "metrics"):

@@ -21,7 +21,7 @@ command_directory = /usr/sbin
 daemon_directory = /usr/lib/postfix/sbin
 mail_owner = postfix
 setgid_group = postdrop
-myhostname = mx.{domain}
+myhostname = {host}
 mydestination =
 inet_interfaces = loopback-only
 inet_protocols = ipv4
@@ -38,6 +38,8 @@ smtpd_client_connection_count_limit = 0
 maillog_file = {root}/mail.log
 maillog_file_prefixes = {root}
 in_flow_delay = 0
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {key} {chain}
 """
 
 MASTER = """\
@@ -80,13 +82,21 @@ class Postfix:
         """The master's."""
         return int((self.root / "spool/pid/master.pid").read_text())
 
-    def prepare(self, mailboxes: int) -> None:
+    def prepare(self, mailboxes: int, pair: peers.KeyPair) -> None:
         """Configuration, recipient map and the Maildirs, made beforehand as an appliance would."""
         for folder in ("etc", "spool", "data", "mail"):
             (self.root / folder).mkdir(parents=True)
         subprocess.run(["chown", "postfix", self.root / "data"], check=True)
         (self.root / "etc/main.cf").write_text(
-            MAIN.format(root=self.root, domain=DOMAIN, domains=" ".join(DOMAINS), uid=VIRTUAL_UID)
+            MAIN.format(
+                root=self.root,
+                domain=DOMAIN,
+                domains=" ".join(DOMAINS),
+                uid=VIRTUAL_UID,
+                host=peers.HOST,
+                chain=pair.chain,
+                key=pair.key,
+            )
         )
         (self.root / "etc/master.cf").write_text(MASTER.format(port=self.port))
         sizes = {DOMAIN: mailboxes} | dict.fromkeys(DOMAINS, MAILBOXES_PER_DOMAIN)

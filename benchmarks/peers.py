@@ -5,6 +5,7 @@ counts measures nothing else.
 """
 
 import contextlib
+import datetime as dt
 import os
 import re
 import signal
@@ -13,8 +14,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+HOST = "mx.bench.test"
 SYNCS = ("fsync", "fdatasync", "syncfs", "sync_file_range", "sync")
 
 
@@ -32,7 +39,7 @@ class Peer(Protocol):
     def pid(self) -> int:
         """Its first process; the others are its descendants."""
 
-    def prepare(self, mailboxes: int) -> None:
+    def prepare(self, mailboxes: int, pair: "KeyPair") -> None:
         """Make configuration and *mailboxes* mailboxes, 1user@bench.test and on, and some in each of 50 domains."""
 
     def start(self, isolation: str = "worker") -> None:
@@ -40,6 +47,29 @@ class Peer(Protocol):
 
     def stop(self) -> None:
         """Stop; returns when no process of it is left."""
+
+
+class KeyPair(NamedTuple):
+    """A certificate and its private key, as files: the same for both."""
+
+    chain: Path
+    key: Path
+
+
+def make_key_pair(folder: Path) -> KeyPair:
+    """A self-signed certificate for HOST (ECDSA on P-256), good for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + dt.timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+    folder.mkdir(mode=0o700)
+    pair = KeyPair(folder / "chain.pem", folder / "key.pem")
+    pair.chain.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return pair
 
 
 def free_port() -> int:

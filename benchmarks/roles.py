@@ -72,7 +72,7 @@ def main() -> int:
     root.chmod(0o711)
     postern = Postern(root / "postern")
     try:
-        postern.prepare(given.mailboxes)
+        postern.prepare(given.mailboxes, peers.make_key_pair(root / "tls"))
         postern.start("connection" if given.connection else "worker")
         try:
             measure(postern, load)
