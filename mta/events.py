@@ -46,7 +46,6 @@ EVENTS: Final[dict[str, Kind]] = {
     "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer",), (*_CLIENT, "what")),
     "cell-not-started": Kind("no process for a conversation", ("smtpdspawn",), (*_CLIENT, "why")),
     "cell-ended": Kind("a conversation's process ended with a status", ("smtpdspawn",), (*_CLIENT, "status")),
-    "source-trouble": Kind("who knows a domain's recipients cannot be asked", ("source",), ("domain", "why")),
     # --- a message
     "accepted": Kind(
         "a client's message is ours now; it heard 250",
