@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.database.session import unit_of_work
-from appliance.services import aliases, domains, forwardings, mailboxes, tenants
+from appliance.services import access_rules, aliases, certificates, domains, forwardings, mailboxes, recipients, tenants
+from appliance.services.relays import Route
 from tests.fixtures.browser import NARROW, WIDE, chromium
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Office, make_office, served
 
@@ -31,6 +32,8 @@ PAGES = {
     "domains": "/domains", "domain-new": "/domains/new", "domain": "/domains/northwind.example",
     "domain-empty": "/domains/empty.example", "aliases": "/domains/northwind.example/aliases",
     "aliases-empty": "/domains/empty.example/aliases",
+    "protection": "/domains/northwind.example/protection", "relayed": "/domains/branch.example/protection",
+    "relayed-domain": "/domains/branch.example", "rules": "/rules", "certificates": "/certificates",
     "settings": "/domains/northwind.example/settings", "domain-remove": "/domains/northwind.example/remove",
     "mailbox-new": "/domains/northwind.example/mailboxes/new", "mailbox": f"/mailboxes/{OWNER}",
     "mailbox-remove": f"/mailboxes/{OWNER}/remove", "alias-new": "/domains/northwind.example/aliases/new",
@@ -73,6 +76,19 @@ def furnish(office: Office) -> None:
             aliases.create(
                 session, f"{alias}@northwind.example", [f"{t}@northwind.example" for t in targets], actor=SYSTEM
             )
+        route = Route("mail.branch.example", "list")
+        domains.create(session, "branch.example", actor=SYSTEM, tenant_id=customer, route=route)
+        recipients.apply(session, "branch.example", ["jan", "ines", "info"], "replace", actor=SYSTEM)
+        domains.update(session, "northwind.example", actor=SYSTEM, greylist=True)
+        domains.update(session, "harbour.example", actor=SYSTEM, validation="off")
+        for verb, pattern, note in (("allow", "198.51.100.0/24", "our branch office"), ("deny", ".spam.example", "")):
+            access_rules.add(session, verb, pattern, note=note, actor=SYSTEM, domain="northwind.example")
+        access_rules.add(
+            session, "deny", "203.0.113.0/24", note="broken scanner", actor=SYSTEM, expires_at=4_000_000_000
+        )
+        access_rules.add(session, "deny", "noisy@example.net", actor=SYSTEM, mailbox=OWNER)
+        offered = certificates.make_self_signed("mx.example.test")
+        certificates.install(session, offered, office.seals.tls_key(offered.key), actor=SYSTEM, origin="self-signed")
         forwardings.put(session, OWNER, ["archive@northwind.example"], actor=SYSTEM)
     office.account("fjord", reseller)
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from appliance.database.session import reading, unit_of_work
 from appliance.models import AuditEntry, Domain, Mailbox
-from appliance.services import aliases, domains, mailboxes
+from appliance.services import aliases, certificates, domains, mailboxes
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Browser, Office, make_office
 from web import panel
 
@@ -139,6 +139,7 @@ def filled(path: str) -> str:
     return (
         path.replace("{name}", "shop.test").replace("{address:path}", f"postmaster@{HOST}")
         .replace("{tenant_id}", "1").replace("{account}", OPERATOR).replace("{public_id}", "0" * 16)
+        .replace("{rule:int}", "1").replace("{number:int}", "1")
     )  # fmt: skip
 
 
@@ -580,3 +581,92 @@ def test_the_version_is_that_of_the_project() -> None:
 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert project["project"]["version"] == VERSION
+
+
+# ---- protection
+
+
+def test_the_protection_of_a_domain_is_chosen_and_its_consequence_said(office: Office, operator: Browser) -> None:
+    here = "/domains/shop.test/protection"
+    assert "often somebody who never wrote it" not in plain(operator.get(here).text)
+    response = operator.post(here, {"validation": "off", "greylist": "yes"})
+    assert response.headers["location"] == here
+    assert "often somebody who never wrote it" in plain(operator.get(here).text)
+    with reading(office.engine) as session:
+        domain = domains.get(session, "shop.test", actor=SYSTEM)
+        assert (domain.validation, domain.greylist, domain.dnsbl) == ("off", True, False)
+    assert operator.post(here, {"validation": "sometimes"}).status_code == 422
+
+
+def test_rules_are_added_and_removed_where_they_belong(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
+        mailboxes.create(session, "anna@shop.test", actor=SYSTEM, sealed_hash=office.sealer.seal_password(PASSWORD))
+    owner = office.client().log_in("anna@shop.test")
+    for browser, page, where in (
+        (operator, "/domains/shop.test/protection", "/domains/shop.test/rules"),
+        (operator, "/rules", "/rules"),
+        (owner, "/mailboxes/anna@shop.test", "/mailboxes/anna@shop.test/rules"),
+    ):
+        browser.get(page)
+        rule = {"verb": "deny", "pattern": "198.51.100.5/24", "note": "noise", "expires": "2090-01-31", "place": "top"}
+        assert browser.post(where, rule).headers["location"] == page
+        text = browser.get(page).text
+        assert "198.51.100.0/24" in text
+        assert "31 January 2090" in text
+        refused = browser.post(where, {"verb": "deny", "pattern": "two words"})
+        assert refused.status_code == 422
+        assert "neither a network" in error_beside(refused.text, "pattern")
+        assert "Write a day" in error_beside(browser.post(where, {**rule, "expires": "soon"}).text, "expires")
+        found = re.search(rf'action="({re.escape(where)}/\d+/remove)"', text)
+        assert found
+        browser.post(found[1])
+        assert "198.51.100.0/24" not in browser.get(page).text
+
+
+def test_only_operators_see_the_hosts_rules(office: Office) -> None:
+    office.account("carl", office.tenant("Customer"))
+    customer = office.client().log_in("carl")
+    assert customer.get("/rules").status_code == 404
+    assert '"/rules"' not in customer.get("/domains").text
+
+
+def test_a_relayed_domain_is_made_and_its_recipients_pasted(office: Office, operator: Browser) -> None:
+    operator.get("/domains/new")
+    refused = operator.post("/domains", {"name": "away.test", "next_hop": "no host", "source": "list"})
+    assert error_beside(refused.text, "next_hop")
+    operator.post("/domains", {"name": "away.test", "next_hop": "mail.away.test", "source": "list"})
+    here = "/domains/away.test/protection"
+    assert "mail.away.test:25" in operator.get(here).text
+    bad = operator.post("/domains/away.test/recipients", {"mode": "add", "recipients": "anna\nx@other.test"})
+    assert "Line 2" in error_beside(bad.text, "recipients")
+    operator.post("/domains/away.test/recipients", {"mode": "add", "recipients": "anna\nben@away.test"})
+    assert "2 added, 0 removed: 2 recipients." in plain(operator.get(here).text)
+    ldap = {
+        "next_hop": "mail.away.test:2525",
+        "source": "ldap",
+        "url": "ldaps://x.test",
+        "source_password": "hush hush",
+    }
+    assert error_beside(operator.post("/domains/away.test/relay", ldap).text, "base")
+    assert operator.post("/domains/away.test/relay", {**ldap, "base": "dc=x"}).headers["location"] == here
+    text = operator.get(here).text
+    assert "dc=x" in text
+    assert "hush" not in text
+    operator.post("/domains/away.test/relay", {"next_hop": "mail.away.test", "source": ""})
+    assert "Nobody here knows the recipients" in plain(operator.get(here).text)
+
+
+def test_a_certificate_is_installed_and_its_key_never_comes_back(office: Office, operator: Browser) -> None:
+    offered = certificates.make_self_signed("mail.shop.test")
+    operator.get("/certificates")
+    fields = {"chain": offered.chain, "key": offered.key.decode()}
+    assert operator.post("/certificates", fields).headers["location"] == "/certificates"
+    text = operator.get("/certificates").text
+    assert "mail.shop.test" in text
+    bad = operator.post("/certificates", {**fields, "chain": "nonsense"})
+    assert error_beside(bad.text, "chain")
+    assert "PRIVATE KEY" not in bad.text.replace("-----BEGIN PRIVATE KEY-----", "", 1)  # which the empty field shows
+    found = re.search(r'action="(/certificates/\d+/remove)"', text)
+    assert found
+    operator.post(found[1])
+    assert "mail.shop.test" not in operator.get("/certificates").text.replace("The certificate is gone", "")

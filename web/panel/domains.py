@@ -14,6 +14,7 @@ from web.panel.desk import Desk, Managing, Signed
 from web.panel.forms import Form, faults_of, number_in, require_confirmed, still_sending
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
+from web.panel.relaying import RELAY_FIELDS, as_typed, route_in, sources_for
 from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
@@ -34,6 +35,7 @@ class Shown(NamedTuple):
     aliases: int
     catch_all: str | None
     created_at: int
+    next_hop: str | None  # of a relayed domain
 
 
 def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
@@ -51,6 +53,7 @@ def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
             aliases=counts[domain.id][1],
             catch_all=domain.catch_all,
             created_at=domain.created_at,
+            next_hop=domain.next_hop,
         )
         for domain in found
     ]
@@ -78,15 +81,18 @@ def _new(desk: Desk, form: Typed, refusal: ApplianceError | None) -> Response:
         found = tenants.list_tenants(session, actor=desk.actor, limit=MAX_OWNERS).items
         own = tenants.own(session, desk.actor).id
     owners = [(tenant.id, tenant.name) for tenant in found]
-    faults = faults_of(refusal, "name", "alias_of") if refusal else Typed()
+    faults = faults_of(as_typed(refusal), "name", "alias_of", *RELAY_FIELDS) if refusal else Typed()
     form.setdefault("tenant_id", str(own))
-    return desk.page("domains/new.html", refusal=refusal, form=form, errors=faults, owners=owners)
+    return desk.page(
+        "domains/new.html", refusal=refusal, form=form, errors=faults, owners=owners, sources=sources_for(desk)
+    )
 
 
 @router.post("/domains")
 def create(desk: Managing, form: Form) -> Response:
     """Make a domain, then show it."""
     try:
+        route = route_in(desk, form) if form["next_hop"].strip() else None
         with desk.changing() as session:
             domain = domains.create(
                 session,
@@ -94,6 +100,7 @@ def create(desk: Managing, form: Form) -> Response:
                 actor=desk.actor,
                 tenant_id=number_in(form, "tenant_id"),
                 alias_of=form["alias_of"] or None,
+                route=route,
             )
     except ApplianceError as refusal:
         return _new(desk, form, refusal)

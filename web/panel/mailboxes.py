@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from appliance.config import render_size
 from appliance.errors import ApplianceError
-from appliance.services import addresses, authorisation, domains, forwardings, mailboxes
+from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
 from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending
@@ -89,10 +89,13 @@ def _confirm_removal(desk: Desk, address: str, form: Typed, refusal: ApplianceEr
 @router.get("/mailboxes/{address:path}")
 def detail(desk: Signed, address: str) -> Response:
     """A mailbox; for its owner, his own page."""
-    return _detail(desk, address, None, None)
+    return show_mailbox(desk, address, None, None)
 
 
-def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None) -> Response:
+def show_mailbox(
+    desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None, rule_form: Typed | None = None
+) -> Response:
+    """The mailbox's page, with what was typed into one of its forms and why it was refused."""
     with desk.reading() as session:
         mailbox = mailboxes.get(session, address, actor=desk.actor)
         forwarding = mailbox.forwarding
@@ -104,7 +107,11 @@ def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceErro
             "mailboxes/detail.html",
             refusal=refusal,
             form=form,
-            errors=faults_of(refusal, "targets", "password", "quota") if refusal else Typed(),
+            errors=faults_of(refusal, "targets", "password", "quota", "pattern", "note", "expires")
+            if refusal
+            else Typed(),
+            rules=access_rules.list_rules(session, actor=desk.actor, mailbox=address),
+            rule_form=rule_form or Typed(),
             mailbox=mailbox,
             address=addresses.show(mailbox.address),
             quota_form=Typed(quota=form["quota"] or (render_size(mailbox.quota_bytes) if mailbox.quota_bytes else "")),
@@ -126,7 +133,7 @@ def set_forwarding(desk: Signed, address: str, form: Form) -> Response:
             else:
                 forwardings.clear(session, address, actor=desk.actor)
     except ApplianceError as refusal:
-        return _detail(desk, address, form, refusal)
+        return show_mailbox(desk, address, form, refusal)
     notice = "Mail is sent on to " + ", ".join(targets[:3]) if targets else "Nothing is forwarded"
     more = f" and {len(targets) - 3} more" if len(targets) > 3 else ""
     return desk.see_other(url("mailboxes", address), f"{notice}{more}.")
@@ -169,7 +176,7 @@ def _refused_beside(desk: Desk, address: str, form: Typed, refusal: ApplianceErr
         keep_copy = "yes" if forwarding is None or forwarding.keep_copy else ""
     refusal.field = refusal.field or field
     kept = Typed(targets=targets, keep_copy=keep_copy, quota=form["quota"])
-    return _detail(desk, address, kept, _as_typed(refusal))
+    return show_mailbox(desk, address, kept, _as_typed(refusal))
 
 
 def _as_typed(refusal: ApplianceError) -> ApplianceError:

@@ -75,6 +75,8 @@ class Me:
         known = (
             ("Domains", "/domains", "globe2", self.manages),
             ("Tenants", "/tenants", "building", self.may_add_tenants),
+            ("Rules", "/rules", "shield-lock", self.actor.sees_everything),
+            ("Certificates", "/certificates", "door-open", self.may_add_domains),
             ("API keys", "/keys", "key", self.may_add_domains),
             ("Audit", "/audit", "journal-text", self.manages),
             ("My mailbox", self.start, "inbox", not self.manages),
