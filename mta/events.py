@@ -43,6 +43,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "token-refused": Kind("an smtpd asked for a session that is not its own", ("directory",), _CLIENT),
     "unknown-too-often": Kind("a client guesses addresses; answers slow down", ("directory",), _CLIENT),
     "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),
+    "source-trouble": Kind("who knows a relayed domain's recipients cannot be asked", ("source",), ("domain", "why")),
     "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer",), (*_CLIENT, "what")),
     "cell-not-started": Kind("no process for a conversation", ("smtpdspawn",), (*_CLIENT, "why")),
     "cell-ended": Kind("a conversation's process ended with a status", ("smtpdspawn",), (*_CLIENT, "status")),

@@ -20,6 +20,7 @@ class Promise(enum.Enum):
     WRITE_FILES = "write-files"  # create, write, rename, unlink, sync below the role's paths
     THREADS = "threads"  # clone of threads only
     SPAWN = "spawn"  # fork, setres[ug]id into the role's pool, wait
+    CALL_OUT = "call-out"  # TCP connections to any place, and to operators' sockets; none to be called on
     NAME_SERVERS = "name-servers"  # sockets of its own, to ask over UDP and TCP; none to be asked on
     CONVERSE = "converse"  # wait, read and write what is open, memory; a cell keeps this instead of all the others
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
@@ -176,10 +177,14 @@ WEB = _role(
 )  # fmt: skip
 
 RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
+SOURCE = _role(
+    "source", 20, Promise.CALL_OUT, Promise.READ_FILES,
+    paths=(PathRule("snapshot/sources", _READ), PathRule("hooks", _READ)), open_files=4096,
+)  # fmt: skip
 
 # In the order they start: who is asked comes before who asks.
 ROLES = (
-    JOURNAL, LEDGER, RESOLVER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
+    JOURNAL, LEDGER, RESOLVER, SOURCE, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
     COMPILER, TLS, SMTPD, SMTPDSPAWN, LISTENER, WEB,
 )  # fmt: skip
 
@@ -205,6 +210,7 @@ FOLDERS = (
     Folder("spool/progress", "scheduler", "cleaner", 0o730),
     Folder("ledger", "ledger", "ledger", 0o700),
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
+    Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
     Folder("log", "journal", "journal", 0o750),
     Folder("figures", "journal", "journal", 0o755),  # others: web, and whoever may ask the metrics port
     Folder("run", "", "", 0o700),
@@ -223,6 +229,8 @@ EDGES = (
     Edge("smtpdspawn", "tls"),
     Edge("directory", "ledger"),
     Edge("directory", "resolver"),
+    Edge("directory", "source"),
+    Edge("source", "resolver"),
     Edge("enqueuer", "ledger"),
     Edge("enqueuer", "scheduler"),
     Edge("scheduler", "directory"),

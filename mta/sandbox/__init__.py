@@ -22,10 +22,13 @@ _EMPTY = "run/empty"  # The root directory of roles without files; the superviso
 _STANDARD = (0, 1, 2)
 
 
-def enter(role: roster.Role, start: control.Start, *, keep: Collection[int] = (), ports: Collection[int] = ()) -> None:
+def enter(
+    role: roster.Role, start: control.Start, *, keep: Collection[int] = (), ports: Collection[int] | None = ()
+) -> None:
     """Lose everything that *role* was not promised.
 
-    *keep*: descriptors it holds beside its control channel. *ports*: to which it may connect over TCP, if it may at all.
+    *keep*: descriptors it holds beside its control channel. *ports*: to which it may connect over TCP, if it may at all;
+    None: to any.
 
     Afterwards the setting `state` says by which path the state folder is reached: as root that is "/".
 

@@ -50,11 +50,11 @@ def abi() -> int:
         raise
 
 
-def confine(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ()) -> bool:
+def confine(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] | None = ()) -> bool:
     """From now on only what lies below the *allowed* folders (descriptors) exists; False when the kernel has no such wall.
 
-    Also, where the kernel can: no TCP bind, TCP connect to *ports* only, no signals and no abstract sockets to the world
-    outside.
+    Also, where the kernel can: no TCP bind, TCP connect to *ports* only (None: to any), no signals and no abstract sockets
+    to the world outside.
 
     Raises:
         OSError: the kernel refuses a rule.
@@ -78,7 +78,7 @@ def restrict(ruleset: int) -> None:
     kernel.call("landlock_restrict_self", ruleset, 0)
 
 
-def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ()) -> int | None:
+def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] | None = ()) -> int | None:
     """The descriptor of the rules that `confine` describes; None when the kernel has no such wall.
 
     Raises:
@@ -90,7 +90,7 @@ def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ())
     files = _ALL_OF_ABI.get(version, _ALL_FROM_ABI_5)
     attributes = [files]
     if version >= NETWORK_ABI:
-        attributes.append(_ALL_NETWORK)
+        attributes.append(_ALL_NETWORK if ports is not None else _ALL_NETWORK & ~_CONNECT_TCP)
     if version >= 6:
         attributes.append(_ALL_SCOPES)
     packed = struct.pack(f"={len(attributes)}Q", *attributes)
@@ -99,7 +99,7 @@ def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] = ())
         for folder, access in allowed:
             rule = struct.pack("=Qi", _ALLOWED[access] & files, folder)
             kernel.call("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)
-        for port in ports if version >= NETWORK_ABI else ():
+        for port in ports or () if version >= NETWORK_ABI else ():
             rule = struct.pack("=QQ", _CONNECT_TCP, port)
             kernel.call("landlock_add_rule", ruleset, _RULE_NET_PORT, rule, 0)
     except OSError:

@@ -59,6 +59,7 @@ _PLAIN: Final = {
     """,
     Promise.THREADS: "",
     Promise.NAME_SERVERS: "connect",
+    Promise.CALL_OUT: "connect",
     Promise.SPAWN: """
         wait4 waitid capget capset setrlimit landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
         getpriority
@@ -141,6 +142,16 @@ _JUDGED: Final[dict[Promise, dict[str, tuple[Conditions, ...]]]] = {
                         for flags in (0, socket.SOCK_NONBLOCK)
                     ),
                 ),
+                OneOf(2, (0,)),
+            ),
+        ),
+    },
+    Promise.CALL_OUT: {
+        # As above, but no datagrams: whom it calls must have answered before anything is sent.
+        "socket": (
+            (
+                OneOf(0, (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)),
+                OneOf(1, tuple(socket.SOCK_STREAM | socket.SOCK_CLOEXEC | flags for flags in (0, socket.SOCK_NONBLOCK))),
                 OneOf(2, (0,)),
             ),
         ),

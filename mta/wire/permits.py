@@ -26,6 +26,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Taken, m.Declined, m.Original}),
     ),
     ("directory", "ledger"): (frozenset({m.UsageOf, m.Grey}), frozenset({m.Usage, m.Greyed})),
+    ("source", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
     ("directory", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("enqueuer", "ledger"): (frozenset({m.Reserve}), frozenset()),

@@ -36,6 +36,10 @@ MAY_HAVE: dict[str, dict[str, str]] = {
     "tls": {
         "ssl": "its job", "cryptography": "it opens sealed keys", "_cffi_backend": "cryptography", "_openssl": "cryptography",
     },
+    "source": {
+        "sansldap": "it reads what directories say", "ssl": "directories that speak TLS", "urllib": "their URLs",
+        "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
+    },
     "ledger": {"sqlite3": "its own store, which nobody else opens"},
     "journal": {"json": "its log lines are JSON"},
     "resolver": {

@@ -140,7 +140,7 @@ def _become(name: str, wanted: Callable[[Target], int]) -> Callable[[Injected, T
 
 _GONE = frozenset({-errno.EPERM, -errno.EACCES, -errno.ENOENT})
 _SPAWNERS = frozenset({"localspawn", "storekeeper"})
-_ASKS_OUTSIDE = frozenset({"resolver"})  # its sockets are judged by tests of their own
+_ASKS_OUTSIDE = frozenset({"resolver", "source"})  # their sockets are judged by tests of their own
 _SIGCHLD, _FORK, _NEW_USER, _EXEC_MEMORY = 17, 0x01200011, 0x10000000, 7
 
 PROBES = (
@@ -153,8 +153,9 @@ PROBES = (
     ),
     *(
         Probe(f"socket {name}", call("socket", family, kind | socket.SOCK_CLOEXEC, 0), unless=_ASKS_OUTSIDE)
-        for name, family, kind in (("tcp", 2, 1), ("udp", 2, 2), ("tcp6", 10, 1))
+        for name, family, kind in (("tcp", 2, 1), ("tcp6", 10, 1))
     ),
+    Probe("socket udp", call("socket", 2, 2 | socket.SOCK_CLOEXEC, 0), unless=frozenset({"resolver"})),
     Probe("connect", _connect, unless=_ASKS_OUTSIDE),
     Probe("bind", _on_sockets("bind", in_address("127.0.0.1", 0), 16)),
     Probe("listen", _on_sockets("listen", 1)),

@@ -196,6 +196,26 @@ def test_a_taken_over_resolver_asks_on_the_servers_port_and_listens_nowhere(hous
     assert {answer for each in answers.values() for answer in each.values()} <= REFUSED
 
 
+@pytest.mark.must_show
+def test_a_taken_over_source_calls_out_over_tcp_and_cannot_be_called(house: House) -> None:
+    """To call out is its job; its sockets cannot be bound, listened on or set, and there are none without a connection."""
+    elsewhere = in_address("127.0.0.1", house.port("smtp"))
+    with injected(house.pid("source")) as victim:
+        descriptor = victim.syscall(NUMBERS["socket"], 2, 1 | socket.SOCK_CLOEXEC, 0)
+        assert descriptor >= 0, "it could not even do its work"
+        answers = {
+            "bind": victim.syscall(NUMBERS["bind"], descriptor, in_address("0.0.0.0", 0), 16),
+            "listen": victim.syscall(NUMBERS["listen"], descriptor, 1),
+            "set": victim.syscall(SETSOCKOPT, descriptor, 1, 2, b"\1\0\0\0", 4),
+            "unix datagram": victim.syscall(NUMBERS["socket"], 1, 2 | socket.SOCK_CLOEXEC, 0),
+            "unix packets": victim.syscall(NUMBERS["socket"], 1, 5 | socket.SOCK_CLOEXEC, 0),
+            "raw": victim.syscall(NUMBERS["socket"], 2, 3 | socket.SOCK_CLOEXEC, 0),
+        }
+        assert victim.syscall(NUMBERS["connect"], descriptor, elsewhere, 16) == 0
+        victim.syscall(NUMBERS["close"], descriptor)
+    assert set(answers.values()) <= REFUSED
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_the_kernel_says_so_too(house: House, role: str) -> None:
     """/proc: an own uid, no groups, no capabilities beyond the spawners' two or three, no new privileges, filtered."""

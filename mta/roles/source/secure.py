@@ -1,0 +1,90 @@
+"""TLS over a stream, for a directory that speaks it from the start.
+
+A reader would otherwise get wrong: the certificate is checked, against the machine's own list of authorities and the name in
+the URL. There is no setting to leave that out: a directory that anybody may play decides what mail is refused.
+"""
+
+import ssl
+from collections.abc import Callable
+
+from mta.roles.source.streams import BLOCK, Address, Stream, User
+from mta.wire.loop import Loop
+
+MakeTls = Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
+
+
+class Secured:
+    """A stream to *address* whose octets go through TLS."""
+
+    def __init__(self, loop: Loop, address: Address, user: User, make: MakeTls) -> None:
+        """*make*: the client's side of TLS over what comes in and what goes out."""
+        self._user = user
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = make(self._incoming, self._outgoing)
+        self._is_open = False
+        self._unsent: list[bytes] = []
+        self._stream = Stream(loop, address, self)
+
+    def send(self, octets: bytes) -> None:
+        """As `Stream.send`."""
+        if not self._is_open:
+            self._unsent.append(octets)
+            return
+        self._tls.write(octets)
+        self._stream.send(self._outgoing.read())
+
+    def close(self) -> None:
+        """As `Stream.close`."""
+        self._stream.close()
+
+    def opened(self) -> None:
+        """Begin TLS."""
+        self._shake_hands()
+
+    def received(self, octets: bytes) -> None:
+        """Octets of TLS."""
+        self._incoming.write(octets)
+        if not self._is_open:
+            self._shake_hands()
+        if self._is_open:
+            self._read()
+
+    def closed(self, why: str) -> None:
+        """Pass it on."""
+        self._user.closed(why)
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._stream.send(self._outgoing.read())
+            return
+        except ssl.SSLError as error:
+            self._stream.send(self._outgoing.read())
+            self._break(error.reason or "TLS failed")
+            return
+        self._is_open = True
+        waiting, self._unsent = self._unsent, []
+        self._stream.send(self._outgoing.read())
+        for octets in waiting:
+            self.send(octets)
+        self._user.opened()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                octets = self._tls.read(BLOCK)
+            except ssl.SSLWantReadError:
+                self._stream.send(self._outgoing.read())
+                return
+            except ssl.SSLError as error:
+                self._break(error.reason or "TLS failed")
+                return
+            if not octets:
+                self._break("it hung up")
+                return
+            self._user.received(octets)
+
+    def _break(self, why: str) -> None:
+        self._stream.close()
+        self._user.closed(why)

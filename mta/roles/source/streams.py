@@ -1,0 +1,148 @@
+"""A connection outwards on the role's loop: begun without waiting, bounded both ways, and closed exactly once.
+
+A reader would otherwise get wrong: `closed` is told once, whoever ended it - the other side, our `close`, or a connection
+that never stood. After that nothing more comes.
+"""
+
+import contextlib
+import os
+import select
+import socket
+from typing import Protocol
+
+from mta.wire.loop import Loop
+
+BLOCK = 16 * 1024
+MAX_UNSENT = 256 * 1024  # octets that wait for a peer that does not read: it is stuck
+
+
+class User(Protocol):
+    """Who speaks over a stream."""
+
+    def opened(self) -> None:
+        """It stands."""
+
+    def received(self, octets: bytes) -> None:
+        """*octets* came."""
+
+    def closed(self, why: str) -> None:
+        """It is over."""
+
+
+Address = tuple[str, int] | str  # IP address and port, or the path of a UNIX socket
+
+
+class Stream:
+    """One connection to *address*."""
+
+    def __init__(self, loop: Loop, address: Address, user: User) -> None:
+        """Begin to connect. What goes wrong is told to *user* from the loop, never from here."""
+        self._loop, self._user = loop, user
+        self._unsent = b""
+        self._is_open = self._is_over = False
+        self._socket: socket.socket | None = None
+        with contextlib.suppress(OSError):  # No more descriptors, or no such family here.
+            self._socket = _connect(address)
+        if self._socket is None:
+            loop.call_later(0.0, lambda: self._end("no connection"))
+        else:
+            loop.watch(self._socket.fileno(), select.EPOLLOUT, self._happened)
+
+    def send(self, octets: bytes) -> None:
+        """Send *octets*, now or as soon as they go; before `opened` too."""
+        if self._is_over or not octets:
+            return
+        self._unsent += octets
+        if len(self._unsent) > MAX_UNSENT:
+            self._loop.call_later(0.0, lambda: self._end("it does not read"))
+        elif self._is_open:
+            self._flush()
+
+    def close(self) -> None:
+        """Hang up; *user* hears nothing more, not even of this."""
+        self._give_back()
+
+    def _happened(self, events: int) -> None:
+        if not self._is_open:
+            self._opened()
+            return
+        if events & select.EPOLLOUT:
+            self._flush()
+        if events & ~select.EPOLLOUT and not self._is_over:
+            self._receive()
+
+    def _opened(self) -> None:
+        assert self._socket is not None
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._end(os.strerror(error))
+            return
+        self._is_open = True
+        self._flush()
+        if not self._is_over:
+            self._user.opened()
+
+    def _flush(self) -> None:
+        assert self._socket is not None
+        try:
+            while self._unsent:
+                sent = self._socket.send(self._unsent[:BLOCK], socket.MSG_NOSIGNAL)
+                self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            pass  # The loop tells when it goes on.
+        except OSError as error:
+            self._end(error.strerror or "it was lost")
+            return
+        wanted = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
+        self._loop.watch(self._socket.fileno(), wanted, self._happened)
+
+    def _receive(self) -> None:
+        assert self._socket is not None
+        try:
+            octets = self._socket.recv(BLOCK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error.strerror or "it was lost")
+            return
+        if octets:
+            self._user.received(octets)
+        else:
+            self._end("it hung up")
+
+    def _end(self, why: str) -> None:
+        if not self._is_over:
+            self._give_back()
+            self._user.closed(why)
+
+    def _give_back(self) -> None:
+        if self._is_over:
+            return
+        self._is_over, self._unsent = True, b""
+        if self._socket is not None:
+            self._loop.watch(self._socket.fileno(), 0, self._happened)
+            self._socket.close()
+
+
+def _connect(address: Address) -> socket.socket | None:
+    """Begin; None: it failed at once.
+
+    Raises:
+        OSError: there is no socket to be had.
+    """
+    if isinstance(address, str):
+        family: int = socket.AF_UNIX
+    else:
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        sock.connect(address)
+    except BlockingIOError:
+        # A UNIX socket whose queue is full says so too, and will never be ready: it is busy, not on its way.
+        if family == socket.AF_UNIX:
+            sock.close()
+            return None
+    except OSError:
+        sock.close()
+        return None
+    return sock
