@@ -265,8 +265,7 @@ def figures(house: House, churned: int) -> None:
         print(
             f"{churned} changes published {seconds:10.1f} s, directory's own memory at most {most:.1f} MiB", flush=True
         )
-        took = change_again(house)
-        print(f"a change in force then    {took:10.0f} ms", flush=True)
+        print(f"a change in force then    {change_again(house):10.0f} ms", flush=True)
 
 
 def change_again(house: House) -> float:

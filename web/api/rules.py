@@ -6,7 +6,7 @@ own, whose addresses would otherwise take these in.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Response
@@ -17,19 +17,24 @@ from web.api.schemas.rules import NewRule, Rule, RuleChange, Rules
 
 router = APIRouter()
 
-Scope = dict[str, str]
+
+class Scope(TypedDict):
+    """Whose list it is; of neither, the host's."""
+
+    domain: str | None
+    mailbox: str | None
 
 
 def _host() -> Scope:
-    return {}
+    return {"domain": None, "mailbox": None}
 
 
 def _domain(name: Annotated[str, Path(description="the domain")]) -> Scope:
-    return {"domain": name}
+    return {"domain": name, "mailbox": None}
 
 
 def _mailbox(address: Annotated[str, Path(description="the mailbox's whole address")]) -> Scope:
-    return {"mailbox": address}
+    return {"domain": None, "mailbox": address}
 
 
 def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
@@ -88,7 +93,7 @@ def _seconds(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filled(prefix: str, where: Scope) -> str:
-    value = next(iter(where.values()), "")
+    value = where["domain"] or where["mailbox"]
     return prefix.partition("{")[0] + quote(value, safe="@") if value else prefix
 
 
