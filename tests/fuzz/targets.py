@@ -5,6 +5,7 @@ read can be written), it is gone, for two readers of the same octets must not se
 """
 
 import contextlib
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from mta.message import dsn, header
 from mta.message.trace import received_field
 from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
+from mta.roles.listener import proxy
+from mta.roles.resolver.query import KINDS, Answer, Query
 from mta.smtp import addresses, commands
 from mta.smtp.replies import Refused, declined
 from mta.snapshot import format as snapshot_format
@@ -227,6 +230,31 @@ def store_names(octets: bytes) -> None:
             assert store_name(local_part_of_store(text)) == text
 
 
+def proxy_header(octets: bytes) -> None:
+    """A header ends where it ends, however it was cut, and names an address in the one way it is written."""
+    cut = Dice(octets).octet() % (len(octets) + 1)
+    whole, halves = proxy.HeaderReader(), proxy.HeaderReader()
+    with contextlib.suppress(proxy.ProxyError):
+        used = whole.feed(octets)
+        assert used <= len(octets)
+        first = halves.feed(octets[:cut])
+        second = halves.feed(octets[first:]) if halves.done is None else 0
+        assert first + second == used
+        assert halves.done == whole.done
+        if whole.done is not None and whole.done.address:
+            assert str(ipaddress.ip_address(whole.done.address)) == whole.done.address
+
+
+def dns_answer(octets: bytes) -> None:
+    """Behind the right id: an answer that fits into a packet, or none."""
+    for kind in KINDS:
+        query = Query(b"example.test", kind, mix=False)
+        found = query.read(query.octets[:2] + octets)
+        if isinstance(found, Answer):
+            packet = messages.Found(1, found.outcome, found.secure, found.records).encode()
+            assert messages.read_message(netstring.unpack(packet), _ALL)
+
+
 def _sealed(fields: list[bytes]) -> bytes:
     try:
         return envelope.seal(fields)
@@ -241,6 +269,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for function in (
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
         message_header, message_dsn, snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
-        spool_progress, journal_lines, store_names,
+        spool_progress, journal_lines, store_names, proxy_header, dns_answer,
     )
 }  # fmt: skip
