@@ -1,148 +1,24 @@
 """The role source between a directory, a resolver and places outside that answer, are silent, away, or talk nonsense."""
 
-import contextlib
-import os
 import socket
-import ssl
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from mta import roster
-from mta.roles.source import __main__ as source
-from mta.roles.source import callahead, desk, hook, memory
+from mta.roles.source import callahead, hook, memory
 from mta.roles.source.callahead import word_of, written
 from mta.roles.source.memory import SECONDS, Memory
 from mta.roles.source.places import split_host_port
 from mta.smtp.client import Reply
-from mta.snapshot.records import Source, pack_record
-from mta.snapshot.writer import SnapshotWriter
 from mta.vocabulary import Word
-from mta.wire import messages as m
-from tests.fakes.house import House, events
+from tests.fakes.house import events
+from tests.mta.roles.source._rig import smtp
 
 TREE = Path(__file__).resolve().parents[4]
 INSTANCE = b"i" * 16
-
-
-class Server:
-    """Listens on loopback and lets *script* answer each connection in a thread of its own."""
-
-    def __init__(self, script):
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self.connections, self.heard = 0, []
-        self._script = script
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._socket.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
-        with client, contextlib.suppress(OSError):
-            self._script(self, client)
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-
-def smtp(replies, hello=b"250-next\r\n250 PIPELINING\r\n", greeting=b"220 next\r\n", most=1000, delay=0.0):
-    """A next hop that answers RCPT by *replies* (local-part to reply, else 550 5.1.1) and ends after *most* of them."""
-
-    def script(server, client):
-        client.sendall(greeting)
-        lines, asked = client.makefile("rb"), 0
-        for line in lines:
-            server.heard.append(line.strip())
-            verb = line[:4].upper()
-            if verb == b"RCPT":
-                local_part = line.partition(b"<")[2].partition(b"@")[0]
-                time.sleep(delay)
-                client.sendall(replies.get(local_part, b"550 5.1.1 who?") + b"\r\n")
-                asked += 1
-            elif verb == b"RSET" and asked >= most:
-                return
-            else:
-                client.sendall(hello if verb == b"EHLO" else b"250 2.0.0 ok\r\n")
-
-    return script
-
-
-@pytest.fixture
-def serve():
-    made = []
-
-    def make(script):
-        made.append(Server(script))
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.close()
-
-
-class Rig:
-    """The role in this process, and its neighbours' ends."""
-
-    def __init__(self, folder, house):
-        self._folder, self.house = folder, house
-        self._change = 0
-        self.directory, self.resolver = house.client("directory"), house.server("resolver")
-        self.journal = house.server("journal")
-        self._tag = 0
-
-    def publish(self, **sources):
-        """`domain_example={...}`: kind and settings of the domain `domain.example`."""
-        self._change += 1
-        records = []
-        for name, (kind, settings) in sources.items():
-            pairs = tuple(part for pair in settings.items() for part in (pair[0].encode(), str(pair[1]).encode()))
-            records.append((b"s:" + name.replace("_", ".").encode(), pack_record(Source(kind, pairs))))
-        SnapshotWriter(self._folder).publish_all(INSTANCE, self._change, records)
-
-    def ask(self, *addresses, names=None, seconds=5.0):
-        """The words about *addresses*, all asked at once; the resolver answers from *names*."""
-        first = self._tag + 1
-        for address in addresses:
-            self._tag += 1
-            self.directory.send(m.Exists(self._tag, address))
-        words, end = {}, time.monotonic() + seconds
-        while len(words) < len(addresses) and time.monotonic() < end:
-            self.house.serve_for(0.01)
-            asked = self.house.hear(self.resolver)
-            for look_up in asked:  # those that follow from an answer are added to it
-                records = (names or {}).get((look_up.name, look_up.kind), ())
-                found = m.Found(look_up.tag, b"answer" if records else b"nxdomain", False, records)
-                asked += self.house.ask(self.resolver, found)
-            words |= {answer.tag: Word(answer.word) for answer in self.house.hear(self.directory)}
-        return [words.get(first + number) for number in range(len(addresses))]
-
-
-@pytest.fixture
-def rig(tmp_path, monkeypatch):
-    monkeypatch.setattr(desk, "LOOK_SECONDS", 0.0)
-    folder = tmp_path / "sources"
-    folder.mkdir()
-    (tmp_path / "hooks").mkdir()
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    with House(roster.SOURCE, {"host.name": b"mx.example"}) as house:
-        hooks = source.Hooks(f"{tmp_path}/hooks", f"{tmp_path}/hooks")
-        makers = source.Makers(house.loop, b"mx.example", hooks, None, ssl.create_default_context())
-        source.serve(house.loop, house.start, descriptor, makers)
-        yield Rig(folder, house)
-        for _, callback in list(house.loop._watched.values()):
-            callback.__self__.close()  # connections that are kept open, as the end of the process would
-    os.close(descriptor)
 
 
 # --- memory, single flight -------------------------------------------------------------------------------------------
