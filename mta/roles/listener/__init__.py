@@ -10,6 +10,6 @@ Fails      too many connections: 421 and a closed door, never a queue of its own
 Standards  RFC 5321 3.1, 3.8 and 4.2.3 (554, 421), RFC 3463 (4.7.0, 4.3.2, 5.5.1, 5.7.1), the PROXY protocol 1 and 2
 
 `proxy` reads headers, `door` knows the rules, `counting` and `buckets` count, all without sockets; `foyer` is where clients wait.
-A stranger that waits for its greeting costs a descriptor here and no smtpd. Of what a client says nothing is read but the
-PROXY header, octet for octet; that it speaks too early is seen without reading it.
+A stranger that waits for its greeting costs a descriptor here and no smtpd; no stranger may hold more places than are left. Of
+what a client says nothing is read but the PROXY header, octet for octet; that it speaks too early is seen without reading it.
 """

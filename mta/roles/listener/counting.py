@@ -1,7 +1,7 @@
 """Who is connected how often, and which smtpd has the fewest conversations. Values in, values out.
 
 A reader would otherwise get wrong: a client that still waits for its greeting is counted too. It costs no smtpd, but a
-descriptor, and its place among those of its address.
+descriptor, and its place among those of its address. And a client's limit shrinks as the house fills.
 """
 
 from dataclasses import dataclass, field
@@ -25,12 +25,19 @@ class Counts:
     _of_worker: dict[int, dict[bytes, _Keys]] = field(default_factory=dict)  # instance: session: keys
 
     def refusal(self, who: Who, *, trusted: bool = False) -> Refusal | None:
-        """Why *who* may not come in now; None when it may. The networks of *trusted* ones are not looked at."""
-        if self.total >= self.most:
+        """Why *who* may not come in now; None when it may. Of *trusted* ones only the first two limits are asked."""
+        left = self.most - self.total
+        if left <= 0:
             return TOO_MANY
-        if self.most_of_client and self._of.get(who.client, 0) >= self.most_of_client:
+        of_client = self._of.get(who.client, 0)
+        if self.most_of_client and of_client >= self.most_of_client:
             return TOO_MANY_OF_CLIENT
-        if self.most_of_network and not trusted and self._of.get(who.network, 0) >= self.most_of_network:
+        if trusted:
+            return None
+        # Nobody may have more than what is left: then a few that take all they get leave places for those who have none.
+        if of_client >= left:
+            return TOO_MANY_OF_CLIENT
+        if self.most_of_network and self._of.get(who.network, 0) >= self.most_of_network:
             return TOO_MANY_OF_NETWORK
         return None
 

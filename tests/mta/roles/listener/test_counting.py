@@ -26,7 +26,20 @@ def test_a_client_has_its_limit_and_the_house_has_one() -> None:
     let_in(counts, 0, b"3", B)
     assert counts.refusal(B) is TOO_MANY
     counts.end(1, b"2")
-    assert counts.refusal(A) is None
+    assert counts.refusal(A, trusted=True) is None
+
+
+def test_who_takes_all_it_gets_leaves_places_for_others() -> None:
+    """Twenty greedy clients of different networks, with no limit of their own, never fill the house."""
+    counts, number = Counts(most=210, most_of_client=0), 0
+    for _ in range(100):
+        for client in range(20):
+            if counts.refusal(who_is(f"10.{client}.0.1")) is None:
+                number += 1
+                let_in(counts, 0, b"%d" % number, who_is(f"10.{client}.0.1"))
+    assert counts.total == 200
+    assert counts.refusal(who_is("10.0.0.1")) is TOO_MANY_OF_CLIENT
+    assert counts.refusal(FAR) is None
 
 
 def test_a_network_has_its_limit_unless_it_is_trusted() -> None:
@@ -59,7 +72,7 @@ def test_zero_means_no_limit_of_a_client() -> None:
     counts = Counts(most=100, most_of_client=0)
     for number in range(99):
         let_in(counts, 0, b"%d" % number)
-    assert counts.refusal(A) is None
+    assert counts.refusal(A, trusted=True) is None
 
 
 def test_a_worker_ends_its_own_conversations_only() -> None:

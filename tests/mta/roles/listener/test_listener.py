@@ -16,7 +16,7 @@ from mta.wire.tickets import session_token_holds
 from tests.fixtures.lone_role import LoneRole
 
 KEY = b"k" * 32
-LIMITS = {"smtpd.max_connections": b"6", "smtpd.max_connections_per_client": b"4", roster.SESSION_KEY: KEY}
+LIMITS = {"smtpd.max_connections": b"100", "smtpd.max_connections_per_client": b"4", roster.SESSION_KEY: KEY}
 
 
 @pytest.fixture
