@@ -8,15 +8,20 @@ import contextlib
 import ipaddress
 import os
 import re
+import ssl
+import sys
 from collections.abc import Callable
 
 from mta.message import dsn, header
 from mta.message.trace import received_field
+from mta.roles.directory.access import Scope
 from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
-from mta.roles.listener import proxy
+from mta.roles.listener import networks, proxy
 from mta.roles.resolver.query import KINDS, Answer, Query
-from mta.smtp import addresses, commands
+from mta.roles.tls.certificates import Keeper
+from mta.roles.tls.tunnel import Broken, Tunnel
+from mta.smtp import addresses, client, commands
 from mta.smtp.replies import Refused, declined
 from mta.snapshot import format as snapshot_format
 from mta.snapshot.cdb import Cdb, CdbError
@@ -255,6 +260,82 @@ def dns_answer(octets: bytes) -> None:
             assert messages.read_message(netstring.unpack(packet), _ALL)
 
 
+def smtp_client(octets: bytes) -> None:
+    """Whatever a server says: nothing is sent before its 220, each command is answered once, and a break is the end."""
+    dice = Dice(octets)
+    ours = client.Client(b"mx.test")
+    asked = [client.Command(kind, kind.name.encode()) for kind in client.Kind if kind is not client.Kind.QUIT]
+    ours.ask(*asked)
+    answered: list[client.Command] = []
+    is_over, said = False, b""
+    while dice and not is_over:
+        line = dice.one_of(_WORDS_OF_SERVERS) or dice.line()
+        said += line
+        for event in ours.receive(line):
+            assert not is_over
+            if isinstance(event, client.Answered):
+                answered.append(event.command)
+                assert len(event.reply.text) <= client.MAX_TEXT
+            is_over = isinstance(event, client.Broken)
+        assert said.startswith(b"220") or not ours.take()
+        assert len(ours._reader._rest) <= client.MAX_LINE
+    assert answered == asked[: len(answered)]
+
+
+def client_addresses(octets: bytes) -> None:
+    """Access rules, and who is asked about: a pattern that is none fits nobody, and nothing raises."""
+    dice = Dice(octets)
+    address, reverse_path = dice.line(), dice.line()
+    scope = Scope(tuple(part for _ in range(4) for part in (dice.one_of((b"allow", b"deny")), dice.line())))
+    for who in (address, b"192.0.2.1", b"2001:db8::1"):
+        assert scope.decide(who, reverse_path) in (True, False, None)
+    with contextlib.suppress(OSError, ValueError):
+        who_is = networks.who_is(address.decode())
+        assert len(who_is.packed) in (4, 16)
+
+
+def tls_hello(octets: bytes) -> None:
+    """A client's first words, with any server name and other harm: the handshake goes on or fails, and never we."""
+    dice = Dice(octets)
+    name = dice.octets(len(_ASKED)).ljust(len(_ASKED), b"x")
+    hello = bytearray(_HELLO.replace(_ASKED, name))
+    for _ in range(dice.octet() % 4):
+        hello[(dice.octet() << 8 | dice.octet()) % len(hello)] = dice.octet()
+    former, sys.unraisablehook = sys.unraisablehook, lambda _unraisable: None  # as the role does
+    try:
+        tunnel = Tunnel(_KEEPER.context)
+        with contextlib.suppress(Broken):
+            tunnel.receive(bytes(hello))
+            tunnel.receive(dice.rest())
+        assert not tunnel.secured
+        assert len(tunnel.server_name) <= 253
+        tunnel.close()
+        tunnel.take()
+    finally:
+        sys.unraisablehook = former
+
+
+def _first_words() -> bytes:
+    """A real client's, asking for _ASKED."""
+    read, written = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(read, written, server_hostname=_ASKED.decode()).do_handshake()
+    return written.read()
+
+
+class _NoCertificates:
+    def get(self, _key: bytes) -> None:
+        """There is none."""
+
+
+_WORDS_OF_SERVERS = (
+    b"220 a\r\n", b"250-a\r\n250 PIPELINING\r\n", b"250 2.1.0 ok\r\n", b"550 5.1.1 no\r\n", b"421 x\r\n", b"",
+)  # fmt: skip
+_ASKED = b"aaaaaaaaaaaa.test"
+_HELLO = _first_words()
+_KEEPER = Keeper(_NoCertificates(), None, lambda _name, _why: None)
+
+
 def _sealed(fields: list[bytes]) -> bytes:
     try:
         return envelope.seal(fields)
@@ -270,5 +351,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
         message_header, message_dsn, snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
+        smtp_client, client_addresses, tls_hello,
     )
 }  # fmt: skip

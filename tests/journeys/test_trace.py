@@ -1,4 +1,7 @@
-"""What happened to a message, as the operator hears it: one that came back to its sender, and one that was never taken."""
+"""What happened to a message, as the operator hears it: one that came back to its sender, and one that was never taken.
+
+And what would happen to one: the explanation and the port say the same, while the house runs and when it does not.
+"""
 
 import contextlib
 import json
@@ -48,5 +51,12 @@ def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
         by_id = house.postern("trace", "--id", original).stdout
         assert notification in by_id
         assert f"refused: 550 5.1.1 from <{SENDER}> to <{NOBODY}>" in house.postern("trace", "--to", NOBODY).stdout
-        nothing = house.postern("trace", "--to", "stranger@nowhere.test", check=False)
+        for address in (SENDER, NOBODY, "stranger@nowhere.test"):
+            told = json.loads(house.postern("explain", "--from", "a@b.test", "--to", address, "--json").stdout)
+            rcpt = next(each for each in told["dialog"] if each["command"].startswith("RCPT"))
+            code, text = house.rcpt(address)
+            assert rcpt["replies"] == [f"{code} {text}"]
+        nothing = house.postern("trace", "--to", "never@nowhere.test", check=False)
         assert (nothing.returncode, nothing.stdout) == (1, "")
+        assert house.stop() == 0
+        assert "550 5.1.1" in house.postern("explain", "--from", "a@b.test", "--to", NOBODY).stdout

@@ -18,22 +18,23 @@ from mta.events import EVENTS, is_credible
 NAME: Final = "metrics"
 PUBLISH_SECONDS: Final = 1.0  # between two writings of the file
 MAX_REPLIES: Final = 100  # different ones; the server has some thirty
+MAX_REASONS: Final = 20  # for which the door turns somebody away; it has fewer
 OTHER: Final = "other"
+_REASON = re.compile(r"[a-z]+(-[a-z]+)*\Z", re.ASCII)
 _REPLY = re.compile(r"[45]\d\d [45]\.\d{1,3}\.\d{1,3}\Z", re.ASCII)
 
-# Event: which counter it raises, and the pair that says by how many (empty: by one).
+# Event: which counter it raises.
 _COUNTERS: Final = {
-    "connected": ("postern_connections_total", ""),
-    "turned-away": ("postern_turned_away_total", "connections"),
-    "accepted": ("postern_messages_accepted_total", ""),
-    "queued": ("postern_notifications_total", ""),
-    "bounced": ("postern_messages_bounced_total", ""),
-    "backscatter": ("postern_backscatter_total", ""),
+    "connected": "postern_connections_total",
+    "accepted": "postern_messages_accepted_total",
+    "queued": "postern_notifications_total",
+    "bounced": "postern_messages_bounced_total",
+    "backscatter": "postern_backscatter_total",
 }
 _OUTCOMES: Final = ("delivered", "relayed", "deferred", "failed")
 _HELP: Final = {
     "postern_connections_total": "Clients whose socket went to an smtpd.",
-    "postern_turned_away_total": "Clients that were told 421 at the door.",
+    "postern_turned_away_total": "Clients that were told 421 or 554 at the door, by reason.",
     "postern_messages_accepted_total": "Messages of clients that were answered with 250.",
     "postern_notifications_total": "Notifications of our own that were queued.",
     "postern_messages_bounced_total": "Messages whose failure was told to their reverse-path.",
@@ -54,6 +55,7 @@ class Figures:
         self.changed = False
         self._counters: collections.Counter[str] = collections.Counter()
         self._replies: collections.Counter[str] = collections.Counter()
+        self._reasons: collections.Counter[str] = collections.Counter()
         self._outcomes: collections.Counter[str] = collections.Counter()
         self._events: collections.Counter[tuple[str, str]] = collections.Counter()
         self._queue: int | None = None
@@ -67,12 +69,14 @@ class Figures:
         if not is_credible(role, event):
             return
         if event == "refused":
-            self._refused(words.get("reply", ""))
+            self._replies[_label(words.get("reply", ""), _REPLY, self._replies, MAX_REPLIES)] += 1
+        elif event == "turned-away":
+            reason = _label(words.get("reason", ""), _REASON, self._reasons, MAX_REASONS)
+            self._reasons[reason] += _number(words.get("connections", ""))
         elif event in _OUTCOMES:
             self._outcomes[event] += 1
         elif event in _COUNTERS:
-            name, how_many = _COUNTERS[event]
-            self._counters[name] += _number(words.get(how_many, "")) if how_many else 1
+            self._counters[_COUNTERS[event]] += 1
         elif EVENTS[event].figure:
             self._queue = _number(words.get(EVENTS[event].figure, ""))
 
@@ -87,16 +91,14 @@ class Figures:
         self.changed = True
         self._up[role] -= 1
 
-    def _refused(self, reply: str) -> None:
-        known = reply in self._replies or (_REPLY.match(reply) and len(self._replies) < MAX_REPLIES)
-        self._replies[reply if known else OTHER] += 1
-
     def text(self) -> str:
         """All figures in Prometheus' text format 0.0.4."""
         lines: list[str] = []
-        for name, _ in _COUNTERS.values():
+        for name in _COUNTERS.values():
             _add(lines, name, "counter", {"": self._counters[name]})
         _add(lines, "postern_refused_total", "counter", {f'{{reply="{r}"}}': n for r, n in self._replies.items()})
+        reasons = {f'{{reason="{reason}"}}': n for reason, n in self._reasons.items()}
+        _add(lines, "postern_turned_away_total", "counter", reasons)
         outcomes = {f'{{outcome="{outcome}"}}': self._outcomes[outcome] for outcome in _OUTCOMES}
         _add(lines, "postern_deliveries_total", "counter", outcomes)
         events = {f'{{role="{role}",event="{event}"}}': n for (role, event), n in self._events.items()}
@@ -136,6 +138,11 @@ class Publisher:
                 os.close(file)
             if whole:
                 os.rename(NAME + ".new", NAME, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+
+def _label(word: str, form: re.Pattern[str], known: Mapping[str, int], most: int) -> str:
+    """*word* as a label's value, if it has the form of one and there are not too many others."""
+    return word if word in known or (form.match(word) and len(word) < 40 and len(known) < most) else OTHER
 
 
 def _number(text: str) -> int:

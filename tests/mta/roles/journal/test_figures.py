@@ -18,7 +18,7 @@ def values(figures: Figures) -> dict[str, int]:
 def test_what_becomes_of_messages_is_counted() -> None:
     figures = Figures()
     figures.heard("listener", "connected", {})
-    figures.heard("listener", "turned-away", {"connections": "7"})
+    figures.heard("listener", "turned-away", {"reason": "too-many", "connections": "7"})
     figures.heard("enqueuer", "accepted", {})
     figures.heard("smtpd", "refused", {"reply": "550 5.1.1"})
     for outcome in ("delivered", "deferred", "failed"):
@@ -26,7 +26,7 @@ def test_what_becomes_of_messages_is_counted() -> None:
     figures.heard("scheduler", "queue-size", {"messages": "12"})
     found = values(figures)
     assert found["postern_connections_total"] == 1
-    assert found["postern_turned_away_total"] == 7
+    assert found['postern_turned_away_total{reason="too-many"}'] == 7
     assert found["postern_messages_accepted_total"] == 1
     assert found['postern_refused_total{reply="550 5.1.1"}'] == 1
     assert [found[f'postern_deliveries_total{{outcome="{o}"}}'] for o in ("delivered", "deferred", "failed")] == [1] * 3
@@ -53,9 +53,10 @@ def test_strangers_words_make_no_series(words: list[str]) -> None:
         figures.heard("smtpd", word, {})
         figures.heard("smtpd", "refused", {"reply": word})
         figures.heard("smtpd", "refused", {"reply": f"550 5.{number % 10}.{number}"})
-        figures.heard("listener", "turned-away", {"connections": word})
+        figures.heard("listener", "turned-away", {"reason": word, "connections": word})
     text = figures.text()
     assert len([line for line in text.splitlines() if "reply=" in line]) <= module.MAX_REPLIES + 1
+    assert len([line for line in text.splitlines() if "reason=" in line]) <= module.MAX_REASONS + 1
     assert all(line.startswith(("#", "postern_")) for line in text.splitlines())
     assert text.isascii()
 
