@@ -11,11 +11,11 @@ import argparse
 import base64
 import os
 import re
+import select
 import socket
 import sqlite3
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +34,7 @@ SEALED = base64.b64encode(b"\x01" + bytes(145)).decode()  # as long as a real on
 CONNECTIONS = 8
 SECONDS = 6.0  # of each measurement
 MOST_NAMED = 1000  # recipients on one connection; smtpd ends a conversation that only ever asks
+FINEST_SECONDS = 0.001  # epoll knows no shorter pause
 CHANGES = 20
 CHURN = 5_000  # mailboxes changed in one transaction
 PATIENCE_SECONDS = 120.0
@@ -133,18 +134,27 @@ class Client:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
-        self._read()
+        self.read()
         self._say("EHLO client.test")
         self.named = 0
         self._say("MAIL FROM:<sender@example.com>")
 
     def rcpt(self, address: str) -> int:
         """The reply's code."""
+        self.send_rcpt(address)
+        return self.read()
+
+    def send_rcpt(self, address: str) -> None:
+        """Ask without waiting."""
         if self.named % 50 == 49:
             self._say("RSET")
             self._say("MAIL FROM:<sender@example.com>")
         self.named += 1
-        return self._say(f"RCPT TO:<{address}>")
+        self._socket.sendall(f"RCPT TO:<{address}>\r\n".encode())
+
+    def fileno(self) -> int:
+        """Of the socket."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """Hang up."""
@@ -153,9 +163,10 @@ class Client:
 
     def _say(self, line: str) -> int:
         self._socket.sendall(line.encode() + b"\r\n")
-        return self._read()
+        return self.read()
 
-    def _read(self) -> int:
+    def read(self) -> int:
+        """The next reply's code."""
         while True:
             line = self._file.readline()
             if line[3:4] != b"-":
@@ -170,39 +181,49 @@ def spread(mailboxes: int, first: int) -> Iterator[int]:
         yield number
 
 
+class Asker:
+    """One connection of the load: asks, and is told later."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.asked = port, 0.0
+        self.client = Client(port)
+
+    def ask(self, address: str, asked: float) -> None:
+        """Name a recipient; the answer's time counts from *asked*."""
+        if self.client.named >= MOST_NAMED:
+            self.client.close()
+            self.client = Client(self.port)
+        self.asked = asked
+        self.client.send_rcpt(address)
+
+
 def load(house: House, rate: float | None) -> tuple[float, list[float]]:
-    """RCPTs a second, and the milliseconds of each; at *rate* in all, counted from when each was due, or as fast as it goes."""
-    milliseconds: list[list[float]] = [[] for _ in range(CONNECTIONS)]
-    together = threading.Barrier(CONNECTIONS)
+    """RCPTs a second, and the milliseconds of each; at *rate*, counted from when each was due, or as fast as it goes.
 
-    def one(place: int) -> None:
-        client, found = Client(house.port), milliseconds[place]
-        together.wait()
-        pause = CONNECTIONS / rate if rate else 0.0
-        began = time.perf_counter()
-        due = began + pause * place / CONNECTIONS
-        for number in spread(house.mailboxes, place + 1):
-            if client.named == MOST_NAMED:
-                client.close()
-                client = Client(house.port)
-                due = max(due, time.perf_counter())
-            if (now := time.perf_counter()) > began + SECONDS:
-                break
-            if rate and due > now:
-                time.sleep(due - now)
-            asked = due if rate else now
-            assert client.rcpt(house.address(number)) == 250
-            found.append(1e3 * (time.perf_counter() - asked))
-            due += pause
-        client.close()
-
-    threads = [threading.Thread(target=one, args=(place,)) for place in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = sorted(value for values in milliseconds for value in values)
-    return len(found) / SECONDS, found
+    One thread: several would wait for one another, and their waiting would pass for the server's.
+    """
+    idle = [Asker(house.port) for _ in range(CONNECTIONS)]
+    waiting, found, numbers = dict[int, Asker](), list[float](), spread(house.mailboxes, 1)
+    poll = select.epoll()
+    began = due = time.perf_counter()
+    while (now := time.perf_counter()) < began + SECONDS or waiting:
+        while idle and now < began + SECONDS and (not rate or due <= now):
+            asker = idle.pop()
+            asker.ask(house.address(next(numbers)), due if rate else now)
+            waiting[asker.client.fileno()] = asker
+            poll.register(asker.client.fileno(), select.EPOLLIN)
+            due += 1 / rate if rate else 0.0
+        pause = max(0.0, due - time.perf_counter()) if rate and idle else 0.05
+        for descriptor, _ in poll.poll(pause if pause > FINEST_SECONDS else 0):
+            asker = waiting.pop(descriptor)
+            poll.unregister(descriptor)
+            assert asker.client.read() == 250
+            found.append(1e3 * (time.perf_counter() - asker.asked))
+            idle.append(asker)
+    poll.close()
+    for asker in idle:
+        asker.client.close()
+    return len(found) / SECONDS, sorted(found)
 
 
 def change(house: House) -> list[float]:

@@ -177,7 +177,8 @@ class Compiler:
             and self.read(lambda query: found.extend(collect.expired(query, int(time.time()))))
             and found
         ):
-            self.write(lambda query: _remove_rules(query, found))
+            if self.write(lambda query: _remove_rules(query, found)):
+                self._stamp = None  # It tells what others wrote, and this we did ourselves.
         self._loop.call_later(EXPIRY_SECONDS, self._expire)
 
     def _prune(self) -> None:

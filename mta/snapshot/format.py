@@ -27,6 +27,7 @@ CURRENT = "current"
 HEADER_KEY = b""
 MAX_CURRENT = 1000  # octets; more is not a file of ours
 MIN_COMPACTION = 1 << 20  # octets of delta below which a new generation is not worth its writing
+MAX_DELTA = 16 << 20  # above which one is written however large it will be: a reader needs three times as much memory
 
 _FRAME = struct.Struct("<I8s")
 _CHANGE = struct.Struct("<Q")
@@ -201,7 +202,7 @@ def whole_frames(octets: bytes, generation: int, offset: int) -> Iterator[tuple[
 
 def wants_compaction(delta_octets: int, cdb_octets: int) -> bool:
     """Is the delta so long that a new generation is worth its writing? A reader holds the delta in memory."""
-    return delta_octets > max(MIN_COMPACTION, cdb_octets // 4)
+    return delta_octets > max(MIN_COMPACTION, min(cdb_octets // 4, MAX_DELTA))
 
 
 def _place(generation: int, offset: int) -> bytes:

@@ -13,9 +13,11 @@ from appliance.compile import process
 from appliance.compile.publish import AUDIENCES
 from appliance.database.engine import open_engine
 from appliance.database.session import reading, unit_of_work
-from appliance.models import Change, Mailbox, PublishRequest, StoreTask
-from appliance.services import changes, domains, mailboxes
+from appliance.models import AccessRule, Change, Mailbox, PublishRequest, StoreTask
+from appliance.models.base import now
+from appliance.services import access_rules, changes, domains, mailboxes
 from mta import roster
+from mta.snapshot import records
 from mta.snapshot.reader import Snapshot
 from mta.wire import messages as m
 from tests.fakes.house import House, events
@@ -294,3 +296,23 @@ def test_the_database_is_found_where_it_really_lies(tmp_path, url, expected):
     (tmp_path / "var" / "postern.db").symlink_to("db/postern.db")
     (tmp_path / "postern.toml").write_text(f'[database]\nurl = "{url}"\n')
     assert compiler.database_url(tmp_path / "postern.toml", tmp_path / "var") == expected
+
+
+def test_a_rule_whose_time_is_over_goes_by_itself(place, monkeypatch):
+    """From the database and from what is published, without anybody doing anything."""
+    monkeypatch.setattr(process, "EXPIRY_SECONDS", 0.05)
+    place.compiler._expire()
+    rule = do(place, access_rules.add, "deny", "192.0.2.1", expires_at=now() + 100)
+    do(place, access_rules.add, "deny", "192.0.2.2")
+    serve_until(place, lambda: has(place, b"r:"))
+    with unit_of_work(place.engine) as session:
+        session.get(AccessRule, rule.id).expires_at = now() - 1
+    left = records.Rules((b"deny", b"192.0.2.2/32"))
+
+    def is_gone():
+        place.snapshot.refresh()
+        return records.unpack_record(place.snapshot.get(b"r:")) == left
+
+    serve_until(place, is_gone)
+    assert is_gone()
+    assert [found.id for found in do(place, access_rules.list_rules)] == [rule.id + 1]

@@ -18,8 +18,21 @@ from appliance.compile.source import DatabaseAway, SqliteSource, open_source
 from appliance.database.engine import open_engine
 from appliance.database.session import unit_of_work
 from appliance.errors import DatabaseUnavailable, Refused, Unable
-from appliance.models import Mailbox, Tenant
-from appliance.services import accounts, aliases, domains, forwardings, keys, mailboxes, tenants
+from appliance.models import AccessRule, Mailbox, Tenant
+from appliance.models.base import now
+from appliance.services import (
+    access_rules,
+    accounts,
+    aliases,
+    certificates,
+    domains,
+    forwardings,
+    keys,
+    mailboxes,
+    recipients,
+    tenants,
+)
+from appliance.services.relays import Route
 from mta.roles.directory.resolve import Resolver
 from mta.snapshot import records
 from mta.snapshot.cdb import Cdb
@@ -218,6 +231,116 @@ def test_changes_one_by_one_come_to_the_same_as_everything_anew(founded_file, tm
     assert [place.contents(audience) for audience in AUDIENCES] == little_by_little
     place.close()
     shutil.rmtree(folder)
+
+
+# --- protections, rules, relayed domains, certificates ---------------------------------------------------------------
+
+
+def test_a_domains_protections_reach_the_directory(place):
+    """Mode, greylisting, DNS lists; and nothing of it is written for the roles that it does not concern."""
+    place.step()
+    place.do(domains.create, "one.test", validation="data", greylist=True, dnsbl=False)
+    sizes = [
+        sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in ("certificates", "sources")
+    ]
+    assert not place.step().full
+    record = place.contents()[b"d:one.test"]
+    assert (record.validation, record.greylist, record.dnsbl, record.next_hop) == (b"data", True, False, b"")
+    after = [
+        sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in ("certificates", "sources")
+    ]
+    assert after == sizes
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_relayed_domain_reaches_directory_and_source(place, full):
+    """Its next hop and list the one, whom to ask the other; with the password sealed as it came. Gone, nothing is left."""
+    place.step()
+    settings = {"url": "ldaps://l.test", "base": "dc=x", "bind_dn": "cn=reader"}
+    place.do(domains.create, "l.test", route=Route("mail.l.test", "ldap", settings, SEALED))
+    place.do(domains.create, "c.test", route=Route("[2001:db8::1]:2525", "call-ahead"))
+    place.do(domains.create, "u.test", route=Route("mail.u.test", "list"))
+    place.do(recipients.apply, "u.test", ["ann", "bob"], "replace")
+    place.step(full=full)
+    found = place.contents()
+    assert (found[b"d:l.test"].next_hop, found[b"d:l.test"].source) == (b"mail.l.test:25", b"ldap")
+    assert found[b"a:ann@u.test"] == found[b"a:bob@u.test"] == records.Relayed()
+    pairs = (
+        b"base", b"dc=x", b"bind_dn", b"cn=reader", b"filter", b"(mail=%s)", b"url", b"ldaps://l.test",
+        b"sealed_password", b"\x01sealed",
+    )  # fmt: skip
+    assert place.contents("sources") == {
+        b"s:l.test": records.Source(b"ldap", pairs),
+        b"s:c.test": records.Source(b"call-ahead", (b"next_hop", b"[2001:db8::1]:2525")),
+    }
+    place.do(recipients.apply, "u.test", ["ann"], "remove")
+    place.do(domains.update, "c.test", route=Route(source="list"))
+    place.do(domains.remove, "l.test")
+    place.step()
+    assert b"a:ann@u.test" not in place.contents()
+    assert b"a:bob@u.test" in place.contents()
+    assert place.contents("sources") == {}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_rules_of_host_domain_and_mailbox_stand_each_under_its_scope(place, full):
+    """In the order in which they are read, without what has expired; and go with what they were of."""
+    place.do(domains.create, "one.test")
+    place.do(mailboxes.create, "bob@one.test")
+    place.step()
+    place.do(access_rules.add, "deny", "192.0.2.0/24")
+    place.do(access_rules.add, "deny", "evil.test", domain="one.test")
+    place.do(access_rules.add, "allow", ".good.test", domain="one.test", position=1)
+    place.do(access_rules.add, "deny", "x@y.test", mailbox="bob@one.test")
+    old = place.do(access_rules.add, "allow", "z.test", mailbox="bob@one.test", expires_at=now() + 60)
+    with unit_of_work(place.engine) as session:
+        session.get(AccessRule, old.id).expires_at = 1
+    place.step(full=full)
+    found = {key: record.entries for key, record in place.contents().items() if key.startswith(b"r:")}
+    assert found == {
+        b"r:": (b"deny", b"192.0.2.0/24"),
+        b"r:one.test": (b"allow", b".good.test", b"deny", b"evil.test"),
+        b"r:bob@one.test": (b"deny", b"x@y.test"),
+    }
+    place.do(domains.remove, "one.test")
+    place.step()
+    assert [key for key in place.contents() if key.startswith(b"r:")] == [b"r:"]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_certificate_stands_under_each_name_and_the_hosts_for_all_others(place, full):
+    """The newest that is good; when it goes, the one before is not brought back, for it was removed."""
+    place.step()
+    first, second = certificates.make_self_signed(HOST), certificates.make_self_signed(HOST)
+    place.do(certificates.install, first, SEALED)
+    place.do(certificates.install, certificates.make_self_signed("mail.one.test"), SEALED)
+    place.do(certificates.install, second, SEALED)
+    place.step(full=full)
+    found = place.contents("certificates", but=())
+    assert set(found) == {b"c:", b"c:" + HOST.encode(), b"c:mail.one.test"}
+    assert found[b"c:"] == found[b"c:" + HOST.encode()] == records.Certificate(second.chain.encode(), b"\x01sealed")
+    for one in place.do(lambda s, actor: certificates.list_certificates(s, actor=actor).items):
+        place.do(certificates.remove, one.id)
+    place.step()
+    assert place.contents("certificates", but=()) == {}
+
+
+def test_a_long_publication_says_how_far_it_is(place, monkeypatch):
+    """To whoever called, and in a file that is gone afterwards; one that somebody else left is no hindrance."""
+    monkeypatch.setattr(publishing, "PROGRESS_SECONDS", 0.0)
+    fill(place.engine, ["big.test"], 5000)
+    (place.snapshot / "progress").write_text("left", encoding="ascii")
+    told = []
+
+    def report(done, total):
+        told.append((done, total, (place.snapshot / "progress").read_text(encoding="ascii")))
+
+    assert place.step(full=True, report=report).full
+    assert len(told) >= 3
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert told[-1][0] <= told[-1][1] < 6000
+    assert told[0][2] == f"{told[0][0]} {told[0][1]}\n"
+    assert not (place.snapshot / "progress").exists()
 
 
 # --- what must not be published --------------------------------------------------------------------------------------
@@ -480,6 +603,21 @@ def test_the_constant_part_is_a_constant_database(place):
     os.close(descriptor)
     assert cdb.get(b"")
     cdb.close()
+
+
+def test_an_older_copy_is_refused_also_where_a_part_must_be_made_anew(published):
+    """What is left of the snapshot still knows whose it is and how old."""
+    published.do(mailboxes.create, "later@one.test")
+    published.step()
+    published.before = [published.contents(audience) for audience in AUDIENCES]
+    current = published.snapshot / "certificates" / "current"
+    octets = current.read_bytes()
+    current.write_bytes(b"nonsense")
+    with sqlite3.connect(published.file) as database:
+        database.execute("DELETE FROM change WHERE id = (SELECT max(id) FROM change)")
+    with pytest.raises(NotPublished, match="older copy"):
+        published.step()
+    current.write_bytes(octets)
 
 
 def test_rows_that_no_service_would_write_do_not_stop_the_compiler(place):

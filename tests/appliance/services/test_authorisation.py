@@ -10,17 +10,21 @@ from appliance.database.session import unit_of_work
 from appliance.errors import ApplianceError, Forbidden, NotFound
 from appliance.models import Account, AuditEntry, Change, Domain, Mailbox
 from appliance.services import (
+    access_rules,
     accounts,
     aliases,
     audit,
     authorisation,
+    certificates,
     domains,
     forwardings,
     keys,
     mailboxes,
+    recipients,
     tenants,
 )
 from appliance.services.actor import Actor
+from appliance.services.relays import Route
 from tests.fixtures.database import HOST, OPERATOR
 from tests.fixtures.world import World
 
@@ -31,10 +35,27 @@ R, C, D, M = KINDS
 NOBODY: tuple[str, ...] = ()
 
 
+@pytest.fixture
+def world(world):
+    """With a relayed domain and a certificate on either side."""
+
+    def furnish(session):
+        for name, customer in (("own", world.customer_id), ("foreign", world.foreign_customer_id)):
+            route = Route("mail.example.net", "list")
+            domains.create(session, f"relay.{name}.test", actor=OPERATOR, tenant_id=customer, route=route)
+            offered = certificates.make_self_signed(f"mail.{name}.test")
+            world.certificates[name] = certificates.install(session, offered, "sealed", actor=OPERATOR).id
+
+    world.do(furnish)
+    return world
+
+
 def deeds(world: World, name: str, customer: int, reseller: int) -> dict[str, tuple[Deed, tuple[str, ...]]]:
     """What can be done in the part called *name*, and which of its actors may."""
     domain, joe, info = f"{name}.test", f"joe@{name}.test", f"info@{name}.test"
     account = f"{name}-admin"
+    relay = f"relay.{name}.test"
+    number = world.certificates[name]
     key = world.do(lambda s: keys.list_keys(s, actor=OPERATOR, tenant_id=customer).items[0].public_id)
     return {
         "see the reseller": (lambda s, a: tenants.get(s, reseller, actor=a), (R,)),
@@ -64,6 +85,16 @@ def deeds(world: World, name: str, customer: int, reseller: int) -> dict[str, tu
         "add an alias": (lambda s, a: aliases.create(s, f"new@{domain}", [joe], actor=a), (R, C, D)),
         "change an alias": (lambda s, a: aliases.update(s, info, [f"postmaster@{HOST}"], actor=a), (R, C, D)),
         "remove an alias": (lambda s, a: aliases.remove(s, info, actor=a), (R, C, D)),
+        "see the domain's rules": (lambda s, a: access_rules.list_rules(s, domain=domain, actor=a), (R, C, D)),
+        "add a rule of the domain": (lambda s, a: access_rules.add(s, "deny", "x.test", domain=domain, actor=a), (R, C, D)),
+        "add a rule of the mailbox": (lambda s, a: access_rules.add(s, "deny", "x.test", mailbox=joe, actor=a), (R, C, D, M)),
+        "see the mailbox's rules": (lambda s, a: access_rules.list_rules(s, mailbox=joe, actor=a), (R, C, D, M)),
+        "protect the domain": (lambda s, a: domains.update(s, domain, validation="data", greylist=True, actor=a), (R, C, D)),
+        "see the recipients": (lambda s, a: recipients.list_recipients(s, relay, actor=a), (R, C)),
+        "change the recipients": (lambda s, a: recipients.apply(s, relay, ["x"], "add", actor=a), (R, C)),
+        "change the next hop": (lambda s, a: domains.update(s, relay, route=Route("b.test"), actor=a), (R, C)),
+        "see a certificate": (lambda s, a: certificates.get(s, number, actor=a), (R, C)),
+        "remove a certificate": (lambda s, a: certificates.remove(s, number, actor=a), (R, C)),
         "set a forwarding": (lambda s, a: forwardings.put(s, joe, [f"postmaster@{HOST}"], actor=a), (R, C, D, M)),
         "clear a forwarding": (lambda s, a: forwardings.clear(s, joe, actor=a), (R, C, D, M)),
         "see an account": (lambda s, a: accounts.get(s, account, actor=a), (R, C)),
@@ -86,7 +117,7 @@ def outcome(world: World, deed: Deed, actor: Actor) -> str:
     return "done"
 
 
-DEEDS = 38
+DEEDS = 48
 
 
 @pytest.mark.parametrize("place", range(DEEDS))
@@ -145,7 +176,7 @@ def test_lists_hold_only_his_part(world, kind):
         return names, {str(row.address) for row in held}, {row.tenant_id for row in of_tenants}, set(seen)
 
     names, held, tenant_ids, seen = world.do(look)
-    wanted = [] if kind == "owner" else ["own.test"]
+    wanted = {"owner": [], "domain_admin": ["own.test"]}.get(kind, ["own.test", "relay.own.test"])
     assert names == wanted
     assert held == ({"joe@own.test"} if kind == "owner" else {"joe@own.test", "info@own.test"})
     assert not (tenant_ids | seen) & foreign
@@ -218,3 +249,23 @@ def test_a_refused_deed_leaves_no_trace(world):
     for name, (deed, _) in deeds(world, "foreign", world.foreign_customer_id, world.foreign_reseller_id).items():
         assert outcome(world, deed, world.customer) == "NotFound", name
     assert world.do(counts) == before
+
+
+def test_the_hosts_rules_are_there_for_operators_only(world):
+    """For everybody else they do not exist."""
+    for kind in KINDS:
+        for deed in (
+            lambda s, a: access_rules.list_rules(s, actor=a),
+            lambda s, a: access_rules.add(s, "deny", "x.test", actor=a),
+        ):
+            assert outcome(world, deed, getattr(world, kind)) == "NotFound"
+    assert outcome(world, lambda s, a: access_rules.add(s, "deny", "x.test", actor=a), OPERATOR) == "done"
+
+
+def test_what_is_in_one_list_is_not_reached_through_another(world):
+    """A rule's id alone opens nothing."""
+    rule = world.do(lambda s: access_rules.add(s, "deny", "x.test", domain="foreign.test", actor=OPERATOR)).id
+    for scope in ({"domain": "own.test"}, {"mailbox": "joe@own.test"}):
+        with pytest.raises(NotFound):
+            world.do(lambda s, scope=scope: access_rules.remove(s, rule, actor=world.customer, **scope))
+    assert len(world.do(lambda s: access_rules.list_rules(s, domain="foreign.test", actor=OPERATOR))) == 1

@@ -249,6 +249,13 @@ def test_a_delta_that_outgrew_its_generation_asks_for_compaction(folder, writer)
     assert Snapshot.open(folder).get(b"k77") == b"v" * 1000
 
 
+def test_however_large_a_generation_is_its_delta_has_a_bound():
+    """A reader's memory must not depend on how many addresses there are."""
+    huge = 1 << 32
+    assert not formats.wants_compaction(formats.MAX_DELTA, huge)
+    assert formats.wants_compaction(formats.MAX_DELTA + 1, huge)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_what_root_publishes_belongs_to_the_folders_owner(folder):
     """So that the compiler under its own uid can go on from there, and the reader's group may read."""
