@@ -1,0 +1,93 @@
+"""Domains that this host only relays for: who knows their recipients is asked, and their mail waits for a way out."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.house import House, wait_until
+from tests.fixtures.slapd import BASE, BIND_DN, PASSWORD
+from tests.mta.roles.source._rig import Server, smtp
+
+pytestmark = pytest.mark.journey
+
+TREE = Path(__file__).resolve().parents[2]
+ACCEPTED, UNKNOWN, LATER = 250, 550, 451
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    with House(tmp_path_factory.mktemp("relayed") / "house") as made:
+        yield made
+
+
+def add(house, domain, *options, next_hop="192.0.2.1:25", stdin=""):
+    house.postern("domain", "add", domain, "--relay-to", next_hop, *options, stdin=stdin)
+    wait_until(lambda: not house.rcpt(f"postmaster@{domain}")[1].startswith("5.7.1"), 5, house.said)
+
+
+def code(house, address):
+    return house.rcpt(address)[0]
+
+
+def test_an_uploaded_list_says_who_exists_and_a_change_is_in_force_at_once(house, tmp_path):
+    """Postmaster always; nothing is asked of anybody."""
+    add(house, "list.test", "--source", "list")
+    listed = tmp_path / "recipients"
+    listed.write_text("joe@list.test\nann@list.test\n")
+    house.postern("domain", "recipients", "list.test", "--add", str(listed))
+    wait_until(lambda: code(house, "joe@list.test") == ACCEPTED, 5, house.said)
+    assert [code(house, f"{name}@list.test") for name in ("ann", "jim", "postmaster")] == [ACCEPTED, UNKNOWN, ACCEPTED]
+    house.postern("domain", "recipients", "list.test", "--remove", str(listed))
+    wait_until(lambda: code(house, "joe@list.test") == UNKNOWN, 5, house.said)
+
+
+def test_the_next_hop_itself_is_asked_and_when_it_is_away_nobody_is_refused(house):
+    """As far as RCPT, never a message; what it said is believed for a while."""
+    server = Server(smtp({b"joe": b"250 2.1.5 ok", b"kim": b"250 ok"}))
+    add(house, "ahead.test", "--source", "call-ahead", next_hop=f"127.0.0.1:{server.port}")
+    assert [code(house, f"{name}@ahead.test") for name in ("joe", "jim")] == [ACCEPTED, UNKNOWN]
+    server.close()
+    house.wait_for_restart("source", house.kill("source"))
+    assert code(house, "kim@ahead.test") == LATER
+    (event,) = wait_until(lambda: house.events("source-trouble"), 5, house.said)
+    assert event["domain"] == "ahead.test"
+    assert not any(said.upper().startswith(b"DATA") for said in server.heard)
+
+
+def test_an_ldap_directory_is_asked_with_a_sealed_password(house, slapd):
+    """A real slapd; the password stands in no file that another role can open, nor in the journal."""
+    ldap = ("--ldap-url", slapd.url, "--ldap-base", BASE, "--ldap-bind-dn", BIND_DN, "--source-password-stdin")
+    add(house, "corp.example", "--source", "ldap", *ldap, stdin=PASSWORD + "\n")
+    wait_until(lambda: code(house, "joe@corp.example") == ACCEPTED, 15, house.said)
+    assert code(house, "jim@corp.example") == UNKNOWN
+    for path in (house.state / "log", house.state / "snapshot", house.state / "postern.db", house.state / "db"):
+        files = [path] if path.is_file() else path.rglob("*") if path.exists() else ()
+        assert not any(PASSWORD.encode() in file.read_bytes() for file in files if file.is_file())
+
+
+def test_an_operators_hook_is_asked_over_its_socket(house, tmp_path):
+    """The program of docs/examples."""
+    where, listed = house.state / "hooks" / "mine", tmp_path / "recipients.txt"
+    listed.write_text("joe@hook.test\n")
+    process = subprocess.Popen([sys.executable, str(TREE / "docs/examples/recipient_hook.py"), str(where), str(listed)])
+    try:
+        end = time.monotonic() + 10
+        while not where.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        add(house, "hook.test", "--source", "hook", "--hook", str(where))
+        wait_until(lambda: code(house, "joe@hook.test") == ACCEPTED, 15, house.said)
+        assert code(house, "jim@hook.test") == UNKNOWN
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_mail_for_a_relayed_domain_is_kept_and_tried_again(house):
+    """There is no way out to other hosts yet: deferred, not lost, not bounced."""
+    add(house, "kept.test")
+    house.send("anybody@kept.test", b"Subject: x\r\n\r\nbody\r\n")
+    (deferred,) = wait_until(lambda: house.events("deferred"), 10, house.said)
+    assert (deferred["original_recipient"], deferred["status"]) == ("anybody@kept.test", "4.4.0")
