@@ -69,7 +69,8 @@ def _kernel(_: Settings) -> Iterator[Finding]:
         )
     elif abi < LANDLOCK_NETWORK_ABI:
         yield Finding(
-            f"Landlock has ABI {abi}, without rules for the network; seccomp denies it alone", newer, note=True
+            f"Landlock has ABI {abi}, without rules for the network; seccomp denies it alone,"
+            " and cannot judge to which port the roles that call out connect", newer, note=True
         )
     if not Path("/proc/sys/kernel/seccomp/actions_avail").exists():
         yield Finding("the kernel has no seccomp filters", "a kernel with CONFIG_SECCOMP_FILTER=y")

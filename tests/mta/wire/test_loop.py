@@ -1,6 +1,8 @@
 """The waiting of a role, and its channels to the supervisor and to its peers."""
 
+import errno
 import os
+import socket
 import time
 from collections.abc import Iterator
 
@@ -147,6 +149,27 @@ def test_timers_come_in_their_order() -> None:
     while len(order) < 3 and time.monotonic() < until:
         loop.run_once(0.05)
     assert order == ["first", "second", "third"]
+
+
+def test_a_connection_is_told_when_it_stands_and_when_it_cannot() -> None:
+    """Writable means decided: the kernel says which, and nobody is told twice."""
+    loop, told = Loop(), []
+    with socket.create_server(("127.0.0.1", 0)) as there, socket.create_server(("127.0.0.1", 0)) as gone:
+        addresses = [there.getsockname(), gone.getsockname()]
+        gone.close()
+        clients = [socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) for _ in addresses]
+
+        def decided(client: socket.socket) -> None:
+            told.append(client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            loop.remove_reader(client.fileno())
+
+        for client, address in zip(clients, addresses, strict=True):
+            client.connect_ex(address)
+            loop.add_writer(client.fileno(), lambda client=client: decided(client))
+        loop.run_until_idle(0.2)
+        assert sorted(told) == [0, errno.ECONNREFUSED]
+        for client in clients:
+            client.close()
 
 
 def test_batches_are_committed_after_each_round() -> None:

@@ -98,3 +98,14 @@ def test_nobody_listens_there(lone_role, state) -> None:
     start = time.monotonic()
     assert found(channel, ("good.test", b"A"))["good.test"].outcome == b"failed"
     assert time.monotonic() - start < 1.5
+
+
+def test_other_servers_mean_a_fresh_process(lone_role, state, server: NameServer) -> None:
+    """The ports that TCP leads to are a wall; so it ends, and the supervisor starts one with the new servers."""
+    settings = {"dns.servers": server.address.encode()}
+    role = lone_role(roster.RESOLVER, state, root=os.geteuid() == 0, settings=settings)
+    channel = role.as_client("directory")
+    role.control.send(m.Reload((b"dns.servers", server.address.encode())))
+    assert found(channel, ("good.test", b"A"))["good.test"].outcome == b"answer"
+    role.control.send(m.Reload((b"dns.servers", b"127.0.0.1:53")))
+    assert role.process.wait(20) == 0
