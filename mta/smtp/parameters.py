@@ -23,7 +23,8 @@ _PARAMETERS = re.compile(rb"(?: ++[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~\x80-\xff]
 # RFC 3461 4: printable ASCII, "+" and two hexadecimal digits for "+", "=", space and whatever else one likes to encode.
 _XTEXT = rb"(?:[!-*,-<>-~]|\+(?:[2-6][0-9A-F]|7[0-9A-E]))++"
 _ENVID = re.compile(_XTEXT + rb"\Z")
-_ORCPT = re.compile(rb"[A-Za-z0-9!#$%%&'*/?^_`{|}~.-]++;%b\Z" % _XTEXT)
+# Beyond ASCII the type should be utf-8 (below), but Postfix 3.7 encodes UTF-8 octet by octet under the type rfc822.
+_ORCPT = re.compile(rb"[A-Za-z0-9!#$%%&'*/?^_`{|}~.-]++;(?:%b|\+[89A-F][0-9A-F])++\Z" % _XTEXT)
 # RFC 6533 3: after the type utf-8, characters as they are or as \x{number}.
 _ORCPT_UTF_8 = re.compile(rb"(?i:utf-8);(?:[!-*,-<>-\[\]-~\x80-\xff]|\\x\{[0-9A-F]{2,6}\})++\Z")
 _NOTIFY = frozenset({b"SUCCESS", b"FAILURE", b"DELAY"})  # RFC 3461 4.1; NEVER stands alone
