@@ -138,3 +138,16 @@ def test_nothing_comes_back_for_what_was_delivered(house):
     house.wait_for_messages("joe@gone.test")
     wait_until(lambda: not [each for each in (house.state / "spool").rglob("*") if each.is_file()], 20, house.said)
     assert house.messages(SENDER) == []
+
+
+def test_a_domain_that_refuses_nobody_sends_backscatter_and_it_is_counted(house):
+    """Validation `off`: the one setting that breaks promise P3, and what the figure of it is for."""
+    house.expects_backscatter = True
+    house.postern("domain", "set", "gone.test", "--validation", "off")
+    house.wait_until_known("nobody@gone.test")
+    house.send("nobody@gone.test", CONTENT, "stranger@elsewhere.test")
+    (event,) = wait_until(lambda: house.events("backscatter"), 20, house.said)
+    assert (event["reverse_path"], event["forward_path"]) == ("stranger@elsewhere.test", "nobody@gone.test")
+    house.send("nobody@gone.test", CONTENT, SENDER)
+    house.wait_for_messages(SENDER)
+    assert len(house.events("backscatter")) == 1, "a sender of ours is no outsider"
