@@ -17,9 +17,9 @@ from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
 
 STDIN, STDOUT = 0, 1
-NAP_SECONDS = (
-    0.02  # after writing, while more gathers in the channels: fewer rounds, and fewer wakings of ours by senders
-)
+# After writing, while more gathers in the channels: fewer rounds of ours, and senders wake us less often. A channel takes
+# some two hundred events meanwhile; what is more waits in its sender.
+NAP_SECONDS = 0.05
 MAX_COMPLAINT = 2000  # octets of one line from a role's stderr
 FIGURES = frozenset(name for name, kind in EVENTS.items() if kind.figure)  # numbers, not lines
 

@@ -30,10 +30,15 @@ def visible(text: str) -> str:
 
 def said(pairs: Sequence[bytes]) -> dict[str, str]:
     """Key, value, key, value … as text; an odd last one has an empty value."""
-    texts = [part.decode("utf-8", "backslashreplace") for part in pairs]
+    texts = b"\0".join(pairs).decode("utf-8", "backslashreplace").split("\0")  # one call for all, where it can be
+    if len(texts) != len(pairs):
+        texts = [part.decode("utf-8", "backslashreplace") for part in pairs]
     if len(texts) % 2:
         texts.append("")
-    return {(f"said_{key}" if key in _OURS else key): value for key, value in zip(texts[::2], texts[1::2], strict=True)}
+    words = dict(zip(texts[::2], texts[1::2], strict=True))
+    if not _OURS.isdisjoint(words):
+        words = {(f"said_{key}" if key in _OURS else key): value for key, value in words.items()}
+    return words
 
 
 def record(moment: float, role: str, event: str, words: Mapping[str, str]) -> bytes:
