@@ -32,5 +32,7 @@ def _lines(told: service.Explanation) -> list[str]:
         lines += [f"S: {reply}" for reply in exchange.replies]
     lines.append("")
     lines += [f"{step.what}: {step.outcome}" for step in told.steps]
-    lines.append("accepted" if told.accepted else "refused")
+    lines.append(
+        "undecided: a source elsewhere was not asked" if told.undecided else "accepted" if told.accepted else "refused"
+    )
     return lines

@@ -86,6 +86,7 @@ class Explanation:
     """The whole answer."""
 
     accepted: bool = False
+    undecided: bool = False  # only a source elsewhere (LDAP, the next hop, a hook) can tell, and nobody asked it here
     word: str = ""  # the directory's; empty: it was not asked
     steps: list[Step] = field(default_factory=list)
     dialog: list[Exchange] = field(default_factory=list)
@@ -156,9 +157,9 @@ class _Directory:
             self.loop, self._snapshot, self.resolver, protections(start, asking), asking, keys[roster.TICKET_KEY],
             keys[roster.SESSION_KEY],
         )  # fmt: skip
-        asking.peers = _Neighbours(self.loop, asking, self.steps, _ledger(state, folder, self.loop))
+        self._neighbours = asking.peers = _Neighbours(self.loop, asking, self.steps, _ledger(state, folder, self.loop))
         if ask_dns:
-            asking.peers.name_servers = settings["dns.servers"].decode()
+            self._neighbours.name_servers = settings["dns.servers"].decode()
         self._desk = desk
 
     def ask(self, ask: e.Ask, client: str) -> e.Verdict:
@@ -185,6 +186,11 @@ class _Directory:
                 decided = access.decide(judgement.scopes, question.client, question.reverse_path)
                 said = {True: "allow", False: "deny", None: "none of them fits"}[decided]
                 self.steps.append(Step(f"access rules for {question.client.decode()}", said))
+
+    @property
+    def missed_source(self) -> bool:
+        """Did the decision hang on a role that is not here?"""
+        return self._neighbours.missed_source
 
     def close(self) -> None:
         """Give the files back."""
@@ -228,6 +234,7 @@ class _Neighbours:
     """Whom the directory asks: `Ways`, with the ledger and perhaps the resolver at hand, and nobody else."""
 
     name_servers = ""
+    missed_source = False
 
     def __init__(self, loop: Loop, asking: Asking, steps: list[Step], ledger: Book | None) -> None:
         self._loop, self._asking, self._steps, self._ledger = loop, asking, steps, ledger
@@ -252,6 +259,7 @@ class _Neighbours:
             case m.LookUp(_, look_up_name, kind):
                 self._steps.append(Step(f"DNS {_text(kind)} of {_text(look_up_name)}", "not asked; counts as silent"))
             case m.Exists(_, address):
+                self.missed_source = True
                 self._steps.append(Step(f"source of {_text(address)}", "not asked here; counts as away"))
             case _:
                 self._steps.append(Step(name, "not there; counts as away"))
@@ -341,6 +349,7 @@ class _Talk:
             elif isinstance(event, e.Ask):
                 verdict = self._directory.ask(event, self._client)
                 self._told.word = verdict.word.value.decode()
+                self._told.undecided = self._directory.missed_source
                 waiting += self._core.verdict(event.number, verdict)
             elif isinstance(event, e.Block):
                 self._offered = True

@@ -34,6 +34,7 @@ RECORDS: dict[bytes, Record] = {
     b"d:unpaid.test": Domain(b"2"),
     b"d:far.test": Domain(b"1", next_hop=b"192.0.2.9:25", source=b"list"),
     b"a:joe@far.test": Relayed(),
+    b"d:ldap.test": Domain(b"1", next_hop=b"192.0.2.9:25", source=b"ldap"),
 }
 
 
@@ -94,6 +95,14 @@ def test_a_yes_says_where_it_leads(settings: Settings, to: str, recipients: list
     assert told.accepted
     assert told.word == "accept"
     assert told.recipients == recipients
+
+
+def test_what_only_a_source_elsewhere_knows_is_undecided(settings: Settings) -> None:
+    """The answer is then that of a source that is away: 451, and said to be no decision."""
+    told = explain(settings, "", "joe@ldap.test")
+    assert told.undecided
+    assert reply(told).startswith("451 4.")
+    assert not explain(settings, "", "joe@far.test").undecided
 
 
 def test_each_look_up_is_a_step(settings: Settings) -> None:
