@@ -112,7 +112,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls"), ("why",)),
     # --- TLS
     "secured": Kind("a conversation goes on under TLS", ("tls",), ("session", "tls", "server_name"), quiet=True),
-    "handshake-failed": Kind("a client did not get through its TLS handshake", ("tls",), ("session", "why")),
+    "handshake-failed": Kind("a client did not get through its TLS handshake", ("tls", "tlsspawn"), ("session", "why")),
     "certificate-unusable": Kind("a certificate or its key makes no sense", ("tls",), ("name", "why")),
     # --- the journal's own
     "complaint": Kind("a line that a role wrote to its standard error", ("stderr", "journal"), ("text",)),

@@ -61,6 +61,40 @@ class Offspring:
         self.reap()
 
 
+class Uids:
+    """The uids of cells: `count` from `first` on, each given to one at a time; none (always 0) where all have the same."""
+
+    def __init__(self, first: int, count: int, is_alive: Callable[[int], bool]) -> None:
+        self._first, self._count, self._is_alive = first, count, is_alive
+        self._taken: set[int] = set()
+        self._next = 0
+
+    def take(self) -> int | None:
+        """One that nobody lives under; None when there is none."""
+        if not self._count:
+            return 0
+        for _ in range(self._count):
+            uid = self._first + self._next
+            self._next = (self._next + 1) % self._count
+            if uid not in self._taken and not self._is_alive(uid):
+                self._taken.add(uid)
+                return uid
+        return None
+
+    def give_back(self, uid: int) -> None:
+        """Its process was reaped."""
+        self._taken.discard(uid)
+
+
+def is_alive(uid: int) -> bool:
+    """Does any process run under *uid*? The kernel tells everybody, so no right is needed to ask."""
+    try:
+        os.getpriority(os.PRIO_USER, uid)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def _be_child(work: Callable[[], int]) -> None:
     """Never returns: the parent's stack above us is not ours."""
     status = UNEXPECTED

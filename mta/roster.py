@@ -104,6 +104,7 @@ _READ, _WRITE = Access.READ, Access.WRITE
 DOMAIN_UIDS_FROM = 100_000  # host.uid_base + this is the first domain's uid
 DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given again
 CELL_UIDS_FROM = 50_000  # the same of conversations
+TLS_CELL_UIDS_FROM = 60_000  # of those under TLS, whose handshake and octets another process has
 CELL_UIDS = 10_000  # how many there are; one is given again when nobody lives under it any more
 _DOMAINS = (DOMAIN_UIDS_FROM, DOMAIN_UIDS)
 
@@ -162,6 +163,10 @@ TLS = _role(
     "tls", 16, Promise.CLIENT_SOCKETS, Promise.READ_FILES,
     paths=(PathRule("snapshot/certificates", _READ),), memory_mib=1024, open_files=3 * _EACH_CELL,
 )  # fmt: skip
+TLSSPAWN = _role(
+    "tlsspawn", 17, Promise.CLIENT_SOCKETS, Promise.SPAWN,
+    only_with=("smtpd.isolation", "connection"), pool=(TLS_CELL_UIDS_FROM, CELL_UIDS), open_files=_EACH_CELL,
+)  # fmt: skip
 BOUNCER = _role("bouncer", 11)
 CLEANER = _role(
     "cleaner", 12, Promise.WRITE_FILES, trusted=True,
@@ -185,7 +190,7 @@ SOURCE = _role(
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, SOURCE, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
-    COMPILER, TLS, SMTPD, SMTPDSPAWN, LISTENER, WEB,
+    COMPILER, TLS, TLSSPAWN, SMTPD, SMTPDSPAWN, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
@@ -193,6 +198,11 @@ LOCAL = _role("local", 15, Promise.WRITE_FILES, open_files=256)
 
 # And so is a cell: smtpdspawn makes one for each conversation, under a uid of the cells' range.
 CELL = Role("cell", 21, SMTPDSPAWN.module, frozenset({Promise.CONVERSE}), trusted=False, memory_mib=64, open_files=64)
+
+# The same for TLS: a cell of tlsspawn shakes hands with one client and carries its octets.
+TLS_CELL = Role(
+    "tlscell", 22, TLSSPAWN.module, _QUIET | {Promise.CLIENT_SOCKETS}, trusted=False, memory_mib=64, open_files=64
+)
 
 # Nobody joins a second group. Where a folder has more than two kinds of users, its parent is closed to all, and only the
 # roles that opened it before they gave root away hold it: "others" in its mode are those, and nobody else.
@@ -226,7 +236,8 @@ EDGES = (
     Edge("smtpd", "tls"),
     Edge("smtpdspawn", "directory"),  # where it introduces its cells
     Edge("smtpdspawn", "enqueuer"),
-    Edge("smtpdspawn", "tls"),
+    Edge("smtpdspawn", "tlsspawn"),
+    Edge("tlsspawn", "tls"),
     Edge("directory", "ledger"),
     Edge("directory", "resolver"),
     Edge("directory", "source"),
@@ -276,4 +287,4 @@ def role_named(name: str) -> Role:
     return _BY_NAME[name]
 
 
-_BY_NAME = {role.name: role for role in (*ROLES, LOCAL, CELL)}
+_BY_NAME = {role.name: role for role in (*ROLES, LOCAL, CELL, TLS_CELL)}

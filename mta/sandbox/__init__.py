@@ -89,17 +89,20 @@ def confine_domain(uid: int, folder: int, *, keep: Collection[int] = ()) -> None
 class CellWalls:
     """What a cell puts up around itself. Made once by whoever forks cells, after it entered: a cell then only has to enter.
 
+    *role* says what the cell keeps.
+
     Raises:
         OSError: the kernel refuses the rules.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, role: roster.Role = roster.CELL) -> None:
+        self._role = role
         self._steps = identity.steps_of_a_fork()
         ruleset = confinement.ruleset_of(())
         if ruleset is not None:
             self._steps.append(kernel.Prepared("landlock_restrict_self", ruleset, 0))
         # No pid is its own: what it may signal is nobody, itself included.
-        program = seccomp.assemble(promises.rules(roster.CELL.promises, 0, None), promises.ERRORS)
+        program = seccomp.assemble(promises.rules(role.promises, 0, None), promises.ERRORS)
         self._filter = seccomp.Installation(program)
 
     def enter(self, uid: int, keep: Collection[int]) -> None:
@@ -111,7 +114,7 @@ class CellWalls:
         Raises:
             OSError: a wall could not be built. The process must end.
         """
-        limits.bound_fork(roster.CELL)
+        limits.bound_fork(self._role)
         if uid:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)

@@ -243,14 +243,14 @@ class Attach(Message, verb="attach", descriptors=1):
 
 @dataclass(frozen=True, slots=True)
 class Offering(Message, verb="offering"):
-    """tls -> smtpd, smtpdspawn. May STARTTLS be offered (there is a certificate)? At the beginning, and when it changes."""
+    """tls -> smtpd, tlsspawn -> smtpdspawn. May STARTTLS be offered? At the beginning, and when it changes."""
 
     yes: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Secure(Message, verb="secure", descriptors=1):
-    """smtpd -> tls. The client of *session* waits for a TLS handshake on this socket, which is tls's from now on."""
+    """smtpd -> tls, tlsspawn. The client of *session* waits for a TLS handshake on this socket, which is tls's from now on."""
 
     tag: int
     session: Name
@@ -272,6 +272,22 @@ class NotSecured(Message, verb="not-secured"):
 
     tag: int
     why: Text
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOf(Message, verb="key-of"):
+    """a cell of tlsspawn -> tls. The certificate for the name that the client of *session* asks for; once in its life."""
+
+    session: Name
+    server_name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Certified(Message, verb="certified"):
+    """tls -> a cell of tlsspawn. Chain and private key in PEM; both empty when there is none. We hang up behind it."""
+
+    chain: Annotated[bytes, Max(48 * 1024)]
+    key: Annotated[bytes, Max(12 * 1024)]
 
 
 # --- smtpd, scheduler and directory --------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "smtpdspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
     ("smtpdspawn", "directory"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
-    ("smtpdspawn", "tls"): (frozenset({m.Attach}), frozenset({m.Offering})),
+    ("smtpdspawn", "tlsspawn"): (frozenset({m.Attach}), frozenset({m.Offering})),
+    ("smtpd", "tlsspawn"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured})),
+    ("tlsspawn", "tls"): (frozenset({m.Attach}), frozenset({m.Offering})),
+    ("tls", "tls"): (frozenset({m.KeyOf}), frozenset({m.Certified})),  # a cell of tlsspawn and the keeper of keys
     ("smtpd", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
     ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "enqueuer"): (
@@ -57,7 +60,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
 }
 
 # Who may introduce others, and whom: each of its cells gets a channel of its own, as a client of that kind.
-INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd"}
+INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "tlsspawn": "tls"}
 
 FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready})

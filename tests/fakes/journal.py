@@ -23,7 +23,7 @@ def main() -> int:
             pairs = dict(zip(event.pairs[::2], event.pairs[1::2], strict=True))
             file.write(f"{(channel.peer, event.name, pairs)!r}\n")
 
-        peers = Peers(roster.JOURNAL, start, loop, {"smtpd": write, "tls": write})
+        peers = Peers(roster.JOURNAL, start, loop, {"smtpd": write, "tls": write, "tlsspawn": write})
         peers.ready()
         loop.run()
     return 0

@@ -38,8 +38,10 @@ class SmtpdHouse:
         self.modules = {**FAKES, self.shell: f"mta.roles.{self.shell}"}
         self.edges = (*((self.shell, name) for name in ("journal", "directory", "enqueuer")), ("listener", self.shell))
         if tls:
-            self.modules = {**FAKES, "tls": "mta.roles.tls", self.shell: f"mta.roles.{self.shell}"}
-            self.edges = (("tls", "journal"), *self.edges, (self.shell, "tls"))
+            more = ("tls",) if self.shell == "smtpd" else ("tls", "tlsspawn")
+            self.modules = {**FAKES, **{name: f"mta.roles.{name}" for name in (*more, self.shell)}}
+            asked = ((self.shell, more[-1]), *([("tlsspawn", "tls")] if len(more) > 1 else []))
+            self.edges = (*((name, "journal") for name in more), *self.edges, *asked)
         self.folder = folder
         (folder / "run/empty").mkdir(parents=True)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=256)

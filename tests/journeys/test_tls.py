@@ -16,7 +16,7 @@ from mta import roster
 from mta.seal import TLS_KEY, Opener
 from mta.snapshot.reader import Snapshot
 from mta.snapshot.records import CERTIFICATE, Certificate, unpack_record
-from tests.fixtures.house import HOST_NAME, House, wait_until
+from tests.fixtures.house import HOST_NAME, House, descendants, wait_until
 from tests.fixtures.lone_role import run_as
 
 POSTMASTER = f"postmaster@{HOST_NAME}"
@@ -72,13 +72,21 @@ def features(house: House) -> dict[str, str]:
 @needs_root
 @pytest.mark.must_show
 def test_no_other_process_has_the_key_in_its_memory_or_can_open_its_file(house: House) -> None:
-    """Sought in all memory of every process, as PEM, as DER and as the bare number, while it is used and afterwards."""
+    """Sought in all memory of every process, as PEM, as DER and as the bare number, while it is used and afterwards.
+
+    With a process for each conversation that one has the key too, while it lasts; what the keys are sealed to it never has.
+    """
     wait_until(lambda: "starttls" in features(house), 10, house.said)
     sought = forms_of(house)
-    holder = house.pid("tls")
+    holder, passed_over = house.pid("tls"), set()
     with secured(house) as client:
         client.noop()
-        found = {pid: holds(pid, sought) for pid in house.all_pids()}
+        cells = descendants(house.pid("tlsspawn")) if house.pids("tlsspawn") else ()
+        for cell in cells:
+            assert holds(cell, sought)
+            assert not holds(cell, sought[-1:])
+            passed_over.add(cell)
+        found = {pid: holds(pid, sought) for pid in house.all_pids() if pid not in passed_over}
         client.sendmail("a@client.test", [POSTMASTER], b"Subject: hi\r\n\r\nhi\r\n")
     house.wait_for_messages(POSTMASTER)
     after = {pid: holds(pid, sought) for pid in house.all_pids()}
@@ -144,5 +152,7 @@ def _is_in(memory, low: int, high: int, sought: list[bytes]) -> bool:
 
 def attempts_to_open(key: Path) -> set[str]:
     """What each uid of ours hears: not even that of tls may, which read it while it was root; nor a cell's, nor a domain's."""
-    numbers = [role.number for role in (*roster.ROLES, roster.LOCAL)] + [roster.CELL_UIDS_FROM, roster.DOMAIN_UIDS_FROM]
+    numbers = [role.number for role in (*roster.ROLES, roster.LOCAL)] + [
+        roster.CELL_UIDS_FROM, roster.TLS_CELL_UIDS_FROM, roster.DOMAIN_UIDS_FROM,
+    ]  # fmt: skip
     return {run_as(UID_BASE + number, lambda: os.open(key, os.O_RDONLY)) for number in numbers}

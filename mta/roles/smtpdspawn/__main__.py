@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 
 from mta import roster, sandbox
-from mta.offspring import Offspring
+from mta.offspring import Offspring, Uids, is_alive
 from mta.roles.smtpdspawn.cell import Cell
 from mta.roles.smtpdspawn.rehearsal import rehearse
-from mta.roles.smtpdspawn.spawner import INTRODUCED, Birth, Spawner, Uids, is_alive, most_cells
+from mta.roles.smtpdspawn.spawner import INTRODUCED, Birth, Spawner, most_cells
 from mta.smtp import driving
 from mta.wire import control, permits
 from mta.wire import messages as m
@@ -48,11 +48,11 @@ class Cells:
 
     def live(self, birth: Birth) -> int:
         """Be a cell; in a fresh fork. Answers the exit status."""
-        descriptors = (birth.client, self.lifeline, *(sock.fileno() for sock in birth.peers.values()))
+        descriptors = (birth.client, self.lifeline, *(sock.fileno() for sock, _ in birth.pairs.values()))
         self._walls.enter(birth.uid, descriptors)
         family = socket.AF_INET6 if b":" in birth.accepted.client else socket.AF_INET
         client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=birth.client)
-        peers = {name: Channel(sock, name, PERMITTED[name]) for name, sock in birth.peers.items()}
+        peers = {name: Channel(sock, name, PERMITTED[name]) for name, (sock, _) in birth.pairs.items()}
         Cell(birth.accepted, client, peers, self.lifeline, self.policy, self._tarpit_seconds).converse()
         return 0
 
@@ -76,7 +76,8 @@ def main() -> int:
         cells.change(settings)
         spawner.most = most(settings)
 
-    handlers = {"listener": spawner.take, "tls": cells.heed_tls}
+    handlers = {"listener": spawner.take, "tlsspawn": cells.heed_tls}
+    loop.after_burst.append(spawner.begin_all)
     spawner.peers = control.Peers(role, start, loop, handlers, reload=reload)
     rehearse(cells.policy)
     gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.

@@ -37,7 +37,7 @@ class Cell:
         self._tarpit_seconds, self._now = tarpit_seconds, now
         self._client: socket.socket | None = client
         self._core = Server(policy)
-        self._core.tls_away = "tls" not in peers
+        self._core.tls_away = "tlsspawn" not in peers
         self._secured_by = math.inf  # until when tls must have made the handshake
         self._wind_up_at = now() + policy.session_seconds
         self._break_off_at = now() + 2 * policy.session_seconds
@@ -93,7 +93,7 @@ class Cell:
         self._poll.register(client.fileno(), 0)
         self._poll.register(self._lifeline, 0)
         self._by_descriptor[self._lifeline] = self._heed_lifeline
-        heeds = {"directory": self._hear_directory, "enqueuer": self._hear_enqueuer, "tls": self._hear_tls}
+        heeds = {"directory": self._hear_directory, "enqueuer": self._hear_enqueuer, "tlsspawn": self._hear_tls}
         for name, channel in self._peers.items():
             if name in heeds:
                 self._watch_peer(channel, heeds[name])
@@ -361,7 +361,7 @@ class Cell:
         """The client's socket to tls, once the 220 has left. Closed here, it lives on there: nobody shuts it down."""
         self._secured_by = self._now() + driving.TLS_SECONDS
         request = m.Secure(0, self._accepted.session, self._accepted.service)
-        if not self._tell("tls", request, client.fileno()):
+        if not self._tell("tlsspawn", request, client.fileno()):
             self._soon.append(lambda: self._hear_tls(None))
         self._close()
 
@@ -431,7 +431,7 @@ class Cell:
                 self._judge(tag, None)
         elif channel is self._peers.get("enqueuer") and self._offered:
             self._conclude(replies.TRY_LATER)
-        elif channel is self._peers.get("tls"):
+        elif channel is self._peers.get("tlsspawn"):
             self._core.tls_away = True
             if self._secured_by < math.inf:
                 self._hear_tls(None)

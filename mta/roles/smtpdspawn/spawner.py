@@ -5,19 +5,21 @@ whether nobody lives under it: cells of a predecessor that was killed may still 
 """
 
 import contextlib
+import functools
 import os
 import resource
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mta.offspring import Offspring
+from mta.offspring import Offspring, Uids
 from mta.smtp import replies
+from mta.smtp.replies import Reply
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet, pair
 from mta.wire.control import Peers
 
-INTRODUCED = ("directory", "enqueuer", "tls", "journal")  # the peers to which each cell gets a channel of its own
+INTRODUCED = ("directory", "enqueuer", "tlsspawn", "journal")  # the peers to which each cell gets a channel of its own
 SPARE_DESCRIPTORS = 256  # of a peer: what it has beside the cells' channels
 
 Live = Callable[["Birth"], int]  # what a cell does with its life; answers its exit status
@@ -25,46 +27,20 @@ Live = Callable[["Birth"], int]  # what a cell does with its life; answers its e
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """What a cell is born with. The descriptors are its own from then on."""
+    """What a cell is born with, and who wants to know of its end."""
 
+    listener: Channel
     accepted: m.Accepted
     client: int
     uid: int
-    peers: Mapping[str, socket.socket]
+    pairs: Mapping[str, tuple[socket.socket, socket.socket]]  # by peer: the cell's end, and the peer's
 
-
-class Uids:
-    """The uids of cells: `count` from `first` on, each given to one at a time; none (always 0) where all have the same."""
-
-    def __init__(self, first: int, count: int, is_alive: Callable[[int], bool]) -> None:
-        self._first, self._count, self._is_alive = first, count, is_alive
-        self._taken: set[int] = set()
-        self._next = 0
-
-    def take(self) -> int | None:
-        """One that nobody lives under; None when there is none."""
-        if not self._count:
-            return 0
-        for _ in range(self._count):
-            uid = self._first + self._next
-            self._next = (self._next + 1) % self._count
-            if uid not in self._taken and not self._is_alive(uid):
-                self._taken.add(uid)
-                return uid
-        return None
-
-    def give_back(self, uid: int) -> None:
-        """Its process was reaped."""
-        self._taken.discard(uid)
-
-
-def is_alive(uid: int) -> bool:
-    """Does any process run under *uid*? The kernel tells everybody, so no right is needed to ask."""
-    try:
-        os.getpriority(os.PRIO_USER, uid)
-    except ProcessLookupError:
-        return False
-    return True
+    def let_go(self) -> None:
+        """In the parent: close all descriptors; the cell has its own."""
+        os.close(self.client)
+        for ours, theirs in self.pairs.values():
+            ours.close()
+            theirs.close()
 
 
 def most_cells(wanted: int, pool: int) -> int:
@@ -84,6 +60,8 @@ class Spawner:
         self.most = most
         self.stopping = False
         self._offspring, self._uids, self._live = offspring, uids, live
+        self._waiting: list[tuple[Channel, m.Accepted, int]] = []
+        self._begun = 0  # cells of this burst that have all they need but a process
 
     @property
     def alive(self) -> int:
@@ -91,57 +69,74 @@ class Spawner:
         return self._offspring.alive
 
     def take(self, listener: Channel, packet: Packet) -> None:
-        """A client from the listener."""
+        """A client from the listener; it waits for the end of the burst."""
         accepted, descriptors = packet
-        if not isinstance(accepted, m.Accepted):
+        if isinstance(accepted, m.Accepted):
+            self._waiting.append((listener, accepted, descriptors[0]))
+        else:
             listener.close()
-            return
-        try:
-            refusal = self._begin(listener, accepted, descriptors[0])
-            if refusal:
-                _turn_away(descriptors[0], refusal)
-                _tell_finished(listener, accepted.session)
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
 
-    def _begin(self, listener: Channel, accepted: m.Accepted, client: int) -> bytes:
-        """Fork a cell; answers the reply for the client when there is none."""
-        if self.stopping:
-            return replies.STOPPING.octets
+    def begin_all(self) -> None:
+        """Fork a cell for every client that came in this burst."""
+        if not self._waiting:
+            return
         # In a rush many wait to be forked: whoever ended meanwhile must not count as there.
         self._offspring.reap()
-        uid = self._uids.take() if self._offspring.alive < self.most else None
-        if uid is None:
-            self._complain(accepted, "too many conversations")
-            return replies.TOO_BUSY.octets
-        servers = {name: channel for name in INTRODUCED if (channel := self.peers.to(name)) is not None}
-        pairs = {}
-        try:
-            pairs = {name: pair() for name in servers}
-            birth = Birth(accepted, client, uid, {name: ends[0] for name, ends in pairs.items()})
-            self._offspring.fork(lambda: self._live(birth), lambda status: self._ended(listener, accepted, uid, status))
-            for name, server in servers.items():
-                with contextlib.suppress(ChannelClosed):  # Then it is away for this cell, which sees that by itself.
-                    server.send(m.Attach(accepted.session), (pairs[name][1].fileno(),))
-        except OSError as error:
-            self._uids.give_back(uid)
-            self._complain(accepted, os.strerror(error.errno or 0))
-            return replies.TOO_BUSY.octets
-        finally:
-            for ours, theirs in pairs.values():
-                ours.close()
-                theirs.close()
-        return b""
+        waiting, self._waiting = self._waiting, []
+        births = [birth for each in waiting if (birth := self._conceive(*each)) is not None]
+        # One right after the other: all that we touch between two forks must be copied, page by page.
+        born = [self._fork(birth) for birth in births]
+        for birth, is_born in zip(births, born, strict=True):
+            if is_born:
+                self._introduce(birth)
+            birth.let_go()
 
-    def _ended(self, listener: Channel, accepted: m.Accepted, uid: int, status: int) -> None:
+    def _conceive(self, listener: Channel, accepted: m.Accepted, client: int) -> Birth | None:
+        """All that a cell needs; None when there can be none, which the client was told."""
+        if self.stopping:
+            _turn_away(listener, accepted, client, replies.STOPPING)
+            return None
+        why = "too many conversations"
+        if self._offspring.alive + self._begun < self.most and (uid := self._uids.take()) is not None:
+            try:
+                pairs = {name: pair() for name in INTRODUCED if self.peers.to(name) is not None}
+                self._begun += 1
+                return Birth(listener, accepted, client, uid, pairs)
+            except OSError as error:
+                self._uids.give_back(uid)
+                why = os.strerror(error.errno or 0)
+        self._complain(accepted, why)
+        _turn_away(listener, accepted, client, replies.TOO_BUSY)
+        return None
+
+    def _fork(self, birth: Birth) -> bool:
+        self._begun -= 1
+        try:
+            # Not the birth, which has the session's token: later cells would have it in their memory.
+            ended = functools.partial(
+                self._ended, birth.listener, birth.accepted.session, birth.accepted.client, birth.uid
+            )
+            self._offspring.fork(lambda: self._live(birth), ended)
+        except OSError as error:
+            self._uids.give_back(birth.uid)
+            self._complain(birth.accepted, os.strerror(error.errno or 0))
+            _turn_away(birth.listener, birth.accepted, os.dup(birth.client), replies.TOO_BUSY)
+            return False
+        return True
+
+    def _introduce(self, birth: Birth) -> None:
+        for name, (_, theirs) in birth.pairs.items():
+            server = self.peers.to(name)
+            if server is not None:
+                with contextlib.suppress(ChannelClosed):  # Then it is away for this cell, which sees that by itself.
+                    server.send(m.Attach(birth.accepted.session), (theirs.fileno(),))
+
+    def _ended(self, listener: Channel, session: bytes, client: bytes, uid: int, status: int) -> None:
         """A cell was reaped."""
         self._uids.give_back(uid)
         if status:
-            self.peers.event(
-                "cell-ended", session=accepted.session, client=accepted.client, status=os.waitstatus_to_exitcode(status)
-            )
-        _tell_finished(listener, accepted.session)
+            self.peers.event("cell-ended", session=session, client=client, status=os.waitstatus_to_exitcode(status))
+        _tell_finished(listener, session)
 
     def _complain(self, accepted: m.Accepted, why: str) -> None:
         self.peers.event("cell-not-started", session=accepted.session, client=accepted.client, why=why)
@@ -152,7 +147,8 @@ def _tell_finished(listener: Channel, session: bytes) -> None:
         listener.send(m.Finished(session))
 
 
-def _turn_away(client: int, reply: bytes) -> None:
+def _turn_away(listener: Channel, accepted: m.Accepted, client: int, reply: Reply) -> None:
     # A fresh socket's buffer takes one line; a client whose does not is gone already.
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(client)) as sock:
-        sock.send(reply, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    with contextlib.suppress(OSError), socket.socket(fileno=client) as sock:
+        sock.send(reply.octets, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    _tell_finished(listener, accepted.session)

@@ -30,7 +30,9 @@ def main() -> int:
     )  # A server name that is no text would be told on stderr, with its traceback.
     loop = Loop()
     desk = Desk(loop, Snapshot(folder), opener, most_conversations())
-    peers = control.Peers(role, start, loop, {"smtpd": desk.asked}, found=desk.found, lost=desk.lost)
+    peers = control.Peers(
+        role, start, loop, {"smtpd": desk.asked, "tls": desk.asked_for_key}, found=desk.found, lost=desk.lost
+    )
     desk.event = peers.event
     loop.run_until_idle()  # the journal should hear what follows
     if opener is None:

@@ -11,29 +11,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from mta.roles.tls.openssl import NotLoaded, load, server_context
+from mta.roles.tls.tunnel import asked_name, first_context
 from mta.seal import NotOpened, Opener
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import CERTIFICATE, Certificate, RecordError, unpack_record
 
 MAX_CONTEXTS = 1000  # kept ready; the others are made again when somebody asks, which takes a tenth of a millisecond
-MAX_NAME = 253  # RFC 1035 2.3.4, as text
 
 Tell = Callable[[bytes, str], None]  # a name whose certificate cannot be used, and why
-
-
-class Conversing(ssl.SSLObject):
-    """One end of a TLS connection; knows what it was asked for."""
-
-    server_name: bytes = b""
 
 
 class Keeper:
     """The certificates of *snapshot*, opened with *opener*; without one there are none."""
 
     def __init__(self, snapshot: Snapshot, opener: Opener | None, tell: Tell) -> None:
-        self.context = server_context()  # with which every conversation begins
-        self.context.sslobject_class = Conversing
-        self.context.sni_callback = self._choose
+        self.context = first_context(self._choose)  # with which every conversation begins
         self._snapshot, self._opener, self._tell = snapshot, opener, tell
         self._made: OrderedDict[bytes, tuple[bytes, ssl.SSLContext | None]] = OrderedDict()
 
@@ -55,12 +47,17 @@ class Keeper:
                 return found
         return None
 
+    def pair_for(self, name: bytes) -> tuple[bytes, bytes] | None:
+        """What `context_for` would show, for somebody else to show: chain and private key in PEM."""
+        for key in _keys_for(name):
+            octets = self._snapshot.get(key) if self._context_at(key) is not None else None
+            record = None if octets is None else unpack_record(octets)
+            if isinstance(record, Certificate) and self._opener is not None:
+                return record.chain, self._opener.open(record.sealed_key)
+        return None
+
     def _choose(self, conversing: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
-        # An exception here would be printed by the interpreter and otherwise vanish, so there must be none.
-        asked = (name or "").encode("ascii", "replace").lower().rstrip(b".")
-        if isinstance(conversing, Conversing):
-            conversing.server_name = asked[:MAX_NAME]
-        chosen = self.context_for(asked)
+        chosen = self.context_for(asked_name(conversing, name))
         if chosen is None:
             return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         conversing.context = chosen
@@ -101,6 +98,6 @@ class Keeper:
 
 def _keys_for(name: bytes) -> tuple[bytes, ...]:
     """Under which keys a certificate for *name* may stand, the best first (RFC 6125 6.4.3: one label is open, the first)."""
-    if not name or len(name) > MAX_NAME:
+    if not name:
         return (CERTIFICATE,)
     return CERTIFICATE + name, CERTIFICATE + b"*." + name.partition(b".")[2], CERTIFICATE

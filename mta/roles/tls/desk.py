@@ -44,7 +44,7 @@ class Desk:
 
     def found(self, channel: Channel) -> None:
         """A client of ours is there, or anew."""
-        if channel.peer in ("smtpd", "smtpdspawn"):
+        if channel.peer in ("smtpd", "tlsspawn"):
             self._offered_to.add(channel)
             _say(channel, m.Offering(self._offering))
 
@@ -70,6 +70,15 @@ class Desk:
             failed=lambda _pump, why: self._tell_failed(channel, message, why),
             over=self._pumps.discard,
         ))  # fmt: skip
+
+    def asked_for_key(self, channel: Channel, packet: Packet) -> None:
+        """A `KeyOf` of a cell: it gets one pair, and is never heard again."""
+        message = packet[0]
+        if isinstance(message, m.KeyOf):
+            self._keeper.look()
+            chain, key = self._keeper.pair_for(message.server_name) or (b"", b"")
+            _say(channel, m.Certified(chain, key))
+        channel.close()
 
     def wind_up(self) -> None:
         """Whoever asks us has ended before us; let what they said reach their clients."""

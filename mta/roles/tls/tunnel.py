@@ -7,15 +7,46 @@ wanted and still listens. What was cut off is not taken for whole: every SMTP co
 
 import contextlib
 import ssl
+from collections.abc import Callable
 from typing import Final
 
-from mta.roles.tls.certificates import Conversing
+from mta.roles.tls.openssl import server_context
 
 _MOST: Final = 64 * 1024  # octets read at once; a record holds 16 KiB
+_MAX_NAME: Final = 253  # RFC 1035 2.3.4, as text
+
+Choose = Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]
 
 
 class Broken(Exception):
     """The client does not speak TLS as we do. What remains to be sent (an alert) should be sent; then hang up."""
+
+
+class Conversing(ssl.SSLObject):
+    """One end of a TLS connection; knows what it was asked for."""
+
+    server_name: bytes = b""
+
+
+def first_context(choose: Choose, *, tickets: bool = True) -> ssl.SSLContext:
+    """The context with which conversations begin: it has no certificate, and *choose* gives them another that has.
+
+    An exception in *choose* would be printed by the interpreter and otherwise vanish, so there must be none.
+    """
+    context = server_context(tickets=tickets)
+    context.sslobject_class = Conversing
+    context.sni_callback = choose
+    return context
+
+
+def asked_name(conversing: ssl.SSLObject, name: str | None) -> bytes:
+    """The name that the client asks for, in the form of our keys; empty for none, or one that is none."""
+    asked = (name or "").encode("ascii", "replace").lower().rstrip(b".")
+    if len(asked) > _MAX_NAME:
+        return b""
+    if isinstance(conversing, Conversing):
+        conversing.server_name = asked
+    return asked
 
 
 class Tunnel:
