@@ -99,7 +99,7 @@ class Directory:
         self._unread += len(octets)
         try:
             messages = self._session.receive(octets)
-        except (sansldap.LDAPError, ValueError, NotImplementedError, RecursionError, IndexError, KeyError):
+        except (sansldap.LDAPError, ValueError, RuntimeError, IndexError, KeyError):
             self._hang_up("it speaks no LDAP")  # or something of it that nobody asked for
             return
         if messages:

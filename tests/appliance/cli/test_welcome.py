@@ -20,6 +20,12 @@ def test_the_first_start_names_panel_operator_password_ports_and_a_line_to_try()
     assert "\ncurl smtp://127.0.0.1:2525/" in text
 
 
+def test_what_relayed_domains_have_to_wait_for_is_said():
+    """Nobody should find it out by his mail."""
+    assert "not yet   mail for relayed domains" in welcome(settings(), None)
+    assert "relayed" not in welcome(settings(smtp=[]), None)
+
+
 def test_a_later_start_knows_no_password():
     """It is kept nowhere."""
     assert "password" not in welcome(settings(), None)
