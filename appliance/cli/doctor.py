@@ -17,9 +17,10 @@ from appliance.cli import living
 from appliance.cli.house import engine_of, say, settings
 from appliance.config import Endpoint, Settings, render_size
 from appliance.database.session import reading
-from appliance.errors import ApplianceError, Unable
+from appliance.errors import ApplianceError, NotFound, Unable
 from appliance.provision import descriptors, directories, os_users
 from appliance.services import addresses, changes
+from appliance.services.actor import from_command_line
 from appliance.services.passwords import PRIVATE_KEY, PUBLIC_KEY
 
 LANDLOCK_CREATE_RULESET = 444  # the number is the same on every architecture
@@ -27,6 +28,7 @@ LANDLOCK_VERSION_FLAG = 1
 LANDLOCK_NETWORK_ABI = 4
 SMALLEST_FREE = 256 * 1024 * 1024
 OLD_SECONDS = 60
+CERTIFICATE_DAYS = 21  # before its end, from which on it is said
 AUDIENCES = ("recipients", "credentials", "certificates", "sources")
 
 
@@ -70,7 +72,9 @@ def _kernel(_: Settings) -> Iterator[Finding]:
     elif abi < LANDLOCK_NETWORK_ABI:
         yield Finding(
             f"Landlock has ABI {abi}, without rules for the network; seccomp denies it alone,"
-            " and cannot judge to which port the roles that call out connect", newer, note=True
+            " and cannot judge to which port the roles that call out connect",
+            newer,
+            note=True,
         )
     if not Path("/proc/sys/kernel/seccomp/actions_avail").exists():
         yield Finding("the kernel has no seccomp filters", "a kernel with CONFIG_SECCOMP_FILTER=y")
@@ -174,7 +178,6 @@ def _snapshot(given: Settings) -> Iterator[Finding]:
 def _changed_at(given: Settings) -> float:
     """When the newest deed was written; 0 where the database cannot say."""
     from appliance.services import audit  # noqa: PLC0415 - only where there is a snapshot
-    from appliance.services.actor import from_command_line  # noqa: PLC0415
 
     try:
         with reading(engine_of(given)) as session:
@@ -183,6 +186,26 @@ def _changed_at(given: Settings) -> float:
         return 0.0  # `_database` reports it.
     # A login is a deed that publishes nothing.
     return float(next((entry.at for entry in entries if entry.action != "session.created"), 0))
+
+
+def _certificate(given: Settings) -> Iterator[Finding]:
+    """Does the host show something of itself, and for how long?"""
+    from appliance.services import certificates  # noqa: PLC0415 - a library of some size
+
+    name = given.host.name
+    try:
+        with reading(engine_of(given)) as session:
+            found = certificates.of_name(session, name, actor=from_command_line("check"))
+    except NotFound:
+        yield Finding(f"there is no certificate for {name}, so nobody can encrypt", "`postern tls renew`")
+        return
+    except ApplianceError:
+        return  # `_database` reports it.
+    days = int(found.not_after - time.time()) // 86400
+    if days < CERTIFICATE_DAYS:
+        what = f"expires in {days} days" if days >= 0 else "has expired"
+        mend = "`postern tls renew`" if found.origin == certificates.SELF_SIGNED else "`postern tls install`"
+        yield Finding(f"the certificate for {name} {what}", mend, note=days >= 0)
 
 
 def _disk(given: Settings) -> Iterator[Finding]:
@@ -205,5 +228,5 @@ def _clock(_: Settings) -> Iterator[Finding]:
 
 
 EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _kernel, _identity, _descriptors, _ports, _folders, _database, _snapshot, _disk, _clock,
+    _kernel, _identity, _descriptors, _ports, _folders, _database, _snapshot, _certificate, _disk, _clock,
 )  # fmt: skip

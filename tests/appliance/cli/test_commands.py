@@ -8,6 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from appliance.cli import VERBS
+from appliance.services.certificates import make_self_signed
 
 PHC = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
 
@@ -27,6 +28,74 @@ def test_a_domain_lives_and_dies(postern):
     assert postern("domain", "remove", "example.org").code == 0
     gone = postern("domain", "show", "example.org")
     assert (gone.code, gone.out, gone.err) == (1, "", "postern: there is no domain example.org\n")
+
+
+def test_a_relayed_domain_its_recipients_and_its_source(postern, tmp_path):
+    """A list from a file and from standard input, tried without doing it; a directory whose password is never shown."""
+    postern("domain", "add", "away.test", "--relay-to", "mail.away.test", "--source", "list")
+    (tmp_path / "list.txt").write_text("ann@away.test\nBob\n", encoding="utf-8")
+    assert postern("domain", "recipients", "away.test", "--replace", "list.txt").out == (
+        "2 added, 0 removed: 2 recipients\n"
+    )
+    tried = postern("domain", "recipients", "away.test", "--remove", "-", "--dry-run", "--json", stdin="bob\n").data
+    assert tried == {"added": 0, "removed": 1, "total": 1, "dry_run": True}
+    assert postern("domain", "recipients", "away.test").out == "ann@away.test\nbob@away.test\n"
+    wrong = postern("domain", "recipients", "away.test", "--add", "-", stdin="carl\nx@other.test\n")
+    assert (wrong.code, wrong.err) == (1, "postern: line 2: 'x@other.test' is not an address of away.test\n")
+    missing = postern("domain", "recipients", "away.test", "--add", "nowhere.txt")
+    assert (missing.code, missing.err) == (1, "postern: nowhere.txt: No such file or directory\n")
+    directory = ("--source", "ldap", "--ldap-url", "ldaps://l.test", "--ldap-base", "dc=x", "--source-password-stdin")
+    changed = postern("domain", "set", "away.test", *directory, "--json", stdin="hush hush\n")
+    assert changed.data["has_source_password"] is True
+    assert changed.data["source_settings"] == {"url": "ldaps://l.test", "base": "dc=x", "filter": "(mail=%s)"}
+    assert "hush" not in changed.out + postern("domain", "show", "away.test").out
+
+
+def test_rules_of_host_domain_and_mailbox(postern):
+    """Each in its own list; a rule is removed from the list it is in."""
+    postern("domain", "add", "example.org")
+    assert postern("rule", "add", "deny", "192.0.2.9/24", "--note", "noise").out == (
+        "added rule 1: deny 192.0.2.0/24, position 1\n"
+    )
+    postern("rule", "add", "allow", ".example.com", "--domain", "example.org", "--expires", "2100-01-01")
+    postern("rule", "add", "deny", "X@example.com", "--mailbox", "postmaster@mx.example.test")
+    assert postern("rule", "list").out == "1\t1\tdeny\t192.0.2.0/24\t-\tnoise\n"
+    (rule,) = postern("rule", "list", "--domain", "example.org", "--json").data
+    assert (rule["pattern"], rule["expires_at"], rule["domain"]) == (
+        ".example.com", "2100-01-01T00:00:00+00:00", "example.org",
+    )  # fmt: skip
+    assert (
+        postern("rule", "list", "--mailbox", "postmaster@mx.example.test", "--json").data[0]["pattern"]
+        == "x@example.com"
+    )
+    assert postern("rule", "remove", "2").code == 1
+    assert postern("rule", "remove", "2", "--domain", "example.org").out == "removed rule 2\n"
+    wrong = postern("rule", "add", "deny", "example.com", "--expires", "soon")
+    assert (wrong.code, wrong.err) == (
+        1, "postern: 'soon' is neither a day such as 2030-12-31 nor a moment of ISO 8601\n",
+    )  # fmt: skip
+
+
+def test_certificates_from_init_on(postern, tmp_path):
+    """The host's own is there; another is installed from files and shown; what was uploaded is not renewed by us."""
+    (own,) = postern("tls", "list", "--json").data
+    assert (own["names"], own["origin"]) == (["mx.example.test"], "self-signed")
+    renewed = postern("tls", "renew", "--json").data
+    assert renewed["fingerprint"] != own["fingerprint"]
+    offered = make_self_signed("mail.example.org")
+    (tmp_path / "chain.pem").write_text(offered.chain, encoding="ascii")
+    (tmp_path / "key.pem").write_bytes(offered.key)
+    made = postern("tls", "install", "chain.pem", "key.pem")
+    assert made.out.startswith("installed certificate 3 for mail.example.org, good until ")
+    assert postern("tls", "show", "mail.example.org", "--json").data["fingerprint"] == offered.fingerprint
+    assert postern("tls", "renew", "mail.example.org").code == 1
+    other = make_self_signed("mail.example.org").key
+    (tmp_path / "key.pem").write_bytes(other)
+    assert (
+        postern("tls", "install", "chain.pem", "key.pem").err
+        == "postern: this key does not belong to this certificate\n"
+    )
+    assert postern("tls", "show", "nowhere.test").err == "postern: there is no certificate for nowhere.test\n"
 
 
 def test_a_mailbox_lives_and_dies(postern):
