@@ -19,4 +19,6 @@ def test_each_command_of_the_readme_works_in_its_order(postern: Postern) -> None
             ran = postern(*words, stdin=found["stdin"] or "")
             assert ran.code == 0, (words, ran.err)
             tried.append(words[0])
-    assert tried == ["domain", "mailbox", "mailbox", "alias", "forward", "key"]
+    assert tried == [
+        "domain", "mailbox", "mailbox", "alias", "forward", "domain", "rule", "domain", "domain", "tls", "key",
+    ]  # fmt: skip
