@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import resource
 import socket
 import sys
 import time
@@ -25,6 +26,7 @@ from mta.wire.tickets import session_token
 TAKERS = ("smtpd", "smtpdspawn")  # Only one of the two exists: smtpd.isolation says which.
 BURST = 64  # Connections taken from one socket before the others get their turn.
 PAUSE_SECONDS = 0.1  # Without descriptors or memory, accepting would spin.
+SPARE_FILES = 128  # of an smtpd or of ours, for what is no conversation
 REPORT_SECONDS = 1.0  # A flood makes one line a second, not one a connection.
 
 
@@ -131,7 +133,10 @@ class Listener:
         self._door.heed(settings)
 
     def _heed_limits(self, settings: Mapping[str, bytes]) -> None:
-        self._counts.most = int(settings["smtpd.max_connections"])
+        # A socket that an smtpd has no descriptor for would cost it its channel to us, so nobody is sent there. The walls of
+        # this start bound every process alike: a larger number in the settings is in full force after the next one.
+        places = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES
+        self._counts.most = min(int(settings["smtpd.max_connections"]), places)
         self._counts.most_of_client = int(settings["smtpd.max_connections_per_client"])
         self._counts.most_of_network = int(settings.get("smtpd.max_connections_per_network", b"0"))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from mta import roster
+from mta.roles.listener.__main__ import SPARE_FILES, Listener
+from mta.wire import control, permits
 from mta.wire import messages as m
-from mta.wire.channel import Channel
+from mta.wire.channel import Channel, pair
+from mta.wire.loop import Loop
 from mta.wire.tickets import session_token_holds
 from tests.fixtures.lone_role import LoneRole
 
@@ -262,3 +266,19 @@ def test_changed_rules_hold_from_the_next_connection(tmp_path: Path) -> None:
         second = socket.create_connection(address)
         assert heard(second).startswith(b"554 5.7.1 ")
         close(first, second, *(sock for _, sock in found))
+
+
+def test_there_are_no_more_places_than_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the walls hold fewer than the settings say, the rest hears 421, and no smtpd is sent what it cannot take."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (4096, 4096))
+    ours, theirs = pair()
+    supervisor = Channel(ours, "listener", permits.TO_SUPERVISOR)
+    told = STRICT | {"smtpd.max_connections": b"20000"}
+    supervisor.send(m.Begin(tuple(part for name, value in told.items() for part in (name.encode(), value))))
+    start = control.begin(roster.LISTENER, theirs.detach())
+    listener = Listener(start, Loop())
+    assert listener._counts.most == 4096 - SPARE_FILES
+    listener._reload(told | {"smtpd.max_connections": b"1000"})
+    assert listener._counts.most == 1000
+    supervisor.close()
+    start.control.close()
