@@ -121,7 +121,7 @@ def test_words_are_one_printable_line_whatever_the_log_holds(pairs: dict[str, st
     assert words({**pairs, "time": NOW, "role": "smtpd", "event": event}).isprintable()
 
 
-def test_moments() -> None:
+def test_a_moment_is_a_date_or_a_time_ago() -> None:
     now = datetime.fromisoformat("2026-03-01T12:00")
     assert moment("90m", now) == now.timestamp() - 5400
     assert moment("2026-03-01T12:00", now) == now.timestamp()
