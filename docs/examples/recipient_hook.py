@@ -5,15 +5,15 @@ The protocol is described in docs/recipient-hook.md. The file is read anew when 
 answered by TEMP, never by NOTFOUND: a false NOTFOUND is mail that comes back to its sender.
 """
 
+import io
 import socketserver
 import sys
 from pathlib import Path
-from typing import BinaryIO
 
 MAX_REQUEST = 2000  # octets; an address has at most a few hundred
 
 
-def read_netstring(stream: BinaryIO) -> bytes | None:
+def read_netstring(stream: io.BufferedIOBase) -> bytes | None:
     """The next request, or None at the end.
 
     Raises:
@@ -39,7 +39,8 @@ class Recipients:
     """The addresses in *path*."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._read, self._addresses = path, -1, frozenset()
+        self._path, self._read = path, -1
+        self._addresses: frozenset[bytes] = frozenset()
 
     def answer(self, address: bytes) -> bytes:
         """The reply for one address."""
@@ -55,6 +56,8 @@ class Recipients:
 
 class Handler(socketserver.StreamRequestHandler):
     """One connection: requests until it ends."""
+
+    server: "Server"
 
     def handle(self) -> None:
         """Answer until the other side hangs up."""
@@ -72,13 +75,16 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
     daemon_threads = True
 
+    def __init__(self, where: str, recipients: Recipients) -> None:
+        super().__init__(where, Handler)
+        self.recipients = recipients
+
 
 def main(where: str, recipients: str) -> None:
     """Listen on the socket *where*; everybody on this machine may ask, for the answers are no secret to it."""
     Path(where).unlink(missing_ok=True)
-    with Server(where, Handler) as server:
+    with Server(where, Recipients(Path(recipients))) as server:
         Path(where).chmod(0o666)
-        server.recipients = Recipients(Path(recipients))
         server.serve_forever()
 
 
