@@ -591,10 +591,9 @@ class Original(Message, verb="original"):
 
 @dataclass(frozen=True, slots=True)
 class Queued(Message, verb="queued"):
-    """enqueuer -> scheduler. A durable message; its envelope file's bytes, or nothing when they are too many: read the file."""
+    """enqueuer -> scheduler. Durable messages: queue id, envelope (the octets; nothing: too many, read the file), and again."""
 
-    queue_id: Name
-    envelope: Block
+    pairs: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ MAX_OPEN = 2000  # Messages that one peer may have begun: more than conversation
 MAX_RESERVED = (
     1000  # Reservations of one message; more would fill the ledger's channel, and a reservation is a courtesy.
 )
-INLINE_ENVELOPE = 32 * 1024  # Octets told to the scheduler; a longer one it reads from the file.
+INLINE_ENVELOPE = 4 * 1024  # Octets told to the scheduler; a longer one it reads from the file.
+ANNOUNCED = 12  # Messages told to the scheduler in one packet; with their envelopes they fit.
 
 Refusal = tuple[int, bytes, bytes]
 
@@ -265,12 +266,17 @@ class Store:
         batch, self._batch = self._batch, []
         pairs = [(incoming, self._batched(incoming)) for incoming in batch]
         self._disk.commit([batched for _, batched in pairs])
+        taken: list[bytes] = []
         for incoming, batched in pairs:
             self._held -= incoming.held
             if batched.error is not None:
                 self._refuse(incoming.channel, incoming.tag, self._note_disk(batched.error))
             else:
                 self._took(incoming, batched)
+                taken += (batched.queue_id, batched.envelope if len(batched.envelope) <= INLINE_ENVELOPE else b"")
+        # After every client has its answer: nobody waits for this one.
+        for start in range(0, len(taken), 2 * ANNOUNCED):
+            self.peers.tell("scheduler", m.Queued(tuple(taken[start : start + 2 * ANNOUNCED])))
 
     def _batched(self, incoming: Incoming) -> Batched:
         if not incoming.queue_id:
@@ -293,8 +299,6 @@ class Store:
         except ChannelClosed:
             # It may have heard us or not, so the message stays: twice is better than never.
             self.peers.event("client-unanswered", queue_id=queue_id)
-        inline = batched.envelope if len(batched.envelope) <= INLINE_ENVELOPE else b""
-        self.peers.tell("scheduler", m.Queued(queue_id, inline))
         for recipient in incoming.recipients[:MAX_RESERVED]:
             if recipient.counted:
                 self.peers.tell("ledger", m.Reserve(queue_id, recipient.counted, incoming.written))

@@ -88,7 +88,8 @@ class Scheduler:
         """A new message, or the word that what is in the spool may be believed."""
         message = packet[0]
         if isinstance(message, m.Queued):
-            self.queue.queued(message.queue_id, message.envelope)
+            for queue_id, octets in zip(message.pairs[::2], message.pairs[1::2], strict=False):
+                self.queue.queued(queue_id, octets)
         elif isinstance(message, m.Recovered):
             self.queue_may_be_listed = True
             self._list()

@@ -55,7 +55,7 @@ def test_a_finished_message_is_on_disk_when_taken_is_said_and_scheduler_and_ledg
         Generation.ORDINARY,
     )
     assert envelope.size == len(content)
-    assert answers(scheduler) == [m.Recovered(), m.Queued(taken.queue_id, octets)]
+    assert answers(scheduler) == [m.Recovered(), m.Queued((taken.queue_id, octets))]
     assert answers(ledger) == [m.Reserve(taken.queue_id, b"joe@example.test", len(content))]
 
 
