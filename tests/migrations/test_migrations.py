@@ -5,11 +5,12 @@ import re
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select, text
 
 from appliance.database import schema
 from appliance.database.engine import open_engine
-from appliance.models import Base
+from appliance.database.session import unit_of_work
+from appliance.models import AccessRule, Base, Domain, RelayRecipient
 
 
 @pytest.fixture
@@ -57,6 +58,39 @@ def test_up_down_up(empty):
     assert set(inspect(empty).get_table_names()) == {"alembic_version"}
     schema.migrate(empty)
     schema.require_current(empty)
+
+
+def test_protections_come_to_domains_that_are_there_and_go_again(empty):
+    """Nothing of theirs is lost on the way up; on the way down only what an older program would misread."""
+    schema.migrate(empty, "0002")
+    with unit_of_work(empty) as session:
+        session.execute(
+            text("INSERT INTO tenant (name, kind, created_at, version, suspended) VALUES ('o', 'operator', 0, 1, 0)")
+        )
+        insert = "INSERT INTO domain (name, kind, tenant_id, validation, created_at, version, suspended) VALUES "
+        session.execute(text(f"{insert} ('one.test', 'hosted', 1, 'rcpt', 0, 1, 0)"))
+        mailbox = (
+            "INSERT INTO mailbox (domain_id, local_part, folded, display_name, quota_bytes, used_bytes, created_at, version, "
+            "suspended) VALUES (1, 'bob', 'bob', '', 0, 0, 0, 1, 0)"
+        )
+        session.execute(text(mailbox))
+    schema.migrate(empty)
+    with unit_of_work(empty) as session:
+        found = session.scalars(select(Domain)).one()
+        assert (found.validation, found.greylist, found.dnsbl, found.source_settings) == ("rcpt", False, True, {})
+        found.validation = "off"
+        relay = Domain(name="away.test", kind="relay", tenant_id=1, next_hop="mail.away.test:25", source="list")
+        session.add(relay)
+        session.flush()
+        session.add(RelayRecipient(domain_id=relay.id, folded="ann"))
+        session.add(AccessRule(domain_id=found.id, position=1, verb="deny", pattern="evil.test"))
+    schema.migrate(empty, "0002")
+    with unit_of_work(empty) as session:
+        assert session.execute(text("SELECT name, kind, validation FROM domain")).all() == [
+            ("one.test", "hosted", "rcpt")
+        ]
+        assert session.execute(text("SELECT folded FROM mailbox")).all() == [("bob",)]
+    schema.migrate(empty)
 
 
 def test_migrating_twice_changes_nothing(empty):
