@@ -35,8 +35,8 @@ class Originals:
             return True, content
         return False, whole_lines(header_section(content[:MAX_ORIGINAL]), MAX_ORIGINAL)
 
-    def whom_to_tell(self, queue_id: bytes, authority: bytes, *, full: bool) -> tuple[bytes, Generation] | None:
-        """The recipient of a notification about *queue_id* and its generation; None when nobody may be told.
+    def whom_to_tell(self, queue_id: bytes, authority: bytes, *, full: bool) -> tuple[bytes, Generation, bool] | None:
+        """The recipient of a notification about *queue_id*, its generation, and must it have TLS; None: nobody may be told.
 
         Raises:
             OSError: the disk refuses, so we do not know.
@@ -48,9 +48,9 @@ class Originals:
         except (NotWholeError, UnknownVersionError):
             return None
         if original.generation is Generation.ORDINARY:
-            return original.reverse_path, Generation.BOUNCE
+            return original.reverse_path, Generation.BOUNCE, original.declares(b"REQUIRETLS")
         if original.generation is Generation.BOUNCE:
-            return b"postmaster@" + self._host, Generation.DOUBLE_BOUNCE
+            return b"postmaster@" + self._host, Generation.DOUBLE_BOUNCE, original.declares(b"REQUIRETLS")
         return None  # A failing double bounce ends here, or two hosts could write to each other for ever.
 
     def _may_see(self, queue_id: bytes, authority: bytes, full: bool) -> bool:

@@ -242,9 +242,9 @@ class Store:
         if whom is None:
             channel.send(m.Declined(message.tag, *NO_TICKET))
             return
-        recipient, generation = whom
+        recipient, generation, requires_tls = whom
         self._open[channel][message.tag] = Incoming(
-            channel, None, b"", _options_of_dsn(recipient, message), generation, [Recipient(recipient)],
+            channel, None, b"", _options_of_dsn(recipient, message.eight_bit, requires_tls), generation, [Recipient(recipient)],
             int(self._clock()), message.tag, message.queue_id,
         )  # fmt: skip
 
@@ -397,7 +397,7 @@ class Store:
             self._disk.discard(incoming.queue_id)
 
 
-def _options_of_dsn(recipient: bytes, message: m.OfferDsn) -> bytes:
-    """What MAIL must declare for our own notification, should it leave this host (RFC 6152, RFC 6531 3.4)."""
-    eight_bit = [b"BODY=8BITMIME"] if message.eight_bit else []
-    return b" ".join(eight_bit if recipient.isascii() else [*eight_bit, b"SMTPUTF8"])
+def _options_of_dsn(recipient: bytes, eight_bit: bool, requires_tls: bool) -> bytes:
+    """What MAIL must declare for our own notification, should it leave this host (RFC 6152, RFC 6531 3.4, RFC 8689 5)."""
+    needed = {b"BODY=8BITMIME": eight_bit, b"SMTPUTF8": not recipient.isascii(), b"REQUIRETLS": requires_tls}
+    return b" ".join(option for option, is_needed in needed.items() if is_needed)

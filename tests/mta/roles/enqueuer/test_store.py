@@ -275,9 +275,9 @@ def test_a_batch_of_four_waits_for_the_disk_once_and_three_wait_for_their_own(ri
     assert batch(4) == ["syncfs"]
 
 
-def make_original(rig, *, reverse_path=b"a@client.test"):
+def make_original(rig, *, reverse_path=b"a@client.test", options=b""):
     smtpd = rig.client("smtpd")
-    smtpd.send(offer(reverse_path=reverse_path))
+    smtpd.send(offer(reverse_path=reverse_path, options=options))
     smtpd.send(m.Content(1, True, BODY))
     rig.settle()
     return answers(smtpd)[0].queue_id
@@ -345,14 +345,16 @@ def test_with_authority_for_all_the_bouncer_sees_all_of_a_message_that_a_packet_
 
 
 def test_a_notification_declares_what_its_content_and_its_recipient_need(rig):
-    """Should it leave this host: 8BITMIME for octets beyond ASCII, SMTPUTF8 for such a reverse-path."""
-    queue_id = make_original(rig, reverse_path="jürgen@client.test".encode())
+    """Should it leave this host: 8BITMIME for octets beyond ASCII, SMTPUTF8 for such a reverse-path, TLS if that was wanted."""
+    queue_id = make_original(rig, reverse_path="jürgen@client.test".encode(), options=b"SMTPUTF8 REQUIRETLS")
     bouncer = rig.client("bouncer")
     bouncer.send(m.OfferDsn(5, queue_id, authority_of(queue_id), False, True))
     bouncer.send(m.Content(5, True, b"Subject: dsn\r\n\r\n"))
     rig.settle()
     (taken,) = answers(bouncer)
-    assert envelope_format.parse(rig.envelope.read(taken.queue_id, 9999)).options == b"BODY=8BITMIME SMTPUTF8"
+    assert (
+        envelope_format.parse(rig.envelope.read(taken.queue_id, 9999)).options == b"BODY=8BITMIME SMTPUTF8 REQUIRETLS"
+    )
 
 
 def test_queue_ids_rise_and_never_come_twice_even_when_the_clock_steps_back():
