@@ -122,7 +122,8 @@ class Server:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.phase = _COMMANDS
-        self.tls_away = False  # who terminates TLS was there when we offered it, and is not now; whoever drives us says so
+        # Who terminates TLS was there when we offered it, and is not now. Whoever drives us says so.
+        self.tls_away = False
         self.steps = 0  # goes up with each whole command and each piece of content: has anything been achieved?
         self._input = b""
         self._skipping = False  # inside a command line that is too long
