@@ -12,6 +12,8 @@ import ssl
 import sys
 from collections.abc import Callable
 
+import sansldap
+
 from mta.message import dsn, header
 from mta.message.trace import received_field
 from mta.roles.directory.access import Scope
@@ -19,6 +21,8 @@ from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
 from mta.roles.listener import networks, proxy
 from mta.roles.resolver.query import KINDS, Answer, Query
+from mta.roles.source.hook import Hook
+from mta.roles.source.ldap import Directory, Login, Search
 from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.tunnel import Broken, Tunnel
 from mta.smtp import addresses, client, commands
@@ -28,7 +32,7 @@ from mta.snapshot.cdb import Cdb, CdbError
 from mta.snapshot.reader import SnapshotMissing
 from mta.snapshot.records import RecordError, pack_record, unpack_record
 from mta.spool import envelope, progress
-from mta.vocabulary import AddressError, fold_local_part, local_part_of_store, store_name
+from mta.vocabulary import AddressError, Word, fold_local_part, local_part_of_store, store_name
 from mta.wire import messages, netstring
 from mta.wire.netstring import WireError
 from tests.fuzz import conversation
@@ -294,6 +298,48 @@ def client_addresses(octets: bytes) -> None:
         assert len(who_is.packed) in (4, 16)
 
 
+def source_ldap(octets: bytes) -> None:
+    """What an LDAP server, or somebody in its place, answers: each question is answered once, yes only after an entry."""
+    heard: list[Word] = []
+    directory = Directory(_Idle(), lambda _found: None, Login(), Search("dc=test", "(mail=%s)"))
+    directory.ask(b"joe@a.test", heard.append)
+    dice, said = Dice(octets), b""
+    for _ in range(3):
+        if directory._stream is None:  # as when it is located: a fresh connection, and our name
+            directory._is_locating = False
+            directory._session, directory._stream = sansldap.LDAPClient(), _Idle()
+            directory._session.bind_simple("", "")
+            directory._session.data_to_send()
+        piece = (
+            b"".join(dice.one_of((b"", _LDAP_BOUND, _LDAP_REFUSED, _LDAP_ENTRY, _LDAP_DONE)) for _ in range(3))
+            + dice.line()
+        )
+        said += piece
+        directory.received(piece)
+        directory.ask(b"ann@a.test", heard.append)
+    directory.closed("at the end")
+    assert len(heard) <= 4
+    assert Word.ACCEPT not in heard or b"\x64" in said
+
+
+def source_hook(octets: bytes) -> None:
+    """However an operator's program cuts its replies, they mean the same; each question is answered once."""
+    found = []
+    for step in (len(octets) or 1, 1):
+        heard: list[Word] = []
+        hook = Hook(_Idle(), lambda _found: None)
+        for address in (b"joe@a.test", b"ann@a.test", b"bob@a.test"):
+            hook.ask(address, heard.append)
+        hook._stream = _Idle()
+        for position in range(0, len(octets), step):
+            if hook._stream is not None:
+                hook.received(octets[position : position + step])
+        hook.closed("at the end")
+        assert len(heard) == 3
+        found.append(heard)
+    assert found[0] == found[1]
+
+
 def tls_hello(octets: bytes) -> None:
     """A client's first words, with any server name and other harm: the handshake goes on or fails, and never we."""
     dice = Dice(octets)
@@ -321,6 +367,25 @@ def _first_words() -> bytes:
     with contextlib.suppress(ssl.SSLWantReadError):
         ssl.create_default_context().wrap_bio(read, written, server_hostname=_ASKED.decode()).do_handshake()
     return written.read()
+
+
+class _Idle:
+    """A loop in which no time passes, and a stream to nobody."""
+
+    def call_later(self, _seconds: float, _callback: Callable[[], None]) -> None:
+        """Not now."""
+
+    def send(self, _octets: bytes) -> None:
+        """To nobody."""
+
+    def close(self) -> None:
+        """It is."""
+
+
+_LDAP_BOUND = bytes.fromhex("300c02010161070a010004000400")  # RFC 4511 4.2.2, success
+_LDAP_REFUSED = bytes.fromhex("300c02010161070a013104000400")  # the same, invalidCredentials
+_LDAP_ENTRY = bytes.fromhex("300e0201026409040564633d61613000")  # 4.5.2
+_LDAP_DONE = bytes.fromhex("300c02010265070a010004000400")
 
 
 class _NoCertificates:
@@ -351,6 +416,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
         message_header, message_dsn, snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
-        smtp_client, client_addresses, tls_hello,
+        smtp_client, client_addresses, tls_hello, source_ldap, source_hook,
     )
 }  # fmt: skip
