@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from mta import roster, sandbox
@@ -45,12 +46,17 @@ def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     )  # fmt: skip
     answers = dict.fromkeys(("ledger", "resolver", "source"), asking.answered)
     handlers = {"smtpd": desk.asked, "scheduler": desk.expand, **answers}
-    peers = asking.peers = control.Peers(roster.DIRECTORY, start, loop, handlers, lost=desk.lost)
+
+    def reload(settings: Mapping[str, bytes]) -> None:
+        desk.protect(protections(control.Start(start.control, start.settings | dict(settings)), asking))
+
+    peers = asking.peers = control.Peers(roster.DIRECTORY, start, loop, handlers, lost=desk.lost, reload=reload)
     loop.call_later(FIRST_LOOK_SECONDS, desk.look)
     return peers
 
 
 def protections(start: control.Start, asking: Asking) -> Protections:
+    """What the settings say about clients."""
     unknowns = Unknowns(
         time.monotonic,
         _number(start, "limits.unknown_recipients_per_minute", PER_CLIENT),

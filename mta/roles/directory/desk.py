@@ -101,9 +101,7 @@ class Desk:
     ) -> None:  # fmt: skip
         """*clock* gives seconds since 1970, for the tickets' expiry. *asking* has its peers before the first message."""
         self._loop, self._snapshot, self._resolver, self._asking = loop, snapshot, resolver, asking
-        self._unknowns, self._clients = protections.unknowns, protections.clients
-        self._trusted = protections.trusted
-        self._recipients, self._most_recipients = protections.recipients, protections.recipients_per_minute
+        self.protect(protections)
         self._ticket_key, self._session_key, self._clock = ticket_key, session_key, clock
         self._looked = 0.0
         self._changed = clock()  # seconds since 1970: since when the snapshot says what it says
@@ -111,6 +109,12 @@ class Desk:
         self._complained = -1  # the state of the snapshot of which a wrong record was told
         self._waiting = 0
         self._expansions: deque[tuple[Channel, Iterator[m.Message]]] = deque()
+
+    def protect(self, protections: Protections) -> None:
+        """From now on by *protections*; what was counted before is forgotten."""
+        self._unknowns, self._clients = protections.unknowns, protections.clients
+        self._trusted = protections.trusted
+        self._recipients, self._most_recipients = protections.recipients, protections.recipients_per_minute
 
     @property
     def peers(self) -> Ways:

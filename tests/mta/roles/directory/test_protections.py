@@ -363,3 +363,15 @@ def test_the_token_of_a_conversation_that_must_have_ended_is_worth_nothing(make_
     old = session_of(age=tickets.SESSION_SECONDS + 60)
     assert word(house, smtpd, b"bob@mx.example", session=old) is Word.TRY_LATER
     assert [name for name, _ in events(journal, house)] == [b"token-refused"]
+
+
+def test_changed_settings_are_in_force_without_a_stop(make_house):
+    """A list that turns out to be wrong is taken away at once; so is a limit."""
+    house = make_house(smtpd__dnsbl=b"bl.example", limits__recipients_per_minute=b"1")
+    smtpd, resolver = house.client("smtpd"), house.server("resolver")
+    house.ask(smtpd, question(b"bob@mx.example"))
+    answer(house, resolver, {(b"1.2.0.192.bl.example", b"A"): (b"127.0.0.2",)})
+    assert [told.word for told in house.hear(smtpd)] == [b"listed"]
+    house.control.send(m.Reload((b"smtpd.dnsbl", b"", b"limits.recipients_per_minute", b"0")))
+    house.settle()
+    assert [word(house, smtpd, b"bob@mx.example") for _ in range(3)] == [Word.ACCEPT] * 3
