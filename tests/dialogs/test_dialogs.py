@@ -16,7 +16,7 @@ One line each:
     =settings K V    with this setting; only before anything is said, and in a house of its own
     =with tls        in a house where somebody terminates TLS
     =tls             we make the handshake
-    =kill ROLE       the role is gone
+    =no tls          who terminates it is gone
     =crowd N         so many others are connected before us
     =only ISOLATION  this isolation alone has anything to say here
     # words          why
@@ -57,7 +57,7 @@ class Script:
         self.shells = [each[1] for each in words if each[0] == "=only"] or list(SHELLS)
         self.crowd = sum(int(each[1]) for each in words if each[0] == "=crowd")
         self.tls = ["=with", "tls"] in words
-        self.spends_house = any(each[0] in {"=stop", "=kill"} for each in words)
+        self.spends_house = any(each[0] in {"=stop", "=no"} for each in words)
 
 
 def octets(text: str) -> bytes:
@@ -139,8 +139,8 @@ class Dialog:
             self.client.shutdown(socket.SHUT_WR)
         elif what == "=stop":
             self.house.controls[self.house.shell].send(m.Stop())
-        elif what == "=kill":
-            self.house.kill(rest)
+        elif what == "=no":
+            self.house.kill("tlsspawn" if "tlsspawn" in self.house.modules else "tls")
         elif what == "=tls":
             self.begin_tls()
         else:
