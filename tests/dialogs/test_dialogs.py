@@ -75,7 +75,8 @@ class Dialog:
         for other in self.crowd:
             other.recv(1000)  # its greeting: it has its place
         self.client = socket.create_connection(("127.0.0.1", house.port), timeout=SECONDS)
-        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else half a line waits for the other's patience
+        # Else half a line waits until the other side has acknowledged the first half.
+        self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server: BinaryIO = self.client.makefile("rb")
 
     def close(self) -> None:
