@@ -175,7 +175,7 @@ class Desk:
             return Decision(
                 Word.TOO_FAST, b"More than %d recipients in a minute; go on in a minute" % self._most_recipients
             )
-        standing = self._clients.known(question.client) if judgement.checks_client and not allowed else NOTHING_KNOWN
+        standing = self._clients.known(question.client) if self._looks_at_client(judgement, allowed) else NOTHING_KNOWN
         refusal = _refusal(standing, judgement, question.client)
         if refusal is not None:
             return refusal
@@ -183,6 +183,9 @@ class Desk:
             return Decision(judgement.word)
         is_done = standing is not None and not judgement.asks_source and not judgement.quota_bytes
         return ACCEPT if is_done and not (judgement.greylist and not allowed) else None
+
+    def _looks_at_client(self, judgement: Judgement, allowed: bool | None) -> bool:
+        return judgement.checks_client and not allowed and (judgement.dnsbl or self._clients.wants_names)
 
     def _is_too_fast(self, client: bytes) -> bool:
         most = self._most_recipients
@@ -193,7 +196,7 @@ class Desk:
     def _decide(self, question: m.Question, judgement: Judgement) -> Steps:
         """The decision about a recipient for whom nothing speaks against a yes so far, but somebody has to be asked."""
         allowed = access.decide(judgement.scopes, question.client, question.reverse_path)
-        if judgement.checks_client and not allowed and self._clients.known(question.client) is None:
+        if self._looks_at_client(judgement, allowed) and self._clients.known(question.client) is None:
             standing = yield functools.partial(self._clients.check, question.client)
             refusal = _refusal(standing, judgement, question.client) if isinstance(standing, Standing) else None
             if refusal is not None:

@@ -150,11 +150,12 @@ def test_only_a_listing_counts_against_a_client(make_house, said):
 
 
 def test_who_is_allowed_by_a_rule_is_not_asked_about(make_house):
-    """And an unknown recipient costs no look-up either."""
+    """And an unknown recipient, or a domain that wants no lists, costs no look-up either."""
     house = make_house(smtpd__dnsbl=b"bl.example")
     smtpd, resolver = house.client("smtpd"), house.server("resolver")
     assert word(house, smtpd, b"bob@mx.example", client=b"203.0.113.7") is Word.ACCEPT
     assert word(house, smtpd, b"nobody@mx.example") is Word.UNKNOWN
+    assert word(house, smtpd, b"bob@free.example") is Word.ACCEPT
     assert house.hear(resolver) == []
 
 
