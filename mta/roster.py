@@ -222,7 +222,7 @@ FOLDERS = (
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
     Folder("log", "journal", "journal", 0o750),
-    Folder("figures", "journal", "journal", 0o755),  # others: web, and whoever may ask the metrics port
+    Folder("figures", "journal", "compiler", 0o2750),  # that group: web's too
     Folder("run", "", "", 0o700),
     Folder("run/empty", "", "", 0o555),  # the root directory of roles without files
     Folder("keys", "", "", 0o711),
