@@ -27,6 +27,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mta.roles.directory import access
 from mta.roles.directory.access import Scope
@@ -46,6 +47,7 @@ from mta.wire.netstring import pack
 
 LEDGER_SECONDS = 1.0  # a client waits for this answer
 SOURCE_SECONDS = 2.0  # and for this one
+LATE_SECONDS = 0.03  # from a question to its answer where it is told late: asking the ledger or not does not show
 LOOK_SECONDS = 0.02  # how old what we know of the snapshot's files may be when a question comes
 FEW_PACKETS = 500  # unread by the scheduler, above which further answers wait
 SOME_PACKETS = 100  # sent before looking at that again
@@ -92,6 +94,13 @@ class Protections:
     trusted: Scope  # who has none
 
 
+class _Case(NamedTuple):
+    channel: Channel
+    question: m.Question
+    judgement: Judgement
+    until: float = 0.0  # of `time.monotonic`: not answered before
+
+
 class Desk:
     """Answers from *snapshot*."""
 
@@ -133,20 +142,21 @@ class Desk:
             # Answered, but by nothing that could be used: a supervisor replaces only what ended, so hanging up would
             # leave the honest conversations of that process without us, and stop no dishonest one.
             self.peers.event("token-refused", session=question.session, client=question.client)
-            self._answer(channel, question, Judgement(Word.TRY_LATER), Decision(Word.TRY_LATER))
+            self._answer(_Case(channel, question, Judgement(Word.TRY_LATER)), Decision(Word.TRY_LATER))
             return
         if self._unknowns.silences(question.session, question.client):
-            self._answer(channel, question, Judgement(Word.SLOW_DOWN), Decision(Word.SLOW_DOWN))
+            self._answer(_Case(channel, question, Judgement(Word.SLOW_DOWN)), Decision(Word.SLOW_DOWN))
             return
         judgement = self._judge(question.forward_path)
+        case = _Case(channel, question, judgement, time.monotonic() + LATE_SECONDS if judgement.late else 0.0)
         decision = self._decide_now(question, judgement)
         if decision is not None:
-            self._answer(channel, question, judgement, decision)
+            self._answer(case, decision)
         elif self._waiting < MAX_WAITING:
             self._waiting += 1
-            self._go(channel, question, judgement, self._decide(question, judgement), None)
+            self._go(case, self._decide(question, judgement), None)
         else:
-            self._answer(channel, question, judgement, Decision(Word.TRY_LATER))
+            self._answer(case, Decision(Word.TRY_LATER))
 
     def _is_true(self, question: m.Question) -> bool:
         """Is the session its client's, and not one that ended long ago?"""
@@ -179,7 +189,7 @@ class Desk:
         refusal = _refusal(standing, judgement, question.client)
         if refusal is not None:
             return refusal
-        if judgement.word is not Word.ACCEPT:
+        if judgement.word is not Word.ACCEPT and (standing is not None or not judgement.late):
             return Decision(judgement.word)
         is_done = standing is not None and not judgement.asks_source and not judgement.quota_bytes
         return ACCEPT if is_done and not (judgement.greylist and not allowed) else None
@@ -194,13 +204,18 @@ class Desk:
         )
 
     def _decide(self, question: m.Question, judgement: Judgement) -> Steps:
-        """The decision about a recipient for whom nothing speaks against a yes so far, but somebody has to be asked."""
+        """The decision for which somebody has to be asked, as a rule about a recipient whom nothing speaks against so far.
+
+        Where it is told late, the client is looked at whoever the recipient is: the waiting for DNS would tell otherwise.
+        """
         allowed = access.decide(judgement.scopes, question.client, question.reverse_path)
         if self._looks_at_client(judgement, allowed) and self._clients.known(question.client) is None:
             standing = yield functools.partial(self._clients.check, question.client)
             refusal = _refusal(standing, judgement, question.client) if isinstance(standing, Standing) else None
             if refusal is not None:
                 return refusal
+        if judgement.word is not Word.ACCEPT:
+            return Decision(judgement.word)
         if judgement.asks_source:
             answer = yield later(self._asking, "source", lambda tag: m.Exists(tag, judgement.key), SOURCE_SECONDS)
             word = (
@@ -222,22 +237,21 @@ class Desk:
                 return Decision(Word.GREYLISTED, b"Not seen before; try again in %d seconds" % answer.wait_seconds)
         return ACCEPT
 
-    def _go(
-        self, channel: Channel, question: m.Question, judgement: Judgement, steps: Steps, heard: object
-    ) -> None:  # fmt: skip
+    def _go(self, case: "_Case", steps: Steps, heard: object) -> None:
         """On with *steps* after *heard*, as far as nobody has to be waited for."""
         while True:
             try:
                 begin = steps.send(heard)
             except StopIteration as end:
                 self._waiting -= 1
-                self._answer(channel, question, judgement, end.value)
+                self._answer(case, end.value)
                 return
-            if begin(functools.partial(self._go, channel, question, judgement, steps)):
+            if begin(functools.partial(self._go, case, steps)):
                 return
             heard = None
 
-    def _answer(self, channel: Channel, question: m.Question, judgement: Judgement, decision: Decision) -> None:
+    def _answer(self, case: "_Case", decision: Decision) -> None:
+        channel, question, judgement, until = case
         word, counted, expiry, ticket = decision.word, b"", 0, b""
         if word is Word.UNKNOWN and self._unknowns.count(question.session, question.client):
             decision = Decision(word := Word.SLOW_DOWN)
@@ -250,7 +264,11 @@ class Desk:
             ticket = tickets.ticket(
                 self._ticket_key, question.session, question.reverse_path, question.forward_path, counted, expiry
             )
-        _send(channel, m.Verdict(question.tag, word.value, counted, expiry, ticket, judgement.late, decision.detail))
+        verdict = m.Verdict(question.tag, word.value, counted, expiry, ticket, judgement.late, decision.detail)
+        if until:
+            self._loop.call_at(until, functools.partial(_answer_later, channel, verdict))
+        else:
+            _send(channel, verdict)
 
     def lost(self, channel: Channel) -> None:
         """A peer's channel closed. What was asked of one that ended is answered now, without it."""
@@ -345,6 +363,10 @@ def _send(channel: Channel, message: m.Message) -> bool:
     except ChannelClosed:
         return False
     return True
+
+
+def _answer_later(channel: Channel, verdict: m.Verdict) -> None:
+    _send(channel, verdict)
 
 
 def _refusal(standing: Standing | None, judgement: Judgement, client: bytes) -> Decision | None:

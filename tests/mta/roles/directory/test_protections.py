@@ -30,6 +30,7 @@ RECORDS = {
     b"a:postmaster@mx.example": Mailbox(b"postmaster@mx.example", b"postmaster"),
     b"a:bob@mx.example": Mailbox(b"bob@mx.example", b"bob"),
     b"a:bob@late.example": Mailbox(b"bob@late.example", b"bob"),
+    b"a:small@late.example": Mailbox(b"small@late.example", b"small", quota_bytes=100),
     b"a:bob@grey.example": Mailbox(b"bob@grey.example", b"bob"),
     b"a:ann@grey.example": Mailbox(b"ann@grey.example", b"ann"),
     b"a:small@grey.example": Mailbox(b"small@grey.example", b"small", quota_bytes=100),
@@ -43,6 +44,7 @@ RECORDS = {
 def make_house(tmp_path, monkeypatch):
     """Makes directories that differ by their settings."""
     monkeypatch.setattr(desk, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(desk, "LATE_SECONDS", 0.0)
     SnapshotWriter(tmp_path).publish_all(INSTANCE, 1, [(key, pack_record(value)) for key, value in RECORDS.items()])
     descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     made = []
@@ -90,6 +92,25 @@ def test_a_domain_that_tells_late_marks_a_yes_as_much_as_a_no(make_house):
     assert (yes.word, yes.late, bool(yes.ticket)) == (b"accept", True, True)
     assert (no.word, no.late, no.ticket) == (b"unknown", True, b"")
     assert not verdict(house, smtpd, b"bob@mx.example").late
+
+
+def test_where_it_is_told_late_the_time_of_an_answer_tells_nothing(make_house, monkeypatch):
+    """A yes, a no and one that asked the ledger come after the same time; and DNS is asked whoever the recipient is."""
+    monkeypatch.setattr(desk, "LATE_SECONDS", 0.15)
+    house = make_house(smtpd__dnsbl=b"bl.example")
+    smtpd, ledger, resolver = house.client("smtpd"), house.server("ledger"), house.server("resolver")
+    for number, path in enumerate((b"bob@late.example", b"nobody@late.example")):
+        assert house.ask(smtpd, question(path, client=b"192.0.2.%d" % number)) == []
+        (look_up,) = house.hear(resolver)
+        house.ask(resolver, m.Found(look_up.tag, b"nxdomain", False, ()))
+        house.serve_for(0.2)
+        assert len(house.hear(smtpd)) == 1
+    house.ask(smtpd, *[question(name + b"@late.example", client=b"192.0.2.1") for name in (b"bob", b"no", b"small")])
+    (usage,) = house.hear(ledger)
+    house.ask(ledger, m.Usage(usage.tag, 0, 0))
+    assert house.hear(smtpd) == []
+    house.serve_for(0.2)
+    assert [told.word for told in house.hear(smtpd)] == [b"accept", b"unknown", b"accept"]
 
 
 @pytest.mark.parametrize(
