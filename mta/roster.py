@@ -270,12 +270,12 @@ _SPARE_FILES, _SPARE_MIB = 256, 128
 
 def open_files_of(role: Role, connections: int) -> int:
     """How many descriptors *role* may have where the appliance takes *connections* at once."""
-    return max(role.open_files, _SPARE_FILES + connections * role.files_each)
+    return max(role.open_files, _SPARE_FILES + connections * role.files_each) if role.files_each else role.open_files
 
 
 def memory_mib_of(role: Role, connections: int) -> int:
     """How much memory, likewise."""
-    return max(role.memory_mib, _SPARE_MIB + (connections * role.kib_each >> 10))
+    return max(role.memory_mib, _SPARE_MIB + (connections * role.kib_each >> 10)) if role.kib_each else role.memory_mib
 
 
 def role_named(name: str) -> Role:

@@ -25,7 +25,8 @@ class Resolver:
         self._loop = loop
         self._told = start.text(SERVERS)
         self._desk = Desk(servers_of(self._told), Sockets(loop), loop.call_later, time.monotonic)
-        self._peers = control.Peers(roster.RESOLVER, start, loop, dict.fromkeys(("directory", "source"), self._heed), reload=self._reload)
+        askers = dict.fromkeys(("directory", "source"), self._heed)
+        self._peers = control.Peers(roster.RESOLVER, start, loop, askers, reload=self._reload)
         self._peers.ready()
 
     def _heed(self, channel: Channel, packet: Packet) -> None:

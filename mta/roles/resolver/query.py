@@ -72,7 +72,7 @@ KINDS: Final = frozenset(_RENDER)
 
 def load() -> None:
     """Import what dnspython imports late: after the door there are no files to import from."""
-    dns.rdata.load_all_types()  # type: ignore[no-untyped-call] - dnspython left it out
+    dns.rdata.load_all_types()  # type: ignore[no-untyped-call]  # dnspython left it out
 
 
 class Query:
