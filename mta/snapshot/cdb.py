@@ -24,8 +24,9 @@ def cdb_hash(key: bytes) -> int:
     """The format's hash of *key*."""
     h = 5381
     for octet in key:
-        h = (h * 33 & _LIMIT) ^ octet
-    return h
+        # Cut to 32 bits once, at the end: what is above them never comes down again, and keys are short.
+        h = h * 33 ^ octet
+    return h & _LIMIT
 
 
 class Cdb:
