@@ -7,6 +7,7 @@ that it names when something was found; whoever mends the finding puts the octet
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ MAX_OCTETS = 4096  # of one input
 MEMORY_MIB = 1024
 INPUT_SECONDS = 10  # One input that takes longer is a finding too.
 INSIDE = "POSTERN_FUZZ_TARGET"
+COMMAND = (sys.executable, "-m", "tests.fuzz")  # becomes the child
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +44,7 @@ def run(name: str, seconds: int) -> bool:
     fresh.mkdir()
     seeds = CORPUS / name
     command = [
-        sys.executable, "-m", "tests.fuzz", f"-max_total_time={seconds}", f"-max_len={MAX_OCTETS}", f"-timeout={INPUT_SECONDS}",
+        *COMMAND, f"-max_total_time={seconds}", f"-max_len={MAX_OCTETS}", f"-timeout={INPUT_SECONDS}",
         f"-rss_limit_mb={MEMORY_MIB}", f"-artifact_prefix={work}/", "-print_final_stats=1", str(fresh),
         *([str(seeds)] if seeds.is_dir() else []),
     ]  # fmt: skip
@@ -53,6 +55,7 @@ def run(name: str, seconds: int) -> bool:
     said = (work / "log").read_text(errors="replace")
     tried = next((line.rsplit(" ", 1)[1] for line in said.splitlines() if "number_of_executed_units" in line), "?")
     if status == 0:
+        shutil.rmtree(work)
         print(f"{name}: {tried} inputs in {seconds} s, nothing found", flush=True)
         return True
     print(f"{name}: FOUND something after {tried} inputs, see {work}\n{said[-3000:]}", flush=True)
