@@ -95,6 +95,7 @@ class Peers:
         self._lost, self._found, self._sockets, self._reload = (lost, found, sockets, reload)
         self._stop = stop or loop.stop
         self._servers: dict[str, dict[int, Channel]] = {}
+        self._untold = 0  # events that the journal could not hear
         self._missed: dict[tuple[str, int], float] = {}  # since when (time.monotonic) a server is away
         loop.add_channel(start.control, self._heed, self._orphaned)
 
@@ -133,11 +134,15 @@ class Peers:
         """Tell the journal what was decided. Mail is worth more than its log: when the journal is away or slow, drop it."""
         journal = self.to("journal")
         if journal is None or journal.backlog > MAX_UNREAD_EVENTS:
+            self._untold += 1
             return
         try:
+            if self._untold:
+                journal.send(event_of("events-lost", {"count": self._untold}))
+                self._untold = 0
             journal.send(event_of(name, pairs))
         except ChannelClosed:
-            return
+            self._untold += 1
 
     def _heed(self, _control: Channel, packet: Packet) -> None:
         message, descriptors = packet

@@ -100,6 +100,18 @@ def test_events_never_stop_the_mail(role: Role) -> None:
     assert channel.backlog <= control.MAX_UNREAD_EVENTS + 1
 
 
+def test_what_the_journal_could_not_hear_it_is_told_of(role: Role) -> None:
+    """A gap in the log says that it is one, and how large."""
+    for _ in range(3):
+        role.peers.event("cleaned")
+    journal = role.introduce("journal", serving=False)
+    role.peers.event("cleaned", queue_id="x")
+    role.peers.event("cleaned", queue_id="y")
+    names = [(message.name, message.pairs) for message, _ in journal.receive() if isinstance(message, m.Event)]
+    assert names[0] == (b"events-lost", (b"count", b"3"))
+    assert [name for name, _ in names] == [b"events-lost", b"cleaned", b"cleaned"]
+
+
 def test_a_peer_that_talks_out_of_turn_is_hung_up_on(role: Role) -> None:
     """The journal has nothing to say to anybody."""
     journal = role.introduce("journal", serving=False)
