@@ -23,20 +23,43 @@ KEEPER_SECONDS: Final = 5.0  # it looks into memory
 _REFUSE: Final = int(ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
 
 
+class Contexts:
+    """The two that a conversation needs: to begin with, and for the certificate that its client asks for.
+
+    Made by whoever forks cells, since making one costs more than a handshake. There is nothing in them yet.
+    """
+
+    def __init__(self) -> None:
+        self.first = first_context(_refuse, tickets=False)
+        self.second = server_context(tickets=False)
+
+
+def _refuse(_conversing: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> int:
+    return _REFUSE
+
+
 class Cell:
-    """The one conversation of *session*. *asker* is the smtpd that waits for its plaintext."""
+    """The one conversation that *asked* is about. *asker* is the smtpd that waits for its plaintext."""
 
     def __init__(
-        self, asked: m.Secure, session: bytes, client: socket.socket, *, asker: Channel, keeper: Channel, journal: Channel
+        self, asked: m.Secure, client: socket.socket, contexts: "Contexts", *,
+        asker: Channel, keeper: Channel, journal: Channel,
     ) -> None:  # fmt: skip
-        self._asked, self._session = asked, session
+        self.over = False
+        self._asked, self._session = asked, asked.session
         self._asker, self._keeper, self._journal = asker, keeper, journal
         self._loop = Loop()
+        self._context = contexts.second
+        contexts.first.sni_callback = self._choose
         self._pump = Pump(
-            self._loop, client, Tunnel(first_context(self._choose, tickets=False)), time.monotonic(),
-            secured=self._tell_secured, failed=self._tell_failed, over=lambda _pump: self._loop.stop(),
+            self._loop, client, Tunnel(contexts.first), time.monotonic(),
+            secured=self._tell_secured, failed=self._tell_failed, over=self._end,
         )  # fmt: skip
         self._watch_the_clock()
+
+    def step(self) -> None:
+        """Do what can be done now."""
+        self._loop.run_until_idle()
 
     def serve(self) -> int:
         """Carry octets to the end of the conversation; answers the exit status."""
@@ -47,9 +70,8 @@ class Cell:
         try:
             self._keeper.send(m.KeyOf(self._session, asked_name(conversing, name)))
             pair = self._wait_for_keeper()
-            context = server_context(tickets=False)
-            load(context, pair.chain, pair.key)
-            conversing.context = context
+            load(self._context, pair.chain, pair.key)
+            conversing.context = self._context
         except (ChannelClosed, TimeoutError, NotLoaded):
             return _REFUSE
         return None
@@ -69,6 +91,10 @@ class Cell:
         self._keeper.close()
         assert isinstance(message, m.Certified)
         return message
+
+    def _end(self, _pump: Pump) -> None:
+        self.over = True
+        self._loop.stop()
 
     def _tell_secured(self, pump: Pump, plain: socket.socket) -> None:
         protection, name = pump.tunnel.protection, pump.tunnel.server_name

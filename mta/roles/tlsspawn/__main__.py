@@ -9,6 +9,7 @@ import time
 
 from mta import roster, sandbox
 from mta.offspring import Offspring, Uids, is_alive
+from mta.roles.tlsspawn.rehearsal import rehearse, throwaway_pair
 from mta.roles.tlsspawn.spawner import Birth, Spawner
 from mta.wire import control, permits
 from mta.wire.channel import Channel
@@ -24,11 +25,14 @@ def main() -> int:
     start = control.begin(role)
     # A cell is a fork of us and loads nothing after it. Roles do not import each other; what carries TLS stands in the roster.
     cell = importlib.import_module(f"{roster.TLS.module}.cell")
+    chain, key = throwaway_pair()
     loop = Loop()
     offspring = Offspring(loop)
     sandbox.enter(role, start, keep=(loop.fileno(), *offspring.descriptors))
     sys.unraisablehook = lambda _unraisable: None  # As in tls: a server name that is no text.
     walls = sandbox.CellWalls(roster.TLS_CELL)
+    rehearse(cell, chain, key)
+    contexts = cell.Contexts()
 
     def live(birth: Birth) -> int:
         ends = {"keeper": birth.keeper, "journal": birth.journal}
@@ -40,7 +44,8 @@ def main() -> int:
             "journal": Channel(birth.journal, "journal", permits.readable_by_client("tls", "journal")),
         }
         client = socket.socket(fileno=birth.client)
-        status: int = cell.Cell(birth.asked, birth.asked.session, client, asker=birth.asker, **channels).serve()
+        gc.disable()  # What is left behind goes with the process.
+        status: int = cell.Cell(birth.asked, client, contexts, asker=birth.asker, **channels).serve()
         return status
 
     spawner = Spawner(offspring, uids_of(start), most(), live)
