@@ -16,7 +16,7 @@ from mta.wire import control, permits
 from mta.wire import messages as m
 from mta.wire.channel import Channel, pair
 from mta.wire.loop import Loop
-from mta.wire.tickets import session_token_holds
+from mta.wire.tickets import SESSION_SECONDS, is_session_over, session_token_holds
 from tests.fixtures.lone_role import LoneRole
 
 KEY = b"k" * 32
@@ -58,6 +58,8 @@ def test_a_connection_is_handed_on_with_a_proof_of_its_client(door: tuple[LoneRo
     assert len({message.session for message, _ in found}) == 3
     for message, sock in found:
         assert len(message.session) == 16
+        assert not is_session_over(message.session, time.time())
+        assert is_session_over(message.session, time.time() + SESSION_SECONDS + 60)
         assert (message.client, message.service) == (b"127.0.0.1", b"smtp")
         assert session_token_holds(KEY, message.token, message.session, message.client)
         assert not session_token_holds(KEY, message.token, message.session, b"192.0.2.1")
