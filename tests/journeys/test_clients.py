@@ -15,8 +15,8 @@ import aiosmtplib
 import pytest
 
 from tests.fixtures import clients
-from tests.fixtures.house import wait_until
-from tests.fixtures.served import content_of
+from tests.fixtures.house import House, wait_until
+from tests.fixtures.served import DOMAIN, PATIENT, content_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.must_show]
 
@@ -24,6 +24,16 @@ pytestmark = [pytest.mark.journey, pytest.mark.must_show]
 LF_CONTENT = b"From: <a@client.test>\nSubject: by others\n\n.\n..\n.dot\nend\n"
 CONTENT = LF_CONTENT.replace(b"\n", b"\r\n")
 SENDER = "a@client.test"
+ISOLATIONS = ["worker", "connection"] if os.environ.get("POSTERN_FULL") else ["worker"]
+
+
+@pytest.fixture(scope="module", params=ISOLATIONS)
+def served(request, tmp_path_factory) -> Iterator[House]:
+    """In full size with both isolations; else the default one, because dialogs and test_cells.py have the other."""
+    settings = {**PATIENT, "smtpd.isolation": f'"{request.param}"'}
+    with House(tmp_path_factory.mktemp("clients") / "house", settings=settings) as house:
+        house.add_domain(DOMAIN)
+        yield house
 
 
 @pytest.fixture(params=["clear", "tls"])
@@ -238,3 +248,11 @@ def test_an_address_beyond_ascii_needs_the_extension(served, international):
         client.helo()
         with pytest.raises(smtplib.SMTPNotSupportedError):
             client.send_message(international_message(international))
+
+
+@pytest.mark.parametrize("path", ["postmaster", "PostMaster", "postmaster@example.test", "POSTMASTER@mx.house.test"])
+def test_the_postmaster_is_always_reached(served, path):
+    """RFC 5321 4.5.1: without a domain, and at every domain that we have, in any case, though nobody made such a mailbox."""
+    before = len(served.messages("postmaster@mx.house.test"))
+    served.send(path, CONTENT, reverse_path="")
+    served.wait_for_messages("postmaster@mx.house.test", before + 1)
