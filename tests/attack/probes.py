@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mta.roster import DOMAIN_UIDS
+from mta.roster import CELL_UIDS, CELL_UIDS_FROM, DOMAIN_UIDS, DOMAIN_UIDS_FROM
 from tests.attack.injector import Injected, in_address
 
 EPERM = -errno.EPERM
@@ -40,8 +40,10 @@ class Target:
     other: int  # the pid of another role
     supervisor: int
     port: int  # where somebody listens
-    first_domain: int  # the first uid of the pool from which domains get theirs
+    first_of_pool: int  # the first uid that a spawner's children may have; of other roles: that domains may have
     sockets: list[int] = field(default_factory=list)  # the victim's own descriptors that are sockets
+    pool_size: int = DOMAIN_UIDS
+    uid_base: int = 1_900_000_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,14 @@ def _at_other(name: str, *arguments: int | bytes) -> Callable[[Injected, Target]
 
 def _uid_of_other(target: Target) -> int:
     return Path(f"/proc/{target.other}").stat().st_uid
+
+
+def _uid_of_domain(target: Target) -> int:
+    return target.uid_base + DOMAIN_UIDS_FROM + 7
+
+
+def _uid_of_cell(target: Target) -> int:
+    return target.uid_base + CELL_UIDS_FROM + CELL_UIDS - 1
 
 
 def _worst(answers: list[int]) -> int:
@@ -139,7 +149,8 @@ def _become(name: str, wanted: Callable[[Target], int]) -> Callable[[Injected, T
 
 
 _GONE = frozenset({-errno.EPERM, -errno.EACCES, -errno.ENOENT})
-_SPAWNERS = frozenset({"localspawn", "storekeeper"})
+_SPAWNERS = frozenset({"localspawn", "storekeeper", "smtpdspawn", "tlsspawn"})
+_FOR_DOMAINS, _FOR_CELLS = frozenset({"localspawn", "storekeeper"}), frozenset({"smtpdspawn"})
 _ASKS_OUTSIDE = frozenset({"resolver", "source"})  # their sockets are judged by tests of their own
 _SIGCHLD, _FORK, _NEW_USER, _EXEC_MEMORY = 17, 0x01200011, 0x10000000, 7
 
@@ -192,9 +203,12 @@ PROBES = (
     Probe("setresgid 0", _become("setresgid", lambda _: 0), wall="uid"),
     Probe("setresuid to another role", _become("setresuid", _uid_of_other), wall="uid"),
     Probe("setresgid to another role", _become("setresgid", _uid_of_other), wall="uid"),
-    Probe("setresuid below the pool", _become("setresuid", lambda target: target.first_domain - 1), wall="uid"),
-    Probe("setresuid past the pool", _become("setresuid", lambda target: target.first_domain + DOMAIN_UIDS), wall="uid"),
-    Probe("setresgid past the pool", _become("setresgid", lambda target: target.first_domain + DOMAIN_UIDS), wall="uid"),
+    Probe("setresuid below the pool", _become("setresuid", lambda target: target.first_of_pool - 1), wall="uid"),
+    Probe("setresuid past the pool", _become("setresuid", lambda target: target.first_of_pool + target.pool_size), wall="uid"),
+    Probe("setresgid past the pool", _become("setresgid", lambda target: target.first_of_pool + target.pool_size), wall="uid"),
+    Probe("setresuid to a domain", _become("setresuid", _uid_of_domain), wall="uid", unless=_FOR_DOMAINS),
+    Probe("setresgid to a domain", _become("setresgid", _uid_of_domain), wall="uid", unless=_FOR_DOMAINS),
+    Probe("setresuid to a cell", _become("setresuid", _uid_of_cell), wall="uid", unless=_FOR_CELLS),
     Probe("setuid", call("setuid", 0), wall="uid"),
     Probe("setgid", call("setgid", 0), wall="uid"),
     Probe("setgroups", call("setgroups", 1, struct.pack("=I", 0)), wall="uid"),
