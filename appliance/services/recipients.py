@@ -130,19 +130,20 @@ def apply(session: Session, name: str, folded: list[str], mode: Mode, *, actor: 
         raise Conflict(f"{domain.name} is not a relayed domain with a list of recipients", code="no_list")
     connection = session.connection()
     session.flush()
+    # Not taken away where something fails: the transaction then takes it back, and on some servers allows nothing else.
     connection.execute(CreateTable(_UPLOAD))
-    try:
-        for start in range(0, len(folded), _CHUNK):
-            connection.execute(insert(_UPLOAD), [{"folded": part} for part in folded[start : start + _CHUNK]])
-        removed = 0 if mode == "add" else _remove(connection, domain, named=mode == "remove")
-        added = 0 if mode == "remove" else _add(connection, domain)
-    finally:
-        connection.execute(DropTable(_UPLOAD))
+    for start in range(0, len(folded), _CHUNK):
+        connection.execute(insert(_UPLOAD), [{"folded": part} for part in folded[start : start + _CHUNK]])
+    removed = 0 if mode == "add" else _remove(connection, domain, named=mode == "remove")
+    left = count(session, domain)
+    if mode != "remove":
+        _add(connection, domain)
+    connection.execute(DropTable(_UPLOAD))
     total = count(session, domain)
     if total > MAX_LISTED:
         raise LimitReached(f"a list has at most {MAX_LISTED} recipients", code="limit_recipients")
-    upload = Upload(added, removed, total)
-    if added or removed:
+    upload = Upload(total - left, removed, total)
+    if upload.added or removed:
         domain.version += 1
         _tell(session, actor, domain, mode, upload)
     return upload
@@ -185,13 +186,15 @@ def _remove(connection: Connection, domain: Domain, *, named: bool) -> int:
     return connection.execute(delete(RelayRecipient).where(*mine)).rowcount
 
 
-def _add(connection: Connection, domain: Domain) -> int:
+def _add(connection: Connection, domain: Domain) -> None:
+    """Put in those of the upload that are not there yet."""
     present = select(RelayRecipient.folded).where(RelayRecipient.domain_id == domain.id)
     new = select(_UPLOAD.c.folded).where(_UPLOAD.c.folded.not_in(present))
     _announce(connection, domain, new)
     parts = new.subquery()
     rows = select(literal(domain.id), parts.c.folded)
-    return connection.execute(insert(RelayRecipient).from_select(["domain_id", "folded"], rows)).rowcount
+    # Not every driver says how many rows such a statement made.
+    connection.execute(insert(RelayRecipient).from_select(["domain_id", "folded"], rows))
 
 
 def _announce(connection: Connection, domain: Domain, parts: Select[str]) -> None:

@@ -7,12 +7,28 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
+from appliance.compile import collect
+from appliance.compile.source import open_source
 from appliance.database import schema
 from appliance.database.engine import open_engine
 from appliance.database.session import reading, unit_of_work
 from appliance.errors import Conflict, DatabaseUnavailable, Invalid, LimitReached, NotFound
 from appliance.models import Base
-from appliance.services import aliases, changes, domains, forwardings, founding, keys, mailboxes, sessions, tenants
+from appliance.services import (
+    access_rules,
+    aliases,
+    certificates,
+    changes,
+    domains,
+    forwardings,
+    founding,
+    keys,
+    mailboxes,
+    recipients,
+    sessions,
+    tenants,
+)
+from appliance.services.relays import Route
 from tests.fixtures.bulk import count_mailboxes, fill
 from tests.fixtures.database import HOST, OPERATOR
 
@@ -76,6 +92,36 @@ def test_a_whole_life(engine):
         assert domains.remove(session, "bücher.example", actor=actor).mailboxes == 2
     with reading(engine) as session, pytest.raises(NotFound):
         mailboxes.get(session, "joe@bücher.example", actor=OPERATOR)
+
+
+def test_relayed_domains_rules_and_certificates(engine):
+    """Lists over a temporary table, rules by scope, and all of it compiled."""
+    folded = recipients.read_list("away.test", ["ann", "bob@away.test", "carl"])
+    with unit_of_work(engine) as session:
+        route = Route("mail.away.test", "list")
+        domain = domains.create(session, "away.test", route=route, actor=OPERATOR)
+        assert recipients.apply(session, "away.test", folded, "replace", actor=OPERATOR).added == 3
+        assert recipients.apply(session, "away.test", ["ann"], "remove", actor=OPERATOR).total == 2
+        hook = Route("mail.hook.test", "hook", {"address": "127.0.0.1:7000"})
+        domains.create(session, "hook.test", route=hook, actor=OPERATOR)
+        for scope in ({}, {"domain": domain.name}, {"mailbox": f"postmaster@{HOST}"}):
+            access_rules.add(session, "deny", "192.0.2.0/24", actor=OPERATOR, **scope)
+        offered = certificates.make_self_signed(HOST)
+        certificates.install(session, offered, "c2VhbGVk", actor=OPERATOR)
+    source = open_source(engine.url.render_as_string(hide_password=False))
+    try:
+        with source.reading() as query:
+            everything = {row.name: row for row in collect.domains(query)}
+            assert everything["hook.test"].settings == {"address": "127.0.0.1:7000"}
+            assert sorted(collect.relayed(query)) == ["bob@away.test", "carl@away.test"]
+            scopes = ["", "away.test", f"postmaster@{HOST}"]
+            assert sorted(row.scope for row in collect.rules(query)) == scopes
+            assert [row.scope for row in collect.rules(query, scopes)] == scopes
+            assert [row.name for row in collect.certificates(query, [HOST])] == [HOST]
+            assert collect.amount(query) >= 3
+            assert collect.expired(query, 1 << 40) == []
+    finally:
+        source.close()
 
 
 def test_numbers_of_the_feed_appear_in_their_order(engine):
