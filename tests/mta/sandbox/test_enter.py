@@ -127,8 +127,7 @@ def expected(role: roster.Role, *, root: bool) -> set[str]:
     if roster.Promise.NAME_SERVERS in promises:
         allowed.add("tcp")
     if roster.Promise.SPAWN in promises:
-        into_the_domains = root and role.pool[0] == roster.DOMAIN_UIDS_FROM  # cells have other uids
-        allowed |= {"fork", "pool"} if into_the_domains else {"fork"}
+        allowed |= {"fork", "pool"} if root else {"fork"}
     return allowed
 
 
