@@ -200,7 +200,16 @@ def test_swaks_delivers_under_tls(house):
 
 @pytest.mark.parametrize(
     "step",
-    ["before", "hello", "half a hello", "after the handshake", "in content", "end in the handshake", "http"],
+    [
+        "before",
+        "hello",
+        "half a hello",
+        "after the handshake",
+        "in content",
+        "end in the handshake",
+        "http",
+        "odd name",
+    ],
 )
 def test_a_client_that_vanishes_at_any_step_leaves_nothing(house, step):
     """By a reset, mostly; the listener hears that the conversation is over, and nobody says a word on stderr."""
@@ -213,6 +222,12 @@ def test_a_client_that_vanishes_at_any_step_leaves_nothing(house, step):
         with pytest.raises(ssl.SSLWantReadError):
             careless().wrap_bio(ssl.MemoryBIO(), to_send).do_handshake()
         client.socket.sendall(to_send.read())
+        client.socket.recv(10)
+    elif step == "odd name":
+        to_send = ssl.MemoryBIO()
+        with pytest.raises(ssl.SSLWantReadError):
+            careless().wrap_bio(ssl.MemoryBIO(), to_send, server_hostname="one.test").do_handshake()
+        client.socket.sendall(to_send.read().replace(b"one.test", b"\xff\x80\r\n\x1b[2J"))  # no text in any encoding
         client.socket.recv(10)
     elif step == "http":
         client.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
