@@ -162,7 +162,7 @@ STOREKEEPER = _role(
 TLS = _role(
     "tls", 16, Promise.CLIENT_SOCKETS, Promise.READ_FILES,
     paths=(PathRule("snapshot/certificates", _READ),), memory_mib=512, open_files=4096,
-    files_each=3, kib_each=160,  # idle it is 18 KiB; more while one side waits for the other
+    files_each=2, kib_each=160,  # idle it is 18 KiB; more while one side waits for the other
 )  # fmt: skip
 TLSSPAWN = _role(
     "tlsspawn", 17, Promise.CLIENT_SOCKETS, Promise.SPAWN,

@@ -14,7 +14,7 @@ from mta.wire import control
 from mta.wire.loop import Loop
 
 KEY = "keys/tls.key"  # root's, and nobody else's: we read it before we give root away
-SPARE_DESCRIPTORS = 256  # beside the conversations' two and, with cells, a channel for each
+SPARE_DESCRIPTORS = 200  # beside the two of each conversation; less than the roster has to spare
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
 
 def most_conversations() -> int:
     """As many as our descriptors allow."""
-    return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS) // 3)
+    return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS) // 2)
 
 
 def read_key(path: Path) -> Opener | None:
