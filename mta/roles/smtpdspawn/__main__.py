@@ -18,6 +18,7 @@ from mta.wire import messages as m
 from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
 
+COLLECT_EVERY = 10_000  # allocations; a conversation leaves little behind in cycles, and most end before that
 STOP_SECONDS = 3.0  # so long the cells may finish what they have in hand
 
 PERMITTED = {name: permits.readable_by_client("smtpd", name) for name in INTRODUCED}  # what a cell hears from whom
@@ -80,6 +81,7 @@ def main() -> int:
     loop.after_burst.append(spawner.begin_all)
     spawner.peers = control.Peers(role, start, loop, handlers, reload=reload)
     rehearse(cells.policy)
+    gc.set_threshold(COLLECT_EVERY)
     gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.
     spawner.peers.ready()
     loop.run()
