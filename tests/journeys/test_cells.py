@@ -53,7 +53,8 @@ def cell_of(house: House, client: smtplib.SMTP) -> int:
 
 
 def uids(pid: int) -> set[int]:
-    return {int(uid) for uid in re.search(r"Uid:\t(.*)", Path(f"/proc/{pid}/status").read_text())[1].split()}
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("Uid:")]
+    return {int(uid) for uid in line.split()[1:]}
 
 
 @pytest.mark.must_show
