@@ -172,13 +172,9 @@ class Compiler:
     def _expire(self) -> None:
         """Remove access rules whose time is over, and announce it: nobody else does anything at that moment."""
         found: list[tuple[int, str]] = []
-        if (
-            not self._trouble
-            and self.read(lambda query: found.extend(collect.expired(query, int(time.time()))))
-            and found
-        ):
-            if self.write(lambda query: _remove_rules(query, found)):
-                self._stamp = None  # It tells what others wrote, and this we did ourselves.
+        looked = not self._trouble and self.read(lambda query: found.extend(collect.expired(query, int(time.time()))))
+        if looked and found and self.write(lambda query: _remove_rules(query, found)):
+            self._stamp = None  # It tells what others wrote, and this we did ourselves.
         self._loop.call_later(EXPIRY_SECONDS, self._expire)
 
     def _prune(self) -> None:

@@ -79,7 +79,12 @@ def test_the_role_that_talks_to_strangers_holds_nothing() -> None:
     assert (smtpd.paths, smtpd.secrets, smtpd.group, smtpd.trusted) == ((), (), "", False)
     forbidden = {roster.Promise.READ_FILES, roster.Promise.WRITE_FILES, roster.Promise.THREADS, roster.Promise.ACCEPT}
     assert not smtpd.promises & (forbidden | {roster.Promise.SPAWN, roster.Promise.CHOWN_DOMAINS})
-    assert {edge.server for edge in roster.EDGES if edge.client == "smtpd"} == {"directory", "enqueuer", "tls", "journal"}
+    assert {edge.server for edge in roster.EDGES if edge.client == "smtpd"} == {
+        "directory",
+        "enqueuer",
+        "tls",
+        "journal",
+    }
 
 
 def test_only_the_control_plane_reaches_the_database_and_never_the_mail() -> None:

@@ -176,7 +176,7 @@ def test_the_worst_is_the_subject_of_several():
 
 
 GLOBAL = RecipientReport(
-    "utf-8;j\\x{FC}rgen@example.test".encode(), "jürgen@example.test".encode(), "jürgen@example.test".encode(),
+    b"utf-8;j\\x{FC}rgen@example.test", "jürgen@example.test".encode(), "jürgen@example.test".encode(),
     b"failed", b"5.1.1", b"no mailbox here",
 )  # fmt: skip
 
