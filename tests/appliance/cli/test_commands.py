@@ -175,6 +175,16 @@ def test_a_lost_operators_password_is_replaced(postern):
     assert postern("operator", "reset-password", "nobody").code == 1
 
 
+def test_as_a_program(program):
+    """What a script sees: exit codes 0, 1 and 2, one value or one line, standard input; an argument that is no text."""
+    made = program("mailbox", "add", "jo@mx.example.test", "--password-stdin", "--json", stdin="long enough\n")
+    assert (made.code, made.err, made.data["has_password"]) == (0, "", True)
+    refused = program("tenant", "show", "\udcff", "--json")
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    wrong = program("domain", "bogus")
+    assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -283,24 +293,26 @@ def test_a_published_house_is_well(postern, tmp_path):
     assert [what for what in wrong if not what.startswith("listen.")] == []
 
 
-def test_the_doctor_notices_a_database_of_a_newer_program(postern, tmp_path):
+def test_the_doctor_notices_a_database_of_a_newer_program(postern, program, tmp_path):
     """And so does every command, in one line."""
     with sqlite3.connect(tmp_path / "var/postern.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '0999'")
     database.close()
     assert any("0999" in finding["what"] for finding in postern("check", "--json").data["findings"])
-    for command in (("domain", "list"), ("migrate",), ("up",), ("publish",)):
-        refused = postern(*command)
+    for run, command in (
+        (postern, ("domain", "list")), (postern, ("migrate",)), (program, ("up",)), (postern, ("publish",)),
+    ):  # fmt: skip
+        refused = run(*command)
         assert refused.code == 1, command
         assert "0999" in refused.err
         assert refused.err.count("\n") == 1
 
 
-def test_a_wrong_setting_stops_up_with_one_line(postern, tmp_path):
+def test_a_wrong_setting_stops_up_with_one_line(program, tmp_path):
     """It names the file, the key and what it takes."""
     with (tmp_path / "postern.toml").open("a", encoding="utf-8") as file:
         file.write("surprise = 1\n")
-    refused = postern("up")
+    refused = program("up")
     assert refused.code == 1
     assert refused.err == f"postern: {tmp_path}/postern.toml: limits.surprise: there is no such setting\n"
 
