@@ -7,7 +7,7 @@ from appliance.database.session import Session
 from appliance.errors import NotFound
 from appliance.models import Forwarding, Mailbox
 from appliance.models.base import now
-from appliance.services import addresses, audit, changes, mailboxes
+from appliance.services import addresses, holders, mailboxes
 from appliance.services.actor import Actor
 
 __all__ = ["Forwarding", "clear", "describe", "get", "put"]
@@ -99,10 +99,5 @@ def _tell(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    key = addresses.key_of(mailbox.address)
     mailbox.version += 1
-    audit.record(
-        session, actor, action, key,
-        tenant_id=mailbox.domain.tenant_id, domain_id=mailbox.domain_id, before=before, after=after,
-    )  # fmt: skip
-    changes.announce(session, changes.ADDRESS, key)
+    holders.tell(session, actor, action, mailbox, before=before, after=after)

@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid
 from appliance.models import AccessRule, Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, LoginSession, Mailbox
-from appliance.services import addresses, audit, authorisation, changes, limits
+from appliance.services import addresses, audit, authorisation, changes, holders, limits
 from appliance.services.actor import Actor
 from appliance.services.common import check_name
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
-from mta.vocabulary import fold_local_part
+from appliance.services.paging import Page
 
 __all__ = [
     "MAX_QUOTA",
@@ -50,9 +49,7 @@ def create(
         LimitReached: the tenant, or one above it, has no room.
     """
     parsed = addresses.parse_address(address)
-    domain = authorisation.require(
-        session, actor, "mailbox.create", addresses.domain_named(session, parsed.domain), f"domain {parsed.domain}"
-    )
+    domain = holders.domain_for(session, actor, "mailbox.create", parsed)
     folded = addresses.require_free(session, domain, parsed)
     limits.require_room(session, domain.tenant_id, "mailboxes")
     mailbox = Mailbox(
@@ -88,12 +85,7 @@ def find(session: Session, actor: Actor, action: str, address: str) -> Mailbox:
     Raises:
         Invalid, NotFound, Forbidden: as `authorisation.require`.
     """
-    parsed = addresses.parse_address(address)
-    domain = addresses.domain_named(session, parsed.domain)
-    folded = addresses.split_key(addresses.key_of(parsed))[0]
-    holder = addresses.holder_of(session, domain, folded) if domain is not None else None
-    mailbox = holder if isinstance(holder, Mailbox) else None
-    return authorisation.require(session, actor, action, mailbox, f"mailbox {addresses.show(parsed)}")
+    return holders.find(session, actor, action, Mailbox, address)
 
 
 def list_mailboxes(
@@ -111,21 +103,7 @@ def list_mailboxes(
         Invalid: a bad limit or cursor.
         NotFound: there is no such domain, or it is not the actor's.
     """
-    wanted = authorisation.restrict(select(Mailbox), actor, Mailbox)
-    if domain is not None:
-        label = addresses.parse_domain(domain)
-        found = authorisation.require(
-            session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
-        )
-        wanted = wanted.where(Mailbox.domain_id == found.id)
-    if search:
-        folded = fold_local_part(search.strip().partition("@")[0])
-        wanted = wanted.where(Mailbox.folded.contains(folded, autoescape=True))
-    if cursor:
-        place = decode_cursor(cursor, int, str)
-        wanted = wanted.where(tuple_(Mailbox.domain_id, Mailbox.folded) > tuple_(*place))
-    ordered = wanted.order_by(Mailbox.domain_id, Mailbox.folded).limit(check_limit(limit) + 1)
-    return page_of(session.scalars(ordered).unique().all(), limit, "domain_id", "folded")
+    return holders.list_kind(session, Mailbox, actor=actor, domain=domain, search=search, limit=limit, cursor=cursor)
 
 
 def update(
@@ -276,11 +254,6 @@ def _tell(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    key = addresses.key_of(mailbox.address)
-    audit.record(
-        session, actor, action, key,
-        tenant_id=mailbox.domain.tenant_id, domain_id=mailbox.domain_id, before=before, after=after,
-    )  # fmt: skip
-    changes.announce(session, changes.ADDRESS, key)
+    holders.tell(session, actor, action, mailbox, before=before, after=after)
     if mailbox.sealed_hash is not None:
-        changes.announce(session, changes.PASSWORD, key)
+        changes.announce(session, changes.PASSWORD, addresses.key_of(mailbox.address))

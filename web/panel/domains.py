@@ -1,6 +1,6 @@
 """Domains: the list, a domain's own pages, and everything that is done to a domain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter
@@ -110,26 +110,23 @@ def create(desk: Managing, form: Form) -> Response:
 @router.get("/domains/{name}")
 def detail(desk: Signed, name: str, asked: Asked) -> Response:
     """A domain with its mailboxes."""
-    with desk.reading() as session:
-        domain = domains.get(session, name, actor=desk.actor)
-        page = mailboxes.list_mailboxes(
-            session,
-            actor=desk.actor,
-            domain=domain.name,
-            search=asked.search,
-            limit=PAGE_LENGTH,
-            cursor=asked.cursor,
-        )
-        templates = ("domains/detail.html", "mailboxes/_list.html")
-        return _tab(desk, session, asked, domain, page, templates, url("domains", name))
+    templates = ("domains/detail.html", "mailboxes/_list.html")
+    return _tab(desk, asked, name, mailboxes.list_mailboxes, templates, url("domains", name))
 
 
 @router.get("/domains/{name}/aliases")
 def list_aliases(desk: Signed, name: str, asked: Asked) -> Response:
     """A domain with its aliases."""
+    templates = ("domains/aliases.html", "aliases/_list.html")
+    return _tab(desk, asked, name, aliases.list_aliases, templates, url("domains", name, "aliases"))
+
+
+def _tab(
+    desk: Desk, asked: Wanted, name: str, list_page: Callable[..., Page[Any]], templates: tuple[str, str], where: str
+) -> Response:
     with desk.reading() as session:
         domain = domains.get(session, name, actor=desk.actor)
-        page = aliases.list_aliases(
+        page = list_page(
             session,
             actor=desk.actor,
             domain=domain.name,
@@ -137,20 +134,7 @@ def list_aliases(desk: Signed, name: str, asked: Asked) -> Response:
             limit=PAGE_LENGTH,
             cursor=asked.cursor,
         )
-        templates = ("domains/aliases.html", "aliases/_list.html")
-        return _tab(desk, session, asked, domain, page, templates, url("domains", name, "aliases"))
-
-
-def _tab(
-    desk: Desk,
-    session: Session,
-    asked: Wanted,
-    domain: domains.Domain,
-    page: Page[Any],
-    templates: tuple[str, str],
-    where: str,
-) -> Response:
-    return show_list(desk, asked, page, where, templates, domain=shown(session, [domain])[0])
+        return show_list(desk, asked, page, where, templates, domain=shown(session, [domain])[0])
 
 
 @router.get("/domains/{name}/settings")

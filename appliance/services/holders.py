@@ -1,0 +1,94 @@
+"""Who holds an address: what mailboxes and aliases have in common.
+
+A reader would otherwise get wrong: one local-part of a domain has one holder, of either kind; asked for the other kind, there
+is none.
+"""
+
+from typing import Any, TypeVar
+
+from sqlalchemy import select, tuple_
+
+from appliance.database.session import Session
+from appliance.models import Alias, Domain, Mailbox
+from appliance.services import addresses, audit, authorisation, changes
+from appliance.services.actor import Actor
+from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from mta.vocabulary import Address, fold_local_part
+
+Holder = TypeVar("Holder", Mailbox, Alias)
+
+
+def domain_for(session: Session, actor: Actor, action: str, parsed: Address) -> Domain:
+    """The domain of an address, when the actor may do *action* in it.
+
+    Raises:
+        NotFound, Forbidden: as `authorisation.require`.
+    """
+    domain = addresses.domain_named(session, parsed.domain)
+    return authorisation.require(session, actor, action, domain, f"domain {parsed.domain}")
+
+
+def find(session: Session, actor: Actor, action: str, kind: type[Holder], address: str) -> Holder:
+    """The *kind* that holds exactly *address*, when the actor may do *action* to it.
+
+    Raises:
+        Invalid: a malformed address.
+        NotFound, Forbidden: as `authorisation.require`.
+    """
+    parsed = addresses.parse_address(address)
+    domain = addresses.domain_named(session, parsed.domain)
+    folded = addresses.split_key(addresses.key_of(parsed))[0]
+    holder = addresses.holder_of(session, domain, folded) if domain is not None else None
+    found = holder if isinstance(holder, kind) else None
+    return authorisation.require(session, actor, action, found, f"{kind.__name__.lower()} {addresses.show(parsed)}")
+
+
+def list_kind(
+    session: Session,
+    kind: type[Holder],
+    *,
+    actor: Actor,
+    domain: str | None,
+    search: str,
+    limit: int,
+    cursor: str | None,
+) -> Page[Holder]:
+    """The *kind* in the actor's part, a domain after another; of one *domain*, or with *search* in the local-part.
+
+    Raises:
+        Invalid: a bad limit or cursor.
+        NotFound: there is no such domain, or it is not the actor's.
+    """
+    wanted = authorisation.restrict(select(kind), actor, kind)
+    if domain is not None:
+        label = addresses.parse_domain(domain)
+        found = authorisation.require(
+            session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
+        )
+        wanted = wanted.where(kind.domain_id == found.id)
+    if search:
+        folded = fold_local_part(search.strip().partition("@")[0])
+        wanted = wanted.where(kind.folded.contains(folded, autoescape=True))
+    if cursor:
+        place = decode_cursor(cursor, int, str)
+        wanted = wanted.where(tuple_(kind.domain_id, kind.folded) > tuple_(*place))
+    ordered = wanted.order_by(kind.domain_id, kind.folded).limit(check_limit(limit) + 1)
+    return page_of(session.scalars(ordered).unique().all(), limit, "domain_id", "folded")
+
+
+def tell(
+    session: Session,
+    actor: Actor,
+    action: str,
+    holder: Mailbox | Alias,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Write the deed down, and announce what changed to whoever publishes it."""
+    key = addresses.key_of(holder.address)
+    audit.record(
+        session, actor, action, key,
+        tenant_id=holder.domain.tenant_id, domain_id=holder.domain_id, before=before, after=after,
+    )  # fmt: skip
+    changes.announce(session, changes.ADDRESS, key)
