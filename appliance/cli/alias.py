@@ -4,7 +4,7 @@ from typing import Any
 
 from cyclopts import App
 
-from appliance.cli.house import actor, changing, every, looking, say, say_rows
+from appliance.cli.house import actor, changing, every, looking, say, say_removed, say_rows
 from appliance.services import addresses, aliases
 from appliance.services.aliases import Alias
 
@@ -40,8 +40,4 @@ def remove(address: str) -> None:
     """Remove an alias."""
     with changing() as session:
         left = aliases.remove(session, address, actor=actor())
-    say(
-        {"address": address, "forwarded_by": left},
-        f"removed {address}",
-        *(f"{who} still forwards to it" for who in left),
-    )
+    say_removed(address, left)

@@ -18,7 +18,6 @@ from appliance.cli.house import (
     say_one,
     say_rows,
     settings,
-    trying,
 )
 from appliance.errors import Invalid
 from appliance.services import domains, recipients, tenants
@@ -180,7 +179,7 @@ def recipients_(
         return
     mode, path = wanted[0]
     folded = recipients.read_list(domain, _lines(path))  # Before the transaction: a file may come slowly.
-    with trying(dry_run=dry_run) as session:
+    with changing(dry_run=dry_run) as session:
         done = recipients.apply(session, domain, folded, mode, actor=actor())
     would = "would be " if dry_run else ""
     say(

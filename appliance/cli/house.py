@@ -92,19 +92,8 @@ def engine_of(given: Settings) -> Engine:
 
 
 @contextmanager
-def changing() -> Iterator[Session]:
-    """One writing transaction.
-
-    Raises:
-        ApplianceError: no settings, no database.
-    """
-    with unit_of_work(engine_of(settings())) as session:
-        yield session
-
-
-@contextmanager
-def trying(*, dry_run: bool) -> Iterator[Session]:
-    """As `changing`; for a *dry_run* everything is taken back.
+def changing(*, dry_run: bool = False) -> Iterator[Session]:
+    """One writing transaction; for a *dry_run* everything is taken back.
 
     Raises:
         ApplianceError: no settings, no database.
@@ -199,6 +188,15 @@ def say_rows(rows: Iterable[dict[str, Any]], *columns: str) -> None:
 def say_one(row: dict[str, Any]) -> None:
     """Answer with one thing: a line for each of its properties."""
     say(row, *(f"{name}: {_cell(value)}" for name, value in row.items()))
+
+
+def say_removed(address: str, forwarded_by: Sequence[str]) -> None:
+    """Answer that *address* is gone, and who still sends to it."""
+    say(
+        {"address": address, "forwarded_by": list(forwarded_by)},
+        f"removed {address}",
+        *(f"{who} still forwards to it" for who in forwarded_by),
+    )
 
 
 def _cell(value: object) -> str:

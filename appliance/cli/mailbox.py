@@ -4,7 +4,19 @@ from typing import Any
 
 from cyclopts import App
 
-from appliance.cli.house import actor, changing, every, looking, octets, say, say_one, say_rows, sealed, settings
+from appliance.cli.house import (
+    actor,
+    changing,
+    every,
+    looking,
+    octets,
+    say,
+    say_one,
+    say_removed,
+    say_rows,
+    sealed,
+    settings,
+)
 from appliance.config import render_size
 from appliance.services import addresses, mailboxes
 from appliance.services.mailboxes import Mailbox
@@ -102,8 +114,4 @@ def remove(address: str) -> None:
     """Remove the mailbox; its mail is put aside."""
     with changing() as session:
         left = mailboxes.remove(session, address, actor=actor())
-    say(
-        {"address": address, "forwarded_by": left},
-        f"removed {address}",
-        *(f"{who} still forwards to it" for who in left),
-    )
+    say_removed(address, left)
