@@ -179,7 +179,13 @@ class Peers:
             self._handlers.get(introducer.peer, _unexpected)(introducer, packet)
             return
         kind, session = permits.INTRODUCES[introducer.peer], message.session
-        channel = Channel(socket.socket(fileno=descriptors[0]), kind, permits.readable_by_server(kind, self._role.name))
+        try:
+            sock = socket.socket(fileno=descriptors[0])
+        except OSError:
+            os.close(descriptors[0])
+            introducer.close()  # No socket: who hands us that was taken over.
+            return
+        channel = Channel(sock, kind, permits.readable_by_server(kind, self._role.name))
         channel.session = session
         handler = self._handlers.get(kind, _unexpected)
 

@@ -5,6 +5,7 @@ ends when one of its two sockets does, and goes on when an smtpd lost only its c
 """
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -58,7 +59,12 @@ class Desk:
         if not isinstance(message, m.Secure):
             channel.close()
             return
-        client = socket.socket(fileno=descriptors[0])
+        try:
+            client = socket.socket(fileno=descriptors[0])
+        except OSError:
+            os.close(descriptors[0])
+            channel.close()  # No socket: who hands us that was taken over.
+            return
         if len(self._pumps) >= self._most:
             client.close()
             self._tell_failed(channel, message, "too many conversations")

@@ -14,7 +14,7 @@ from mta.roles.smtpdspawn.spawner import Birth, Spawner
 from mta.smtp.server import Policy
 from mta.wire import control
 from mta.wire import messages as m
-from mta.wire.channel import Channel
+from mta.wire.channel import Channel, ChannelClosed
 from tests.fakes.house import House
 
 
@@ -133,6 +133,22 @@ def test_an_introduced_channel_speaks_of_its_session_only() -> None:
                 assert ours.recv(10) == b""
             cell.close()
         assert not spawner.closed
+
+
+def test_what_is_introduced_and_is_no_socket_ends_the_introducer_and_nobody_else() -> None:
+    """A pipe in the place of a channel: who hands that was taken over, and the role that it was handed to goes on."""
+    with House(roster.DIRECTORY, {}) as house:
+        control.Peers(roster.DIRECTORY, house.start, house.loop, {})
+        spawner = house.client("smtpdspawn")
+        before = len(os.listdir("/proc/self/fd"))
+        reading, writing = os.pipe()
+        spawner.send(m.Attach(b"own"), (reading,))
+        os.close(reading)
+        os.close(writing)
+        house.settle()
+        with pytest.raises(ChannelClosed):
+            next(spawner.receive())
+        assert len(os.listdir("/proc/self/fd")) < before
 
 
 def test_the_rehearsal_is_a_conversation_to_its_end() -> None:

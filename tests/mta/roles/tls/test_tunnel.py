@@ -10,9 +10,14 @@ from hypothesis import strategies as st
 
 from mta.roles.tls import openssl
 from mta.roles.tls.certificates import Keeper
+from mta.roles.tls.desk import Desk
 from mta.roles.tls.tunnel import Broken, Tunnel
 from mta.seal import TLS_KEY, Opener, make_key_pair
 from mta.snapshot.reader import Snapshot
+from mta.wire import messages as m
+from mta.wire import permits
+from mta.wire.channel import Channel, pair
+from mta.wire.loop import Loop
 from tests.fixtures import certificates
 
 DEFAULT, ONE, WILD = (certificates.make(name) for name in ("mx.example.test", "one.test", "*.wild.test"))
@@ -269,3 +274,18 @@ def test_neither_renegotiation_nor_compression_is_to_be_had(keeper):
         options = get_options(openssl._address(context))
         assert options & ssl.OP_NO_RENEGOTIATION
         assert options & ssl.OP_NO_COMPRESSION
+
+
+def test_what_is_no_socket_ends_who_handed_it_and_no_conversation() -> None:
+    """A taken-over smtpd has pipes too; that one hands us one must not cost the others' clients."""
+    ours, theirs = pair()
+    smtpd = Channel(theirs, "tls", permits.readable_by_client("smtpd", "tls"))
+    asker = Channel(ours, "smtpd", permits.readable_by_server("smtpd", "tls"))
+    desk = Desk(Loop(), Snapshot.__new__(Snapshot), None, 10)
+    reading, writing = os.pipe()
+    desk.asked(asker, (m.Secure(1, b"s1", b"smtp"), (reading,)))
+    assert asker.closed
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reading)
+    os.close(writing)
+    smtpd.close()
