@@ -5,6 +5,7 @@ burst, and then all that finished in it are written and synced together (see dis
 """
 
 import collections
+import contextlib
 import ipaddress
 import os
 import time
@@ -378,7 +379,7 @@ class Store:
         self._refuse(incoming.channel, incoming.tag, why)
 
     def _refuse(self, channel: Channel, tag: int, why: Refusal) -> None:
-        if not channel.closed:
+        with contextlib.suppress(ChannelClosed):  # Then nobody waits; and a batch has others to answer.
             channel.send(m.Declined(tag, *why))
 
     def _note_disk(self, error: OSError) -> Refusal:

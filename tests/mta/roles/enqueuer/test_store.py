@@ -369,3 +369,23 @@ def test_queue_ids_rise_and_never_come_twice_even_when_the_clock_steps_back():
     assert len({name[:16] for name in given}) == 200
     assert sorted(given, key=lambda name: name[:16]) == given
     assert QueueIds(given[-1], clock=lambda: 0).next()[:16] > given[-1][:16]
+
+
+def test_who_is_gone_when_its_message_is_declined_costs_the_others_nothing(make_rig, tmp_path):
+    """The batch is answered to its end: an smtpd that ended while the disk refused hears nothing, the other one 452."""
+    content, envelope, _ = _rig.make_folders(tmp_path)
+
+    class Disk(BadDisk):
+        def commit(self, batch):
+            gone.close()
+            super().commit(batch)
+
+    rig = make_rig(disk=Disk(content, envelope, "syncfs", errno.ENOSPC))
+    gone, stays = rig.client("smtpd"), rig.client("smtpd")
+    for smtpd in (gone, stays):
+        for tag in range(3):
+            smtpd.send(offer(tag))
+            smtpd.send(m.Content(tag, True, BODY))
+    rig.settle()
+    assert [answer.reply_code for answer in answers(stays)] == [452] * 3
+    assert rig.files() == [[], []]
