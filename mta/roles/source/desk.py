@@ -84,8 +84,8 @@ class Desk:
         elif len(self._flights) >= MAX_FLIGHTS:
             _answer(channel, question.tag, Word.TRY_LATER, 0)
         else:
-            self._flights[key] = [(channel, question.tag)]
-            self._loop.call_later(FLIGHT_SECONDS, lambda: self._land(key, Word.TRY_LATER))
+            flight = self._flights[key] = [(channel, question.tag)]
+            self._loop.call_later(FLIGHT_SECONDS, lambda: self._give_up(key, flight))
             self._send_out(key, question.address, domain, source)
 
     def _send_out(self, key: bytes, address: bytes, domain: bytes, source: Source) -> None:
@@ -102,6 +102,11 @@ class Desk:
             self._land(key, word)
 
         backend.ask(address, hear)
+
+    def _give_up(self, key: bytes, flight: list[tuple[Channel, int]]) -> None:
+        """Its time is up; the same question may be under way anew by now, and has its own."""
+        if self._flights.get(key) is flight:
+            self._land(key, Word.TRY_LATER)
 
     def _land(self, key: bytes, word: Word) -> None:
         """The answer is there; a second one is for nobody."""

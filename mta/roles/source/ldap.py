@@ -131,6 +131,10 @@ class Directory:
         self._stream.send(self._session.data_to_send())
 
     def _begin(self, address: bytes, hear: Hear) -> None:
+        stream = self._stream
+        if stream is None:
+            hear(Word.TRY_LATER)  # It was lost over a search before this one.
+            return
         try:
             wanted = self._search.filter_for(address)
         except ValueError:
@@ -144,8 +148,7 @@ class Directory:
         self._searching[number] = _Asked(hear)
         if len(self._searching) == 1:
             self._be_patient()
-        assert self._stream is not None
-        self._stream.send(self._session.data_to_send())
+        stream.send(self._session.data_to_send())
 
     # --- the server's words
 

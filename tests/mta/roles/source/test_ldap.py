@@ -6,6 +6,7 @@ from mta.roles.source import ldap
 from mta.roles.source.ldap import Search
 from mta.seal import SOURCE_SECRET, seal
 from mta.vocabulary import Word
+from mta.wire.loop import Loop
 from tests.fakes.house import events
 from tests.fixtures.slapd import BASE, BIND_DN, PASSWORD
 from tests.mta.roles.source._rig import PUBLIC
@@ -103,3 +104,28 @@ def test_the_password_does_not_stand_in_what_is_shown_of_us():
     """A traceback or a debugger's line is read by many."""
     assert "secret" not in repr(ldap.Login("cn=x", "secret"))
     assert Search("dc=x", "(mail=%s)").filter_for(b"a@b").value == b"a@b"
+
+
+def test_a_connection_that_is_lost_over_a_search_answers_all_who_wait(monkeypatch):
+    """Bound, and gone at the first search: the others' searches find no connection, and are told to try later too."""
+
+    class Lost:
+        def __init__(self, _loop, _address, user):
+            self.user, self.sent = user, 0
+
+        def send(self, _octets):
+            self.sent += 1
+            if self.sent > 1:  # the first was to bind
+                self.user.closed("it was lost")
+
+        def close(self):
+            """Nothing is open."""
+
+    monkeypatch.setattr(ldap, "Stream", Lost)
+    heard, found = [], []
+    directory = ldap.Directory(Loop(), found.append, ldap.Login(), Search("dc=x", "(mail=%s)"))
+    for number in range(3):
+        directory.ask(b"u%d@corp.example" % number, heard.append)
+    found.pop()(("127.0.0.1", 389))
+    directory.received(bytes.fromhex("300c02010161070a010004000400"))  # BindResponse: success
+    assert heard == [Word.TRY_LATER] * 3

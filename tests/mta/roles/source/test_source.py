@@ -5,15 +5,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mta.roles.source import callahead, hook, memory
+from mta.roles.source import desk as source_desk
 from mta.roles.source.callahead import word_of, written
 from mta.roles.source.memory import SECONDS, Memory
 from mta.roles.source.places import split_host_port
 from mta.smtp.client import Reply
+from mta.snapshot.records import Source, pack_record
 from mta.vocabulary import Word
+from mta.wire import messages as m
 from tests.fakes.house import events
 from tests.mta.roles.source._rig import smtp
 
@@ -243,6 +247,49 @@ def test_a_hook_that_does_not_answer_is_given_up_and_called_again_later(rig, ser
     rig.publish(one_example=(b"hook", {"address": f"127.0.0.1:{server.port}"}))
     assert rig.ask(b"joe@one.example") == [Word.TRY_LATER]
     assert rig.ask(b"jim@one.example") == [Word.ACCEPT]
+
+
+def test_the_time_of_an_answered_question_is_not_taken_from_the_next_one_like_it(rig, monkeypatch):
+    """The same address asked anew, after the memory of the first answer: it has all of its own time."""
+    hears = []
+    made = source_desk.Desk(
+        rig.house.loop, Fixed(), Memory(lambda: now[0]), lambda _source: Backend(hears), lambda: now[0]
+    )
+    now, answers = [0.0], []
+    timers = []
+    monkeypatch.setattr(rig.house.loop, "call_later", lambda _seconds, callback: timers.append(callback))
+    channel = SimpleNamespace(send=answers.append)
+    made.peers = SimpleNamespace(event=lambda *_, **__: None)
+    made.asked(channel, (m.Exists(1, b"joe@one.example"), ()))
+    hears.pop()(Word.TRY_LATER)
+    now[0] = SECONDS[Word.TRY_LATER] + 1.0
+    made.asked(channel, (m.Exists(2, b"joe@one.example"), ()))
+    timers[0]()
+    assert [answer.tag for answer in answers] == [1]
+    timers[1]()
+    assert [answer.tag for answer in answers] == [1, 2]
+
+
+class Fixed:
+    """A snapshot with one source."""
+
+    def refresh(self):
+        return False
+
+    def get(self, _key):
+        return pack_record(Source(b"hook", (b"address", b"/x")))
+
+
+class Backend:
+    """Answers when the test does."""
+
+    trouble = "none"
+
+    def __init__(self, hears):
+        self._hears = hears
+
+    def ask(self, _address, hear):
+        self._hears.append(hear)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/run/docker.sock", "{hooks}/../x", "{hooks}/..", "{hooks}/"])
