@@ -231,7 +231,8 @@ def _rules(session: Session, scope: _Scope) -> list[AccessRule]:
 
 
 def _of(session: Session, scope: _Scope, number: int) -> AccessRule:
-    rule = session.scalar(select(AccessRule).where(AccessRule.id == number, *scope.where))
+    is_id = 0 < number < 1 << 62  # What no column holds would be an error of the database's.
+    rule = session.scalar(select(AccessRule).where(AccessRule.id == number, *scope.where)) if is_id else None
     if rule is None:
         raise NotFound(f"there is no rule {number} in this list")
     return rule
