@@ -39,6 +39,7 @@ def main() -> int:
     state = start.text("state")
     opener = read_key(Path(state) / KEY)
     authorities = ssl.create_default_context()
+    authorities.options |= ssl.OP_NO_RENEGOTIATION
     folder = os.open(Path(state) / "snapshot" / "sources", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     sandbox.enter(role, start, keep=(folder,), ports=None)
     loop = Loop()

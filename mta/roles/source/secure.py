@@ -21,7 +21,7 @@ class Secured:
         self._user = user
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = make(self._incoming, self._outgoing)
-        self._is_open = False
+        self._is_open = self._is_over = False
         self._unsent: list[bytes] = []
         self._stream = Stream(loop, address, self)
 
@@ -30,11 +30,18 @@ class Secured:
         if not self._is_open:
             self._unsent.append(octets)
             return
-        self._tls.write(octets)
+        view = memoryview(octets)
+        try:
+            while view and not self._is_over:
+                view = view[self._tls.write(view) :]  # a record at a time
+        except ssl.SSLError as error:  # also: it wants to hear first, since the server began to negotiate anew
+            self._break(error.reason or "TLS failed")
+            return
         self._stream.send(self._outgoing.read())
 
     def close(self) -> None:
         """As `Stream.close`."""
+        self._is_over = True
         self._stream.close()
 
     def opened(self) -> None:
@@ -51,6 +58,7 @@ class Secured:
 
     def closed(self, why: str) -> None:
         """Pass it on."""
+        self._is_over = True
         self._user.closed(why)
 
     def _shake_hands(self) -> None:
@@ -68,10 +76,11 @@ class Secured:
         self._stream.send(self._outgoing.read())
         for octets in waiting:
             self.send(octets)
-        self._user.opened()
+        if not self._is_over:
+            self._user.opened()
 
     def _read(self) -> None:
-        while True:
+        while not self._is_over:
             try:
                 octets = self._tls.read(BLOCK)
             except ssl.SSLWantReadError:
@@ -86,5 +95,6 @@ class Secured:
             self._user.received(octets)
 
     def _break(self, why: str) -> None:
-        self._stream.close()
-        self._user.closed(why)
+        if not self._is_over:
+            self.close()
+            self._user.closed(why)

@@ -1,8 +1,11 @@
 """Recipients in a real LDAP directory, and in things that only look like one."""
 
+import ssl
+from types import SimpleNamespace
+
 import pytest
 
-from mta.roles.source import ldap
+from mta.roles.source import ldap, secure
 from mta.roles.source.ldap import Search
 from mta.seal import SOURCE_SECRET, seal
 from mta.vocabulary import Word
@@ -129,3 +132,31 @@ def test_a_connection_that_is_lost_over_a_search_answers_all_who_wait(monkeypatc
     found.pop()(("127.0.0.1", 389))
     directory.received(bytes.fromhex("300c02010161070a010004000400"))  # BindResponse: success
     assert heard == [Word.TRY_LATER] * 3
+
+
+class NewNegotiation:
+    """A client's side of TLS whose server begins to negotiate anew: until it was heard, nothing can be said."""
+
+    def do_handshake(self):
+        """At once."""
+
+    def read(self, _most):
+        error = ssl.SSLWantReadError()
+        error.reason = None  # as the library leaves it
+        raise error
+
+    write = read
+
+
+def test_a_server_that_negotiates_tls_anew_is_hung_up_on(monkeypatch):
+    """TLS 1.2 lets it; whoever waits is told once, and the role goes on."""
+    closed = []
+    stream = SimpleNamespace(send=lambda _octets: None, close=lambda: None)
+    monkeypatch.setattr(secure, "Stream", lambda *_: stream)
+    user = SimpleNamespace(opened=lambda: None, received=lambda _octets: None, closed=closed.append)
+    secured = secure.Secured(Loop(), ("127.0.0.1", 636), user, lambda _incoming, _outgoing: NewNegotiation())
+    secured.opened()
+    secured.send(b"question")
+    secured.send(b"another")
+    secured.received(b"more")
+    assert len(closed) == 1
