@@ -355,7 +355,8 @@ class Store:
         if tag in opened:
             channel.close()
             return False
-        if len(opened) >= MAX_OPEN:
+        # A cell has one conversation, and that one message at a time: more would only cost others our descriptors.
+        if len(opened) >= (1 if channel.session else MAX_OPEN):
             self._refuse(channel, tag, BUSY)
             return False
         if not self._room.enough():

@@ -9,6 +9,8 @@ from mta.roles.enqueuer.disk import Disk
 from mta.spool import envelope as envelope_format
 from mta.spool.envelope import Generation
 from mta.wire import messages as m
+from mta.wire import permits
+from mta.wire.channel import Channel, pair
 from mta.wire.tickets import original_authority
 from tests.mta.roles.enqueuer import _rig
 from tests.mta.roles.enqueuer._rig import KEYS, Rig, answers, offer, offer_recipient
@@ -389,3 +391,23 @@ def test_who_is_gone_when_its_message_is_declined_costs_the_others_nothing(make_
     rig.settle()
     assert [answer.reply_code for answer in answers(stays)] == [452] * 3
     assert rig.files() == [[], []]
+
+
+def test_a_cell_has_one_message_at_a_time(rig):
+    """Taken over it could hold a descriptor of ours for each; once the first is withdrawn or taken, the next may come."""
+    spawner = rig.client("smtpdspawn")
+    ours, theirs = pair()
+    spawner.send(m.Attach(b"S1"), (theirs.fileno(),))
+    theirs.close()
+    cell = Channel(ours, "enqueuer", permits.readable_by_client("smtpd", "enqueuer"))
+    for tag in (1, 2):
+        cell.send(offer(tag))
+    cell.send(m.Withdraw(1))
+    for tag in (3, 4):
+        cell.send(offer(tag))
+        cell.send(m.Content(tag, True, BODY))
+    rig.settle()
+    refused, *taken = answers(cell)
+    assert (refused.tag, refused.reply_code, refused.status) == (2, 452, b"4.3.2")
+    assert [(type(answer), answer.tag) for answer in taken] == [(m.Taken, 3), (m.Taken, 4)]
+    cell.close()
