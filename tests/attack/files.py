@@ -9,7 +9,7 @@ from mta import roster
 from tests.attack.injector import Injected
 from tests.attack.probes import NUMBERS
 
-PUBLIC = ("keys/authenticator.pub", "keys/tls.pub")  # what everybody may know
+PUBLIC = ("keys/authenticator.pub", "keys/tls.pub", "keys/source.pub")  # what everybody may know
 CLIMB = "../../../../../../../.."
 
 

@@ -49,7 +49,12 @@ def settled(house: House) -> None:
 def cell_of(house: House, client: smtplib.SMTP) -> int:
     """The process that holds the conversation with *client*: the youngest."""
     client.ehlo()
-    return max(cells(house), key=lambda pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]))
+    # Two may be born within one tick of the clock that the kernel writes down; the later one has the higher number.
+    return max(cells(house), key=lambda pid: (_born(pid), pid))
+
+
+def _born(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def uids(pid: int) -> set[int]:

@@ -126,6 +126,8 @@ def expected(role: roster.Role, *, root: bool) -> set[str]:
         allowed.add("thread")
     if roster.Promise.NAME_SERVERS in promises:
         allowed.add("tcp")
+    if roster.Promise.CALL_OUT in promises:
+        allowed |= {"tcp", "unix"}
     if roster.Promise.SPAWN in promises:
         allowed |= {"fork", "pool"} if root else {"fork"}
     return allowed
