@@ -1,7 +1,5 @@
 """Cursors come from clients: any text may arrive as one."""
 
-import base64
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,19 +22,11 @@ def test_any_other_text_is_refused(text):
     assert caught.value.code == "bad_cursor"
 
 
-@pytest.mark.parametrize(
-    "key", [(1,), ("a", 1), (1, "a", 2), (True, "a"), (None, "a"), (1 << 64, "a"), (-(1 << 64), "a")]
-)
+@pytest.mark.parametrize("key", [(1,), ("a", 1), (1, "a", 2), (True, "a"), (None, "a")])
 def test_a_cursor_of_another_list_is_refused(key):
-    """The kinds of its parts are looked at, and whether a database could hold them."""
+    """The kinds of its parts are looked at."""
     with pytest.raises(Invalid):
         decode_cursor(encode_cursor(*key), int, str)
-
-
-def test_text_that_cannot_be_written_down_is_no_cursor():
-    """Half a pair of surrogates: JSON can say it, no database takes it."""
-    with pytest.raises(Invalid):
-        decode_cursor(base64.urlsafe_b64encode(b'["\\ud800"]').decode(), str)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 501])
