@@ -13,6 +13,9 @@ MAX_LOCAL_PART = 64  # RFC 5321 4.5.3.1.1, octets
 MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2, octets
 MAX_PATH = 254  # RFC 5321 4.5.3.1.3 with erratum 1690: 256 with the angle brackets, octets
 MAX_LABEL = 63  # RFC 1035 2.3.4, octets
+# Octets of PEM. A pair goes from the role that keeps it to the one that shows it in a packet, so both are bounded together.
+MAX_CHAIN = 48 * 1024
+MAX_PRIVATE_KEY = 12 * 1024
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
 _SAFE_STORE_NAME = re.compile(rb"[a-z0-9_][a-z0-9_.+=-]{0,99}\Z")

@@ -24,6 +24,7 @@ from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, changes
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
 
 __all__ = [
     "SELF_SIGNED",
@@ -41,8 +42,6 @@ __all__ = [
 ]
 
 UPLOADED, SELF_SIGNED = "uploaded", "self-signed"
-MAX_CHAIN = 64 * 1024  # characters of PEM
-MAX_KEY = 16 * 1024
 MAX_CERTIFICATES = 10  # in one chain
 MAX_NAMES = 100  # of one certificate
 MAX_OF_TENANT = 1000
@@ -96,6 +95,9 @@ def check(chain: str, key: str) -> Offered:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     pem = "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in certificates)
+    # Written anew both may be a little longer than as they were handed over.
+    _check_chain_length(pem)
+    _check_key_length(octets)
     return Offered(_names(first), pem, octets, first.fingerprint(hashes.SHA256()).hex(), begin, end)
 
 
@@ -206,8 +208,7 @@ def remove_all(session: Session, tenant: Tenant) -> None:
 
 
 def _certificates(chain: str) -> list[x509.Certificate]:
-    if len(chain) > MAX_CHAIN:
-        raise Invalid(f"a chain has at most {MAX_CHAIN} characters", code="bad_chain", field="chain")
+    _check_chain_length(chain)
     try:
         found = x509.load_pem_x509_certificates(chain.encode())
         for one in found:
@@ -223,8 +224,7 @@ _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pr
 
 
 def _private_key(text: str) -> _PrivateKey:
-    if len(text) > MAX_KEY:
-        raise Invalid(f"a key has at most {MAX_KEY} characters", code="bad_key_file", field="key")
+    _check_key_length(text)
     try:
         key = serialization.load_pem_private_key(text.encode(), None)
     except TypeError as error:
@@ -239,6 +239,16 @@ def _private_key(text: str) -> _PrivateKey:
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < _SMALLEST_RSA:
         raise Invalid(f"an RSA key has at least {_SMALLEST_RSA} bits", code="bad_key_file", field="key")
     return key
+
+
+def _check_chain_length(chain: str) -> None:
+    if len(chain) > MAX_CHAIN:
+        raise Invalid(f"a chain has at most {MAX_CHAIN} characters", code="bad_chain", field="chain")
+
+
+def _check_key_length(key: str | bytes) -> None:
+    if len(key) > MAX_PRIVATE_KEY:
+        raise Invalid(f"a key has at most {MAX_PRIVATE_KEY} characters", code="bad_key_file", field="key")
 
 
 def _public_octets(key: Any) -> bytes:  # noqa: ANN401 - any of the library's public keys

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
+from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
 from mta.wire.netstring import MAX_MESSAGE, WireError
 
 
@@ -286,8 +287,8 @@ class KeyOf(Message, verb="key-of"):
 class Certified(Message, verb="certified"):
     """tls -> a cell of tlsspawn. Chain and private key in PEM; both empty when there is none. We hang up behind it."""
 
-    chain: Annotated[bytes, Max(48 * 1024)]
-    key: Annotated[bytes, Max(12 * 1024)]
+    chain: Annotated[bytes, Max(MAX_CHAIN)]
+    key: Annotated[bytes, Max(MAX_PRIVATE_KEY)]
 
 
 # --- smtpd, scheduler and directory --------------------------------------------------------------------------------

@@ -494,6 +494,7 @@ def test_nobody_installs_a_certificate_for_anothers_name(office: Office, api: Ap
         (lambda chain, key, other: (chain, other.key.decode()), "key_mismatch", "key"),
         (lambda chain, key, other: (chain + other.chain, key), "bad_chain", "chain"),
         (lambda chain, key, other: (chain * 11, key), "bad_chain", "chain"),
+        (lambda chain, key, other: (chain + "x" * 50_000, key), "bad_chain", "chain"),
         (lambda chain, key, other: ("x" * 70_000, key), "invalid", "chain"),
     ],
 )

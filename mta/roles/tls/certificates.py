@@ -15,6 +15,7 @@ from mta.roles.tls.tunnel import asked_name, first_context
 from mta.seal import NotOpened, Opener
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import CERTIFICATE, Certificate, RecordError, unpack_record
+from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
 
 MAX_CONTEXTS = 1000  # kept ready; the others are made again when somebody asks, which takes a tenth of a millisecond
 
@@ -88,8 +89,12 @@ class Keeper:
                 raise RecordError("not a certificate")
             if self._opener is None:
                 raise NotOpened("we have no key to open it")
+            private = self._opener.open(record.sealed_key)
+            if len(record.chain) > MAX_CHAIN or len(private) > MAX_PRIVATE_KEY:
+                # Shown by nobody rather than by some: no packet to a cell would hold it.
+                raise NotLoaded("the chain or the key is too long")
             context = server_context()
-            load(context, record.chain, self._opener.open(record.sealed_key))
+            load(context, record.chain, private)
         except (RecordError, NotOpened, NotLoaded) as error:
             self._tell(key.removeprefix(CERTIFICATE), str(error))
             return None

@@ -1,6 +1,7 @@
 """TLS without sockets: what is shown to whom, what is refused, and that nothing a client sends is worse than a closed line."""
 
 import contextlib
+import dataclasses
 import os
 import ssl
 
@@ -14,10 +15,12 @@ from mta.roles.tls.desk import Desk
 from mta.roles.tls.tunnel import Broken, Tunnel
 from mta.seal import TLS_KEY, Opener, make_key_pair
 from mta.snapshot.reader import Snapshot
+from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, pair
 from mta.wire.loop import Loop
+from mta.wire.netstring import unpack
 from tests.fixtures import certificates
 
 DEFAULT, ONE, WILD = (certificates.make(name) for name in ("mx.example.test", "one.test", "*.wild.test"))
@@ -274,6 +277,18 @@ def test_neither_renegotiation_nor_compression_is_to_be_had(keeper):
         options = get_options(openssl._address(context))
         assert options & ssl.OP_NO_RENEGOTIATION
         assert options & ssl.OP_NO_COMPRESSION
+
+
+def test_a_pair_that_no_packet_holds_is_shown_by_nobody(tmp_path, told):
+    """Role tls says so and shows the default in its place; the longest that it takes does fit in a packet."""
+    long = dataclasses.replace(ONE, chain=ONE.chain + b"x" * MAX_CHAIN)
+    certificates.publish(tmp_path, {"": DEFAULT, "one.test": long})
+    opener = Opener((tmp_path / "keys/tls.key").read_bytes(), TLS_KEY)
+    keeper = Keeper(Snapshot.open(tmp_path / "snapshot/certificates"), opener, lambda *event: told.append(event))
+    assert keeper.pair_for(b"one.test") == (DEFAULT.chain, DEFAULT.key)
+    assert told == [(b"one.test", "the chain or the key is too long")]
+    longest = m.Certified(b"c" * MAX_CHAIN, b"k" * MAX_PRIVATE_KEY)
+    assert m.read_message(unpack(longest.encode()), frozenset({m.Certified})) == longest
 
 
 def test_what_is_no_socket_ends_who_handed_it_and_no_conversation() -> None:
