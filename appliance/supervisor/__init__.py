@@ -12,19 +12,23 @@ memory, and what is root for months should have little; so it becomes a fresh in
 import json
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from appliance.supervisor.plan import SettingsLike, plan_of
+if TYPE_CHECKING:
+    from appliance.supervisor.plan import SettingsLike
 
 __all__ = ["run"]
 
 
-def run(settings: SettingsLike) -> NoReturn:
+def run(settings: "SettingsLike") -> NoReturn:
     """Become the supervisor of the appliance with *settings*; the exit status is 0 after a stop, 1 when it cannot start.
 
     Raises:
         OSError: the interpreter cannot be started again.
     """
+    # Not above: a reload runs that module as a program, and one that its package has imported already is run a second time.
+    from appliance.supervisor.plan import plan_of  # noqa: PLC0415
+
     plan = os.memfd_create("plan", 0)
     os.write(plan, json.dumps(plan_of(settings)).encode())
     os.lseek(plan, 0, os.SEEK_SET)

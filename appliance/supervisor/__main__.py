@@ -1,6 +1,7 @@
 """The supervisor's process: lock, ports, tree, signals, and the file in which others read how it stands."""
 
 import contextlib
+import copy
 import ctypes
 import fcntl
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.supervisor import ports
-from appliance.supervisor.plan import Plan
+from appliance.supervisor.plan import SERVICES, Plan
 from appliance.supervisor.tree import Tree
 from mta import roster
 from mta.wire.loop import Loop
@@ -45,6 +46,7 @@ class House:
 
     def __init__(self, plan: Plan, sockets: list[ports.Listening]) -> None:
         self._plan, self._sockets = plan, sockets
+        self._started: Plan = copy.deepcopy(plan)
         self._status = Path(plan["state"], "run", "status.json")
         self._loop = Loop()
         self._tree = Tree(plan, sockets, self._loop, self._changed)
@@ -106,7 +108,8 @@ class House:
         plan: Plan = json.loads(result.stdout)
         self._plan["settings"] = plan["settings"]
         self._tree.reload(plan["settings"])
-        _say("settings read again")
+        waiting = _waiting_for_a_start(self._started, plan)
+        _say("settings read again" + (f"; in force with the next start: {', '.join(waiting)}" if waiting else ""))
 
     def _changed(self) -> None:
         self._write_status()
@@ -156,6 +159,16 @@ class House:
                 for child in _children():
                     os.kill(child, signal.SIGKILL)
             time.sleep(0.01)
+
+
+def _waiting_for_a_start(started: Plan, read: Plan) -> list[str]:
+    """What *read* says that only a start can do: other processes, other ports, other users."""
+    names = {name for role in roster.ROLES for name in (role.instances, role.only_with[0]) if name}
+    changed = sorted(name for name in names if started["settings"][name] != read["settings"][name])
+    # A plan has tuples where JSON has lists; both plans came through JSON.
+    changed += [f"listen.{service}" for service in SERVICES if started["listen"][service] != read["listen"][service]]
+    changed += ["host.state"] if started["state"] != read["state"] else []
+    return changed + (["host.uid_base"] if started["uid_base"] != read["uid_base"] else [])
 
 
 def _children() -> list[int]:

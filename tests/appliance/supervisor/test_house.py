@@ -100,6 +100,19 @@ def test_settings_are_read_again(house: House) -> None:
     wait_until(lambda: all(_greeting(house).startswith(b"220") for _ in range(3)), 20, house.said)
 
 
+def test_a_reload_says_what_it_cannot_take_up(house: House) -> None:
+    """Other processes need a start; and the second interpreter that reads the file complains about nothing."""
+    house.set("smtpd.isolation", '"connection"')
+    os.kill(house.pid("supervisor"), signal.SIGHUP)
+    waiting, again = "settings read again; in force with the next start: smtpd.isolation\n", "settings read again\n"
+    wait_until(lambda: waiting in house.said(), 20, house.said)
+    before = house.said().count(again)
+    house.set("smtpd.isolation", '"worker"')
+    os.kill(house.pid("supervisor"), signal.SIGHUP)
+    wait_until(lambda: house.said().count(again) > before, 20, house.said)
+    assert "Warning" not in house.said()
+
+
 def _greeting(house: House) -> bytes:
     import socket
 
