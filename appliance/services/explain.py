@@ -37,6 +37,7 @@ from mta.smtp.server import Server
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import (
     ADDRESS,
+    CERTIFICATE,
     DOMAIN,
     HOST_KEY,
     RULES,
@@ -115,7 +116,9 @@ def explain(
     with tempfile.TemporaryDirectory(prefix="postern-explain-") as folder:
         directory = _Directory(settings.state, plain, Path(folder), ask_dns=ask_dns)
         try:
-            return _Talk(directory, plain, client).hold(reverse_path, forward_path)
+            return _Talk(directory, plain, client, starttls=_offers_tls(settings.state)).hold(
+                reverse_path, forward_path
+            )
         finally:
             directory.close()
 
@@ -208,7 +211,7 @@ class _Recording(Resolver):
     def judge(self, forward_path: bytes) -> Judgement:
         """As `Resolver.judge`."""
         judgement = super().judge(forward_path)
-        self._note("recipient", " and ".join(_about(judgement)))
+        self._note("recipient", "; ".join(_about(judgement)))
         return judgement
 
     def _look_up(self, key: bytes) -> bytes | None:
@@ -301,12 +304,20 @@ def _ledger(state: Path, folder: Path, loop: Loop) -> Book | None:
         return None
 
 
+def _offers_tls(state: Path) -> bool:
+    """Is there a certificate for tls to show? Then it tells smtpd so, and EHLO offers STARTTLS."""
+    folder = state / "snapshot" / "certificates"
+    with contextlib.suppress(OSError, SnapshotMissing), contextlib.closing(Snapshot.open(folder)) as snapshot:
+        return snapshot.get(CERTIFICATE) is not None
+    return False
+
+
 class _Talk:
     """A client of the session core, and all that the core asks for."""
 
-    def __init__(self, directory: _Directory, settings: dict[str, bytes], client: str) -> None:
+    def __init__(self, directory: _Directory, settings: dict[str, bytes], client: str, *, starttls: bool) -> None:
         self._directory, self._client = directory, client
-        self._core = Server(driving.policy(settings))
+        self._core = Server(driving.policy(settings, starttls=starttls))
         self._told = Explanation(steps=directory.steps)
         self._heard = ""
         self._offered = False
@@ -363,7 +374,7 @@ def _about(judgement: Judgement) -> Iterator[str]:
     for name, holds in (
         ("refusals are told after the content", judgement.late),
         ("the DNS lists count", judgement.dnsbl),
-        ("greylisting", judgement.greylist and judgement.word is Word.ACCEPT),
+        ("unknown senders have to come back", judgement.greylist and judgement.word is Word.ACCEPT),
         ("a source elsewhere decides", judgement.asks_source),
     ):
         if holds:

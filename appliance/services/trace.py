@@ -29,7 +29,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _IDS = re.compile(rb'"(?:queue_id|original_queue_id|session)":"([^"\\]+)"')
 _BEGINNINGS = ("accepted", "queued")
 _ALWAYS = frozenset({"time", "role", "event"})
-_RANKS = {"connected": 0, "refused": 1, "accepted": 2, "queued": 2}
+_RANKS = {"connected": 0, "refused": 1, "secured": 1, "accepted": 2, "queued": 2}
+_HEARD_LATE_SECONDS = 0.15  # at most so much later than it was said, the journal notes what a role said
 
 Entry = dict[str, Any]
 
@@ -67,15 +68,19 @@ class Story:
         """The events as they happened.
 
         What several roles tell at one moment the journal notes in any order, so a message's own beginning is put before
-        all that became of it.
+        all that became of it, and the TLS it came under before it.
         """
         first: dict[str, float] = {}
         for entry in self.events:
             for key in (entry.get("queue_id", ""), "*"):
                 first[key] = min(first.get(key, entry["time"]), entry["time"])
+        accepted = [first[entry.get("queue_id", "")] for entry in self.events if entry["event"] == "accepted"]
 
         def place(entry: Entry) -> tuple[float, int]:
             kind = entry["event"]
+            if kind == "secured":
+                near = [moment for moment in accepted if 0 <= entry["time"] - moment <= _HEARD_LATE_SECONDS]
+                return (min([entry["time"], *near]), _RANKS[kind])
             key = "*" if kind == "connected" else entry.get("queue_id", "") if kind in _BEGINNINGS else None
             return (entry["time"] if key is None else first[key], _RANKS.get(kind, 3))
 

@@ -113,6 +113,16 @@ def test_what_one_moment_mixed_up_is_told_in_order(tmp_path: Path) -> None:
     assert events(tmp_path, identity=f"{1:020x}") == [["connected", "accepted", "delivered"]]
 
 
+def test_the_tls_of_a_message_is_told_before_it_however_late_it_was_heard(tmp_path: Path) -> None:
+    """But not when it came too late to be that message's."""
+    session = f"{1:016x}"
+    late, later = (line("secured", "tls", at, session=session, tls="TLSv1.3") for at in (1.1, 1.5))
+    (tmp_path / "events.log").write_text("".join([*message(1), late]))
+    assert events(tmp_path, identity=session) == [["connected", "secured", "accepted", "delivered"]]
+    (tmp_path / "events.log").write_text("".join([*message(1), later]))
+    assert events(tmp_path, identity=session) == [["connected", "accepted", "secured", "delivered"]]
+
+
 @given(
     st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=6),
     st.sampled_from(["refused", "accepted", "x"]),
