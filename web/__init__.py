@@ -5,4 +5,6 @@ and shows what came back. What somebody may do is the service's judgement, wheth
 authenticator's, and the only place that knows HTTP's numbers for refusals is `web.errors`.
 """
 
-VERSION = "0.1.0"  # also in pyproject.toml, which a serving machine may not have; tests/web compares the two
+from appliance import VERSION
+
+__all__ = ["VERSION"]

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from appliance import VERSION
 from appliance.errors import ApplianceError
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -19,7 +20,7 @@ VERBS = {
     "status": ("appliance.cli.status:status", "roles, pids, uids, restarts, ports, queue size"),
     "check": ("appliance.cli.doctor:check", "what is wrong with this host, and how to mend it"),
     "tenant": ("appliance.cli.tenant:app", "resellers and customers"),
-    "domain": ("appliance.cli.domain:app", "hosted domains"),
+    "domain": ("appliance.cli.domain:app", "domains, hosted here or only relayed"),
     "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
     "alias": ("appliance.cli.alias:app", "addresses that stand for others"),
     "rule": ("appliance.cli.rule:app", "whom the host, a domain or a mailbox lets in or keeps out"),
@@ -67,12 +68,15 @@ def _run(arguments: list[str]) -> int:
         rest = take_options(arguments, options)
     except WrongUsage as error:
         return _fail(str(error), WRONG_USAGE)
-    app = App(name="postern", help="A mail appliance of small, mutually untrusting programs.", help_epilogue=EPILOGUE)
+    app = App(
+        name="postern", version=VERSION, help="A mail appliance of small, mutually untrusting programs.",
+        help_epilogue=EPILOGUE,
+    )  # fmt: skip
     for verb, (place, purpose) in VERBS.items():
         app.command(place, name=verb, help=purpose)
     try:
         code = app(rest, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
+    except (CycloptsError, WrongUsage) as error:
         return _fail(" ".join(str(error).split()), WRONG_USAGE)
     return code if isinstance(code, int) else DONE
 

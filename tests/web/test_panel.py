@@ -583,6 +583,17 @@ def test_the_version_is_that_of_the_project() -> None:
     assert project["project"]["version"] == VERSION
 
 
+@pytest.mark.parametrize(
+    "path", ["/certificates", "/domains/new", f"{BOX}/new", "/domains/shop.test/protection", "/rules"]
+)
+def test_the_attributes_of_a_form_stand_apart(operator: Browser, path: str) -> None:
+    """Templates cut line ends off: two attributes that grew together would be one that no browser knows."""
+    tags = re.findall(r"<(?:input|textarea|select|button|option)\b[^>]*>", operator.get(path).text)
+    assert tags
+    grown = [tag for tag in tags if re.search(r'"[a-z]|required[a-z]|checked[a-z]', re.sub(r'="[^"]*"', '="', tag))]
+    assert grown == []
+
+
 # ---- protection
 
 
