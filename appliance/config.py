@@ -192,7 +192,7 @@ class Smtpd(Section):
 
     isolation: str = Field(
         "worker",
-        title='"worker": many conversations in one process; "connection": a process and uid for each',
+        title='"worker": many conversations in one process; "connection": a process and uid for each. Needs a new start',
         pattern="^(worker|connection)$",
         description='"worker" or "connection"',
     )
@@ -204,7 +204,7 @@ class Smtpd(Section):
         "the largest message taken, as its content comes over the wire", "50 MiB", "64 KiB", "2 GiB"
     )
     relay_clients: list[Network] = _networks("networks that may relay without authentication")
-    proxy_clients: list[Network] = _networks("load balancers: each connection must begin with a PROXY header")
+    proxy_clients: list[Network] = _networks("load balancers: each connection from them must begin with a PROXY header")
     deny_clients: list[Network] = _networks("networks turned away at connect")
     allow_clients: list[Network] = _networks(
         "networks let in whatever deny_clients says, without delay, whatever their rate and network",
@@ -212,7 +212,7 @@ class Smtpd(Section):
     )  # fmt: skip
     dnsbl: list[HostName] = Field(
         [],
-        title="DNS lists of senders of unwanted mail; whom one names is refused where a domain has not chosen otherwise",
+        title='DNS lists, such as ["zen.example.net"]; a client that one names is refused where a domain has not chosen otherwise',
         description='a list of zones, such as ["zen.example.net"]; at most 10',
         max_length=10,
     )
@@ -262,25 +262,27 @@ class Limits(Section):
     unknown_recipients_in_total: int = _number(
         "unknown recipients all clients may name in a minute before answers slow down", 2000, 1, 1_000_000
     )
+    tarpit_seconds: int = _number("seconds that an answer waits then", 5, 0, 60)
     recipients_per_minute: int = _number(
         "recipients one client may name in a minute before it is told 451; not for smtpd.allow_clients. 0 = no limit",
         6000, 0, 10_000_000,
     )  # fmt: skip
-    messages_per_minute: int = _number("the same of the messages taken from it", 3000, 0, 10_000_000)
-    tarpit_seconds: int = _number("how slow the answers get then", 5, 0, 60)
+    messages_per_minute: int = _number(
+        "messages taken from one client in a minute, likewise. 0 = no limit", 3000, 0, 10_000_000
+    )
     connections_per_minute_per_client: int = _number(
         "how often one client (IPv6: /64) may connect; 0 = no limit", 300, 0, 1_000_000
     )
     connections_per_minute_per_network: int = _number(
-        "the same of one network (IPv4: /24, IPv6: /48)", 1200, 0, 1_000_000
+        "the same of one network (IPv4: /24, IPv6: /48); 0 = no limit", 1200, 0, 1_000_000
     )
     greeting_delay_seconds: int = _number(
-        "how long strangers wait for the greeting; who speaks before it gets 554. 0 = nobody waits", 2, 0, 30
+        "seconds that strangers wait for the greeting; who speaks before it gets 554. 0 = nobody waits", 2, 0, 30
     )
     max_errors: int = _number("commands that make no sense before a conversation ends with 421", 10, 1, 1000)
-    command_timeout_seconds: int = _number("how long a client may think (RFC 5321 4.5.3.2.7)", 300, 1, 3600)
+    command_timeout_seconds: int = _number("seconds a client may think (RFC 5321 4.5.3.2.7)", 300, 1, 3600)
     session_timeout_seconds: int = _number(
-        "how long one conversation may last before its next command is refused; a message in hand has as long again",
+        "seconds one conversation may last before its next command is refused; a message in hand has as long again",
         3600,
         60,
         3600,

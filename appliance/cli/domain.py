@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from appliance.cli.house import (
+    Switch,
+    WrongUsage,
     actor,
     changing,
     every,
@@ -47,7 +49,7 @@ class Relay:
     "with %s for the address; (mail=%s) when not given"
     ldap_bind_dn: str | None = None
     "as whom; its password comes with --source-password-stdin"
-    source_password_stdin: bool = False
+    source_password_stdin: Switch = False
     "read the directory's password from standard input"
     hook: str | None = None
     "HOST:PORT or path of a socket that speaks the hook's protocol"
@@ -65,6 +67,11 @@ class Relay:
         return Route(self.relay_to, self.source, given or None, secret)
 
 
+Validation = Annotated[
+    str, Parameter(help="unknown recipients are refused at once (rcpt), after the content (data), never (off)")
+]
+Greylist = Annotated[bool, Parameter(help="have unknown senders come back once")]
+Dnsbl = Annotated[bool, Parameter(help="refuse clients that the host's DNS lists name")]
 Relaying = Annotated[Relay | None, Parameter(name="*")]
 File = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]  # a hyphen alone is standard input
 
@@ -96,9 +103,9 @@ def add(
     tenant: str | None = None,
     alias_of: str | None = None,
     catch_all: str | None = None,
-    validation: str = "rcpt",
-    greylist: bool = False,
-    dnsbl: bool = True,
+    validation: Validation = "rcpt",
+    greylist: Greylist = False,
+    dnsbl: Dnsbl = True,
     relay: Relaying = None,
 ) -> None:
     """Add a domain, of the operator's or of --tenant; with --alias-of, another name of that domain.
@@ -138,10 +145,10 @@ def set_(
     domain: str,
     *,
     catch_all: str | None = None,
-    no_catch_all: bool = False,
-    validation: str | None = None,
-    greylist: bool | None = None,
-    dnsbl: bool | None = None,
+    no_catch_all: Switch = False,
+    validation: Validation | None = None,
+    greylist: Greylist | None = None,
+    dnsbl: Dnsbl | None = None,
     tenant: str | None = None,
     relay: Relaying = None,
 ) -> None:
@@ -161,17 +168,17 @@ def set_(
 def recipients_(
     domain: str,
     *,
-    replace: File = None,
-    add: File = None,
-    remove: File = None,
+    replace: Annotated[File, Parameter(help="these and no others")] = None,
+    add: Annotated[File, Parameter(help="these too")] = None,
+    remove: Annotated[File, Parameter(help="these no more")] = None,
     search: str = "",
-    dry_run: bool = False,
+    dry_run: Switch = False,
 ) -> None:
     """List a relayed domain's recipients; or change them from a file with an address a line (- is standard input)."""
     given: list[tuple[Mode, Path | None]] = [("replace", replace), ("add", add), ("remove", remove)]
     wanted = [(mode, path) for mode, path in given if path is not None]
     if len(wanted) > 1:
-        raise Invalid("one of --replace, --add and --remove at a time")
+        raise WrongUsage("one of --replace, --add and --remove at a time")
     if not wanted:
         with looking() as session:
             rows = every(recipients.list_recipients, session, name=domain, search=search)

@@ -5,16 +5,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from appliance.cli.house import say, settings
+from appliance.cli.house import Switch, say, settings
 from appliance.services import explain as service
 
 
 def explain(
     *,
-    from_: Annotated[str, Parameter(name="--from")],
-    to: str,
-    client: str = service.EXAMPLE_CLIENT,
-    dns: bool = False,
+    from_: Annotated[str, Parameter(name="--from", help="the sender's address; '' for none, as notifications have")],
+    to: Annotated[str, Parameter(help="the recipient's address")],
+    client: Annotated[str, Parameter(help="the IP address that sends it")] = service.EXAMPLE_CLIENT,
+    dns: Annotated[Switch, Parameter(help="look DNS lists and the client's name up for real")] = False,
 ) -> None:
     """Show the SMTP replies and every step of the decision; --dns looks lists and names up for real."""
     told = service.explain(settings(), _bare(from_), _bare(to), client, ask_dns=dns)
@@ -32,7 +32,12 @@ def _lines(told: service.Explanation) -> list[str]:
         lines += [f"S: {reply}" for reply in exchange.replies]
     lines.append("")
     lines += [f"{step.what}: {step.outcome}" for step in told.steps]
-    lines.append(
-        "undecided: a source elsewhere was not asked" if told.undecided else "accepted" if told.accepted else "refused"
-    )
-    return lines
+    return [*lines, _outcome(told)]
+
+
+def _outcome(told: service.Explanation) -> str:
+    if told.undecided:
+        return "undecided: a source elsewhere was not asked"
+    if told.accepted:
+        return "accepted"
+    return "deferred: the client is to try again" if told.dialog[-1].replies[-1].startswith("4") else "refused"

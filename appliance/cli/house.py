@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
 
 from appliance.config import Settings, find_settings, load_settings, parse_size
 from appliance.database.engine import Engine, open_engine
@@ -21,6 +23,8 @@ from appliance.services.paging import MAX_PAGE, Page
 from appliance.services.passwords import Sealer
 
 T = TypeVar("T")
+
+Switch = Annotated[bool, Parameter(negative_bool=())]  # `--no-` before it would say nothing
 
 
 class WrongUsage(Exception):

@@ -8,7 +8,7 @@ import os
 import socket
 from pathlib import Path
 
-from appliance.cli.house import actor, options, read_password, say
+from appliance.cli.house import Switch, actor, options, read_password, say
 from appliance.cli.welcome import Created, welcome
 from appliance.config import VARIABLE, Database, Host, Settings, load_settings, write_settings
 from appliance.database import schema
@@ -26,7 +26,7 @@ def init(
     *,
     state: str | None = None,
     operator: str = "operator",
-    operator_password_stdin: bool = False,
+    operator_password_stdin: Switch = False,
     hostname: str | None = None,
 ) -> None:
     """Write postern.toml, the state folder, keys and the database with a first operator; refuses a second time."""

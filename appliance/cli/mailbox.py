@@ -5,6 +5,7 @@ from typing import Any
 from cyclopts import App
 
 from appliance.cli.house import (
+    Switch,
     actor,
     changing,
     every,
@@ -42,7 +43,7 @@ def describe(mailbox: Mailbox) -> dict[str, Any]:
 def add(
     address: str,
     *,
-    password_stdin: bool = False,
+    password_stdin: Switch = False,
     password_hash: str | None = None,
     quota: str | None = None,
     name: str = "",
@@ -78,7 +79,7 @@ def show(address: str) -> None:
 def set_(
     address: str,
     *,
-    password_stdin: bool = False,
+    password_stdin: Switch = False,
     password_hash: str | None = None,
     quota: str | None = None,
     name: str | None = None,

@@ -7,9 +7,12 @@ beside the snapshot, and that file is all that the bar on the terminal knows.
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from appliance.cli import living
-from appliance.cli.house import engine_of, say, settings
+from appliance.cli.house import Switch, engine_of, say, settings
 from appliance.database.engine import Engine
 from appliance.database.session import reading, unit_of_work
 from appliance.errors import Unable
@@ -19,7 +22,7 @@ PATIENCE_SECONDS = 10.0  # without any progress
 INTERVAL_SECONDS = 0.05
 
 
-def publish(*, full: bool = False) -> None:
+def publish(*, full: Annotated[Switch, Parameter(help="compile everything anew")] = False) -> None:
     """Publish what changed; with --full, compile everything anew."""
     given = settings()
     engine = engine_of(given)

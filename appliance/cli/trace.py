@@ -5,22 +5,22 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from appliance.cli.house import say, settings
-from appliance.errors import Invalid, NotFound
+from appliance.cli.house import WrongUsage, say, settings
+from appliance.errors import NotFound
 from appliance.services import trace as service
 from appliance.services.trace import Story, Wanted
 
 
 def trace(
     *,
-    from_: Annotated[str | None, Parameter(name="--from")] = None,
-    to: str | None = None,
-    id_: Annotated[str | None, Parameter(name="--id")] = None,
-    since: str | None = None,
+    from_: Annotated[str | None, Parameter(name="--from", help="the sender's address")] = None,
+    to: Annotated[str | None, Parameter(help="a recipient's address")] = None,
+    id_: Annotated[str | None, Parameter(name="--id", help="a queue id or a session")] = None,
+    since: Annotated[str | None, Parameter(help="not before: 90m, 2h, 3d ago, or 2026-03-01T12:00")] = None,
 ) -> None:
     """Follow messages through the log: from whom, to whom, by queue id or session, since a moment (2026-03-01T12:00, 2h)."""
     if from_ is None and to is None and id_ is None and since is None:
-        raise Invalid("name at least one of --from, --to, --id and --since")
+        raise WrongUsage("name at least one of --from, --to, --id and --since")
     after = service.moment(since, datetime.now()) if since is not None else 0.0
     stories = service.tell(settings().state / "log", Wanted(from_, to, id_, after))
     if not stories:

@@ -42,7 +42,6 @@ def without_effect(settings: Settings) -> list[str]:
         "listen.qmtp": listen.qmtp,
         "listen.qmqp": listen.qmqp,
         "smtpd.relay_clients": smtpd.relay_clients,
-        "smtpd.proxy_clients": smtpd.proxy_clients,
         "outbound.routes": settings.outbound.routes,
     }
     return [key for key, value in idle.items() if value]

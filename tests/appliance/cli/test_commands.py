@@ -195,6 +195,10 @@ def test_as_a_program(program):
         ("tenant", "add", "x", "--kind"),
         ("domain", "list", "--config"),
         ("publish", "--full=perhaps"),
+        ("publish", "--no-full"),
+        ("domain", "set", "mx.example.test", "--no-no-catch-all"),
+        ("domain", "recipients", "mx.example.test", "--add", "-", "--remove", "-"),
+        ("trace",),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_one_line(postern, arguments):

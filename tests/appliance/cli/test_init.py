@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.welcome import without_effect
-from appliance.config import load_settings
+from appliance.config import Smtpd, load_settings
 from tests.appliance.cli.conftest import run
 
 
@@ -97,3 +97,6 @@ def test_a_setting_without_effect_is_said(tmp_path):
     settings = load_settings(tmp_path / "postern.toml")
     assert "listen.submission" in without_effect(settings)
     assert "listen.qmtp" not in without_effect(settings)
+    assert "smtpd.proxy_clients" not in without_effect(
+        settings.model_copy(update={"smtpd": Smtpd(proxy_clients=["192.0.2.1/32"])})
+    )
