@@ -8,7 +8,7 @@ import collections
 from dataclasses import dataclass, field
 
 from mta.spool.envelope import Envelope
-from mta.spool.progress import Outcome, Progress
+from mta.spool.progress import MAX_DIAGNOSTIC, Outcome, Progress
 from mta.vocabulary import Action
 
 Target = tuple[int, bytes]  # which recipient of the envelope, and the final recipient
@@ -150,7 +150,9 @@ class Attempt:
             reasons = [self.delayed.pop(target, (b"", b"it could not be tried"))[1] for target in targets]
             self.open_targets[index] = len(targets)
             for target, reason in zip(targets, reasons, strict=True):
-                self.note(target, Action.FAILED, b"5.4.7", b"it was tried for too long; last: " + reason, now)
+                # Cut as the file cuts it: of more the bouncer would make nothing, and hang up.
+                why = (b"it was tried for too long; last: " + reason)[:MAX_DIAGNOSTIC]
+                self.note(target, Action.FAILED, b"5.4.7", why, now)
 
     def _complete(self, index: int, now: float) -> None:
         count = self.known[index]

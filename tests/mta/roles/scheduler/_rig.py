@@ -68,6 +68,7 @@ class Rig:
         self.now = now
         self.expansions = {}  # forward-path: final recipients, or Unresolved's (permanent, status)
         self.outcomes = {}  # final recipient: (action, status)
+        self.diagnostic_code = b"said so"  # of every delivery
         self.delivered = []  # (queue id, final recipient), each time
         self.notified = []  # (queue id, reported recipients)
         self.bounces = []  # the same as (Bounce, [ReportedRecipient])
@@ -118,7 +119,7 @@ class Rig:
         action, status = self.outcomes.get(request.recipient, (b"delivered", b"2.0.0"))
         if action == b"delivered":
             self.delivered.append((request.queue_id, request.recipient))
-        self.queue.attempted(m.Attempted(request.tag, action, status, b"said so", 10), self.now)
+        self.queue.attempted(m.Attempted(request.tag, action, status, self.diagnostic_code, 10), self.now)
 
     def _bounce(self, request):
         self._collecting[request.tag] = (request, [])

@@ -6,6 +6,8 @@ import pytest
 
 from mta.roles.scheduler.reports import DELAY_SECONDS
 from mta.spool.envelope import Generation
+from mta.wire import messages as m
+from mta.wire.netstring import unpack
 from tests.mta.roles.scheduler._rig import DAY, Rig, envelope_of
 
 JOE, ANN, TEAM = b"joe@example.test", b"ann@example.test", b"team@example.test"
@@ -217,3 +219,13 @@ def test_mail_for_a_domain_without_a_way_out_waits_by_the_schedule_and_fails_at_
     assert 20 < len(asked) < 60
     assert min(later - sooner for sooner, later in itertools.pairwise(asked)) >= 150
     assert [(r.action, r.status) for _, (r,) in rig.bounces] == [(b"failed", b"5.4.7")]
+
+
+def test_what_a_local_said_at_length_still_fits_into_what_the_bouncer_is_told(rig):
+    """A message that is given up quotes the last reason, and that may be as long as a field can be."""
+    rig.outcomes[JOE], rig.diagnostic_code = DELAYS, b"x" * 1000
+    rig.accept()
+    rig.run()
+    rig.later(6 * DAY)
+    (_, (report,)) = rig.bounces[0]
+    assert m.read_message(unpack(report.encode()), frozenset({m.ReportedRecipient})) == report
