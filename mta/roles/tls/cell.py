@@ -49,7 +49,7 @@ class Cell:
         self._asked, self._session = asked, asked.session
         self._asker, self._keeper, self._journal = asker, keeper, journal
         self._loop = Loop()
-        self._context = contexts.second
+        self._context, self._has_pair = contexts.second, False
         contexts.first.sni_callback = self._choose
         self._pump = Pump(
             self._loop, client, Tunnel(contexts.first), time.monotonic(),
@@ -67,13 +67,16 @@ class Cell:
         return 0
 
     def _choose(self, conversing: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
-        try:
-            self._keeper.send(m.KeyOf(self._session, asked_name(conversing, name)))
-            pair = self._wait_for_keeper()
-            load(self._context, pair.chain, pair.key)
-            conversing.context = self._context
-        except (ChannelClosed, TimeoutError, NotLoaded):
-            return _REFUSE
+        # A client that has to say its first words anew (RFC 8446 4.1.4) brings us here a second time.
+        if not self._has_pair:
+            try:
+                self._keeper.send(m.KeyOf(self._session, asked_name(conversing, name)))
+                pair = self._wait_for_keeper()
+                load(self._context, pair.chain, pair.key)
+            except (ChannelClosed, TimeoutError, NotLoaded):
+                return _REFUSE
+            self._has_pair = True
+        conversing.context = self._context
         return None
 
     def _wait_for_keeper(self) -> m.Certified:
