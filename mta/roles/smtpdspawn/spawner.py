@@ -128,7 +128,7 @@ class Spawner:
         for name, (_, theirs) in birth.pairs.items():
             server = self.peers.to(name)
             if server is not None:
-                with contextlib.suppress(ChannelClosed):  # Then it is away for this cell, which sees that by itself.
+                with contextlib.suppress(ChannelClosed, OSError):  # Then it is away for this cell, which sees that.
                     server.send(m.Attach(birth.accepted.session), (theirs.fileno(),))
 
     def _ended(self, listener: Channel, session: bytes, client: bytes, uid: int, status: int) -> None:

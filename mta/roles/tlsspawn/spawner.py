@@ -83,12 +83,14 @@ class Spawner:
         uid = self._uids.take() if self._offspring.alive < self._most else None
         if uid is None:
             return "too many conversations"
-        pairs = [pair(), pair()]
+        pairs: list[tuple[socket.socket, socket.socket]] = []
         try:
+            for _ in range(2):
+                pairs.append(pair())  # noqa: PERF401 - what was made must be closed when the second cannot be
             birth = Birth(asked, client, uid, channel, pairs[0][0], pairs[1][0])
             self._offspring.fork(lambda: self._live(birth), lambda _status: self._uids.give_back(uid))
             for (_, theirs), server in zip(pairs, (tls, journal), strict=True):
-                with contextlib.suppress(ChannelClosed):  # Then it is away for this cell, which sees that by itself.
+                with contextlib.suppress(ChannelClosed, OSError):  # Then it is away for this cell, which sees that.
                     server.send(m.Attach(asked.session), (theirs.fileno(),))
         except OSError as error:
             self._uids.give_back(uid)
