@@ -6,7 +6,7 @@ import shlex
 from tests.appliance.cli.conftest import ROOT, Postern
 
 _COMMAND = re.compile(r"^(?:KEY=\$\()?(?:echo '(?P<stdin>[^']*)' \| )?postern (?P<words>[^|#\n]+)", re.MULTILINE)
-_NEEDS_A_RUNNING_HOUSE = {"status", "check"}
+_NEEDS_A_RUNNING_HOUSE = {"status", "check", "explain", "trace"}
 
 
 def test_each_command_of_the_readme_works_in_its_order(postern: Postern) -> None:
