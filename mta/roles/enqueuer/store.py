@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from mta.message.trace import received_field, received_from_ourselves
 from mta.roles.enqueuer.disk import DISK_FULL, Batched, Disk, Room, refusal
 from mta.roles.enqueuer.originals import Originals
-from mta.spool.envelope import MAX_RECIPIENTS, Envelope, Generation, Recipient, render
+from mta.spool.envelope import MAX_ENVELOPE, MAX_RECIPIENTS, Envelope, Generation, Recipient, render
 from mta.spool.layout import write_all
 from mta.vocabulary import is_queue_id
 from mta.windows import Window, client_key
@@ -26,6 +26,8 @@ from mta.wire.tickets import session_token_holds, ticket_holds
 
 SMALL = 64 * 1024  # Octets of content kept in memory; more go to the file as they come.
 MAX_HELD = 64 << 20  # Octets in memory over all messages; beyond it every message goes to its file.
+MAX_NAMED = 64 << 20  # Octets of recipients in memory over all messages.
+RECIPIENT_OCTETS = 300  # What one costs there besides its words; more than what is around them in the envelope.
 MAX_OPEN = 2000  # Messages that one peer may have begun: more than conversations in one smtpd.
 MAX_RESERVED = (
     1000  # Reservations of one message; more would fill the ledger's channel, and a reservation is a courtesy.
@@ -66,6 +68,7 @@ class Incoming:
     original: bytes = b""  # of our own notification: the message that it is about
     blocks: list[bytes] = field(default_factory=list)
     held: int = 0  # octets in blocks
+    named: int = 0  # octets of recipients
     size: int = 0  # octets of content so far, without our Received field
     begun: bool = False  # content has come: the recipients are known
     queue_id: bytes = b""
@@ -132,7 +135,7 @@ class Store:
         self._originals = Originals(disk.content, disk.envelope, keys.original, host)
         self._open: dict[Channel, dict[int, Incoming]] = collections.defaultdict(dict)
         self._batch: list[Incoming] = []
-        self._held = 0
+        self._held = self._named = 0
         self._answer: dict[type[m.Message], Callable[[Channel, m.Message], None]] = {
             m.Offer: self._offer,
             m.OfferRecipient: self._offer_recipient,
@@ -181,11 +184,12 @@ class Store:
         if self._pace.is_too_fast(message.client):
             self._refuse(channel, message.tag, TOO_FAST)
             return
-        self._open[channel][message.tag] = Incoming(
+        incoming = Incoming(
             channel, message, message.reverse_path, message.options,
-            Generation.ORDINARY if message.reverse_path else Generation.BOUNCE,
-            [Recipient(message.forward_path, message.counted, message.recipient_options)], int(self._clock()), message.tag,
+            Generation.ORDINARY if message.reverse_path else Generation.BOUNCE, [], int(self._clock()), message.tag,
         )  # fmt: skip
+        self._open[channel][message.tag] = incoming
+        self._name(incoming, Recipient(message.forward_path, message.counted, message.recipient_options))
 
     def _offer_recipient(self, channel: Channel, message: m.Message) -> None:
         assert isinstance(message, m.OfferRecipient)
@@ -197,10 +201,26 @@ class Store:
         elif not self._ticket_holds(incoming.offer, message):
             self._forget(incoming)
             self._suspect(channel, incoming.offer, b"ticket")
-        elif len(incoming.recipients) >= MAX_RECIPIENTS:
-            self._decline(incoming, TOO_MANY)
         else:
-            incoming.recipients.append(Recipient(message.forward_path, message.counted, message.options))
+            self._name(incoming, Recipient(message.forward_path, message.counted, message.options))
+
+    def _name(self, incoming: Incoming, recipient: Recipient) -> None:
+        """One more, if there is room for it: in the envelope, and in memory."""
+        octets = RECIPIENT_OCTETS + len(recipient.forward_path) + len(recipient.counted) + len(recipient.options)
+        if len(incoming.recipients) >= MAX_RECIPIENTS or incoming.named + octets > MAX_ENVELOPE:
+            self._decline(incoming, TOO_MANY)
+            return
+        while self._named + octets > MAX_NAMED:
+            # Not whoever comes now: some who name all they can and never end would keep everybody else out.
+            longest = max(
+                (each for begun in self._open.values() for each in begun.values()), key=lambda each: each.named
+            )
+            self._decline(longest, TOO_MANY)
+            if longest is incoming:
+                return
+        incoming.recipients.append(recipient)
+        incoming.named += octets
+        self._named += octets
 
     def _content(self, channel: Channel, message: m.Message) -> None:
         assert isinstance(message, m.Content)
@@ -270,6 +290,7 @@ class Store:
         taken: list[bytes] = []
         for incoming, batched in pairs:
             self._held -= incoming.held
+            self._named -= incoming.named
             if batched.error is not None:
                 self._refuse(incoming.channel, incoming.tag, self._note_disk(batched.error))
             else:
@@ -393,6 +414,7 @@ class Store:
 
     def _drop(self, incoming: Incoming) -> None:
         self._held -= incoming.held
+        self._named -= incoming.named
         if incoming.descriptor >= 0:
             os.close(incoming.descriptor)
             incoming.descriptor = -1

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from mta.roles.enqueuer import store
 from mta.roles.enqueuer.disk import Disk
 from mta.spool import envelope as envelope_format
 from mta.spool.envelope import Generation
@@ -411,3 +412,22 @@ def test_a_cell_has_one_message_at_a_time(rig):
     assert (refused.tag, refused.reply_code, refused.status) == (2, 452, b"4.3.2")
     assert [(type(answer), answer.tag) for answer in taken] == [(m.Taken, 3), (m.Taken, 4)]
     cell.close()
+
+
+@pytest.mark.parametrize("bound", ["MAX_ENVELOPE", "MAX_NAMED"])
+def test_recipients_that_no_envelope_holds_are_declined_before_they_fill_memory(rig, monkeypatch, bound):
+    """One ticket is enough to name the same address, at length, ten thousand times. Who is modest meanwhile hears nothing of it."""
+    monkeypatch.setattr(store, bound, 10_000)
+    smtpd = rig.client("smtpd")
+    for tag in (1, 2):
+        smtpd.send(offer(tag))
+    for tag, several in ((1, 6), (2, 3), (1, 9)):
+        for _ in range(several):
+            smtpd.send(offer_recipient(tag, forward_path=b"joe@example.test", options=b"O" * 1000))
+    for tag in (1, 2):
+        smtpd.send(m.Content(tag, True, BODY))
+    rig.settle()
+    declined, taken = answers(smtpd)
+    assert (declined.tag, declined.reply_code, declined.status) == (1, 452, b"4.5.3")
+    assert (type(taken), taken.tag) == (m.Taken, 2)
+    assert rig.store._named == 0
