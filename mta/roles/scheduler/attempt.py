@@ -5,6 +5,7 @@ that come to the same mailbox share one delivery.
 """
 
 import collections
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from mta.spool.envelope import Envelope
@@ -37,6 +38,7 @@ class Attempt:
     fresh: bool
     number: int = 1
     asked: int = 0  # questions without an answer
+    targets: int = 0  # how many are decided, or were begun in this attempt
     soon: bool = False  # what was deferred was deferred by trouble of our own
     reported: int = 0  # the sender was told what was decided in attempts up to this one
     delay_reported: bool = False
@@ -71,6 +73,7 @@ class Attempt:
                 self.told[target] = outcome.status
             if outcome.completes:
                 completes[outcome.index] = (outcome.completes, outcome.attempt)
+        self.targets = len(self.decided)
         self.complete = {index: number for index, (count, number) in completes.items() if self.known[index] >= count}
         self.to_expand.extend(index for index in range(len(envelope.recipients)) if index not in self.complete)
         return self
@@ -93,12 +96,17 @@ class Attempt:
         """Did the sender say anything about notifications?"""
         return any(recipient.options for recipient in self.envelope.recipients)
 
+    def targets_among(self, index: int, finals: Collection[bytes]) -> int:
+        """How many more there are when recipient *index* comes to *finals*."""
+        return sum((index, final) not in self.decided for final in finals)
+
     def expanded(
         self, index: int, finals: dict[bytes, tuple[Mailbox, bytes]], now: float
     ) -> list[tuple[Target, Delivery]]:
         """Recipient *index* comes to *finals*. Answers those whose mailbox has a result already."""
         open_finals = [final for final in finals if (index, final) not in self.decided]
         self.open_targets[index] = len(open_finals)
+        self.targets += len(open_finals)
         if not open_finals:
             self._complete(index, now)
         known = []

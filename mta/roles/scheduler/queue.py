@@ -25,6 +25,11 @@ from mta.wire import messages as m
 PLACES = 400  # messages in an attempt at once
 RETRY_PLACES = 100  # of those, for old mail
 DOMAIN_PLACES = 128  # of those, for one domain: twice what a local delivers as one batch
+# A target is a final recipient as one of the envelope's comes to it: a thousand of these, each an alias for a thousand, would
+# be half a gigabyte. One message has at most so many; all together so many, but a few each has anyway.
+MAX_TARGETS = 20_000
+ALL_TARGETS = 100_000
+FEW_TARGETS = 1000
 BEGINNINGS = 800  # attempts begun between two looks at the channels
 FRESH_TURNS = 8  # One old message after so many fresh ones, so that old mail moves under any load.
 WINDOW = 20  # questions about one message at once; times PLACES less than a channel lets wait for a slow peer
@@ -46,6 +51,7 @@ _EVENTS = {
     Action.EXPANDED: "expanded",
     Action.RELAYED: "relayed",
 }
+_TOO_MANY = (b"4.5.3", b"The message has too many recipients behind those that it names")
 _OURS = b"4.3."  # RFC 3463 3.4: the mail system's own trouble, not the mailbox's
 
 
@@ -86,6 +92,7 @@ class Queue:
         self._due: deque[bytes] = deque()
         self._attempts: set[Attempt] = set()
         self._retrying = 0
+        self._targets = 0  # of all attempts
         self._by_domain: dict[bytes, int] = {}
         self._turn = 0
         self._tag = 0
@@ -187,6 +194,7 @@ class Queue:
                 return
         attempt = Attempt.begin(queue_id, envelope, domain, progress, fresh=fresh)
         self._attempts.add(attempt)
+        self._targets += attempt.targets
         self._retrying += not fresh
         self._by_domain[domain] = self._by_domain.get(domain, 0) + 1
         self._advance(attempt, now)
@@ -262,9 +270,18 @@ class Queue:
             return
         del self._expands[answer.tag]
         attempt.asked -= 1
-        for target, delivery in attempt.expanded(index, finals, now):
-            assert delivery.outcome is not None
-            self._note(attempt, target, *delivery.outcome, now)
+        more = attempt.targets_among(index, finals)
+        beside = attempt.targets - attempt.known[index]  # One recipient alone is bounded by the directory.
+        if beside and beside + len(finals) > MAX_TARGETS:
+            target = (index, attempt.envelope.recipients[index].forward_path)
+            self._note(attempt, target, Action.DELAYED, *_TOO_MANY, now)
+        elif attempt.targets + more > FEW_TARGETS and self._targets - attempt.targets >= ALL_TARGETS:
+            attempt.unanswered(index)
+        else:
+            self._targets += more
+            for target, delivery in attempt.expanded(index, finals, now):
+                assert delivery.outcome is not None
+                self._note(attempt, target, *delivery.outcome, now)
         self._advance(attempt, now)
 
     def unresolved(self, answer: m.Unresolved, now: float) -> None:
@@ -341,6 +358,7 @@ class Queue:
 
     def _settle(self, attempt: Attempt, now: float) -> None:
         self._attempts.discard(attempt)
+        self._targets -= attempt.targets
         self._retrying -= not attempt.fresh
         self._by_domain[attempt.domain] -= 1
         if not self._by_domain[attempt.domain]:

@@ -388,3 +388,55 @@ def test_a_double_announcement_asks_nobody_twice(rig):
     rig.run()
     assert len(rig.delivered) == 1
     assert not any(isinstance(message, m.Deliver) for _, message in rig.hands.said)
+
+
+def test_a_message_has_not_more_targets_than_fit_in_memory(rig, monkeypatch):
+    """What is beyond is deferred with 4.5.3 like one alias that is too long; the others are delivered, and once."""
+    monkeypatch.setattr(judgement, "MAX_TARGETS", 5)
+    for name in (b"a", b"b", b"c"):
+        rig.expansions[name + b"@example.test"] = [name + b"%d@example.test" % number for number in range(2)]
+    rig.accept(envelope=envelope_of(*rig.expansions))
+    rig.run()
+    rig.later(DAY)
+    assert sorted(final for _, final in rig.delivered) == [
+        b"%b%d@example.test" % (n, i) for n in (b"a", b"b") for i in (0, 1)
+    ]
+    assert [p["status"] for name, p in rig.hands.events if name == "deferred"] == [b"4.5.3"] * 2
+    rig.later(5 * DAY)
+    assert [final for _, finals in rig.notified for final in finals] == [b"c@example.test"]
+    assert (len(rig.queue), rig.queue._targets) == (0, 0)
+
+
+def test_messages_with_many_targets_wait_for_one_another_and_small_ones_do_not(rig, monkeypatch):
+    """All in memory together have a bound; whoever has few is let through all the same."""
+    monkeypatch.setattr(judgement, "ALL_TARGETS", 3)
+    monkeypatch.setattr(judgement, "FEW_TARGETS", 1)
+    rig.expansions[b"team@example.test"] = [b"t%d@example.test" % number for number in range(3)]
+    rig.silent = {"localspawn"}
+    for number in (1, 2):
+        rig.accept(number, envelope_of(b"team@example.test"))
+    rig.accept(3)
+    rig.run()
+    assert rig.queue._targets == 4
+    rig.silent = set()
+    rig.queue.lost("localspawn", rig.now)
+    for _ in range(20):
+        rig.later(30)
+    assert len(rig.delivered) == len(set(rig.delivered)) == 7
+    assert (len(rig.queue), rig.queue._targets) == (0, 0)
+
+
+def test_one_alias_alone_may_be_longer_than_that(rig, monkeypatch):
+    """How long it may be is a setting; also when some of it was delivered in an attempt before."""
+    monkeypatch.setattr(judgement, "MAX_TARGETS", 2)
+    monkeypatch.setattr(judgement, "ALL_TARGETS", 2)
+    monkeypatch.setattr(judgement, "FEW_TARGETS", 1)
+    rig.expansions[b"team@example.test"] = finals = [b"t%d@example.test" % number for number in range(5)]
+    rig.outcomes[finals[0]] = (b"delayed", b"4.2.2")
+    rig.accept(envelope=envelope_of(b"team@example.test"))
+    rig.run()
+    assert [final for _, final in rig.delivered] == finals[1:]
+    rig.outcomes.clear()
+    rig.later(DAY)
+    assert sorted(final for _, final in rig.delivered) == finals
+    assert (len(rig.queue), rig.queue._targets) == (0, 0)
