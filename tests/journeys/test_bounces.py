@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from appliance.errors import Taken
 from tests.fixtures.house import House, wait_until
 from tests.fixtures.served import DOMAIN, PATIENT
 
@@ -17,17 +18,26 @@ POSTMASTER = "postmaster@mx.house.test"
 CONTENT = b"From: <ann@example.test>\r\nSubject: will not arrive\r\nMessage-ID: <1@x>\r\n\r\nsecret body\r\n"
 
 
-@pytest.fixture
-def house(tmp_path):
-    """A sender who is hosted here, and a recipient who will not be for long."""
-    with House(tmp_path / "house", settings=PATIENT) as house:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A sender who is hosted here."""
+    with House(tmp_path_factory.mktemp("bounces") / "house", settings=PATIENT) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(SENDER)
-        house.add_domain("gone.test")
-        house.add_mailbox("joe@gone.test")
-        for address in (SENDER, "joe@gone.test"):
-            house.wait_until_known(address)
+        house.wait_until_known(SENDER)
         yield house
+
+
+@pytest.fixture
+def house(running):
+    """With a recipient who is hosted here too, but will not be for long."""
+    running.turn_page()
+    with contextlib.suppress(Taken):
+        running.add_domain("gone.test")
+    with contextlib.suppress(Taken):
+        running.add_mailbox("joe@gone.test")
+    running.wait_until_known("joe@gone.test")
+    return running
 
 
 @contextlib.contextmanager
@@ -121,6 +131,7 @@ def test_a_double_bounce_that_fails_is_dropped_and_counted(house):
             wait_until_refused(house, address)
     wait_until(lambda: house.events("double-bounce-dropped"), 20, house.said)
     wait_until(lambda: not [each for each in (house.state / "spool").rglob("*") if each.is_file()], 20, house.said)
+    house.postern("forward", "clear", POSTMASTER)
 
 
 def test_a_loop_by_delivered_to_comes_back_as_5_4_6(house):

@@ -1,10 +1,11 @@
 """Mail flows while the database is away, from a running house and from a cold start, and nothing wrong is published.
 
-Each way of being away is tried on its own house: before it, a mailbox that stays and one that was removed; during it, both
-are asked about again and again, mail is delivered; after it, changes are in force again.
+Before each way of being away, a mailbox that stays and one that was removed; during it, both are asked about again and
+again, mail is delivered; after it, the database is what it was and changes are in force again.
 """
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 import time
@@ -57,8 +58,10 @@ def bring_back(house: House, away: Path) -> None:
 def missing(house: House) -> Iterator[None]:
     """Not there at all."""
     away = set_aside(house)
-    yield
-    bring_back(house, away)
+    try:
+        yield
+    finally:
+        bring_back(house, away)
 
 
 @contextlib.contextmanager
@@ -69,8 +72,10 @@ def emptied(house: House) -> Iterator[None]:
     path = database(house)
     path.touch()
     _like(path, owner)
-    yield
-    bring_back(house, away)
+    try:
+        yield
+    finally:
+        bring_back(house, away)
 
 
 @contextlib.contextmanager
@@ -90,8 +95,10 @@ def older(house: House) -> Iterator[None]:
     path = database(house)
     shutil.copy(house.folder / "copy.db", path)
     _like(path, owner)
-    yield
-    bring_back(house, away)
+    try:
+        yield
+    finally:
+        bring_back(house, away)
 
 
 def tables(path: Path) -> int:
@@ -107,14 +114,15 @@ def _like(path: Path, owner) -> None:
     path.chmod(owner.st_mode & 0o777)
 
 
+NUMBERS = itertools.count()
 Away = Callable[[House], AbstractContextManager[None]]
 WAYS = pytest.mark.parametrize("away", [missing, emptied, locked, older], ids=lambda away: away.__name__)
 
 
-@pytest.fixture
-def house(tmp_path):
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
     """Running; with an older copy of its database in copy.db, from when OLD and REMOVED were there and STAYS was not."""
-    house = House(tmp_path / "house", settings=PATIENT)
+    house = House(tmp_path_factory.mktemp("away") / "house", settings=PATIENT)
     with house:
         house.add_domain(DOMAIN)
         house.add_mailbox(OLD)
@@ -146,8 +154,9 @@ def watch(house: House) -> None:
 
 
 def changes_are_in_force_again(house: House) -> None:
-    house.add_mailbox(f"after@{DOMAIN}")
-    house.wait_until_known(f"after@{DOMAIN}")
+    address = f"after{next(NUMBERS)}@{DOMAIN}"
+    house.add_mailbox(address)
+    house.wait_until_known(address)
     watch(house)
 
 

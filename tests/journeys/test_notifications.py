@@ -14,16 +14,22 @@ SENDER, JOE, TEAM = f"ann@{DOMAIN}", f"joe@{DOMAIN}", f"team@{DOMAIN}"
 CONTENT = b"From: <ann@example.test>\r\nSubject: hello\r\nMessage-ID: <1@x>\r\n\r\nthe body\r\n"
 
 
-@pytest.fixture
-def house(tmp_path):
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
     """A sender, a recipient and an alias of both."""
-    with House(tmp_path / "house", settings=PATIENT) as house:
+    with House(tmp_path_factory.mktemp("notifications") / "house", settings=PATIENT) as house:
         house.add_domain(DOMAIN)
         for address in (SENDER, JOE):
             house.add_mailbox(address)
         house.add_alias(TEAM, SENDER, JOE)
         house.wait_until_known(TEAM)
         yield house
+
+
+@pytest.fixture
+def house(running):
+    running.turn_page()
+    return running
 
 
 def send(house, recipients, mail_options, content=CONTENT):
