@@ -4,15 +4,18 @@ A reader would otherwise get wrong: a sender who said nothing hears of failures 
 (RFC 3461 4.1 lets us choose), but nobody asked for that mail, and a reverse-path may be forged.
 """
 
-from collections.abc import Iterator
+import collections
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
-from mta.roles.scheduler.attempt import Attempt
+from mta.roles.scheduler.attempt import Attempt, Target
 from mta.spool.envelope import Generation, Recipient
 from mta.spool.progress import Outcome
 from mta.vocabulary import Action
 
 DELAY_SECONDS = 4 * 3600.0  # After so long who asked for it hears that his message is delayed, once.
 
+_Known = TypeVar("_Known")
 _SUCCESS = frozenset({Action.DELIVERED, Action.RELAYED})
 
 
@@ -48,10 +51,11 @@ def _successes(attempt: Attempt) -> Iterator[Outcome]:
     Named is the address that the sender wrote to, never the mailboxes behind it: else anybody could have an alias taken
     apart by asking for a success notification (RFC 3461 5.2.7.4 treats such addresses like lists).
     """
+    decided = _by_recipient(attempt.decided)
     for index, number in sorted(attempt.complete.items()):
         if number <= attempt.reported or not _wants(attempt, index, b"SUCCESS"):
             continue
-        outcomes = [outcome for target, outcome in attempt.decided.items() if target[0] == index]
+        outcomes = decided[index]
         good = [outcome for outcome in outcomes if outcome.action in _SUCCESS]
         if good:
             action = good[0].action if len(outcomes) == 1 else Action.EXPANDED  # RFC 3461 5.2.7.3
@@ -60,11 +64,20 @@ def _successes(attempt: Attempt) -> Iterator[Outcome]:
 
 
 def _delays(attempt: Attempt, now: int) -> Iterator[Outcome]:
+    delayed = _by_recipient(attempt.delayed)
     for index in attempt.undecided:
         if not _wants(attempt, index, b"DELAY"):
             continue
         forward_path = attempt.envelope.recipients[index].forward_path
-        reasons = [reason for target, reason in attempt.delayed.items() if target[0] == index]
+        reasons = delayed[index]
         status, diagnostic_code = reasons[0] if reasons else (b"4.3.0", b"it could not be tried yet")
         # One line for the address written to; which of the mailboxes behind it has trouble is not for a stranger to know.
         yield Outcome(index, forward_path, Action.DELAYED, status, attempt.number, now, diagnostic_code)
+
+
+def _by_recipient(known: Mapping[Target, _Known]) -> dict[int, list[_Known]]:
+    """What is *known* of each recipient: once for all of them, since there may be ten thousand."""
+    found: dict[int, list[_Known]] = collections.defaultdict(list)
+    for (index, _), each in known.items():
+        found[index].append(each)
+    return found

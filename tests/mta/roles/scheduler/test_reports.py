@@ -4,8 +4,11 @@ import itertools
 
 import pytest
 
-from mta.roles.scheduler.reports import DELAY_SECONDS
+from mta.roles.scheduler.attempt import Attempt
+from mta.roles.scheduler.reports import DELAY_SECONDS, due
 from mta.spool.envelope import Generation
+from mta.spool.progress import Progress
+from mta.vocabulary import Action
 from mta.wire import messages as m
 from mta.wire.netstring import unpack
 from tests.mta.roles.scheduler._rig import DAY, Rig, envelope_of
@@ -229,3 +232,29 @@ def test_what_a_local_said_at_length_still_fits_into_what_the_bouncer_is_told(ri
     rig.later(6 * DAY)
     (_, (report,)) = rig.bounces[0]
     assert m.read_message(unpack(report.encode()), frozenset({m.ReportedRecipient})) == report
+
+
+class Counted(dict):
+    """Knows how often all of it was looked at."""
+
+    looks = 0
+
+    def items(self):
+        self.looks += 1
+        return super().items()
+
+
+def test_what_many_recipients_came_to_is_looked_at_once_for_all(rig):
+    """A thousand who ask for success, each beside a thousand others, would otherwise stop all mail for seconds."""
+    envelope = envelope_of(
+        *[b"u%d@example.test" % number for number in range(50)], of_recipients=b"NOTIFY=SUCCESS,DELAY"
+    )
+    attempt = Attempt.begin(b"x", envelope, b"example.test", Progress(), fresh=True)
+    for index in range(25):
+        final = b"u%d@example.test" % index
+        attempt.expanded(index, {final: ((b"example.test", b"u%d" % index), b"")}, 0.0)
+        attempt.note((index, final), Action.DELIVERED, b"2.0.0", b"", 0.0)
+    attempt.decided, attempt.delayed = Counted(attempt.decided), Counted(attempt.delayed)
+    told = due(attempt, envelope.arrival + DELAY_SECONDS)
+    assert [outcome.action for outcome in told] == [Action.DELIVERED] * 25 + [Action.DELAYED] * 25
+    assert attempt.decided.looks + attempt.delayed.looks <= 4
