@@ -80,11 +80,15 @@ class Book:
 
     def expire(self) -> None:
         """Forget old reservations, now and every hour."""
-        forgotten = self._store.expire(int(self._clock()))
+        self._loop.call_later(EXPIRE_SECONDS, self.expire)
+        try:
+            forgotten = self._store.expire(int(self._clock()))
+        except sqlite3.Error as error:
+            self.peers.event("ledger-trouble", why=str(error))  # No room even to forget: in an hour, then.
+            return
         self._commit()
         if forgotten:
             self.peers.event("reservations-expired", count=forgotten)
-        self._loop.call_later(EXPIRE_SECONDS, self.expire)
 
     def close(self) -> None:
         """Write what is left."""

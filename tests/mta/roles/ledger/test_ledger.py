@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from mta import roster
 from mta.roles.ledger import __main__ as ledger
 from mta.roles.ledger import store as stores
+from mta.roles.ledger.book import EXPIRE_SECONDS, Book
 from mta.roles.ledger.store import RESERVED_SECONDS, Store, StoreTooNew, open_store
 from mta.wire import messages as m
 from tests.fakes.house import House
@@ -206,3 +208,18 @@ def test_a_full_disk_is_told_and_does_not_end_the_role(house, monkeypatch):
     monkeypatch.setattr(stores.Store, "stored", original)
     house.ask(localspawn, m.Stored(b"q1", BOB, 5))
     assert house.ask(directory, m.UsageOf(1, BOB)) == [m.Usage(1, 5, 0)]
+
+
+def test_a_disk_without_room_to_forget_is_told_and_asked_again_in_an_hour():
+    """Nobody waits for it, so nobody ends for it either."""
+
+    def full(_now):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    timers, told = [], []
+    loop = SimpleNamespace(call_later=lambda seconds, callback: timers.append((seconds, callback)))
+    kept = Book(loop, SimpleNamespace(expire=full))
+    kept.peers = SimpleNamespace(event=lambda name, **pairs: told.append((name, pairs)))
+    kept.expire()
+    assert told == [("ledger-trouble", {"why": "database or disk is full"})]
+    assert timers == [(EXPIRE_SECONDS, kept.expire)]
