@@ -9,7 +9,8 @@ from mta import roster
 from tests.attack.injector import Injected
 from tests.attack.probes import NUMBERS
 
-PUBLIC = ("keys/authenticator.pub", "keys/tls.pub", "keys/source.pub")  # what everybody may know
+# What everybody may know: public keys, and the counts that the metrics port tells whoever can reach it.
+PUBLIC = ("keys/authenticator.pub", "keys/tls.pub", "keys/source.pub", "figures/")
 CLIMB = "../../../../../../../.."
 
 
@@ -19,7 +20,7 @@ def foreign_files(state: Path, role: roster.Role) -> Iterator[str]:
     for folder, _, names in os.walk(state):
         for name in names:
             path = str(Path(folder, name).resolve().relative_to(state.resolve()))
-            if path not in PUBLIC and not any(path.startswith(f"{rule}/") for rule in own):
+            if not path.startswith(PUBLIC) and not any(path.startswith(f"{rule}/") for rule in own):
                 yield path
 
 

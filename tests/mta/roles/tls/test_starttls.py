@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mta import roster
 from tests.fakes.smtpd_house import SHELLS, SmtpdHouse, eventually
 from tests.fixtures import certificates
 from tests.fixtures.house import children
@@ -64,6 +65,12 @@ def offers(house: SmtpdHouse) -> bool:
     with smtp(house) as client:
         client.ehlo()
         return client.has_extn("starttls")
+
+
+def refuses_tls(house: SmtpdHouse) -> bool:
+    client = Raw(house)
+    client.say(b"EHLO a")
+    return client.say(b"STARTTLS").startswith(b"454 4.7.0")
 
 
 def offered(house: SmtpdHouse) -> None:
@@ -327,13 +334,14 @@ def test_tls_away_is_454_and_the_conversation_goes_on_in_the_clear(make):
     house.kill(gone)
     eventually(lambda: ends(waiting))
     if house.shell == "smtpd":
-        eventually(lambda: not offers(house))  # The one process has noticed; each cell notices by itself.
+        eventually(lambda: refuses_tls(house))  # The one process has noticed; each cell notices by itself.
     assert plain.say(b"STARTTLS").startswith(b"454 4.7.0")
     assert plain.say(b"MAIL FROM:<a@client.test>").startswith(b"250")
     eventually(lambda: ends(secured))
     eventually(lambda: len(house.finished()) >= 2, seconds=15)
     house.restart(gone)
     offered(house)
+    eventually(lambda: not refuses_tls(house))
     with smtp(house) as client:
         client.starttls(context=careless())
         assert client.noop()[0] == 250
@@ -408,5 +416,9 @@ def test_tls_has_a_uid_no_files_but_certificates_and_no_other_way_out(make):
     status = Path(f"/proc/{pid}/status").read_text()
     for line in ("CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
         assert line in status
-    assert f"Uid:\t{1_900_000_016 if house.shell == 'smtpd' else 1_900_060_000}" in status
+    uid = int(status.partition("Uid:\t")[2].split()[0]) - 1_900_000_000
+    if house.shell == "smtpd":
+        assert uid == roster.TLS.number
+    else:
+        assert 0 <= uid - roster.TLS_CELL_UIDS_FROM < roster.CELL_UIDS
     assert client.say(b"NOOP").startswith(b"250")
