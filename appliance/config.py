@@ -231,7 +231,7 @@ class Dns(Section):
 
     servers: list[Listening] = Field(
         [Endpoint("127.0.0.53", 53)],
-        title="a validating resolver on loopback is recommended",
+        title="name servers to ask; a validating resolver on loopback is recommended",
         description='a list of "address:port" with at least one resolver',
         min_length=1,
     )

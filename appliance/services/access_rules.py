@@ -233,7 +233,7 @@ def _rules(session: Session, scope: _Scope) -> list[AccessRule]:
 def _of(session: Session, scope: _Scope, number: int) -> AccessRule:
     rule = session.scalar(select(AccessRule).where(AccessRule.id == number, *scope.where))
     if rule is None:
-        raise NotFound(f"there is no rule {number} in this list")
+        raise NotFound(f"there is no rule {number} in this list; host, domains and mailboxes have lists of their own")
     return rule
 
 

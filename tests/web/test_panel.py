@@ -651,7 +651,9 @@ def test_a_relayed_domain_is_made_and_its_recipients_pasted(office: Office, oper
     bad = operator.post("/domains/away.test/recipients", {"mode": "add", "recipients": "anna\nx@other.test"})
     assert "Line 2" in error_beside(bad.text, "recipients")
     operator.post("/domains/away.test/recipients", {"mode": "add", "recipients": "anna\nben@away.test"})
-    assert "2 added, 0 removed: 2 recipients." in plain(operator.get(here).text)
+    shown = plain(operator.get(here).text)
+    assert "2 added, 0 removed: 2 recipients." in shown
+    assert "Show them anna@away.test ben@away.test" in shown
     ldap = {
         "next_hop": "mail.away.test:2525",
         "source": "ldap",

@@ -25,6 +25,7 @@ from web.panel.rendering import Typed
 router = APIRouter(include_in_schema=False)
 
 RULE_FIELDS = ("pattern", "note", "expires")
+SEEN_RECIPIENTS = 100  # of a list that may have a hundred thousand
 
 
 # ---- a domain
@@ -44,6 +45,7 @@ def _domain_page(desk: Desk, name: str, form: Typed | None, refusal: ApplianceEr
             "protected": domain,
             "rules": access_rules.list_rules(session, actor=desk.actor, domain=domain.name),
             "listed": recipients.count(session, domain) if domain.source == "list" else 0,
+            "seen": _first_recipients(session, desk, domain),
             "may_route": authorisation.allows(session, desk.actor, "domain.route", domain),
             "sources": sources_for(desk, domain.source),
         }
@@ -53,6 +55,13 @@ def _domain_page(desk: Desk, name: str, form: Typed | None, refusal: ApplianceEr
     return desk.page(
         "domains/protection.html", refusal=refusal, form=Typed({**kept, **(form or {})}), errors=faults, **context
     )
+
+
+def _first_recipients(session: Session, desk: Desk, domain: domains.Domain) -> list[str]:
+    if domain.source != "list":
+        return []
+    page = recipients.list_recipients(session, domain.name, actor=desk.actor, limit=SEEN_RECIPIENTS)
+    return [row.folded for row in page.items]
 
 
 def _of_domain(domain: domains.Domain) -> dict[str, str]:
