@@ -1,11 +1,10 @@
-"""Where the header section ends, and which fields of one name stand in it. Bytes in, slices out, bounded.
+"""Where the header section ends, and what of it fits. Bytes in, slices out, bounded.
 
 A reader would otherwise get wrong: this is not a parser of messages. It never decodes and never judges; what a stranger
 wrote is only cut at line ends, so that a trusted role may call it.
 """
 
 import re
-from collections.abc import Iterator
 
 MAX_HEADER = 256 * 1024  # Octets looked at; what a stranger puts behind that is content to us.
 
@@ -36,23 +35,3 @@ def whole_lines(header: bytes, max_octets: int) -> bytes:
     while cut and header[cut : cut + 1] in (b" ", b"\t"):
         cut = kept.rfind(b"\n", 0, cut - 1) + 1
     return kept[:cut]
-
-
-def field_bodies(header: bytes, field_name: bytes) -> Iterator[bytes]:
-    """The body of each field called *field_name* (whatever the case), unfolded (RFC 5322 2.2.3) and without blanks around."""
-    body: list[bytes] = []
-    for line in header.split(b"\n"):
-        if line[:1] in (b" ", b"\t"):
-            if body:
-                body.append(line)
-            continue
-        if body:
-            yield _unfolded(body)
-        name, colon, rest = line.partition(b":")
-        body = [rest] if colon and name.rstrip(b" \t").lower() == field_name.lower() else []
-    if body:
-        yield _unfolded(body)
-
-
-def _unfolded(lines: list[bytes]) -> bytes:
-    return b"".join(line.rstrip(b"\r") for line in lines).strip(b" \t")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.message.header import field_bodies, header_section, whole_lines
+from mta.message.header import header_section, whole_lines
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,6 @@ from mta.message.header import field_bodies, header_section, whole_lines
 def test_the_header_section_ends_at_the_first_empty_line(content, header):
     """With either line end, and when there is no body or no header."""
     assert header_section(content) == header
-
-
-def test_fields_are_found_whatever_their_case_and_unfolded():
-    """Delivered-To on several lines is one value; a name that only begins alike is another field."""
-    header = b"Delivered-To: a@x\r\nX-Delivered-To: no@x\r\ndelivered-TO:\r\n b@x \r\nSubject: Delivered-To: no@x\r\n"
-    assert list(field_bodies(header, b"Delivered-To")) == [b"a@x", b"b@x"]
 
 
 @given(
