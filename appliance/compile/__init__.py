@@ -15,5 +15,6 @@ Fails
     Towards what is published: whatever is wrong with the database, readers keep what they have, the journal hears why, and
     the compiler goes on by itself when the real database is back. Mail flows meanwhile.
 
-collect reads rows, check refuses nonsense, render makes records, publish writes them; process is the loop around it.
+collect reads rows, render makes records of them, standing says which of them each audience has, check refuses nonsense,
+publish writes; process is the loop around it.
 """

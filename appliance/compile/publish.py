@@ -1,4 +1,4 @@
-"""Publishes what continues the snapshot: the keys that changed, or everything.
+"""Publishes what continues the snapshot: what changed, or everything.
 
 A reader would otherwise get wrong: the parts of the snapshot are written one after the other, those that seldom change first
 and only when they do. What comes next begins after the older of recipients and credentials, which are written always and
@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
-from appliance.compile import collect, render
+from appliance.compile import collect, render, standing
 from appliance.compile.check import NotPublished, Present, instance_octets, require_continuation, require_substance
 from appliance.compile.collect import ChangeRow, State
 from appliance.compile.source import DatabaseAway, Query, Source, open_source
+from appliance.compile.standing import AUDIENCES
 from appliance.errors import DatabaseUnavailable, Unable
 from mta.snapshot.cdb import CdbError
 from mta.snapshot.format import FORMAT_VERSION, FormatError, TooNew
@@ -26,11 +27,9 @@ from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.writer import NotContinued, SnapshotWriter
 from mta.wire.netstring import WireError, pack, unpack
 
-AUDIENCES = ("certificates", "sources", "recipients", "credentials")  # in the order in which they are written
 ALWAYS = AUDIENCES[2:]  # these say how old the whole is
-LAST_CHANGE_KEY = (
-    b"c:"  # the last published change's number, kind and key: a database with another one has another past
-)
+# The last published change's number, kind and key: a database with another one has another past.
+LAST_CHANGE_KEY = b"c:"
 MOST_CHANGES = 100_000  # in one batch; more are cheaper as a generation anew
 LOCK_SECONDS = 10.0
 LOCK_INTERVAL = 0.02
@@ -39,7 +38,6 @@ PROGRESS = "progress"  # the file below the snapshot's folder in which a long pu
 PROGRESS_SECONDS = 0.25
 
 Report = Callable[[int, int], None]  # records done, of how many
-_Rendered = dict[str, dict[bytes, bytes | None]]  # by audience
 
 
 class SettingsLike(Protocol):
@@ -129,7 +127,7 @@ class Publisher:
         changes = collect.changes(query, after, MOST_CHANGES + 1)
         if len(changes) > MOST_CHANGES:
             return self._publish_all(query, state, instance, report)
-        rendered = render_changes(query, changes, state.host_name, is_same_host=is_same_host)
+        rendered = standing.changed(query, changes, state.host_name, is_same_host=is_same_host)
         last = changes[-1] if changes else collect.change(query, after)
         rendered["recipients"][LAST_CHANGE_KEY] = _pack_change(last)
         if not is_same_host:
@@ -143,28 +141,10 @@ class Publisher:
     def _publish_all(self, query: Query, state: State, instance: bytes, report: Report | None) -> Published:
         tenants, domains = list(collect.tenants(query)), list(collect.domains(query))
         require_substance(len(tenants), len(domains))
-        common = [render.tenant(row) for row in tenants]
-        common += itertools.chain.from_iterable(render.domain(row) for row in domains)
         last = _pack_change(collect.change(query, state.newest))
-        records: dict[str, Iterable[tuple[bytes, bytes]]] = {
-            "certificates": _certificates(query, state.host_name),
-            "sources": _present_only(map(render.source, domains)),
-            "recipients": itertools.chain(
-                [(LAST_CHANGE_KEY, last), render.host(state)],
-                common,
-                map(render.mailbox, collect.mailboxes(query)),
-                map(render.alias, collect.aliases(query)),
-                map(render.relayed, collect.relayed(query)),
-                map(render.rules, collect.rules(query)),
-            ),
-            "credentials": itertools.chain(
-                common,
-                _present_only(map(render.mailbox_login, collect.logins(query))),
-                _present_only(map(render.account, collect.accounts(query))),
-                map(render.api_key, collect.keys(query)),
-            ),
-        }
-        with _Progress(self._folder / PROGRESS, collect.amount(query) + 2 * len(common), report) as progress:
+        records, amount = standing.everything(query, state, tenants, domains)
+        records["recipients"] = itertools.chain([(LAST_CHANGE_KEY, last)], records["recipients"])
+        with _Progress(self._folder / PROGRESS, amount, report) as progress:
             for audience, writer in self._writers.items():
                 writer.publish_all(instance, state.newest, progress.counting(records[audience]))
         return Published(state.newest, progress.done, full=True)
@@ -226,111 +206,6 @@ class Publisher:
             os.close(descriptor)
 
 
-def render_changes(
-    query: Query, changes: Iterable[ChangeRow], host_name: str = "", *, is_same_host: bool = True
-) -> _Rendered:
-    """What stands now under each changed key, for each audience; None where nothing stands any more."""
-    wanted: dict[str, dict[str, None]] = {}
-    for change in changes:
-        wanted.setdefault(change.kind, {})[change.key] = None
-    found: _Rendered = {audience: {} for audience in AUDIENCES}
-    recipients, credentials = found["recipients"], found["credentials"]
-    names = list(wanted.get("domain", ()))
-    common = _changed_tenants(query, list(wanted.get("tenant", ()))) | _changed_domains(query, names, found["sources"])
-    recipients |= common
-    credentials |= common
-    # A mailbox's suspension and its removal are told as a changed address; its login follows.
-    addresses = wanted.get("address", {})
-    standing, logins = _changed_addresses(query, addresses, addresses | wanted.get("password", {}))
-    recipients |= standing
-    credentials |= logins
-    scopes = wanted.get("rules", {})
-    recipients |= dict.fromkeys(map(render.rules_key, scopes))
-    recipients |= dict(map(render.rules, collect.rules(query, scopes)))
-    accounts = list(wanted.get("account", ()))
-    credentials |= dict.fromkeys(map(render.account_key, accounts))
-    credentials |= dict(_present_only(map(render.account, collect.accounts(query, accounts))))
-    keys = list(wanted.get("key", ()))
-    credentials |= dict.fromkeys(map(render.api_key_key, keys))
-    credentials |= dict(map(render.api_key, collect.keys(query, keys)))
-    found["certificates"] |= _changed_certificates(query, list(wanted.get("name", ())), host_name, is_same_host)
-    return found
-
-
-def _changed_certificates(
-    query: Query, names: list[str], host_name: str, is_same_host: bool
-) -> dict[bytes, bytes | None]:
-    found: dict[bytes, bytes | None] = dict.fromkeys(map(render.certificate_key, names))
-    found |= dict(render.certificate(row, row.name) for row in collect.certificates(query, names))
-    if not is_same_host or not set(names).isdisjoint(render.names_of_host(host_name)):
-        found[render.certificate_key("")] = None
-        found |= dict(_default_certificate(query, host_name))
-    return found
-
-
-def _certificates(query: Query, host_name: str) -> Iterator[tuple[bytes, bytes]]:
-    yield from (render.certificate(row, row.name) for row in collect.certificates(query))
-    yield from _default_certificate(query, host_name)
-
-
-def _default_certificate(query: Query, host_name: str) -> Iterator[tuple[bytes, bytes]]:
-    """The host's own, for whoever names no other."""
-    names = render.names_of_host(host_name)
-    of_host = {row.name: row for row in collect.certificates(query, names)}
-    for name in names:
-        if name in of_host:
-            yield render.certificate(of_host[name], "")
-            return
-
-
-def _changed_tenants(query: Query, ids: list[str]) -> dict[bytes, bytes | None]:
-    found: dict[bytes, bytes | None] = dict.fromkeys(map(render.tenant_key, ids))
-    numbers = [int(id_) for id_ in ids if id_.isdigit()]
-    return found | dict(render.tenant(row) for row in collect.tenants(query, numbers))
-
-
-def _changed_domains(query: Query, names: list[str], sources: dict[bytes, bytes | None]) -> dict[bytes, bytes | None]:
-    found: dict[bytes, bytes | None] = dict.fromkeys(key for name in names for key in render.domain_keys(name))
-    gone = dict.fromkeys(names)
-    for row in collect.domains(query, names):
-        found |= dict(render.domain(row))
-        if row.kind == "relay":
-            sources[render.source_key(row.name)] = None
-            sources |= dict(_present_only([render.source(row)]))
-        del gone[row.name]
-    # What it was is not known any more; removing a source that never stood costs a few octets.
-    sources |= dict.fromkeys(map(render.source_key, gone))
-    return found
-
-
-def _changed_addresses(
-    query: Query, addresses: Iterable[str], logins: Iterable[str]
-) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes | None]]:
-    found: dict[bytes, bytes | None] = dict.fromkeys(map(render.address_key, addresses))
-    found_logins: dict[bytes, bytes | None] = dict.fromkeys(map(render.mailbox_login_key, logins))
-    by_domain: dict[str, list[str]] = {}
-    for key in logins:
-        folded, _, domain = key.rpartition("@")
-        by_domain.setdefault(domain, []).append(folded)
-    for domain, parts in by_domain.items():
-        for alias in collect.aliases(query, domain, parts):
-            _put(found, render.alias(alias))
-        for key in collect.relayed(query, domain, parts):
-            _put(found, render.relayed(key))
-        for mailbox in collect.mailboxes(query, domain, parts):
-            _put(found, render.mailbox(mailbox))
-            login = render.mailbox_login(mailbox)
-            if login is not None:
-                found_logins |= [login]
-    return found, found_logins
-
-
-def _put(found: dict[bytes, bytes | None], record: tuple[bytes, bytes]) -> None:
-    # Only what was asked for: an address of which the password alone changed is as it was.
-    if record[0] in found:
-        found[record[0]] = record[1]
-
-
 def publish_once(settings: SettingsLike, full: bool = False, report: Report | None = None) -> Published | None:
     """Publish now, for a command; None: everything was published already. *report* is told how far it is.
 
@@ -384,10 +259,6 @@ class _Progress:
         self._file.write_text(f"{self.done} {total}\n", encoding="ascii")
         if self._report is not None:
             self._report(self.done, total)
-
-
-def _present_only(records: Iterable[tuple[bytes, bytes] | None]) -> Iterator[tuple[bytes, bytes]]:
-    return (record for record in records if record is not None)
 
 
 def _pack_change(change: ChangeRow | None) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 
 from appliance.compile import __main__ as compiler
 from appliance.compile import process
-from appliance.compile.publish import AUDIENCES
+from appliance.compile.standing import AUDIENCES
 from appliance.database.engine import open_engine
 from appliance.database.session import reading, unit_of_work
 from appliance.models import AccessRule, Change, Mailbox, PublishRequest, StoreTask

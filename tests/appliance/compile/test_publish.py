@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from appliance.compile import publish as publishing
 from appliance.compile.check import NotPublished
-from appliance.compile.publish import AUDIENCES, Locked, Publisher, publish_once
+from appliance.compile.publish import Locked, Publisher, publish_once
 from appliance.compile.source import DatabaseAway, SqliteSource, open_source
+from appliance.compile.standing import AUDIENCES
 from appliance.database.engine import open_engine
 from appliance.database.session import unit_of_work
 from appliance.errors import DatabaseUnavailable, Refused, Unable
