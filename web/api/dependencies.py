@@ -94,11 +94,7 @@ class Caller:
 
     def _request_hash(self, body: BaseModel | None) -> str:
         # Without passwords, whose hash could be guessed at; a retry with another one is taken for the same request.
-        asked = (
-            body.model_dump(mode="json", exclude={"password", "password_hash", "source_password", "key"})
-            if body is not None
-            else None
-        )
+        asked = body.model_dump(mode="json", exclude=SECRETS) if body is not None else None
         return given_answers.request_hash(self.path, asked)
 
 
