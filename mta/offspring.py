@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from mta.roster import Role
+from mta.wire.control import Start
 from mta.wire.loop import Loop
 
 UNEXPECTED = 111  # The exit status of a process that met what it was not made for.
@@ -84,6 +86,12 @@ class Uids:
     def give_back(self, uid: int) -> None:
         """Its process was reaped."""
         self._taken.discard(uid)
+
+
+def uids_of(role: Role, start: Start) -> Uids:
+    """The pool of *role*, a range of its own as root, else only the uid we all have."""
+    first, count = role.pool
+    return Uids(start.number("uid_base") + first, count if start.number("root") == 1 else 0, is_alive)
 
 
 def is_alive(uid: int) -> bool:

@@ -9,6 +9,8 @@ A reader would otherwise get wrong: the nonce of twelve zero bytes is right here
 private half of the ephemeral key is thrown away after it.
 """
 
+from pathlib import Path
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -70,6 +72,14 @@ class Opener:
             return _cipher(shared, ephemeral + self._public, self._purpose).decrypt(_NONCE, sealed, None)
         except (InvalidTag, ValueError) as error:
             raise NotOpened("sealed to another key, or changed since") from error
+
+
+def read_opener(file: Path, purpose: bytes) -> Opener | None:
+    """The opener for the private key in *file*; None: there is none, and then nothing opens. A role serves without."""
+    try:
+        return Opener(file.read_bytes(), purpose)
+    except (OSError, ValueError):
+        return None
 
 
 def _cipher(shared: bytes, salt: bytes, purpose: bytes) -> ChaCha20Poly1305:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mta import roster, sandbox
 from mta.roles.authenticator.desk import Desk
 from mta.roles.authenticator.patience import Patience
-from mta.seal import PASSWORD_HASH, Opener
+from mta.seal import PASSWORD_HASH, read_opener
 from mta.snapshot.reader import Snapshot
 from mta.wire import control
 from mta.wire.loop import Loop
@@ -21,7 +21,7 @@ def main() -> int:
     role = roster.AUTHENTICATOR
     start = control.begin(role)
     state = Path(start.text("state"))
-    opener = read_key(state / KEY)
+    opener = read_opener(state / KEY, PASSWORD_HASH)
     folder = os.open(state / "snapshot" / "credentials", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     sandbox.enter(role, start, keep=(folder,))
     loop = Loop()
@@ -41,14 +41,6 @@ def serve(loop: Loop, start: control.Start, desk: Desk) -> control.Peers:
     desk.begin()
     peers = desk.peers = control.Peers(roster.AUTHENTICATOR, start, loop, {"web": desk.asked})
     return peers
-
-
-def read_key(path: Path) -> Opener | None:
-    """The opener for the key in the file; None: there is no such key, and then no password is right."""
-    try:
-        return Opener(path.read_bytes(), PASSWORD_HASH)
-    except (OSError, ValueError):
-        return None
 
 
 if __name__ == "__main__":

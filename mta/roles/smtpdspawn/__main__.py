@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from mta import roster, sandbox
-from mta.offspring import Offspring, Uids, is_alive
+from mta.offspring import Offspring, uids_of
 from mta.roles.smtpdspawn.cell import Cell
 from mta.roles.smtpdspawn.rehearsal import rehearse
 from mta.roles.smtpdspawn.spawner import INTRODUCED, Birth, Spawner, most_cells
@@ -70,7 +70,7 @@ def main() -> int:
     offspring = Offspring(loop)
     sandbox.enter(role, start, keep=(loop.fileno(), *offspring.descriptors))
     cells = Cells(start.settings)
-    uids = uids_of(start)
+    uids = uids_of(role, start)
     spawner = Spawner(offspring, uids, most(start.settings), cells.live)
 
     def reload(settings: Mapping[str, bytes]) -> None:
@@ -91,12 +91,6 @@ def main() -> int:
     while spawner.alive and time.monotonic() < deadline:
         loop.run_once(0.1)
     return 0
-
-
-def uids_of(start: control.Start) -> Uids:
-    """A range of their own as root, else only the uid we all have."""
-    first, count = roster.SMTPDSPAWN.pool
-    return Uids(start.number("uid_base") + first, count if start.number("root") == 1 else 0, is_alive)
 
 
 def most(settings: Mapping[str, bytes]) -> int:

@@ -18,7 +18,7 @@ from mta.roles.source.ldap import Directory, Login, Search
 from mta.roles.source.memory import Memory
 from mta.roles.source.places import Places, split_host_port
 from mta.roles.source.streams import Address
-from mta.seal import SOURCE_SECRET, NotOpened, Opener
+from mta.seal import SOURCE_SECRET, NotOpened, Opener, read_opener
 from mta.snapshot.reader import Snapshot
 from mta.snapshot.records import Source
 from mta.wire import control
@@ -37,7 +37,7 @@ def main() -> int:
     role = roster.SOURCE
     start = control.begin(role)
     state = start.text("state")
-    opener = read_key(Path(state) / KEY)
+    opener = read_opener(Path(state) / KEY, SOURCE_SECRET)
     authorities = ssl.create_default_context()
     authorities.options |= ssl.OP_NO_RENEGOTIATION
     folder = os.open(Path(state) / "snapshot" / "sources", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -133,14 +133,6 @@ def serve(loop: Loop, start: control.Start, folder: int, makers: Makers) -> cont
     peers = control.Peers(roster.SOURCE, start, loop, handlers, lost=lambda channel: makers.asking.lost(channel.peer))
     desk.peers = makers.asking.peers = peers
     return peers
-
-
-def read_key(path: Path) -> Opener | None:
-    """The opener for the key in the file; None: there is none, and then no sealed password can be used."""
-    try:
-        return Opener(path.read_bytes(), SOURCE_SECRET)
-    except (OSError, ValueError):
-        return None
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.tls.desk import Desk
-from mta.seal import TLS_KEY, Opener
+from mta.seal import TLS_KEY, read_opener
 from mta.snapshot.reader import Snapshot
 from mta.wire import control
 from mta.wire.loop import Loop
@@ -22,12 +22,11 @@ def main() -> int:
     role = roster.TLS
     start = control.begin(role)
     state = Path(start.text("state"))
-    opener = read_key(state / KEY)
+    opener = read_opener(state / KEY, TLS_KEY)
     folder = os.open(state / "snapshot" / "certificates", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     sandbox.enter(role, start, keep=(folder,))
-    sys.unraisablehook = lambda _unraisable: (
-        None
-    )  # A server name that is no text would be told on stderr, with its traceback.
+    # A server name that is no text would be told on stderr, with its traceback.
+    sys.unraisablehook = lambda _unraisable: None
     loop = Loop()
     desk = Desk(loop, Snapshot(folder), opener, most_conversations())
     peers = control.Peers(
@@ -48,14 +47,6 @@ def main() -> int:
 def most_conversations() -> int:
     """As many as our descriptors allow."""
     return max(1, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS) // 2)
-
-
-def read_key(path: Path) -> Opener | None:
-    """The opener for the key in the file; None: there is no such key, and then no certificate can be used."""
-    try:
-        return Opener(path.read_bytes(), TLS_KEY)
-    except (OSError, ValueError):
-        return None
 
 
 if __name__ == "__main__":

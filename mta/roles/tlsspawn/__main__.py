@@ -8,7 +8,7 @@ import sys
 import time
 
 from mta import roster, sandbox
-from mta.offspring import Offspring, Uids, is_alive
+from mta.offspring import Offspring, uids_of
 from mta.roles.tlsspawn.rehearsal import rehearse, throwaway_pair
 from mta.roles.tlsspawn.spawner import Birth, Spawner
 from mta.wire import control, permits
@@ -48,7 +48,7 @@ def main() -> int:
         status: int = cell.Cell(birth.asked, client, contexts, asker=birth.asker, **channels).serve()
         return status
 
-    spawner = Spawner(offspring, uids_of(start), most(), live)
+    spawner = Spawner(offspring, uids_of(role, start), most(), live)
     handlers = {"smtpd": spawner.asked, "tls": spawner.heed_tls}
     spawner.peers = control.Peers(role, start, loop, handlers, found=spawner.found, lost=spawner.lost)
     gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.
@@ -59,12 +59,6 @@ def main() -> int:
     while offspring.alive and time.monotonic() < deadline:
         loop.run_once(0.1)
     return 0
-
-
-def uids_of(start: control.Start) -> Uids:
-    """A range of their own as root, else only the uid we all have."""
-    first, count = roster.TLSSPAWN.pool
-    return Uids(start.number("uid_base") + first, count if start.number("root") == 1 else 0, is_alive)
 
 
 def most() -> int:

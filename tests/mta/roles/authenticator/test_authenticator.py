@@ -17,7 +17,7 @@ from mta.roles.authenticator import __main__ as authenticator
 from mta.roles.authenticator import desk as desks
 from mta.roles.authenticator import patience
 from mta.roles.authenticator.patience import Patience
-from mta.seal import PASSWORD_HASH, TLS_KEY, NotOpened, Opener
+from mta.seal import PASSWORD_HASH, TLS_KEY, NotOpened, Opener, read_opener
 from mta.snapshot.reader import Snapshot
 from mta.snapshot.records import ApiKey, Domain, Login, Tenant, pack_record
 from mta.snapshot.writer import SnapshotWriter
@@ -305,6 +305,6 @@ def test_a_seal_for_another_purpose_does_not_open():
 
 def test_a_missing_or_odd_key_file_means_no_password_is_right(tmp_path):
     """The role starts, so that the rest of the house does, and says so."""
-    assert authenticator.read_key(tmp_path / "none") is None
+    assert read_opener(tmp_path / "none", PASSWORD_HASH) is None
     (tmp_path / "odd").write_bytes(b"short")
-    assert authenticator.read_key(tmp_path / "odd") is None
+    assert read_opener(tmp_path / "odd", PASSWORD_HASH) is None
