@@ -22,6 +22,7 @@ from typing import cast
 
 from appliance.config import Settings
 from appliance.errors import Invalid
+from appliance.services import wording
 from appliance.supervisor.plan import plan_of
 from mta import roster
 from mta.roles.directory import access
@@ -35,22 +36,7 @@ from mta.smtp import driving
 from mta.smtp import events as e
 from mta.smtp.server import Server
 from mta.snapshot.reader import Snapshot, SnapshotMissing
-from mta.snapshot.records import (
-    ADDRESS,
-    CERTIFICATE,
-    DOMAIN,
-    HOST_KEY,
-    RULES,
-    TENANT,
-    Alias,
-    Domain,
-    Mailbox,
-    Record,
-    RecordError,
-    Rules,
-    Tenant,
-    unpack_record,
-)
+from mta.snapshot.records import ADDRESS, CERTIFICATE, DOMAIN, HOST_KEY, RULES, TENANT, RecordError, unpack_record
 from mta.vocabulary import Word
 from mta.wire import messages as m
 from mta.wire import tickets
@@ -179,7 +165,9 @@ class _Directory:
             self.loop.run_once(0.05)
         verdict = driving.verdict(answers[0] if answers else None)
         late = ", told after the content" if verdict.late else ""
-        self.steps.append(Step("the directory's word", verdict.word.value.decode() + late + _words(verdict.detail)))
+        self.steps.append(
+            Step("the directory's word", verdict.word.value.decode() + late + wording.in_brackets(verdict.detail))
+        )
         return verdict
 
     def _tell_rules(self, question: m.Question) -> None:
@@ -223,7 +211,7 @@ class _Recording(Resolver):
         kind, name = key[:2], key[2:].decode("utf-8", "backslashreplace")
         if key != HOST_KEY and not (kind == RULES and octets is None):  # Most have no rules of their own.
             what = f"{_KINDS.get(kind, kind.decode())} {name or 'the host'}"
-            self._note(what, "no such record" if octets is None else _described(unpack_record(octets)))
+            self._note(what, "no such record" if octets is None else wording.of_record(unpack_record(octets)))
         return octets
 
     def _note(self, what: str, outcome: str) -> None:
@@ -246,7 +234,9 @@ class _Neighbours:
 
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """What would stand in the log."""
-        self._steps.append(Step(f"event {name}", " ".join(f"{key}={_text(value)}" for key, value in pairs.items())))
+        self._steps.append(
+            Step(f"event {name}", " ".join(f"{key}={wording.text(value)}" for key, value in pairs.items()))
+        )
 
     def tell(self, name: str, message: m.Message) -> bool:
         """As `mta.wire.control.Peers.tell`; the answer comes later, as it would."""
@@ -260,10 +250,12 @@ class _Neighbours:
                 self._loop.call_later(0.0, lambda: self._look_up(message))
                 return True
             case m.LookUp(_, look_up_name, kind):
-                self._steps.append(Step(f"DNS {_text(kind)} of {_text(look_up_name)}", "not asked; counts as silent"))
+                self._steps.append(
+                    Step(f"DNS {wording.text(kind)} of {wording.text(look_up_name)}", "not asked; counts as silent")
+                )
             case m.Exists(_, address):
                 self.missed_source = True
-                self._steps.append(Step(f"source of {_text(address)}", "not asked here; counts as away"))
+                self._steps.append(Step(f"source of {wording.text(address)}", "not asked here; counts as away"))
             case _:
                 self._steps.append(Step(name, "not there; counts as away"))
         return False
@@ -284,7 +276,7 @@ class _Neighbours:
         )
 
     def _heard(self, peer: str, question: m.Message, answer: m.Message) -> None:
-        self._steps.append(Step(*_in_words(question, answer)))
+        self._steps.append(Step(*wording.of_answer(question, answer)))
         self._asking.answered(_channel(peer, lambda _message: None), (answer, ()))
 
 
@@ -379,54 +371,3 @@ def _about(judgement: Judgement) -> Iterator[str]:
     ):
         if holds:
             yield name
-
-
-def _described(record: Record) -> str:  # noqa: PLR0911 - one for each kind
-    match record:
-        case Mailbox(_, store, quota, suspended, keep_copy, targets):
-            forwarding = f", forwards to {_list(targets)}{', keeps a copy' if keep_copy else ''}" if targets else ""
-            return f"mailbox {_text(store)}, quota {quota or 'none'}{_suspended(suspended)}{forwarding}"
-        case Alias(targets):
-            return f"alias for {_list(targets)}"
-        case Domain() if record.alias_of:
-            return f"another name of {_text(record.alias_of)}{_suspended(record.suspended)}"
-        case Domain():
-            kind = f"relayed to {_text(record.next_hop)}" if record.next_hop else "hosted"
-            catch_all = f", catch-all {_text(record.catch_all)}" if record.catch_all else ""
-            return f"{kind}, validation {_text(record.validation)}{catch_all}{_suspended(record.suspended)}"
-        case Tenant(_, suspended):
-            return f"active{_suspended(suspended)}" if not suspended else "suspended"
-        case Rules(entries):
-            return "; ".join(
-                f"{_text(verb)} {_text(pattern)}" for verb, pattern in zip(entries[::2], entries[1::2], strict=True)
-            )
-        case _:
-            return type(record).__name__.lower()
-
-
-def _in_words(question: m.Message, answer: m.Message) -> tuple[str, str]:
-    match question, answer:
-        case m.UsageOf(_, mailbox), m.Usage(_, stored, reserved):
-            return f"usage of {_text(mailbox)}", f"{stored} octets stored, {reserved} on their way"
-        case m.Grey(), m.Greyed(_, wait_seconds):
-            return "greylist", f"wait {wait_seconds} seconds" if wait_seconds else "passes"
-        case m.LookUp(_, name, kind), m.Found(_, outcome, _, records):
-            return f"DNS {_text(kind)} of {_text(name)}", f"{_text(outcome)} {_list(records)}".strip()
-        case _:
-            return type(question).__name__, type(answer).__name__
-
-
-def _suspended(suspended: bool) -> str:
-    return ", suspended" if suspended else ""
-
-
-def _words(detail: bytes) -> str:
-    return f" ({_text(detail)})" if detail else ""
-
-
-def _list(parts: tuple[bytes, ...]) -> str:
-    return " ".join(map(_text, parts))
-
-
-def _text(value: bytes | str | int) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

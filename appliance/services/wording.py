@@ -1,0 +1,59 @@
+"""Records of the snapshot and messages between roles in words, for `explain`."""
+
+from mta.snapshot.records import Alias, Domain, Mailbox, Record, Rules, Tenant
+from mta.wire import messages as m
+
+
+def of_record(record: Record) -> str:  # noqa: PLR0911 - one for each kind
+    """What *record* says of whoever it is about."""
+    match record:
+        case Mailbox(_, store, quota, suspended, keep_copy, targets):
+            forwarding = f", forwards to {_list(targets)}{', keeps a copy' if keep_copy else ''}" if targets else ""
+            return f"mailbox {text(store)}, quota {quota or 'none'}{_suspended(suspended)}{forwarding}"
+        case Alias(targets):
+            return f"alias for {_list(targets)}"
+        case Domain() if record.alias_of:
+            return f"another name of {text(record.alias_of)}{_suspended(record.suspended)}"
+        case Domain():
+            kind = f"relayed to {text(record.next_hop)}" if record.next_hop else "hosted"
+            catch_all = f", catch-all {text(record.catch_all)}" if record.catch_all else ""
+            return f"{kind}, validation {text(record.validation)}{catch_all}{_suspended(record.suspended)}"
+        case Tenant(_, suspended):
+            return f"active{_suspended(suspended)}" if not suspended else "suspended"
+        case Rules(entries):
+            return "; ".join(
+                f"{text(verb)} {text(pattern)}" for verb, pattern in zip(entries[::2], entries[1::2], strict=True)
+            )
+        case _:
+            return type(record).__name__.lower()
+
+
+def of_answer(question: m.Message, answer: m.Message) -> tuple[str, str]:
+    """What one role asked another, and what came back."""
+    match question, answer:
+        case m.UsageOf(_, mailbox), m.Usage(_, stored, reserved):
+            return f"usage of {text(mailbox)}", f"{stored} octets stored, {reserved} on their way"
+        case m.Grey(), m.Greyed(_, wait_seconds):
+            return "greylist", f"wait {wait_seconds} seconds" if wait_seconds else "passes"
+        case m.LookUp(_, name, kind), m.Found(_, outcome, _, records):
+            return f"DNS {text(kind)} of {text(name)}", f"{text(outcome)} {_list(records)}".strip()
+        case _:
+            return type(question).__name__, type(answer).__name__
+
+
+def in_brackets(detail: bytes) -> str:
+    """What stands behind a verdict when there is something to say."""
+    return f" ({text(detail)})" if detail else ""
+
+
+def text(value: bytes | str | int) -> str:
+    """*value* as one can read it, whatever its octets are."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _suspended(suspended: bool) -> str:
+    return ", suspended" if suspended else ""
+
+
+def _list(parts: tuple[bytes, ...]) -> str:
+    return " ".join(map(text, parts))
