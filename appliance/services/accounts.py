@@ -10,7 +10,7 @@ from appliance.errors import Conflict, Forbidden, Invalid, NotFound, Taken
 from appliance.models import Account, Domain, LoginSession, Tenant
 from appliance.services import addresses, audit, authorisation, changes, tenants
 from appliance.services.actor import Actor, ActorKind
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Page, page_along
 
 __all__ = ["Account", "actor_of", "create", "get", "list_accounts", "remove", "reset_password", "set_password"]
 
@@ -76,10 +76,7 @@ def list_accounts(
     wanted = authorisation.restrict(select(Account), actor, Account)
     if tenant_id is not None:
         wanted = wanted.where(Account.tenant_id == tenant_id)
-    if cursor:
-        wanted = wanted.where(Account.name > decode_cursor(cursor, str)[0])
-    rows = session.scalars(wanted.order_by(Account.name).limit(check_limit(limit) + 1)).unique().all()
-    return page_of(rows, limit, "name")
+    return page_along(session, wanted, Account.name, limit, cursor)
 
 
 def reset_password(session: Session, name: str, sealed_hash: str, *, actor: Actor) -> Account:

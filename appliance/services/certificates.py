@@ -23,7 +23,7 @@ from appliance.models import Certificate, CertificateName, Domain, Tenant
 from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, changes
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Page, page_along
 from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
 
 __all__ = [
@@ -169,10 +169,7 @@ def list_certificates(
         Invalid: a bad limit or cursor.
     """
     wanted = authorisation.restrict(select(Certificate), actor, Certificate)
-    if cursor:
-        wanted = wanted.where(Certificate.id > decode_cursor(cursor, int)[0])
-    rows = session.scalars(wanted.order_by(Certificate.id).limit(check_limit(limit) + 1)).unique().all()
-    return page_of(rows, limit, "id")
+    return page_along(session, wanted, Certificate.id, limit, cursor)
 
 
 def of_name(session: Session, name: str, *, actor: Actor) -> Certificate:

@@ -4,26 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
-from appliance.models import (
-    AccessRule,
-    Account,
-    Alias,
-    AliasTarget,
-    Domain,
-    Forwarding,
-    ForwardingTarget,
-    Mailbox,
-    RelayRecipient,
-    Tenant,
-)
-from appliance.services import addresses, audit, authorisation, changes, limits, relays, tenants
+from appliance.models import Alias, AliasTarget, Domain, ForwardingTarget, Mailbox, Tenant
+from appliance.services import addresses, audit, authorisation, changes, contents, limits, relays, tenants
 from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Page, page_along
 from appliance.services.relays import Route
 
 __all__ = [
@@ -139,10 +128,7 @@ def list_domains(
         wanted = wanted.where(Domain.tenant_id == tenant_id)
     if search:
         wanted = wanted.where(Domain.name.contains(search.strip().lower(), autoescape=True))
-    if cursor:
-        wanted = wanted.where(Domain.name > decode_cursor(cursor, str)[0])
-    rows = session.scalars(wanted.order_by(Domain.name).limit(check_limit(limit) + 1)).unique().all()
-    return page_of(rows, limit, "name")
+    return page_along(session, wanted, Domain.name, limit, cursor)
 
 
 def counts(session: Session, domains: Sequence[Domain]) -> dict[int, tuple[int, int]]:
@@ -205,7 +191,7 @@ def _reroute(session: Session, actor: Actor, domain: Domain, route: Route) -> No
     was_list = domain.source == "list"
     relays.set_route(domain, actor, route)
     if was_list and domain.source != "list":
-        _remove_recipients(session, domain)
+        contents.remove_recipients(session, domain)
 
 
 def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> None:
@@ -217,7 +203,7 @@ def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> Non
     limits.require_room(session, tenant.id, "domains")
     for noun, count in zip(("mailboxes", "aliases"), counts(session, [domain])[domain.id], strict=True):
         limits.require_room(session, tenant.id, noun, count)
-    _remove_accounts(session, domain)  # They were the former tenant's people.
+    contents.remove_accounts(session, domain)  # They were the former tenant's people.
     domain.tenant = tenant
 
 
@@ -264,8 +250,8 @@ def remove(session: Session, name: str, *, actor: Actor) -> Removal:
     if names:
         raise Conflict(f"{', '.join(names)} stands for {domain.name}: remove that first", code="domain_has_aliases")
     mailboxes, aliases = counts(session, [domain])[domain.id]
-    removal = Removal(mailboxes, aliases, _forwarded_by(session, domain))
-    _remove_contents(session, domain)
+    removal = Removal(mailboxes, aliases, contents.forwarded_by(session, domain))
+    contents.remove(session, domain)
     _tell(
         session, actor, "domain.removed", domain,
         before={**_describe(domain), "mailboxes": mailboxes, "aliases": aliases},
@@ -274,67 +260,6 @@ def remove(session: Session, name: str, *, actor: Actor) -> Removal:
     session.delete(domain)
     session.flush()
     return removal
-
-
-def _remove_contents(session: Session, domain: Domain) -> None:
-    """Rows of the domain, by statements and not by objects: there may be a hundred thousand."""
-    suffix = f"@{domain.name}"
-    for model in (Mailbox, Alias):
-        changes.announce_each(
-            session, changes.ADDRESS, select(model.folded + suffix).where(model.domain_id == domain.id)
-        )
-    with_password = select(Mailbox.folded + suffix).where(
-        Mailbox.domain_id == domain.id, Mailbox.sealed_hash.is_not(None)
-    )
-    changes.announce_each(session, changes.PASSWORD, with_password)
-    if domain.kind == "hosted":
-        changes.trash_store(session, domain.name)
-    _remove_accounts(session, domain)
-    _remove_rules(session, domain)
-    _remove_recipients(session, domain)
-    session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
-    session.execute(delete(Alias).where(Alias.domain_id == domain.id))
-
-
-def _remove_rules(session: Session, domain: Domain) -> None:
-    own = AccessRule.domain_id == domain.id
-    if session.scalar(select(AccessRule.id).where(own).limit(1)) is None:
-        return
-    changes.announce(session, changes.RULES, domain.name)
-    of_mailboxes = select(Mailbox.folded + f"@{domain.name}").join(AccessRule, AccessRule.mailbox_id == Mailbox.id)
-    changes.announce_each(session, changes.RULES, of_mailboxes.where(own).distinct())
-    session.execute(delete(AccessRule).where(own))
-
-
-def _remove_recipients(session: Session, domain: Domain) -> None:
-    if domain.kind != "relay":
-        return
-    own = RelayRecipient.domain_id == domain.id
-    changes.announce_each(session, changes.ADDRESS, select(RelayRecipient.folded + f"@{domain.name}").where(own))
-    session.execute(delete(RelayRecipient).where(own))
-
-
-def _remove_accounts(session: Session, domain: Domain) -> None:
-    for account in session.scalars(select(Account).where(Account.domain_id == domain.id)).all():
-        changes.announce(session, changes.ACCOUNT, account.name)
-        session.delete(account)
-    session.flush()
-
-
-def _forwarded_by(session: Session, domain: Domain) -> list[str]:
-    """Addresses outside the domain that forward into it, at most a hundred."""
-    ending = f"@{domain.name}"
-    by_alias = (
-        select(Alias).join(AliasTarget, AliasTarget.alias_id == Alias.id)
-        .where(AliasTarget.address.endswith(ending, autoescape=True), Alias.domain_id != domain.id).limit(100)
-    )  # fmt: skip
-    by_mailbox = (
-        select(Mailbox).join(Forwarding, Forwarding.mailbox_id == Mailbox.id)
-        .join(ForwardingTarget, ForwardingTarget.forwarding_id == Forwarding.mailbox_id)
-        .where(ForwardingTarget.address.endswith(ending, autoescape=True), Mailbox.domain_id != domain.id).limit(100)
-    )  # fmt: skip
-    found = [*session.scalars(by_alias).unique(), *session.scalars(by_mailbox).unique()]
-    return sorted({str(holder.address) for holder in found})
 
 
 def _refuse_host_domain(session: Session, domain: Domain) -> None:

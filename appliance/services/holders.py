@@ -4,18 +4,21 @@ A reader would otherwise get wrong: one local-part of a domain has one holder, o
 is none.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from appliance.database.session import Session
-from appliance.models import Alias, Domain, Mailbox
+from appliance.models import Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, Mailbox
 from appliance.services import addresses, audit, authorisation, changes
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 from mta.vocabulary import Address, fold_local_part
 
 Holder = TypeVar("Holder", Mailbox, Alias)
+Target = InstrumentedAttribute[str]
 
 
 def domain_for(session: Session, actor: Actor, action: str, parsed: Address) -> Domain:
@@ -74,6 +77,22 @@ def list_kind(
         wanted = wanted.where(tuple_(kind.domain_id, kind.folded) > tuple_(*place))
     ordered = wanted.order_by(kind.domain_id, kind.folded).limit(check_limit(limit) + 1)
     return page_of(session.scalars(ordered).unique().all(), limit, "domain_id", "folded")
+
+
+def senders_to(
+    session: Session, is_wanted: Callable[[Target], ColumnElement[bool]], *, outside: Domain | None = None
+) -> list[Mailbox | Alias]:
+    """Whose targets, of an alias or a forwarding, *is_wanted*: at most a hundred of each kind; *outside* a domain."""
+    by_alias = select(Alias).join(AliasTarget, AliasTarget.alias_id == Alias.id).where(is_wanted(AliasTarget.address))
+    by_mailbox = (
+        select(Mailbox).join(Forwarding, Forwarding.mailbox_id == Mailbox.id)
+        .join(ForwardingTarget, ForwardingTarget.forwarding_id == Forwarding.mailbox_id)
+        .where(is_wanted(ForwardingTarget.address))
+    )  # fmt: skip
+    if outside is not None:
+        by_alias = by_alias.where(Alias.domain_id != outside.id)
+        by_mailbox = by_mailbox.where(Mailbox.domain_id != outside.id)
+    return [*session.scalars(by_alias.limit(100)).unique(), *session.scalars(by_mailbox.limit(100)).unique()]
 
 
 def tell(

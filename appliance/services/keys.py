@@ -18,7 +18,7 @@ from appliance.models.base import now
 from appliance.services import audit, authorisation, changes, tenants
 from appliance.services.actor import Actor, ActorKind
 from appliance.services.common import check_name
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Page, page_along
 
 __all__ = ["ApiKey", "NewKey", "actor_of", "create", "get", "list_keys", "revoke", "split"]
 
@@ -66,10 +66,7 @@ def list_keys(
     wanted = authorisation.restrict(select(ApiKey), actor, ApiKey)
     if tenant_id is not None:
         wanted = wanted.where(ApiKey.tenant_id == tenant_id)
-    if cursor:
-        wanted = wanted.where(ApiKey.id > decode_cursor(cursor, int)[0])
-    rows = session.scalars(wanted.order_by(ApiKey.id).limit(check_limit(limit) + 1)).unique().all()
-    return page_of(rows, limit, "id")
+    return page_along(session, wanted, ApiKey.id, limit, cursor)
 
 
 def get(session: Session, public_id: str, *, actor: Actor) -> ApiKey:

@@ -11,8 +11,6 @@ from appliance.errors import Invalid, LimitReached
 from appliance.models import Alias, Domain, Mailbox, Tenant
 from appliance.services.authorisation import subtree, upward
 
-NOUNS = ("domains", "mailboxes", "aliases")
-
 
 def require_room(session: Session, tenant_id: int, noun: str, wanted: int = 1) -> None:
     """Go on when *wanted* more *noun* fit at every level from the tenant upward.

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid
-from appliance.models import AccessRule, Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, LoginSession, Mailbox
+from appliance.models import AccessRule, Domain, LoginSession, Mailbox
 from appliance.services import addresses, audit, authorisation, changes, holders, limits
 from appliance.services.actor import Actor
 from appliance.services.common import check_name
@@ -208,14 +208,8 @@ def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
 
 def forwarded_by(session: Session, domain: Domain, key: str) -> list[str]:
     """Who names *key* as target: aliases, forwardings, and the domain's catch-all; at most a hundred of each."""
-    by_alias = select(Alias).join(AliasTarget, AliasTarget.alias_id == Alias.id).where(AliasTarget.address == key)
-    by_mailbox = (
-        select(Mailbox).join(Forwarding, Forwarding.mailbox_id == Mailbox.id)
-        .join(ForwardingTarget, ForwardingTarget.forwarding_id == Forwarding.mailbox_id)
-        .where(ForwardingTarget.address == key)
-    )  # fmt: skip
-    holders = [*session.scalars(by_alias.limit(100)).unique(), *session.scalars(by_mailbox.limit(100)).unique()]
-    found = {addresses.show(holder.address) for holder in holders}
+    senders = holders.senders_to(session, lambda target: target == key)
+    found = {addresses.show(holder.address) for holder in senders}
     if domain.catch_all == key:
         found.add(f"catch-all of {domain.name}")
     return sorted(found)

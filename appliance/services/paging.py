@@ -5,8 +5,12 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from appliance.database.session import Session
 from appliance.errors import Invalid
 
 MAX_PAGE = 500
@@ -59,3 +63,17 @@ def page_of(rows: Sequence[T], limit: int, *names: str) -> Page[T]:
     if len(rows) <= limit:
         return Page(items, None)
     return Page(items, encode_cursor(*(getattr(items[-1], name) for name in names)))
+
+
+def page_along(
+    session: Session, wanted: Select[T], column: InstrumentedAttribute[Any], limit: int, cursor: str | None
+) -> Page[T]:
+    """The page of *wanted* behind *cursor*, in the order of *column*, in which no two rows are alike.
+
+    Raises:
+        Invalid: a bad limit or cursor.
+    """
+    if cursor:
+        wanted = wanted.where(column > decode_cursor(cursor, column.type.python_type)[0])
+    rows = session.scalars(wanted.order_by(column).limit(check_limit(limit) + 1)).unique().all()
+    return page_of(rows, limit, column.key)

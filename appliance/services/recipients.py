@@ -17,7 +17,7 @@ from appliance.errors import Conflict, Invalid, LimitReached
 from appliance.models import Change, Domain, RelayRecipient
 from appliance.services import addresses, audit, changes, domains
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Page, page_along
 from mta.vocabulary import fold_local_part
 
 __all__ = [
@@ -163,10 +163,7 @@ def list_recipients(
     if search:
         folded = fold_local_part(search.strip().partition("@")[0])
         wanted = wanted.where(RelayRecipient.folded.contains(folded, autoescape=True))
-    if cursor:
-        wanted = wanted.where(RelayRecipient.folded > decode_cursor(cursor, str)[0])
-    rows = session.scalars(wanted.order_by(RelayRecipient.folded).limit(check_limit(limit) + 1)).all()
-    return page_of(rows, limit, "folded")
+    return page_along(session, wanted, RelayRecipient.folded, limit, cursor)
 
 
 def count(session: Session, domain: Domain) -> int:

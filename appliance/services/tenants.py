@@ -10,7 +10,7 @@ from appliance.models import Account, ApiKey, Domain, Tenant
 from appliance.services import audit, authorisation, certificates, changes, limits
 from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged, check_name
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Page, page_along
 
 __all__ = [
     "KINDS",
@@ -115,10 +115,7 @@ def list_tenants(
     wanted = authorisation.restrict(select(Tenant), actor, Tenant)
     if parent_id is not None:
         wanted = wanted.where(Tenant.parent_id == parent_id)
-    if cursor:
-        wanted = wanted.where(Tenant.id > decode_cursor(cursor, int)[0])
-    rows = session.scalars(wanted.order_by(Tenant.id).limit(check_limit(limit) + 1)).all()
-    return page_of(rows, limit, "id")
+    return page_along(session, wanted, Tenant.id, limit, cursor)
 
 
 def update(

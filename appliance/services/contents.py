@@ -1,0 +1,65 @@
+"""What goes with a domain, and who elsewhere still sends there. `domains` asks who may.
+
+A reader would otherwise get wrong: rows go by statements and not one by one as objects, for there may be a hundred thousand;
+each is announced all the same, since the compiler learns of nothing else.
+"""
+
+from sqlalchemy import delete, select
+
+from appliance.database.session import Session
+from appliance.models import AccessRule, Account, Alias, Domain, Mailbox, RelayRecipient
+from appliance.services import addresses, changes, holders
+
+
+def forwarded_by(session: Session, domain: Domain) -> list[str]:
+    """Addresses outside *domain* that forward into it, at most a hundred of each kind."""
+    ending = f"@{domain.name}"
+    senders = holders.senders_to(session, lambda target: target.endswith(ending, autoescape=True), outside=domain)
+    return sorted({addresses.show(holder.address) for holder in senders})
+
+
+def remove(session: Session, domain: Domain) -> None:
+    """Remove all that is in *domain*; its mail is put aside."""
+    suffix = f"@{domain.name}"
+    for model in (Mailbox, Alias):
+        changes.announce_each(
+            session, changes.ADDRESS, select(model.folded + suffix).where(model.domain_id == domain.id)
+        )
+    with_password = select(Mailbox.folded + suffix).where(
+        Mailbox.domain_id == domain.id, Mailbox.sealed_hash.is_not(None)
+    )
+    changes.announce_each(session, changes.PASSWORD, with_password)
+    if domain.kind == "hosted":
+        changes.trash_store(session, domain.name)
+    remove_accounts(session, domain)
+    _remove_rules(session, domain)
+    remove_recipients(session, domain)
+    session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
+    session.execute(delete(Alias).where(Alias.domain_id == domain.id))
+
+
+def _remove_rules(session: Session, domain: Domain) -> None:
+    own = AccessRule.domain_id == domain.id
+    if session.scalar(select(AccessRule.id).where(own).limit(1)) is None:
+        return
+    changes.announce(session, changes.RULES, domain.name)
+    of_mailboxes = select(Mailbox.folded + f"@{domain.name}").join(AccessRule, AccessRule.mailbox_id == Mailbox.id)
+    changes.announce_each(session, changes.RULES, of_mailboxes.where(own).distinct())
+    session.execute(delete(AccessRule).where(own))
+
+
+def remove_recipients(session: Session, domain: Domain) -> None:
+    """Remove the list of a relayed *domain*."""
+    if domain.kind != "relay":
+        return
+    own = RelayRecipient.domain_id == domain.id
+    changes.announce_each(session, changes.ADDRESS, select(RelayRecipient.folded + f"@{domain.name}").where(own))
+    session.execute(delete(RelayRecipient).where(own))
+
+
+def remove_accounts(session: Session, domain: Domain) -> None:
+    """Remove who may manage *domain* alone."""
+    for account in session.scalars(select(Account).where(Account.domain_id == domain.id)).all():
+        changes.announce(session, changes.ACCOUNT, account.name)
+        session.delete(account)
+    session.flush()
