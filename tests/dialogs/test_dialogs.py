@@ -27,6 +27,7 @@ import re
 import smtplib
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,6 +43,7 @@ from tests.fixtures.smtpd_house import reachable
 
 DIALOGS = sorted(Path(__file__).parent.glob("*.dialog"))
 SECONDS = 5.0
+NOTICED_SECONDS = 0.3  # after which its peers know that a process is gone; descriptors that were on their way close a moment later
 Make = Callable[[str, "Script"], SmtpdHouse]
 
 
@@ -142,6 +144,7 @@ class Dialog:
             self.house.controls[self.house.shell].send(m.Stop())
         elif what == "=no":
             self.house.kill("tlsspawn" if "tlsspawn" in self.house.modules else "tls")
+            time.sleep(NOTICED_SECONDS)
         elif what == "=tls":
             self.begin_tls()
         else:

@@ -338,7 +338,7 @@ def test_tls_away_is_454_and_the_conversation_goes_on_in_the_clear(make):
     assert plain.say(b"STARTTLS").startswith(b"454 4.7.0")
     assert plain.say(b"MAIL FROM:<a@client.test>").startswith(b"250")
     eventually(lambda: ends(secured))
-    eventually(lambda: len(house.finished()) >= 2, seconds=15)
+    eventually(lambda: len(house.finished()) >= 2, seconds=40)
     house.restart(gone)
     offered(house)
     eventually(lambda: not refuses_tls(house))
