@@ -43,7 +43,9 @@ from tests.fixtures.smtpd_house import reachable
 
 DIALOGS = sorted(Path(__file__).parent.glob("*.dialog"))
 SECONDS = 5.0
-NOTICED_SECONDS = 0.3  # after which its peers know that a process is gone; descriptors that were on their way close a moment later
+NOTICED_SECONDS = (
+    0.3  # after which its peers know that a process is gone; descriptors that were on their way close a moment later
+)
 Make = Callable[[str, "Script"], SmtpdHouse]
 
 
