@@ -33,13 +33,13 @@ from mta.snapshot.reader import SnapshotMissing
 from mta.snapshot.records import RecordError, pack_record, unpack_record
 from mta.spool import envelope, progress
 from mta.vocabulary import AddressError, Word, fold_local_part, local_part_of_store, store_name
-from mta.wire import codec, messages, netstring
+from mta.wire import messages, netstring
 from mta.wire.netstring import WireError
 from tests.fuzz import conversation
 from tests.fuzz.dice import Dice
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_KINDS = sorted(codec._MESSAGES.items())
+_KINDS = sorted(messages._MESSAGES.items())
 _ALL = frozenset(kind for _, kind in _KINDS)
 
 
@@ -56,10 +56,10 @@ def wire_message(octets: bytes) -> None:
     fields = octets[1:].split(b"\xff")
     for packet in (fields, [verb, *fields]):
         with contextlib.suppress(WireError):
-            message = codec.read_message(packet, _ALL)
+            message = messages.read_message(packet, _ALL)
             again = netstring.unpack(message.encode())
             assert again == packet
-            assert codec.read_message(again, _ALL) == message
+            assert messages.read_message(again, _ALL) == message
 
 
 def smtp_commands(octets: bytes) -> None:
@@ -259,7 +259,7 @@ def dns_answer(octets: bytes) -> None:
         found = query.read(query.octets[:2] + octets)
         if isinstance(found, Answer):
             packet = messages.Found(1, found.outcome, found.secure, found.records).encode()
-            assert codec.read_message(netstring.unpack(packet), _ALL)
+            assert messages.read_message(netstring.unpack(packet), _ALL)
 
 
 def smtp_client(octets: bytes) -> None:
