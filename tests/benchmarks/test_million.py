@@ -9,7 +9,6 @@ import pytest
 from benchmarks import million
 
 
-@pytest.mark.alone
 @pytest.mark.must_show
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(os.geteuid() != 0, reason="another uid's memory map is read, which only root may")
