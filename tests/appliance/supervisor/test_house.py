@@ -28,17 +28,22 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def pss_kib(pid: int) -> int:
-    return int(re.search(r"Pss: *(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text())[1])
+    """Nothing for one that ended since it was listed: storekeeper's child makes a mailbox's folders and is gone."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return 0
+    return int(re.search(r"Pss: *(\d+)", rollup)[1])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may measure processes that nobody may look into")
 @pytest.mark.must_show
 def test_all_processes_together_are_small(house: House, record_property) -> None:
     """At most 350 MiB of proportional set size for the idle house."""
-    octets = sum(pss_kib(pid) for pid in house.all_pids()) / 1024
-    record_property("pss_mib", round(octets))
-    print(f"all processes together: {octets:.0f} MiB PSS")
-    assert octets <= 350
+    mebibytes = sum(pss_kib(pid) for pid in house.all_pids()) / 1024
+    record_property("pss_mib", round(mebibytes))
+    print(f"all processes together: {mebibytes:.0f} MiB PSS")
+    assert 100 <= mebibytes <= 350
 
 
 def test_a_role_is_born_with_four_descriptors_and_nothing_else(house: House) -> None:
