@@ -13,6 +13,9 @@ from mta.smtp.replies import Reply
 
 BLOCK = 60 * 1024  # octets of content in one packet to the enqueuer
 MAX_HOPS = 100  # Received fields; RFC 5321 6.3 asks for at least 100 before it is called a loop
+# What may be wrong with content, the weightiest last. All of it can only become wrong, never right again, so what the client
+# hears depends on the whole and not on where the network cut it.
+_FAULTS = (replies.TOO_MANY_HOPS, replies.BARE_CR_LF_NUL, replies.TOO_LARGE)
 _NOTHING: tuple[Event, ...] = ()
 
 
@@ -39,17 +42,15 @@ class Intake:
 
     def take(self, content: bytes, *, tainted: bool) -> Sequence[Event]:
         """The next piece; *tainted*: there was something in it, or before, that no content may have."""
-        if self.refusal is not None:
-            return _NOTHING
         self._size += len(content)  # RFC 1870 5: with CRLF, without stuffed dots and the final one
         self._hops.read(content)
         if self._size > self._max_size:
-            return self.refuse(replies.TOO_LARGE)
+            return self._blame(replies.TOO_LARGE)
         if tainted:
-            return self.refuse(replies.BARE_CR_LF_NUL)
+            return self._blame(replies.BARE_CR_LF_NUL)
         if self._hops.hops > MAX_HOPS:
-            return self.refuse(replies.TOO_MANY_HOPS)
-        if self._keeping:
+            return self._blame(replies.TOO_MANY_HOPS)
+        if self._keeping and self.refusal is None:
             self._parts.append(content)
             self._held += len(content)
             if self._held > BLOCK:
@@ -82,6 +83,14 @@ class Intake:
             return _NOTHING
         self._offered = False
         return (Withdraw(),)
+
+    def _blame(self, fault: Reply) -> Sequence[Event]:
+        """Refuse for *fault*, unless something weightier, or the enqueuer, was before it."""
+        if self.refusal is None:
+            return self.refuse(fault)
+        if self.refusal in _FAULTS and _FAULTS.index(self.refusal) < _FAULTS.index(fault):
+            self.refusal = fault
+        return _NOTHING
 
     def _pass_on(self) -> Sequence[Event]:
         """Whole blocks go; the last octets stay, because only the end tells which block is the last."""
