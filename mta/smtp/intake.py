@@ -12,6 +12,7 @@ from mta.smtp.events import Block, Event, Offer, Withdraw
 from mta.smtp.replies import Reply
 
 BLOCK = 60 * 1024  # octets of content in one packet to the enqueuer
+MAX_PARTS = 256  # kept as they came; a client that sends octet by octet would have us keep forty octets for each
 MAX_HOPS = 100  # Received fields; RFC 5321 6.3 asks for at least 100 before it is called a loop
 # What may be wrong with content, the weightiest last. All of it can only become wrong, never right again, so what the client
 # hears depends on the whole and not on where the network cut it.
@@ -53,6 +54,8 @@ class Intake:
         if self._keeping and self.refusal is None:
             self._parts.append(content)
             self._held += len(content)
+            if len(self._parts) > MAX_PARTS:
+                self._parts = [b"".join(self._parts)]
             if self._held > BLOCK:
                 return self._pass_on()
         return _NOTHING

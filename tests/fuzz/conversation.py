@@ -10,7 +10,7 @@ import re
 from mta.smtp import replies
 from mta.smtp.commands import MAX_COMMAND_LINE
 from mta.smtp.events import Ask, Block, Event, HangUp, Note, Offer, Send, StartTls, Verdict, Withdraw
-from mta.smtp.intake import BLOCK
+from mta.smtp.intake import BLOCK, MAX_PARTS
 from mta.smtp.server import Phase, Policy, Server
 from mta.vocabulary import Word
 from tests.fuzz.dice import Dice
@@ -49,6 +49,7 @@ class Conversation:
         self.taken: list[tuple[Offer, bytes]] = []
         self.awaits_conclusion = self.awaits_tls = self.over = False
         self.commands = 0
+        self.final_replies = 0  # each counted once however many lines it has
         self._tickets = 0
         self._do(self.core.greet())
 
@@ -155,6 +156,7 @@ class Conversation:
         for line in octets.splitlines(keepends=True):
             assert _LINE.match(line), line
             assert len(line) <= MAX_REPLY_LINE
+            self.final_replies += line[3:4] == b" "
 
     def _check_offer(self, offer: Offer) -> None:
         assert self.offered is None, "two messages at once"
@@ -180,16 +182,14 @@ class Conversation:
         core = self.core
         if not core.waiting and not self.over:
             assert core.pending <= MAX_COMMAND_LINE, "input is kept that nobody waits for"
-        kept = sum(len(part) for part in core._intake._parts) if core._intake is not None else 0
+        parts = core._intake._parts if core._intake is not None else []
+        assert len(parts) <= MAX_PARTS
+        kept = sum(map(len, parts))
         assert kept <= 2 * BLOCK + MAX_COMMAND_LINE + 70_000, (
             "more of a message is kept than a block and what came with it"
         )
         # The greeting, one for each line, and a farewell that nobody asked for.
-        assert self.final_replies() <= self.commands + 2
-
-    def final_replies(self) -> int:
-        """Replies, each counted once however many lines it has."""
-        return sum(1 for line in self.sent.splitlines() if line[3:4] == b" ")
+        assert self.final_replies <= self.commands + 2
 
 
 def run(octets: bytes) -> Conversation:
@@ -234,11 +234,11 @@ def lockstep(octets: bytes) -> None:
             talk.say(line)
             talk.settle()
             continue
-        before = talk.final_replies()
+        before = talk.final_replies
         talk.say(line)
         talk.settle(dice.one_of(WORDS))
         # A farewell because of too many commands or errors comes beside the reply to the last of them.
-        assert 1 <= talk.final_replies() - before <= 1 + talk.over, line
+        assert 1 <= talk.final_replies - before <= 1 + talk.over, line
 
 
 def chunked(octets: bytes) -> None:

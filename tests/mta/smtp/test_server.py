@@ -159,6 +159,19 @@ def test_memory_does_not_grow_with_the_message(begin: bytes) -> None:
     assert peak < 600_000
 
 
+def test_content_that_comes_octet_by_octet_costs_no_more_memory_than_other() -> None:
+    """Each piece kept as it came would be an object of forty octets for each octet."""
+    driver = in_content()
+    tracemalloc.start()
+    try:
+        for _ in range(50_000):
+            assert not driver.server.receive(b"x")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
+
+
 def test_a_command_that_never_ends_is_not_kept() -> None:
     """The line is dropped as it comes."""
     driver = Driver()
