@@ -16,6 +16,7 @@ from mta.wire.messages import Write
 GATHER_SECONDS = 0.006  # In a busy moment deliveries gather so long, so that one wait for the disk serves more of them.
 BUSY_SECONDS = 0.05  # So long after a round with several deliveries the moment counts as busy.
 SEVERAL = 2
+QUIET_SECONDS = 1.0  # After so long without a delivery it is time to tidy; sooner, the next one would wait for that.
 
 
 def serve(sock: socket.socket, uid: int, folder: int, host: str) -> int:
@@ -37,8 +38,8 @@ def run(localspawn: Channel, store: Store) -> int:
     )
     busy_until = 0.0
     while not store.gone:
-        if not waiting.poll(max(0.0, 1000 * (busy_until - time.monotonic()))):
-            store.sweep()  # Nobody waits for us: time to tidy.
+        if not waiting.poll(1000 * QUIET_SECONDS):
+            store.sweep()
             waiting.poll()
         if time.monotonic() < busy_until:
             time.sleep(GATHER_SECONDS)
