@@ -1,4 +1,8 @@
-"""Wiring of local: take what has arrived, deliver it as one batch, answer. Not started by itself: localspawn forks it."""
+"""Wiring of local: take what has arrived, deliver it as one batch, answer. Not started by itself: localspawn forks it.
+
+A reader would otherwise get wrong: a Write is this process's own matter up to the last sync, a Stage is done in steps that
+localspawn calls, because it waits for the disk on behalf of many.
+"""
 
 import os
 import select
@@ -11,7 +15,7 @@ from mta.roles.local.batch import Job, Store
 from mta.vocabulary import AddressError, is_queue_id, local_part_of_store
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed
-from mta.wire.messages import Write
+from mta.wire.messages import Stage, Staged, Write
 
 GATHER_SECONDS = 0.006  # In a busy moment deliveries gather so long, so that one wait for the disk serves more of them.
 BUSY_SECONDS = 0.05  # So long after a round with several deliveries the moment counts as busy.
@@ -59,18 +63,50 @@ def one_round(localspawn: Channel, store: Store) -> int:
     """
     if localspawn.backlog:
         localspawn.flush()
+    opened: list[int] = []
     jobs: list[Job] = []
     try:
         for message, descriptors in localspawn.receive():
-            assert isinstance(message, Write)
-            jobs.append((message, descriptors[0]))
-            check(message)
+            opened += descriptors
+            if isinstance(message, Stage):
+                stage(localspawn, store, list(zip(deliveries_of(message), descriptors, strict=True)))
+            elif isinstance(message, Write):
+                check(message)
+                jobs.append((message, descriptors[0]))
         for answer in store.deliver(jobs) if jobs else ():
             localspawn.send(answer)
     finally:
-        for _, descriptor in jobs:
+        for descriptor in opened:
             os.close(descriptor)
     return len(jobs)
+
+
+def stage(localspawn: Channel, store: Store, jobs: list[Job]) -> None:
+    """Go on with what the last Stage began, begin *jobs*, and answer; what could not be done first.
+
+    Raises:
+        ChannelClosed: localspawn is gone.
+    """
+    failed = store.rename_staged()
+    more, sizes = store.stage(jobs)
+    for answer in failed + more:
+        localspawn.send(answer)
+    localspawn.send(Staged(tuple(b"%d" % number for pair in sizes for number in pair)))
+
+
+def deliveries_of(message: Stage) -> list[Write]:
+    """The deliveries of a Stage, each as the Write that it would be alone.
+
+    Raises:
+        ChannelClosed: not what localspawn sends.
+    """
+    fields, each = message.deliveries, Stage.FIELDS
+    if len(fields) % each or not all(field.isdigit() for field in fields[::each]):
+        raise ChannelClosed("localspawn: not deliveries")
+    found = [Write(int(tag), *rest) for tag, *rest in zip(*[iter(fields)] * each, strict=True)]
+    for write in found:
+        check(write)
+    return found
 
 
 def check(message: Write) -> None:
