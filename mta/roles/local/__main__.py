@@ -15,7 +15,7 @@ from mta.roles.local.batch import Job, Store
 from mta.vocabulary import AddressError, is_queue_id, local_part_of_store
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed
-from mta.wire.messages import Stage, Staged, Write
+from mta.wire.messages import Attempted, Stage, Staged, Write
 
 GATHER_SECONDS = 0.006  # In a busy moment deliveries gather so long, so that one wait for the disk serves more of them.
 BUSY_SECONDS = 0.05  # So long after a round with several deliveries the moment counts as busy.
@@ -65,33 +65,30 @@ def one_round(localspawn: Channel, store: Store) -> int:
         localspawn.flush()
     opened: list[int] = []
     jobs: list[Job] = []
+    answers: list[Attempted | Staged] = []
     try:
         for message, descriptors in localspawn.receive():
             opened += descriptors
             if isinstance(message, Stage):
-                stage(localspawn, store, list(zip(deliveries_of(message), descriptors, strict=True)))
+                answers += stage(store, list(zip(deliveries_of(message), descriptors, strict=True)))
             elif isinstance(message, Write):
                 check(message)
                 jobs.append((message, descriptors[0]))
-        for answer in store.deliver(jobs) if jobs else ():
-            localspawn.send(answer)
+        if jobs:
+            answers += store.deliver(jobs)
     finally:
         for descriptor in opened:
             os.close(descriptor)
+    for answer in answers:
+        localspawn.send(answer)
     return len(jobs)
 
 
-def stage(localspawn: Channel, store: Store, jobs: list[Job]) -> None:
-    """Go on with what the last Stage began, begin *jobs*, and answer; what could not be done first.
-
-    Raises:
-        ChannelClosed: localspawn is gone.
-    """
+def stage(store: Store, jobs: list[Job]) -> list[Attempted | Staged]:
+    """Go on with what the last Stage began, and begin *jobs*. Answers what could not be done, then that the rest is."""
     failed = store.rename_staged()
     more, sizes = store.stage(jobs)
-    for answer in failed + more:
-        localspawn.send(answer)
-    localspawn.send(Staged(tuple(b"%d" % number for pair in sizes for number in pair)))
+    return [*failed, *more, Staged(tuple(b"%d" % number for pair in sizes for number in pair))]
 
 
 def deliveries_of(message: Stage) -> list[Write]:

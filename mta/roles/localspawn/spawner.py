@@ -296,9 +296,12 @@ class Spawner:
             return
         self._gathering.pop(domain, None)
         while domain.waiting and len(domain.in_hand) < IN_HAND:
-            if self._queue and domain.handed >= TURN:
+            if self._turn_is_over(domain):
                 return
             self._hand(domain, domain.waiting.popleft())
+
+    def _turn_is_over(self, domain: Domain) -> bool:
+        return bool(self._queue) and domain.handed >= TURN
 
     def _hand(self, domain: Domain, delivery: Delivery) -> None:
         request, descriptor = delivery.request, self._open_content(delivery)
@@ -379,6 +382,8 @@ class Spawner:
         steps = domain.steps
         try:
             while domain.waiting and len(descriptors) < STAGED and len(domain.in_hand) < IN_HAND:
+                if self._turn_is_over(domain):
+                    break
                 delivery = domain.waiting.popleft()
                 descriptor = self._open_content(delivery)
                 if descriptor < 0:
@@ -387,6 +392,8 @@ class Spawner:
                 request, tag = delivery.request, self._take_in_hand(domain, delivery)
                 steps.asked[tag] = 0
                 fields += (b"%d" % tag, request.queue_id, request.reverse_path, request.recipient, request.store)
+            if not (descriptors or steps.sure):
+                return  # It may begin nothing more, and has nothing to end.
             steps.renaming, steps.sure, steps.outstanding = steps.sure, {}, True
             self._stepping[domain] = None
             assert domain.channel is not None

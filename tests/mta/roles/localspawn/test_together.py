@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from mta import events
 from mta.roles.localspawn import spawner as module
 from mta.roles.localspawn import together
 from mta.roles.localspawn.domains import Steps
@@ -155,6 +156,28 @@ def test_a_domain_with_much_mail_goes_its_own_way(house):
     assert [type(message) for message in house.writes(0)] == [m.Write] * module.SEVERAL
 
 
+def test_a_domain_whose_turn_is_over_begins_nothing_more(house, monkeypatch):
+    """When others wait for a place, it finishes what it has in hand and ends."""
+    stay_busy(house)
+    house.deliver(100, domain=DOMAINS[0])
+    go_on(house, WINDOW_SECONDS)
+    [[(tag, _)]] = stages(house, 0)
+    house.deliver(101, domain=DOMAINS[0])
+    monkeypatch.setattr(module, "TURN", 1)
+    monkeypatch.setattr(module, "MAX_DOMAINS", MANY_DOMAINS)
+    for domain in list(house.spawner._living)[1:]:
+        domain.in_hand[-1] = domain  # All places are taken, and nobody in them is idle.
+    house.deliver(102, domain=b"last.example")
+    staged(house, 0, [tag])
+    go_on(house, WINDOW_SECONDS)
+    assert stages(house, 0) == [[]]
+    staged(house, 0, [])
+    go_on(house, WINDOW_SECONDS)
+    assert set(house.answers()) == {100}
+    with pytest.raises(channel.ChannelClosed):
+        list(house.locals[0][1].receive())
+
+
 def test_a_lone_message_waits_for_nobody(house):
     """However busy it was a moment before."""
     go_on(house, WINDOW_SECONDS)
@@ -187,6 +210,9 @@ def test_a_disk_that_refuses_delays_what_it_was_asked_for(house):
     with pytest.raises(channel.ChannelClosed):
         list(house.locals[0][1].receive())
     assert house.spawner._held == 1
+    told = house.told(house.journal)[0]
+    assert told.name == b"disk-refused"
+    assert "localspawn" in events.EVENTS["disk-refused"].roles
 
 
 @pytest.mark.parametrize("step", ["asked", "written", "renaming", "renamed"])
