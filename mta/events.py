@@ -73,7 +73,7 @@ EVENTS: Final[dict[str, Kind]] = {
     ),
     "queue-size": Kind("messages that are owed", ("scheduler",), ("messages",), figure="messages"),
     # --- the spool
-    "disk-refused": Kind("a file could not be written", ("enqueuer", "scheduler"), ("queue_id", "error")),
+    "disk-refused": Kind("a file could not be written", ("enqueuer", "scheduler", "localspawn"), ("queue_id", "error")),
     "spool-recovered": Kind("what lay in the spool at the start", ("enqueuer",), ("owed", "removed"), quiet=True),
     "spool-unreadable": Kind("an envelope could not be read", ("scheduler",), ("queue_id", "error")),
     "spool-version-unknown": Kind(

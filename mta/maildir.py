@@ -19,17 +19,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Maildir:
-    """One mailbox's folders, opened. `store` holds `root`, which holds `tmp` and `new`."""
+    """The two folders of one mailbox that a delivery passes through, opened."""
 
-    store: int
-    root: int
     tmp: int
     new: int
 
     def close(self) -> None:
-        """Give the four descriptors back."""
-        for descriptor in (self.new, self.tmp, self.root, self.store):
-            os.close(descriptor)
+        """Give both descriptors back."""
+        os.close(self.new)
+        os.close(self.tmp)
 
 
 def open_folder(name: str, parent: int) -> int:
@@ -61,19 +59,13 @@ def open_store(domain: int, store: str) -> Maildir:
         FileNotFoundError: it, or a part of it, was not made yet.
         OSError: it cannot be opened.
     """
-    opened: list[int] = []
-    try:
-        parent = domain
-        for name in (store, "Maildir"):
-            parent = open_folder(name, parent)
-            opened.append(parent)
-        opened.append(open_folder("tmp", parent))
-        opened.append(open_folder("new", parent))
-    except OSError:
-        for descriptor in opened:
-            os.close(descriptor)
-        raise
-    return Maildir(*opened)
+    with _opened(open_folder(store, domain)) as outer, _opened(open_folder("Maildir", outer)) as root:
+        tmp = open_folder("tmp", root)
+        try:
+            return Maildir(tmp, open_folder("new", root))
+        except OSError:
+            os.close(tmp)
+            raise
 
 
 def make_store(domain: int, store: str) -> None:

@@ -14,7 +14,7 @@ from mta.wire.messages import Message, read_message
 from mta.wire.netstring import MAX_MESSAGE, WireError, unpack
 
 MAX_BACKLOG = 10_000  # Packets waiting for a peer that does not read. More means it is stuck: hang up.
-MAX_DESCRIPTORS = 4  # Beside one packet; none of ours has more than one.
+MAX_DESCRIPTORS = 16  # Beside one packet; all but one of ours have one at most.
 BURST = 64  # Packets taken from one channel before the others get their turn.
 # As plain numbers: an operation on an enum costs as much as a small packet (1 of 4 us).
 _TRUNCATED = int(socket.MSG_CTRUNC)
@@ -170,7 +170,7 @@ class Channel:
             if not packet or len(packet) > MAX_MESSAGE:
                 raise WireError("end of file" if not packet else "too long")
             message = read_message(unpack(packet), self._permitted)
-            if len(descriptors) != message.descriptors:
+            if len(descriptors) != message.carries:
                 raise WireError("more or fewer descriptors than the message carries")
         except WireError as error:
             _close_all(descriptors)

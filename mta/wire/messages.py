@@ -52,6 +52,11 @@ class Message:
             raise TypeError(f"two messages with the verb {cls.verb!r}")
         _MESSAGES[cls.verb] = cls
 
+    @property
+    def carries(self) -> int:
+        """How many descriptors travel beside this one; where that differs, a class says so."""
+        return self.descriptors
+
     def encode(self) -> bytes:
         """The packet of this message.
 
@@ -638,6 +643,31 @@ class Write(Message, verb="write", descriptors=1):
     reverse_path: Path
     recipient: Path
     store: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Message, verb="stage", descriptors=1):
+    """localspawn -> local. What the Stage before this one put into tmp/ is on the disk: rename it. Then put these into tmp/.
+
+    The local waits for no disk: localspawn does, for all domains at once, before it says so with the next Stage.
+    *deliveries*: tag, queue id, reverse-path, recipient, store; tag …; one descriptor for each.
+    """
+
+    deliveries: tuple[Path, ...]
+
+    FIELDS: ClassVar[int] = 5  # of each delivery
+
+    @property
+    def carries(self) -> int:
+        """One descriptor for each delivery."""
+        return len(self.deliveries) // self.FIELDS
+
+
+@dataclass(frozen=True, slots=True)
+class Staged(Message, verb="staged"):
+    """local -> localspawn. A Stage was done, but for what an Attempted before this spoke of. *sizes*: tag, octets; tag …"""
+
+    sizes: tuple[Name, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Bounced}),
     ),
     ("scheduler", "cleaner"): (frozenset({m.Clean}), frozenset({m.Cleaned})),
-    ("localspawn", "local"): (frozenset({m.Write}), frozenset({m.Attempted})),
+    ("localspawn", "local"): (frozenset({m.Write, m.Stage}), frozenset({m.Attempted, m.Staged})),
     ("localspawn", "storekeeper"): (
         frozenset({m.OpenStore}),
         frozenset({m.Store, m.StoreDone}),

@@ -1,4 +1,6 @@
-"""Power cuts: at every system call of the real enqueuer and the real local, with everything lost that was not synced.
+"""Power cuts: at every system call of the real enqueuer, the real local, and local and localspawn together.
+
+Everything is lost that was not synced.
 
 The second half takes one sync at a time out of a copy of the source: then a loss must be found, or this test proves nothing.
 """
@@ -243,9 +245,10 @@ def record_local(tree: Tree, folder: Path) -> Recorded:
     return Recorded(state, recording.end(), sent)
 
 
-def damage_to_store(recorded: Recorded, scratch: Path) -> list[str]:
+def damage_to_store(recorded: Recorded, scratch: Path, domains: tuple[str, ...] = ()) -> list[str]:
     """Delivered mail that is lost, and half mail that a reader would see."""
-    (scratch / "empty").mkdir(parents=True)
+    for name in ("", *domains):
+        (scratch / "empty" / name).mkdir(parents=True)
     disk, said, wrong, chance = Disk.holding(scratch / "empty"), set[bytes](), list[str](), random.Random(7)
     for number, call in enumerate(recorded.calls):
         if call.name != "say":
@@ -255,7 +258,7 @@ def damage_to_store(recorded: Recorded, scratch: Path) -> list[str]:
         for how in ("nothing", "names", "octets", *["some"] * SOME):
             after = scratch / "after"
             disk.after_power_cut(after, how, chance)
-            seen = [path.read_bytes() for path in after.glob("*/Maildir/new/*")]
+            seen = [path.read_bytes() for path in after.glob("**/Maildir/new/*")]
             remove_tree(after)
             lost = [tag for tag in said if not any(recorded.sent[tag] in octets for octets in seen)]
             half = [octets for octets in seen if not any(token + b"\n" in octets for token in recorded.sent.values())]
@@ -281,3 +284,106 @@ def test_a_local_without_one_of_its_syncs_is_caught(tmp_path, path, number):
     tree = copy_of_product(tmp_path / "copy")
     without(tree.root / path, number)
     assert damage_to_store(record_local(tree, tmp_path), tmp_path / "scratch")
+
+
+# --- local and localspawn: who waits for the disk is not who writes
+
+_TOGETHER = """
+import os, socket, sys
+from mta.roles.local.__main__ import one_round
+from mta.roles.local.batch import Store
+from mta.roles.localspawn.spawner import Pool, Spawner
+from mta.roles.localspawn.together import Disk
+from mta.wire import channel, messages, permits
+from mta.wire.channel import Channel
+from mta.wire.loop import Loop
+
+state, content = (os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in sys.argv[1:3])
+loop = Loop()
+
+class Peers:
+    # Everybody but scheduler. Storekeeper has each domain's folder at hand.
+    def to(self, name): return self
+    def tell(self, name, message): return True
+    def event(self, name, **pairs): pass
+    def send(self, question):
+        folder = os.open(question.domain, os.O_RDONLY | os.O_DIRECTORY, dir_fd=state)
+        loop.call_later(0.0, lambda: spawner.met_store(self, (messages.Store(question.tag, 0), (folder,))))
+
+def start_local(uid, folder, ended):
+    # In this process, so that the order of all calls is known.
+    ours, theirs = channel.pair()
+    end = Channel(theirs, "localspawn", permits.readable_by_server("localspawn", "local"))
+    store = Store(os.dup(folder), "mx.example.test")
+    loop.add_reader(end.fileno(), lambda: one_round(end, store))
+    return 1, Channel(ours, "local", permits.readable_by_client("localspawn", "local"))
+
+spawner = Spawner(loop, content, Pool(0, 1), start_local, Disk(state))
+spawner.peers = Peers()
+spawner._moment.is_busy = lambda domain: True
+scheduler = Channel(socket.socket(fileno=3), "scheduler", permits.readable_by_server("scheduler", "localspawn"))
+loop.add_channel(scheduler, spawner.take, lambda gone: loop.stop())
+loop.run()
+"""
+TOGETHER_SOURCE = "mta/roles/localspawn/together.py"
+STEPS_SOURCE = "mta/roles/localspawn/domains.py"
+DOMAINS = ("a.example", "b.example", "c.example")
+
+
+def record_together(tree: Tree, folder: Path) -> Recorded:
+    """Six bursts to three domains, each while the one before it is on its way."""
+    state, contents = folder / "state", folder / "contents"
+    for each in (contents, *(state / name for name in DOMAINS)):
+        each.mkdir(parents=True)
+    recording = Recording(
+        tree, state, folder / "log", permits.readable_by_client("scheduler", "localspawn"),
+        "-c", _TOGETHER, str(state), str(contents),
+    )  # fmt: skip
+    sent: dict[bytes, bytes] = {}
+    for number in range(18):
+        queue_id = b"00063f8a3c1d2e4f%04x" % number
+        body = b"Subject: %d\r\n\r\n%b\r\n" % (number, os.urandom(100).hex().encode())
+        (contents / queue_id.decode()).write_bytes(body)
+        domain = DOMAINS[number % len(DOMAINS)].encode()
+        store = b"joe" if number % 2 else b"ann"
+        recording.channel.send(m.Deliver(number, queue_id, b"a@client.test", b"x@" + domain, domain, store, b""))
+        sent[b"%d" % number] = body.split(b"\r\n")[2]
+        if number % 3 == 2:
+            time.sleep(0.05)
+    for answer in take(recording.channel, len(sent)):
+        assert isinstance(answer, m.Attempted)
+        assert answer.action == Action.DELIVERED.value, answer
+    return Recorded(state, recording.end(), sent)
+
+
+def test_no_power_cut_loses_what_localspawn_said_was_delivered(tmp_path, figure):
+    """One process writes and renames, the other waits for the disk: the order is the same."""
+    recorded = record_together(THE_PRODUCT, tmp_path)
+    names = [call.name for call in recorded.calls]
+    assert {"syncfs", "rename"} <= set(names)
+    assert "fsync" not in names
+    assert names.count("syncfs") < names.count("rename")
+    assert damage_to_store(recorded, tmp_path / "scratch", DOMAINS) == []
+    figure("power cuts tried on local and localspawn together", len(recorded.calls) * (3 + SOME))
+
+
+@pytest.mark.parametrize(("path", "number"), _mutations((TOGETHER_SOURCE,)))
+def test_localspawn_without_its_sync_is_caught(tmp_path, path, number):
+    tree = copy_of_product(tmp_path / "copy")
+    without(tree.root / path, number)
+    assert damage_to_store(record_together(tree, tmp_path), tmp_path / "scratch", DOMAINS)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("self.written, self.asked, self.renaming = sizes, {}, {}", "self.sure, self.asked, self.renaming = sizes, {}, {}"),
+        ("delivered, self.renamed = self.renamed, {}", "delivered = self.written"),
+    ],
+    ids=["renames what is not sure", "says delivered what is in tmp"],
+)  # fmt: skip
+def test_localspawn_that_leaves_out_a_step_is_caught(tmp_path, right, wrong):
+    """The one sync in the source stands for two; each of them alone must be missed too."""
+    tree = copy_of_product(tmp_path / "copy")
+    tree.replace(STEPS_SOURCE, right, wrong)
+    assert damage_to_store(record_together(tree, tmp_path), tmp_path / "scratch", DOMAINS)

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from mta import roster
+from mta.roles.localspawn.together import MANY_DOMAINS
 from mta.spool.progress import Outcome, line_of
 from mta.vocabulary import Action
 from tests.crash._load import Load, tokens_in
@@ -20,8 +21,9 @@ from tests.fixtures.house import House, wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.kill]
 
-DOMAINS = ("one.test", "two.test")
-MAILBOXES = [f"{name}@{domain}" for domain in DOMAINS for name in ("joe", "ann")]
+# So many that localspawn waits for the disk on behalf of their locals (MANY_DOMAINS), when there is enough mail for it.
+DOMAINS = tuple(f"{number}.test" for number in range(MANY_DOMAINS + 4))
+MAILBOXES = [f"joe@{domain}" for domain in DOMAINS] + [f"ann@{DOMAINS[0]}"]
 SETTINGS = {"limits.unknown_recipients_per_minute": "10000", "smtpd.max_connections_per_client": "0"}
 VICTIMS = [role.name for role in roster.started_with({"smtpd.isolation": "worker"})] + ["local"]
 

@@ -1,4 +1,8 @@
-"""Wiring of local: take what has arrived, deliver it as one batch, answer. Not started by itself: localspawn forks it."""
+"""Wiring of local: take what has arrived, deliver it as one batch, answer. Not started by itself: localspawn forks it.
+
+A reader would otherwise get wrong: a Write is this process's own matter up to the last sync, a Stage is done in steps that
+localspawn calls, because it waits for the disk on behalf of many.
+"""
 
 import os
 import select
@@ -11,11 +15,12 @@ from mta.roles.local.batch import Job, Store
 from mta.vocabulary import AddressError, is_queue_id, local_part_of_store
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed
-from mta.wire.messages import Write
+from mta.wire.messages import Attempted, Stage, Staged, Write
 
 GATHER_SECONDS = 0.006  # In a busy moment deliveries gather so long, so that one wait for the disk serves more of them.
 BUSY_SECONDS = 0.05  # So long after a round with several deliveries the moment counts as busy.
 SEVERAL = 2
+QUIET_SECONDS = 1.0  # After so long without a delivery it is time to tidy; sooner, the next one would wait for that.
 
 
 def serve(sock: socket.socket, uid: int, folder: int, host: str) -> int:
@@ -37,8 +42,8 @@ def run(localspawn: Channel, store: Store) -> int:
     )
     busy_until = 0.0
     while not store.gone:
-        if not waiting.poll(max(0.0, 1000 * (busy_until - time.monotonic()))):
-            store.sweep()  # Nobody waits for us: time to tidy.
+        if not waiting.poll(1000 * QUIET_SECONDS):
+            store.sweep()
             waiting.poll()
         if time.monotonic() < busy_until:
             time.sleep(GATHER_SECONDS)
@@ -58,18 +63,47 @@ def one_round(localspawn: Channel, store: Store) -> int:
     """
     if localspawn.backlog:
         localspawn.flush()
+    opened: list[int] = []
     jobs: list[Job] = []
+    answers: list[Attempted | Staged] = []
     try:
         for message, descriptors in localspawn.receive():
-            assert isinstance(message, Write)
-            jobs.append((message, descriptors[0]))
-            check(message)
-        for answer in store.deliver(jobs) if jobs else ():
-            localspawn.send(answer)
+            opened += descriptors
+            if isinstance(message, Stage):
+                answers += stage(store, list(zip(deliveries_of(message), descriptors, strict=True)))
+            elif isinstance(message, Write):
+                check(message)
+                jobs.append((message, descriptors[0]))
+        if jobs:
+            answers += store.deliver(jobs)
     finally:
-        for _, descriptor in jobs:
+        for descriptor in opened:
             os.close(descriptor)
+    for answer in answers:
+        localspawn.send(answer)
     return len(jobs)
+
+
+def stage(store: Store, jobs: list[Job]) -> list[Attempted | Staged]:
+    """Go on with what the last Stage began, and begin *jobs*. Answers what could not be done, then that the rest is."""
+    failed = store.rename_staged()
+    more, sizes = store.stage(jobs)
+    return [*failed, *more, Staged(tuple(b"%d" % number for pair in sizes for number in pair))]
+
+
+def deliveries_of(message: Stage) -> list[Write]:
+    """The deliveries of a Stage, each as the Write that it would be alone.
+
+    Raises:
+        ChannelClosed: not what localspawn sends.
+    """
+    fields, each = message.deliveries, Stage.FIELDS
+    if len(fields) % each or not all(field.isdigit() for field in fields[::each]):
+        raise ChannelClosed("localspawn: not deliveries")
+    found = [Write(int(tag), *rest) for tag, *rest in zip(*[iter(fields)] * each, strict=True)]
+    for write in found:
+        check(write)
+    return found
 
 
 def check(message: Write) -> None:

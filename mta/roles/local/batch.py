@@ -1,7 +1,8 @@
 """Many deliveries, one wait for the disk: write all, sync, rename all, sync, answer all.
 
 A reader would otherwise get wrong: the order is the promise. Nothing is renamed before its bytes are on the disk, and nothing
-is answered `delivered` before its name is.
+is answered `delivered` before its name is. What is *staged* keeps the same order, but both waits are localspawn's: `stage`
+leaves it in tmp/, and `rename_staged` is called when localspawn has said that it is on the disk, and never else.
 """
 
 import contextlib
@@ -47,30 +48,41 @@ class Store:
     gone: bool = False  # the folder is not ours any more: somebody removed the domain
     _settled: set[bytes] = field(default_factory=set)
     _unswept: set[bytes] = field(default_factory=set)
+    _staged: list[_Pending] = field(default_factory=list)
+    _staged_in: list[Maildir] = field(default_factory=list)  # the folders of those, open
 
     def deliver(self, jobs: Sequence[Job]) -> list[Attempted]:
         """Deliver all *jobs*; an answer for each, durable when it says `delivered`. The descriptors stay the caller's."""
-        answers: list[Attempted] = []
-        pending: dict[tuple[bytes, str], _Pending] = {}
-        opened: dict[bytes, Maildir] = {}
         # The folders themselves may be as new as the file, made by us or by one who was killed before he synced them.
         together = len(jobs) >= TOGETHER or any(request.store not in self._settled for request, _ in jobs)
+        opened: dict[bytes, Maildir] = {}
         try:
-            for request, descriptor in jobs:
-                key = (request.store, content.file_name(request.queue_id, request.recipient, self.host))
-                if key in pending:
-                    pending[key].requests.append(request)
-                    continue
-                outcome = self._write(request, descriptor, key[1], opened, together=together)
-                if isinstance(outcome, _Pending):
-                    pending[key] = outcome
-                else:
-                    answers.append(outcome)
-            self._commit(list(pending.values()), together=together)
+            answers, pending = self._write_all(jobs, opened, together=together)
+            self._commit(pending, together=together)
         finally:
             for maildir in opened.values():
                 maildir.close()
-        return answers + [_answer(request, one) for one in pending.values() for request in one.requests]
+        return answers + [_answer(request, one) for one in pending for request in one.requests]
+
+    def stage(self, jobs: Sequence[Job]) -> tuple[list[Attempted], list[tuple[int, int]]]:
+        """Put *jobs* into tmp/ and wait for no disk. Answers what could not be done; tag and octets of what waits there now."""
+        opened: dict[bytes, Maildir] = {}
+        try:
+            answers, self._staged = self._write_all(jobs, opened, together=True)
+        finally:
+            self._staged_in = list(opened.values())
+        return answers, [(request.tag, one.size) for one in self._staged for request in one.requests]
+
+    def rename_staged(self) -> list[Attempted]:
+        """What was staged is on the disk, and the folders it lies in are: rename it. Answers what could not be renamed."""
+        staged, self._staged = self._staged, []
+        for one in staged:
+            _try(one, _rename)
+            self._finish(one)
+        for maildir in self._staged_in:
+            maildir.close()
+        self._staged_in = []
+        return [_answer(request, one) for one in staged if one.error is not None for request in one.requests]
 
     def sweep(self) -> None:
         """Remove what deliveries that never ended left in tmp/, in the stores that were delivered to since the last time."""
@@ -79,6 +91,24 @@ class Store:
             with contextlib.suppress(OSError):
                 self._sweep_one(store.decode())
         self._unswept.clear()
+
+    def _write_all(
+        self, jobs: Sequence[Job], opened: dict[bytes, Maildir], *, together: bool
+    ) -> tuple[list[Attempted], list[_Pending]]:
+        """Into tmp/, each once: answers for what cannot be delivered, and what can."""
+        answers: list[Attempted] = []
+        pending: dict[tuple[bytes, str], _Pending] = {}
+        for request, descriptor in jobs:
+            key = (request.store, content.file_name(request.queue_id, request.recipient, self.host))
+            if key in pending:
+                pending[key].requests.append(request)
+                continue
+            outcome = self._write(request, descriptor, key[1], opened, together=together)
+            if isinstance(outcome, _Pending):
+                pending[key] = outcome
+            else:
+                answers.append(outcome)
+        return answers, list(pending.values())
 
     def _write(
         self, request: Write, descriptor: int, name: str, opened: dict[bytes, Maildir], *, together: bool
@@ -117,10 +147,13 @@ class Store:
             _try(one, _rename)
         self._sync(pending, lambda one: os.fsync(one.maildir.new), together=together)
         for one in pending:
-            if one.error is None:
-                self._remember(one.requests[0].store)
-            else:
-                _discard(one.maildir, one.name)
+            self._finish(one)
+
+    def _finish(self, one: _Pending) -> None:
+        if one.error is None:
+            self._remember(one.requests[0].store)
+        else:
+            _discard(one.maildir, one.name)
 
     def _sync(self, pending: Sequence[_Pending], alone: Callable[[_Pending], None], *, together: bool) -> None:
         if not together:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mta import roster, sandbox
 from mta.offspring import Offspring
 from mta.roles.localspawn.spawner import Pool, Spawner, StartLocal
+from mta.roles.localspawn.together import Disk
 from mta.wire import channel, control, permits
 from mta.wire.loop import Loop
 
@@ -26,11 +27,12 @@ def main() -> int:
     local = importlib.import_module(f"{roster.LOCAL.module}.__main__")
     spool = Path(start.text("state")) / "spool" / "content"
     content = os.open(spool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    sandbox.enter(role, start, keep=(content,))
+    mail = os.open(Path(start.text("state")) / "mail", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sandbox.enter(role, start, keep=(content, mail))
 
     loop = Loop()
     offspring = Offspring(loop)
-    spawner = Spawner(loop, content, pool(start), forker(offspring, local.serve, start.text("host.name")))
+    spawner = Spawner(loop, content, pool(start), forker(offspring, local.serve, start.text("host.name")), Disk(mail))
     handlers = {"scheduler": spawner.take, "storekeeper": spawner.met_store}
     spawner.peers = control.Peers(role, start, loop, handlers, lost=spawner.lost, found=spawner.found)
     gc.freeze()  # Children share what is there now; a collection in one would write to every page of it.

@@ -98,6 +98,25 @@ def test_more_or_fewer_descriptors_than_the_message_carries(taking: tuple[socket
     assert open_descriptors() == before - 1
 
 
+@pytest.mark.parametrize(("count", "taken"), [(0, False), (1, False), (2, True), (3, False)])
+def test_a_message_of_several_parts_carries_a_descriptor_for_each(count: int, taken: bool) -> None:
+    """How many belong to it is said by the message itself."""
+    raw, sock = pair()
+    channel = Channel(sock, "localspawn", permits.readable_by_server("localspawn", "local"))
+    packet = m.Stage((b"1", b"id", b"", b"a@b", b"a", b"2", b"id", b"", b"a@b", b"a")).encode()
+    with_rights(raw, packet, [raw.fileno()] * count) if count else raw.send(packet)
+    if taken:
+        ((_, descriptors),) = channel.receive()
+        assert len(descriptors) == count
+        for descriptor in descriptors:
+            os.close(descriptor)
+    else:
+        with pytest.raises(ChannelClosed):
+            list(channel.receive())
+    channel.close()
+    raw.close()
+
+
 def test_a_descriptor_arrives_closed_on_exec(taking: tuple[socket.socket, Channel]) -> None:
     """What we are handed does not leak into what we start."""
     raw, channel = taking

@@ -249,6 +249,59 @@ def test_the_folders_of_a_store_met_for_the_first_time_are_synced_too(domain, sp
     assert len(synced) == 2
 
 
+def test_what_is_staged_waits_in_tmp_for_localspawn_s_word(domain, spool, monkeypatch):
+    """No wait for the disk in here, and no file in new/ before it was said that it is on the disk."""
+    folder, store = domain
+
+    def not_ours(descriptor):
+        raise AssertionError("localspawn syncs")
+
+    monkeypatch.setattr(batch.os, "fsync", not_ours)
+    monkeypatch.setattr(batch, "sync_filesystem", not_ours)
+
+    answers, sizes = store.stage([(write(n, store=b"box%d" % n), spool()) for n in range(3)])
+    assert answers == []
+    assert [tag for tag, _ in sizes] == [0, 1, 2]
+    assert len(leftovers(folder)) == 3
+    assert list(folder.glob("*/Maildir/new/*")) == []
+
+    assert store.rename_staged() == []
+    assert leftovers(folder) == []
+    delivered = sorted(folder.glob("*/Maildir/new/*"))
+    assert [path.stat().st_size for path in delivered] == [size for _, size in sizes]
+    assert store.rename_staged() == []
+
+
+def test_the_same_delivery_twice_in_one_stage_is_written_once(domain, spool):
+    folder, store = domain
+    _, sizes = store.stage([(write(tag=7), spool()), (write(tag=8), spool())])
+    assert [tag for tag, _ in sizes] == [7, 8]
+    assert store.rename_staged() == []
+    assert len(messages(folder)) == 1
+
+
+def test_of_a_stage_what_cannot_be_written_or_renamed_is_said(domain, spool):
+    """And does not hold the others."""
+    folder, store = domain
+    (folder / "bad").write_text("in the way")
+    answers, sizes = store.stage([(write(1, store=b"bad"), spool()), (write(2), spool()), (write(3), spool())])
+    assert [(a.tag, a.action) for a in answers] == [(1, b"delayed")]
+    assert [tag for tag, _ in sizes] == [2, 3]
+    min(leftovers(folder)).unlink()
+    assert [(a.tag, a.action) for a in store.rename_staged()] == [(2, b"delayed")]
+    assert len(messages(folder)) == 1
+
+
+def test_stages_keep_no_descriptor(domain, spool):
+    _, store = domain
+    jobs = [(write(n, store=b"box%d" % n), spool()) for n in range(5)]
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        store.stage(jobs)
+        store.rename_staged()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_old_leftovers_are_swept_and_young_ones_are_not(domain, spool):
     folder, store = domain
     store.deliver([(write(), spool())])
