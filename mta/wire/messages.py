@@ -30,6 +30,7 @@ Path = Annotated[bytes, Max(1000)]  # A mailbox path: RFC 5321 wants 256; SMTPUT
 Mac = Annotated[bytes, Max(64)]
 Block = Annotated[bytes, Max(60 * 1024)]  # Leaves room for the fields beside it in a packet.
 MAX_INT = 1 << 63
+MAX_SEND_RECIPIENTS = 100  # of one Send: what a server must take in one transaction (RFC 5321 4.5.3.1.8)
 
 _MESSAGES: dict[bytes, type["Message"]] = {}
 
@@ -201,6 +202,27 @@ class Ready(Message, verb="ready"):
     """role -> supervisor. Sandboxed, all peers there, serving."""
 
 
+@dataclass(frozen=True, slots=True)
+class QueueOrder(Message, verb="queue-order"):
+    """supervisor -> scheduler. An operator wants to see messages of the queue, or have something done with them."""
+
+    tag: int
+    what: Name  # list, show, hold, release, retry, remove, flush
+    by: Name  # whose: `id`, `domain` (of a recipient), `sender` (reverse-path or who logged in), `all`
+    value: Path  # that id, domain or address
+    after: Name  # a list goes on behind this queue id; empty: from the beginning
+    count: int  # how many a list may name
+
+
+@dataclass(frozen=True, slots=True)
+class QueueTold(Message, verb="queue-told"):
+    """scheduler -> supervisor. Part of the answer to a `QueueOrder`: name, value, name, value … of one message, or of the end."""
+
+    tag: int
+    last: bool
+    pairs: tuple[Path, ...]
+
+
 # --- listener and smtpd --------------------------------------------------------------------------------------------
 
 
@@ -305,6 +327,9 @@ class Question(Message, verb="question"):
     reverse_path: Path
     forward_path: Path
     size: int  # octets the client declared (RFC 1870), 0 = not said
+    identity: Path = b""  # address key of the mailbox that logged in; empty: nobody did
+    login: Mac = b""  # the authenticator's word for that, which holds until `login_expiry` (seconds since 1970)
+    login_expiry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +356,8 @@ class Expand(Message, verb="expand"):
     recipient: Path
     queue_id: Name = b""  # of the message: when it arrived
     reverse_path: Path = b""  # of a message that a client brought, and that would be bounced there; else empty
+    sender: Path = b""  # the envelope's reverse-path, whatever brought the message: what goes on to other hosts bears it
+    identity: Path = b""  # address key of the mailbox that submitted it; empty: nobody logged in
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +373,18 @@ class Expansion(Message, verb="expansion"):
 
 
 @dataclass(frozen=True, slots=True)
+class Outward(Message, verb="outward"):
+    """directory -> scheduler. One final recipient at another host, among the `Expansion`; `last` ends the list."""
+
+    tag: int
+    recipient: Path
+    domain: Text  # A-label: whose MX is asked
+    route: Text  # key in snapshot/routes, or empty: by MX
+    reverse_path: Path  # with which it goes there; the envelope's own where no rule says otherwise
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unresolved(Message, verb="unresolved"):
     """directory -> scheduler. No mailbox: fail or defer with this status (RFC 3463)."""
 
@@ -355,6 +394,7 @@ class Unresolved(Message, verb="unresolved"):
     diagnostic_code: Text
     # The directory knew it when the message came, and whoever hears of it is no sender of ours: promise P3 is broken.
     refusable: bool = False
+    parked: bool = False  # its sender is suspended: hold the message until somebody looked at it
 
 
 # --- directory and resolver ----------------------------------------------------------------------------------------
@@ -506,6 +546,9 @@ class Offer(Message, verb="offer"):
     ticket: Mac
     recipient_options: Text = b""  # what RCPT declared: NOTIFY, ORCPT (RFC 3461 4); space-separated KEY=value
     tls: Text = b""  # version and cipher of the client's connection, or empty
+    identity: Path = b""  # address key of the mailbox that logged in; empty: nobody did
+    login: Mac = b""  # the authenticator's word for that (`tickets.login_ticket`)
+    login_expiry: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -585,6 +628,32 @@ class Original(Message, verb="original"):
     tag: int
     whole: bool
     octets: Block
+
+
+# --- submitter and signer ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sign(Message, verb="sign"):
+    """submitter -> signer. A DKIM signature for the domain of *address*, which the From field holds and *identity* may use."""
+
+    tag: int
+    session: Name
+    identity: Path
+    address: Path
+    until: int  # seconds since 1970; with *sender_ticket*, the authenticator's word (`tickets.sender_ticket`)
+    sender_ticket: Mac
+    body_hash: Mac  # SHA-256 of the body in relaxed form (RFC 6376 3.4.4)
+    header: Block  # the fields that may be signed, as they stand, each with its line end
+
+
+@dataclass(frozen=True, slots=True)
+class Signed(Message, verb="signed"):
+    """signer -> submitter. `signed`: the fields to be put before the others; `none`: that domain has no key; `refused`."""
+
+    tag: int
+    word: Name
+    fields: Block
 
 
 # --- enqueuer and scheduler ----------------------------------------------------------------------------------------
@@ -690,6 +759,74 @@ class Cleaned(Message, verb="cleaned"):
 
     done: bool
     queue_ids: tuple[Name, ...]
+
+
+# --- the way out ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Message, verb="send"):
+    """scheduler -> remotespawn. One message to recipients at one destination; *recipients* `SendRecipient` follow at once.
+
+    Each of them is answered by one `Sent`, and then the whole by `SendDone`, whatever becomes of whom.
+    """
+
+    tag: int
+    queue_id: Name
+    domain: Text  # A-label: whose MX
+    route: Text  # the key of a route in snapshot/routes; empty: by MX
+    reverse_path: Path
+    options: Text  # as the envelope has them: BODY, SMTPUTF8, RET, ENVID, REQUIRETLS; space-separated KEY=value
+    size: int  # octets of the content
+    recipients: int  # 1 to MAX_SEND_RECIPIENTS
+    doubtful: bool = False  # the destination was in trouble last time: it may not take the room that healthy ones need
+
+
+@dataclass(frozen=True, slots=True)
+class SendRecipient(Message, verb="send-recipient"):
+    """scheduler -> remotespawn -> remote. One recipient of the `Send` or `Transmit` *tag*; *index* counts from 0, in order."""
+
+    tag: int
+    index: int
+    recipient: Path
+    options: Text  # NOTIFY, ORCPT (RFC 3461 4); space-separated KEY=value
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit(Message, verb="transmit", descriptors=1):
+    """remotespawn -> remote. One message for your destination, beside it its content. *recipients* `SendRecipient` follow."""
+
+    tag: int
+    reverse_path: Path
+    options: Text  # as in `Send`
+    size: int
+    recipients: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent(Message, verb="sent"):
+    """remote -> remotespawn -> scheduler. What became of one recipient: relayed, delivered (by LMTP), failed or delayed."""
+
+    tag: int
+    index: int
+    action: Name
+    status: Name  # RFC 3463
+    diagnostic_code: Text  # what the host said (RFC 3464 2.3.6), or what we say; printable ASCII
+    remote_mta: Text  # who said it: `name (address)`, or empty when nobody said anything
+    tls: Text = b""  # version and cipher of the connection, or empty
+
+
+@dataclass(frozen=True, slots=True)
+class SendDone(Message, verb="send-done"):
+    """remote -> remotespawn -> scheduler. Every recipient of *tag* was answered.
+
+    `host_trouble`: not the message but the destination was at fault (no host could be found, reached or waited for, or it
+    said that it is closing): others that go there had better wait too, at least *retry_after* seconds (0: we do not know).
+    """
+
+    tag: int
+    host_trouble: bool
+    retry_after: int
 
 
 # --- storekeeper ---------------------------------------------------------------------------------------------------

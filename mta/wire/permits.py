@@ -24,6 +24,15 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined}),
     ),
+    ("submissiond", "submitter"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
+    ("submitter", "enqueuer"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
+    ("submitter", "signer"): (frozenset({m.Sign}), frozenset({m.Signed})),
     ("bouncer", "enqueuer"): (
         frozenset({m.OfferDsn, m.OriginalOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Original}),
@@ -36,7 +45,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("enqueuer", "scheduler"): (frozenset({m.Recovered, m.Queued}), frozenset()),
     ("scheduler", "directory"): (
         frozenset({m.Expand}),
-        frozenset({m.Expansion, m.Unresolved}),
+        frozenset({m.Expansion, m.Outward, m.Unresolved}),
     ),
     ("scheduler", "localspawn"): (frozenset({m.Deliver}), frozenset({m.Attempted})),
     ("scheduler", "bouncer"): (
@@ -44,6 +53,8 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Bounced}),
     ),
     ("scheduler", "cleaner"): (frozenset({m.Clean}), frozenset({m.Cleaned})),
+    ("scheduler", "remotespawn"): (frozenset({m.Send, m.SendRecipient}), frozenset({m.Sent, m.SendDone})),
+    ("remotespawn", "remote"): (frozenset({m.Transmit, m.SendRecipient}), frozenset({m.Sent, m.SendDone})),
     ("localspawn", "local"): (frozenset({m.Write}), frozenset({m.Attempted})),
     ("localspawn", "storekeeper"): (
         frozenset({m.OpenStore}),
@@ -62,8 +73,8 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
 # Who may introduce others, and whom: each of its cells gets a channel of its own, as a client of that kind.
 INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "tlsspawn": "tls"}
 
-FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop})
-TO_SUPERVISOR: _Kinds = frozenset({m.Ready})
+FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder})
+TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})
 
 
 def readable_by_server(client: str, server: str) -> _Kinds:
