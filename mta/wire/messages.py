@@ -356,7 +356,7 @@ class Expand(Message, verb="expand"):
     recipient: Path
     queue_id: Name = b""  # of the message: when it arrived
     reverse_path: Path = b""  # of a message that a client brought, and that would be bounced there; else empty
-    sender: Path = b""  # the envelope's reverse-path, whatever brought the message: what goes on to other hosts bears it
+    sender: Path = b""  # the envelope's reverse-path, whatever brought it: what goes on to other hosts bears it
     identity: Path = b""  # address key of the mailbox that submitted it; empty: nobody logged in
 
 
