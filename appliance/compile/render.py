@@ -136,6 +136,18 @@ def source(row: DomainRow) -> Record | None:
 
 
 def mailbox_login_key(key: str) -> bytes:
+def route_key(key: str) -> bytes:
+    """Where a route stands."""
+    return records.ROUTE + key.encode()
+
+
+def relay_route(row: DomainRow) -> Record | None:
+    """Where a relayed domain's mail goes, for remotespawn; None: the domain is not relayed."""
+    if not row.next_hop:
+        return None
+    return route_key(row.name), pack_record(records.Route(row.next_hop.encode()))
+
+
     """Where a mailbox owner's password stands."""
     return records.MAILBOX_LOGIN + key.encode()
 

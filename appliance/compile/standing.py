@@ -12,7 +12,7 @@ from appliance.compile.collect import ChangeRow, DomainRow, State, TenantRow
 from appliance.compile.render import Record
 from appliance.compile.source import Query
 
-AUDIENCES = ("certificates", "sources", "recipients", "credentials")  # in the order in which they are written
+AUDIENCES = ("certificates", "sources", "routes", "recipients", "credentials")  # in the order in which they are written
 
 Changed = dict[bytes, bytes | None]
 
@@ -26,6 +26,7 @@ def everything(
     records: dict[str, Iterable[Record]] = {
         "certificates": _certificates(query, state.host_name),
         "sources": _present_only(map(render.source, domains)),
+        "routes": _present_only(map(render.relay_route, domains)),
         "recipients": itertools.chain(
             [render.host(state)],
             common,
@@ -52,7 +53,7 @@ def changed(query: Query, changes: Iterable[ChangeRow], host_name: str, *, is_sa
     found: dict[str, Changed] = {audience: {} for audience in AUDIENCES}
     recipients, credentials = found["recipients"], found["credentials"]
     names = list(wanted.get("domain", ()))
-    common = _changed_tenants(query, list(wanted.get("tenant", ()))) | _changed_domains(query, names, found["sources"])
+    common = _changed_tenants(query, list(wanted.get("tenant", ()))) | _changed_domains(query, names, found)
     recipients |= common
     credentials |= common
     # A mailbox's suspension and its removal are told as a changed address; its login follows.
@@ -103,7 +104,9 @@ def _changed_tenants(query: Query, ids: list[str]) -> Changed:
     return found | dict(render.tenant(row) for row in collect.tenants(query, numbers))
 
 
-def _changed_domains(query: Query, names: list[str], sources: Changed) -> Changed:
+def _changed_domains(query: Query, names: list[str], audiences: dict[str, Changed]) -> Changed:
+    """The records of domains with these *names*; those of relayed ones that only some *audiences* have are put there."""
+    sources, routes = audiences["sources"], audiences["routes"]
     found: Changed = dict.fromkeys(key for name in names for key in render.domain_keys(name))
     gone = dict.fromkeys(names)
     for row in collect.domains(query, names):
@@ -111,9 +114,11 @@ def _changed_domains(query: Query, names: list[str], sources: Changed) -> Change
         if row.kind == "relay":
             sources[render.source_key(row.name)] = None
             sources |= dict(_present_only([render.source(row)]))
+            routes |= dict(_present_only([render.relay_route(row)]))
         del gone[row.name]
     # What it was is not known any more; removing a source that never stood costs a few octets.
     sources |= dict.fromkeys(map(render.source_key, gone))
+    routes |= dict.fromkeys(map(render.route_key, gone))
     return found
 
 

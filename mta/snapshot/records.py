@@ -9,11 +9,15 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   d:<domain, A-label or U-label>      Domain
                   t:<tenant id>                       Tenant
                   r:, r:<domain>, r:<address key>     Rules: of the host, of a domain, of a mailbox
+                  o:<domain>, o:@<domain>, o:*        Routed: the same key has a Route
     credentials   m:<address key>, u:<account name>   Login
                   k:<key id>                          ApiKey
                   d:…, t:…                            as above: who may log in follows the same chain
     certificates  c:<A-label name, or *.domain>       Certificate; c: alone is the one for all other names
     sources       s:<domain>                          Source
+    routes        n:<domain>                          Route of mail to that domain
+                  n:@<domain>                         Route of mail that a domain of ours sends
+                  n:*                                 Route of all other mail
 """
 
 import dataclasses
@@ -26,7 +30,10 @@ HOST_KEY = b"h:"
 ADDRESS, DOMAIN, TENANT = b"a:", b"d:", b"t:"
 RULES, CERTIFICATE, SOURCE = b"r:", b"c:", b"s:"
 MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
+ROUTED, ROUTE = b"o:", b"n:"  # with a route's key behind: a domain, `@domain` of a sender, or `*`
+SMARTHOST = b"*"
 MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
+ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
 MAX_TARGETS = 4096
 
 _YES, _NO = b"1", b"0"
@@ -111,6 +118,27 @@ class Source:
 class Certificate:
     """What a name shows of itself in TLS. *sealed_key* is its private key in PEM, sealed to the role tls."""
 
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """There is a route under this key, for whoever decides and may not see where it leads.
+
+    Mail to a domain takes its `o:<domain>`; else, when it comes from a domain of ours, that one's `o:@<domain>`; else `o:*`;
+    else it goes by MX. A relayed domain has a `Routed` too. The key without `o:` names the route to role remotespawn.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How mail goes on to another server. *tls*: `none`; `may`, when it can; `verify`, by a certificate that holds; `dane`."""
+
+    next_hop: bytes = b""  # host:port; empty: by MX, for the sake of the rest
+    tls: bytes = b"may"
+    lmtp: bool = False
+    login: bytes = b""  # name for AUTH; empty: without
+    sealed_password: bytes = b""  # octets that only remotespawn opens (`mta.seal`, keys/remotespawn)
+    source_address: bytes = b""  # an IP address of this machine; empty: whichever the kernel takes
+
+
     chain: bytes  # PEM, the name's own certificate first
     sealed_key: bytes
 
@@ -142,7 +170,9 @@ class ApiKey:
     tenant: bytes
 
 
-Record = Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Source | Certificate | Login | ApiKey
+Record = (
+    Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Source | Routed | Route | Certificate | Login | ApiKey
+)
 
 
 def pack_record(record: Record) -> bytes:
@@ -191,8 +221,12 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return [b"certificate", chain, sealed_key]
         case Source(kind, pairs):
             return [b"source", kind, *pairs]
-        case Tenant(parent, suspended):
-            return [b"tenant", parent, _flag(suspended)]
+        case Routed():
+            return [b"routed"]
+        case Route(next_hop, tls, lmtp, login, sealed_password, source_address):
+            return [b"route", next_hop, tls, _flag(lmtp), login, sealed_password, source_address]
+        case Tenant(parent, suspended, forwards_outside):
+            return [b"tenant", parent, _flag(suspended), _flag(forwards_outside)]
         case Login(sealed, suspended, domain, tenant):
             return [b"login", sealed, _flag(suspended), domain, tenant]
         case ApiKey(sha256, revoked, tenant):
@@ -274,6 +308,20 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"certificate": lambda fields: Certificate(*fields),
     b"source": _source,
     b"tenant": _tenant,
+def _routed(fields: list[bytes]) -> Routed:
+    () = fields
+    return Routed()
+
+
+def _route(fields: list[bytes]) -> Route:
+    next_hop, tls, lmtp, login, sealed_password, source_address = fields
+    if tls not in ROUTE_TLS:
+        raise ValueError("no such demand on TLS")
+    return Route(next_hop, tls, _is_set(lmtp), login, sealed_password, source_address)
+
+
     b"login": _login,
     b"key": _api_key,
 }
+    b"routed": _routed,
+    b"route": _route,

@@ -43,6 +43,7 @@ from mta.vocabulary import Word
 from tests.fixtures.bulk import fill
 from tests.fixtures.database import HOST, OPERATOR
 
+SELDOM = ("certificates", "sources", "routes")
 SEALED = base64.b64encode(b"\x01sealed").decode()
 
 
@@ -241,15 +242,11 @@ def test_a_domains_protections_reach_the_directory(place):
     """Mode, greylisting, DNS lists; and nothing of it is written for the roles that it does not concern."""
     place.step()
     place.do(domains.create, "one.test", validation="data", greylist=True, dnsbl=False)
-    sizes = [
-        sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in ("certificates", "sources")
-    ]
+    sizes = [sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in SELDOM]
     assert not place.step().full
     record = place.contents()[b"d:one.test"]
     assert (record.validation, record.greylist, record.dnsbl, record.next_hop) == (b"data", True, False, b"")
-    after = [
-        sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in ("certificates", "sources")
-    ]
+    after = [sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in SELDOM]
     assert after == sizes
 
 
@@ -274,6 +271,7 @@ def test_a_relayed_domain_reaches_directory_and_source(place, full):
         b"s:l.test": records.Source(b"ldap", pairs),
         b"s:c.test": records.Source(b"call-ahead", (b"next_hop", b"[2001:db8::1]:2525")),
     }
+    assert place.contents("routes")[b"n:c.test"] == records.Route(b"[2001:db8::1]:2525")
     place.do(recipients.apply, "u.test", ["ann"], "remove")
     place.do(domains.update, "c.test", route=Route(source="list"))
     place.do(domains.remove, "l.test")
@@ -281,6 +279,7 @@ def test_a_relayed_domain_reaches_directory_and_source(place, full):
     assert b"a:ann@u.test" not in place.contents()
     assert b"a:bob@u.test" in place.contents()
     assert place.contents("sources") == {}
+    assert set(place.contents("routes")) == {b"n:c.test", b"n:u.test"}
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -490,7 +489,7 @@ def test_a_part_that_was_lost_or_damaged_is_made_anew(place, audience):
     place.step()
     (place.snapshot / audience / "current").write_bytes(b"nonsense")
     assert place.step().full
-    assert place.contents(audience) or audience in ("certificates", "sources")  # of which there are none yet
+    assert place.contents(audience) or audience in SELDOM  # of which there are none yet
 
 
 def test_a_crash_between_the_two_parts_is_mended_by_the_next_step(place, monkeypatch):
