@@ -49,6 +49,8 @@ class Word(enum.Enum):
     GREYLISTED = b"greylisted"  # come back: who retries is no spray of one message to everybody
     NO_REVERSE_NAME = b"no-reverse-name"  # the client's address has no name that leads back to it
     TOO_FAST = b"too-fast"  # more recipients or messages in a minute than one client may
+    OVER_LIMIT = b"over-limit"  # the mailbox that sends, its domain or a tenant above has had enough recipients for now
+    BRAKED = b"braked"  # the mailbox that sends does what it never did: somebody should look first
     SLOW_DOWN = b"slow-down"  # too many unknown ones
     TRY_LATER = b"try-later"
 

@@ -77,6 +77,7 @@ NOT_SMTP = Reply(421, "4.7.0", "This is SMTP")
 LOST_COUNT = Reply(421, "4.7.0", "Nobody can tell where your chunk ends")
 TLS_AWAY = Reply(454, "4.7.0", "TLS is not to be had at the moment; go on without, or come back")  # RFC 3207 4
 PLAINTEXT_BEHIND_STARTTLS = Reply(421, "4.7.0", "Nothing may follow STARTTLS before TLS is on")  # RFC 3207 4.2
+OVER_LIMIT = Reply(450, "4.7.1", "Sending limit reached; send the rest later")  # RFC 3463 3.8, X.7.1
 NO_REVERSE_NAME = Reply(
     450, "4.7.25", "Your address has no name that leads back to it; mend its PTR record"
 )  # RFC 7372 3.3
@@ -114,6 +115,7 @@ UNKNOWN = Reply(550, "5.1.1", "No such mailbox here")  # RFC 3463 3.2, X.1.1
 SUSPENDED = Reply(550, "5.2.1", "The mailbox takes no mail")  # RFC 3463 3.3, X.2.1
 BARE_CR_LF_NUL = Reply(550, "5.6.0", "The message has a bare CR, a bare LF or a NUL in it")  # RFC 5321 2.3.8
 DENIED = Reply(550, "5.7.1", "The recipient does not take mail from you; ask by another way")  # RFC 3463 3.8, X.7.1
+BRAKED = Reply(550, "5.7.1", "Sending is stopped: unusually much was sent from this mailbox; ask your administrator")
 LISTED = Reply(550, "5.7.1", "Your address is on a list of senders of unwanted mail")
 FOREIGN = Reply(550, "5.7.1", "We do not take mail for that domain")  # RFC 3463 3.8, X.7.1
 TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we take")  # RFC 1870 6.1; RFC 3463 3.4, X.3.4

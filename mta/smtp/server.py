@@ -94,6 +94,8 @@ _REFUSALS = {
     Word.GREYLISTED: replies.GREYLISTED,
     Word.NO_REVERSE_NAME: replies.NO_REVERSE_NAME,
     Word.TOO_FAST: replies.TOO_FAST,
+    Word.OVER_LIMIT: replies.OVER_LIMIT,
+    Word.BRAKED: replies.BRAKED,
     Word.SLOW_DOWN: replies.SLOW_DOWN,
     Word.TRY_LATER: replies.TRY_LATER,
 }

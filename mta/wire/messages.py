@@ -507,6 +507,59 @@ class Release(Message, verb="release"):
 
 
 @dataclass(frozen=True, slots=True)
+class Spend(Message, verb="spend"):
+    """directory -> ledger. A mailbox that logged in wants to write to one more recipient. May it, and if so it has.
+
+    *limits* belong to the mailbox, its domain, and each of *tenants* (ids, the nearest first), in this order: `hour/day` with
+    a space between, in recipients; 0 means none.
+    """
+
+    tag: int
+    identity: Path  # address key of the mailbox
+    domain: Text
+    tenants: Text
+    limits: Text
+    recipients: int  # 0: none is spent, is it braked?
+    digest: Mac = b""  # of the recipient: to whom is not the ledger's business, but how many different ones are
+    brake: bool = True  # may what is unusual for this mailbox stop it?
+    released: int = 0  # seconds since 1970: what stopped it before then is forgiven
+
+
+@dataclass(frozen=True, slots=True)
+class Spent(Message, verb="spent"):
+    """ledger -> directory. `yes`, `limit` or `braked`. Of a limit whose it is: `mailbox hour`, `domain day` …"""
+
+    tag: int
+    word: Name
+    scope: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Missed(Message, verb="missed"):
+    """directory -> ledger. The mailbox *identity* wrote to a recipient that does not exist. Not answered."""
+
+    identity: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Park(Message, verb="park"):
+    """directory -> scheduler, unasked. What *identity* sent waits for somebody to look at it (or need not any longer)."""
+
+    identity: Path
+    parked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rehash(Message, verb="rehash"):
+    """authenticator -> ledger. A better hash of the password that *identity* showed just now. Not answered."""
+
+    identity: Path
+    was: Mac  # digest of what it replaces: a password that was changed in the meantime stays changed
+    sealed: Text  # to the authenticator itself, as all of them
+    scram: Text  # the keys of RFC 5802 3, sealed likewise
+
+
+@dataclass(frozen=True, slots=True)
 class Outbox(Message, verb="outbox"):
     """compiler -> ledger. Facts numbered above *after*, please; those up to it are applied and may be forgotten."""
 
@@ -894,6 +947,91 @@ class Verified(Message, verb="verified"):
 
     tag: int
     right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn(Message, verb="log-in"):
+    """submissiond -> authenticator. The client of *session* says that it is *name* and shows a secret (RFC 4616)."""
+
+    tag: int
+    session: Name
+    client: Name
+    token: Mac
+    name: Path
+    secret: Text
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn(Message, verb="logged-in"):
+    """authenticator -> submissiond. `right`, `wrong` or `later` (nobody can tell now); with right, who it is, and the proof."""
+
+    tag: int
+    word: Name
+    identity: Path  # address key of the mailbox
+    expiry: int  # seconds since 1970; part of what the ticket covers
+    ticket: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class ScramBegin(Message, verb="scram-begin"):
+    """submissiond -> authenticator. A log-in by SCRAM-SHA-256 begins: the client-first-message (RFC 5802 7)."""
+
+    tag: int
+    session: Name
+    client: Name
+    token: Mac
+    first: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ScramChallenge(Message, verb="scram-challenge"):
+    """authenticator -> submissiond. The server-first-message for the client. `ScramDone` instead: it ends here."""
+
+    tag: int
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ScramEnd(Message, verb="scram-end"):
+    """submissiond -> authenticator. The client-final-message. Empty: the client broke off; not answered then."""
+
+    tag: int
+    final: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ScramDone(Message, verb="scram-done"):
+    """authenticator -> submissiond. As `LoggedIn`; with right, the server-final-message too."""
+
+    tag: int
+    word: Name
+    server_final: Text
+    identity: Path
+    expiry: int
+    ticket: Mac
+
+
+@dataclass(frozen=True, slots=True)
+class MayUse(Message, verb="may-use"):
+    """submissiond, submitter -> authenticator. May *identity*, who logged in, write as *address*? Empty: the null reverse-path."""
+
+    tag: int
+    session: Name
+    identity: Path
+    expiry: int
+    ticket: Mac  # of the log-in
+    address: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Using(Message, verb="using"):
+    """authenticator -> submissiond, submitter. Yes or no, and by which rule, in words for its user; with yes, the proof."""
+
+    tag: int
+    yes: bool
+    rule: Text
+    until: int  # seconds since 1970; part of what the ticket covers
+    sender_ticket: Mac
 
 
 @dataclass(frozen=True, slots=True)

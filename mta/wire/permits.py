@@ -37,7 +37,11 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.OfferDsn, m.OriginalOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Original}),
     ),
-    ("directory", "ledger"): (frozenset({m.UsageOf, m.Grey}), frozenset({m.Usage, m.Greyed})),
+    ("directory", "ledger"): (
+        frozenset({m.UsageOf, m.Grey, m.Spend, m.Missed}),
+        frozenset({m.Usage, m.Greyed, m.Spent}),
+    ),
+    ("authenticator", "ledger"): (frozenset({m.Rehash}), frozenset()),
     ("source", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
     ("directory", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
@@ -45,7 +49,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("enqueuer", "scheduler"): (frozenset({m.Recovered, m.Queued}), frozenset()),
     ("scheduler", "directory"): (
         frozenset({m.Expand}),
-        frozenset({m.Expansion, m.Outward, m.Unresolved}),
+        frozenset({m.Expansion, m.Outward, m.Unresolved, m.Park}),
     ),
     ("scheduler", "localspawn"): (frozenset({m.Deliver}), frozenset({m.Attempted})),
     ("scheduler", "bouncer"): (
@@ -67,6 +71,11 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ),
     ("compiler", "ledger"): (frozenset({m.Outbox}), frozenset({m.Fact})),
     ("web", "authenticator"): (frozenset({m.Verify}), frozenset({m.Verified})),
+    ("submissiond", "authenticator"): (
+        frozenset({m.LogIn, m.ScramBegin, m.ScramEnd, m.MayUse}),
+        frozenset({m.LoggedIn, m.ScramChallenge, m.ScramDone, m.Using}),
+    ),
+    ("submitter", "authenticator"): (frozenset({m.MayUse}), frozenset({m.Using})),
     ("web", "compiler"): (frozenset({m.Poke}), frozenset()),
 }
 
