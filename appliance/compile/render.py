@@ -135,7 +135,6 @@ def source(row: DomainRow) -> Record | None:
     return source_key(row.name), pack_record(records.Source(row.source.encode(), tuple(pairs)))
 
 
-def mailbox_login_key(key: str) -> bytes:
 def route_key(key: str) -> bytes:
     """Where a route stands."""
     return records.ROUTE + key.encode()
@@ -148,6 +147,7 @@ def relay_route(row: DomainRow) -> Record | None:
     return route_key(row.name), pack_record(records.Route(row.next_hop.encode()))
 
 
+def mailbox_login_key(key: str) -> bytes:
     """Where a mailbox owner's password stands."""
     return records.MAILBOX_LOGIN + key.encode()
 

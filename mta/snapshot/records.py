@@ -29,11 +29,11 @@ from mta.wire.netstring import WireError, pack, unpack
 HOST_KEY = b"h:"
 ADDRESS, DOMAIN, TENANT = b"a:", b"d:", b"t:"
 RULES, CERTIFICATE, SOURCE = b"r:", b"c:", b"s:"
-MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
 ROUTED, ROUTE = b"o:", b"n:"  # with a route's key behind: a domain, `@domain` of a sender, or `*`
 SMARTHOST = b"*"
-MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
+MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
 ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
+MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
 MAX_TARGETS = 4096
 
 _YES, _NO = b"1", b"0"
@@ -115,10 +115,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """What a name shows of itself in TLS. *sealed_key* is its private key in PEM, sealed to the role tls."""
-
-@dataclass(frozen=True, slots=True)
 class Routed:
     """There is a route under this key, for whoever decides and may not see where it leads.
 
@@ -138,6 +134,10 @@ class Route:
     sealed_password: bytes = b""  # octets that only remotespawn opens (`mta.seal`, keys/remotespawn)
     source_address: bytes = b""  # an IP address of this machine; empty: whichever the kernel takes
 
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a name shows of itself in TLS. *sealed_key* is its private key in PEM, sealed to the role tls."""
 
     chain: bytes  # PEM, the name's own certificate first
     sealed_key: bytes
@@ -283,6 +283,18 @@ def _source(fields: list[bytes]) -> Source:
     return Source(kind, tuple(pairs))
 
 
+def _routed(fields: list[bytes]) -> Routed:
+    () = fields
+    return Routed()
+
+
+def _route(fields: list[bytes]) -> Route:
+    next_hop, tls, lmtp, login, sealed_password, source_address = fields
+    if tls not in ROUTE_TLS:
+        raise ValueError("no such demand on TLS")
+    return Route(next_hop, tls, _is_set(lmtp), login, sealed_password, source_address)
+
+
 def _tenant(fields: list[bytes]) -> Tenant:
     parent, suspended = fields
     return Tenant(parent, _is_set(suspended))
@@ -307,21 +319,9 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"rules": _rules,
     b"certificate": lambda fields: Certificate(*fields),
     b"source": _source,
+    b"routed": _routed,
+    b"route": _route,
     b"tenant": _tenant,
-def _routed(fields: list[bytes]) -> Routed:
-    () = fields
-    return Routed()
-
-
-def _route(fields: list[bytes]) -> Route:
-    next_hop, tls, lmtp, login, sealed_password, source_address = fields
-    if tls not in ROUTE_TLS:
-        raise ValueError("no such demand on TLS")
-    return Route(next_hop, tls, _is_set(lmtp), login, sealed_password, source_address)
-
-
     b"login": _login,
     b"key": _api_key,
 }
-    b"routed": _routed,
-    b"route": _route,
