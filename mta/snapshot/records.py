@@ -225,8 +225,8 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return [b"routed"]
         case Route(next_hop, tls, lmtp, login, sealed_password, source_address):
             return [b"route", next_hop, tls, _flag(lmtp), login, sealed_password, source_address]
-        case Tenant(parent, suspended, forwards_outside):
-            return [b"tenant", parent, _flag(suspended), _flag(forwards_outside)]
+        case Tenant(parent, suspended):
+            return [b"tenant", parent, _flag(suspended)]
         case Login(sealed, suspended, domain, tenant):
             return [b"login", sealed, _flag(suspended), domain, tenant]
         case ApiKey(sha256, revoked, tenant):
