@@ -358,6 +358,7 @@ class Expand(Message, verb="expand"):
     reverse_path: Path = b""  # of a message that a client brought, and that would be bounced there; else empty
     sender: Path = b""  # the envelope's reverse-path, whatever brought it: what goes on to other hosts bears it
     identity: Path = b""  # address key of the mailbox that submitted it; empty: nobody logged in
+    client: Name = b""  # who brought it without logging in: an IP address; empty: it is ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -836,6 +837,35 @@ class Send(Message, verb="send"):
 
 
 @dataclass(frozen=True, slots=True)
+class Hatch(Message, verb="hatch", descriptors=1):
+    """remotespawn -> nursery. Fork the remote *number*, with this as its channel to us."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class HatchEnded(Message, verb="hatch-ended"):
+    """nursery -> remotespawn. The remote *number* is no more, or could not be made: its exit status, or why not."""
+
+    number: int
+    status: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Destination(Message, verb="destination"):
+    """remotespawn -> remote, first of all. Where everything goes that it will be handed."""
+
+    domain: Text  # A-label: whose MX, unless there is a next hop
+    next_hop: Text  # of a route: host, host:port or [address]:port; empty: by MX
+    tls: Name  # of a route: none, may, verify or dane; empty: as the domain's own policy wants it
+    lmtp: bool
+    login: Text  # for AUTH, with the password; empty: none
+    password: Text
+    source_address: Name  # from which to connect; empty: any
+    pairs: tuple[Text, ...]  # settings: name, value, name, value …
+
+
+@dataclass(frozen=True, slots=True)
 class SendRecipient(Message, verb="send-recipient"):
     """scheduler -> remotespawn -> remote. One recipient of the `Send` or `Transmit` *tag*; *index* counts from 0, in order."""
 
@@ -857,6 +887,11 @@ class Transmit(Message, verb="transmit", descriptors=1):
 
 
 @dataclass(frozen=True, slots=True)
+class Hurry(Message, verb="hurry"):
+    """remotespawn -> remote. Others wait for your place: give up whatever the host can not have yet, and open no connection."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sent(Message, verb="sent"):
     """remote -> remotespawn -> scheduler. What became of one recipient: relayed, delivered (by LMTP), failed or delayed."""
 
@@ -867,6 +902,8 @@ class Sent(Message, verb="sent"):
     diagnostic_code: Text  # what the host said (RFC 3464 2.3.6), or what we say; printable ASCII
     remote_mta: Text  # who said it: `name (address)`, or empty when nobody said anything
     tls: Text = b""  # version and cipher of the connection, or empty
+    notifies: bool = False  # relayed to a host that will itself tell the sender what he asked for (RFC 3461 5.2.1)
+    in_doubt: bool = False  # delayed, but the host has all of the content and never answered: it may have arrived
 
 
 @dataclass(frozen=True, slots=True)

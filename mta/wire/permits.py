@@ -58,7 +58,13 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ),
     ("scheduler", "cleaner"): (frozenset({m.Clean}), frozenset({m.Cleaned})),
     ("scheduler", "remotespawn"): (frozenset({m.Send, m.SendRecipient}), frozenset({m.Sent, m.SendDone})),
-    ("remotespawn", "remote"): (frozenset({m.Transmit, m.SendRecipient}), frozenset({m.Sent, m.SendDone})),
+    ("remotespawn", "nursery"): (frozenset({m.Hatch}), frozenset({m.HatchEnded})),
+    ("remotespawn", "remote"): (
+        frozenset({m.Destination, m.Peer, m.Transmit, m.SendRecipient, m.Hurry}),
+        frozenset({m.Sent, m.SendDone}),
+    ),
+    ("remotespawn", "resolver"): (frozenset({m.Attach}), frozenset()),
+    ("remote", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("localspawn", "local"): (frozenset({m.Write}), frozenset({m.Attempted})),
     ("localspawn", "storekeeper"): (
         frozenset({m.OpenStore}),
