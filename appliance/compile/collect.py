@@ -24,6 +24,7 @@ class State:
     host_name: str
     newest: int  # number of the newest change, 0: there never was one
     oldest: int  # of the oldest that is still kept
+    srs_secrets: tuple[str, ...] = ()  # hexadecimal digits, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class TenantRow:
     id: int
     parent_id: int | None
     suspended: bool
+    forwards_outside: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class DomainRow:
     source: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     sealed_secret: str = ""
+    batv: bool = False
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,8 @@ def state(query: Query) -> State | None:
         return None
     # Each on its own: together they would be counted out by reading the whole table.
     newest, oldest = next(query.rows("SELECT (SELECT max(id) FROM change), (SELECT min(id) FROM change)"))
-    return State(instance[0], instance[1], newest or 0, oldest or 0)
+    secrets = tuple(secret for (secret,) in query.rows("SELECT secret FROM srs_secret ORDER BY id DESC"))
+    return State(instance[0], instance[1], newest or 0, oldest or 0, secrets)
 
 
 def change(query: Query, number: int) -> ChangeRow | None:
@@ -152,15 +157,16 @@ def changes(query: Query, after: int, limit: int) -> list[ChangeRow]:
 
 def tenants(query: Query, ids: Sequence[int] | None = None) -> Iterator[TenantRow]:
     """All tenants, or those with *ids*."""
-    for id_, parent_id, suspended in _select("SELECT id, parent_id, suspended FROM tenant", "id", query, ids):
-        yield TenantRow(id_, parent_id, bool(suspended))
+    statement = "SELECT id, parent_id, suspended, forwards_outside FROM tenant"
+    for id_, parent_id, suspended, forwards_outside in _select(statement, "id", query, ids):
+        yield TenantRow(id_, parent_id, bool(suspended), bool(forwards_outside))
 
 
 def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[DomainRow]:
     """All domains, or those with *names*."""
     statement = (
         "SELECT d.name, d.kind, d.tenant_id, d.suspended, o.name, d.catch_all, d.validation, d.greylist, d.dnsbl, d.next_hop, "
-        "d.source, d.source_settings, d.sealed_secret FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id"
+        "d.source, d.source_settings, d.sealed_secret, d.batv, d.language FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id"
     )
     for row in _select(statement, "d.name", query, names):
         (
@@ -177,12 +183,14 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
             source,
             told,
             secret,
+            batv,
+            language,
         ) = row
         # PostgreSQL's driver has read the JSON already.
         settings = json.loads(told) if isinstance(told, str) else told
         yield DomainRow(
             name, kind, tenant_id, bool(suspended), alias_of or "", catch_all or "", validation, bool(greylist), bool(dnsbl),
-            next_hop or "", source, settings, secret or "",
+            next_hop or "", source, settings, secret or "", bool(batv), language,
         )  # fmt: skip
 
 

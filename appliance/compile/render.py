@@ -30,7 +30,8 @@ Record = tuple[bytes, bytes]
 def host(state: State) -> Record:
     """The host and who answers for it."""
     name = state.host_name.encode()
-    return records.HOST_KEY, pack_record(records.Host(name, b"postmaster@" + name))
+    secrets = tuple(bytes.fromhex(secret) for secret in state.srs_secrets)
+    return records.HOST_KEY, pack_record(records.Host(name, b"postmaster@" + name, secrets))
 
 
 def tenant_key(id_: int | str) -> bytes:
@@ -41,7 +42,7 @@ def tenant_key(id_: int | str) -> bytes:
 def tenant(row: TenantRow) -> Record:
     """A tenant."""
     parent = b"" if row.parent_id is None else str(row.parent_id).encode()
-    return tenant_key(row.id), pack_record(records.Tenant(parent, row.suspended))
+    return tenant_key(row.id), pack_record(records.Tenant(parent, row.suspended, row.forwards_outside))
 
 
 def domain_keys(name: str) -> list[bytes]:
@@ -56,7 +57,7 @@ def domain(row: DomainRow) -> Iterator[Record]:
     own = str(row.tenant_id).encode()
     record = records.Domain(
         own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode(), row.greylist,
-        row.dnsbl, row.next_hop.encode(), row.source.encode(),
+        row.dnsbl, row.next_hop.encode(), row.source.encode(), row.batv, row.language.encode(),
     )  # fmt: skip
     yield first, pack_record(record)
     for key in others:

@@ -15,6 +15,7 @@ from appliance.models.instance import Instance
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
 from appliance.models.relay_recipient import RelayRecipient
+from appliance.models.srs_secret import SrsSecret
 from appliance.models.tenant import Tenant
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Mailbox",
     "PublishRequest",
     "RelayRecipient",
+    "SrsSecret",
     "StoreTask",
     "Tenant",
 ]

@@ -34,3 +34,6 @@ class ForwardingTarget(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     forwarding_id: Mapped[int] = mapped_column(ForeignKey("forwarding.mailbox_id", ondelete="CASCADE"), index=True)
     address: Mapped[str]  # folded local-part, at-sign, domain: as compared
+    # What the last mail to a target at another host came to, when that was nothing.
+    failed_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    failure: Mapped[str | None] = mapped_column(default=None)  # status (RFC 3463), then the other host's words

@@ -23,6 +23,7 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mta.wire.netstring import WireError, pack, unpack
 
@@ -49,6 +50,7 @@ class Host:
 
     name: bytes
     postmaster: bytes
+    srs_secrets: tuple[bytes, ...] = ()  # what return paths are made with; the newest first, which alone makes new ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Domain:
     dnsbl: bool = True  # refuses whom the host's DNS lists name; a host that asks no list refuses nobody
     next_hop: bytes = b""  # host:port that gets this domain's mail; empty: the mailboxes are here
     source: bytes = b""  # who knows a relayed domain's recipients: `list`, `ldap`, `call-ahead`, `hook`; empty: nobody
+    batv: bool = False  # return paths of its addresses are signed, and no bounce to an unsigned one is taken
+    language: bytes = b"en"  # of what people here can read (RFC 5646)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ class Tenant:
 
     parent: bytes  # empty: the root
     suspended: bool = False
+    forwards_outside: bool = True  # else mail for its addresses ends here, and so for everybody below
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +210,8 @@ def unpack_record(octets: bytes) -> Record:
 
 def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
     match record:
-        case Host(name, postmaster):
-            return [b"host", name, postmaster]
+        case Host(name, postmaster, srs_secrets):
+            return [b"host", name, postmaster, pack(srs_secrets)]
         case Mailbox(address, store, quota_bytes, suspended, keep_copy, targets):
             return [b"mailbox", address, store, b"%d" % quota_bytes, _flag(suspended), _flag(keep_copy), *targets]
         case Alias(targets):
@@ -225,8 +230,8 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return [b"routed"]
         case Route(next_hop, tls, lmtp, login, sealed_password, source_address):
             return [b"route", next_hop, tls, _flag(lmtp), login, sealed_password, source_address]
-        case Tenant(parent, suspended):
-            return [b"tenant", parent, _flag(suspended)]
+        case Tenant(parent, suspended, forwards_outside):
+            return [b"tenant", parent, _flag(suspended), _flag(forwards_outside)]
         case Login(sealed, suspended, domain, tenant):
             return [b"login", sealed, _flag(suspended), domain, tenant]
         case ApiKey(sha256, revoked, tenant):
@@ -235,7 +240,8 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
 
 def _domain_fields(record: Domain) -> list[bytes]:
     first = [record.tenant, _flag(record.suspended), record.alias_of, record.catch_all, record.validation]
-    return [b"domain", *first, _flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
+    protections = [_flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
+    return [b"domain", *first, *protections, _flag(record.batv), record.language]
 
 
 def _flag(value: bool) -> bytes:
@@ -254,15 +260,39 @@ def _mailbox(fields: list[bytes]) -> Mailbox:
 
 
 def _domain(fields: list[bytes]) -> Domain:
-    # What was written before there were the later fields ends earlier, and means their defaults.
     tenant, suspended, alias_of, catch_all, validation, *later = fields
     domain = Domain(tenant, _is_set(suspended), alias_of, catch_all, validation)
-    if not later:
-        return domain
-    greylist, dnsbl, next_hop, source = later
-    return dataclasses.replace(
-        domain, greylist=_is_set(greylist), dnsbl=_is_set(dnsbl), next_hop=next_hop, source=source
-    )
+    return dataclasses.replace(domain, **_later(later, _LATER_OF_DOMAIN))
+
+
+_Later = tuple[tuple[tuple[str, Callable[[bytes], Any]], ...], ...]
+
+
+def _later(fields: list[bytes], known: _Later) -> dict[str, Any]:
+    """Fields by name. What an earlier version wrote ends where that version's did, and the rest has its defaults."""
+    found: dict[str, Any] = {}
+    for version in known:
+        if len(found) == len(fields):
+            return found
+        given = fields[len(found) : len(found) + len(version)]
+        found |= {name: read(field) for (name, read), field in zip(version, given, strict=True)}
+    if len(found) != len(fields):
+        raise ValueError("more fields than there are")
+    return found
+
+
+# In the order in which they came, those of one version together; new ones go to the end.
+_LATER_OF_DOMAIN: _Later = (
+    (("greylist", _is_set), ("dnsbl", _is_set), ("next_hop", bytes), ("source", bytes)),
+    (("batv", _is_set), ("language", bytes)),
+)
+_LATER_OF_TENANT: _Later = ((("forwards_outside", _is_set),),)
+_LATER_OF_HOST: _Later = ((("srs_secrets", lambda field: tuple(unpack(field))),),)
+
+
+def _host(fields: list[bytes]) -> Host:
+    name, postmaster, *later = fields
+    return Host(name, postmaster, **_later(later, _LATER_OF_HOST))
 
 
 def _relayed(fields: list[bytes]) -> Relayed:
@@ -296,8 +326,8 @@ def _route(fields: list[bytes]) -> Route:
 
 
 def _tenant(fields: list[bytes]) -> Tenant:
-    parent, suspended = fields
-    return Tenant(parent, _is_set(suspended))
+    parent, suspended, *later = fields
+    return Tenant(parent, _is_set(suspended), **_later(later, _LATER_OF_TENANT))
 
 
 def _login(fields: list[bytes]) -> Login:
@@ -311,7 +341,7 @@ def _api_key(fields: list[bytes]) -> ApiKey:
 
 
 _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
-    b"host": lambda fields: Host(*fields),
+    b"host": _host,
     b"mailbox": _mailbox,
     b"alias": lambda fields: Alias(tuple(fields)),
     b"relayed": _relayed,

@@ -31,6 +31,7 @@ from appliance.services import (
     keys,
     mailboxes,
     recipients,
+    srs_secrets,
     tenants,
 )
 from appliance.services.relays import Route
@@ -97,7 +98,9 @@ def test_the_first_publication_has_everything(place):
     published = place.step()
     assert published.full
     recipients, credentials = place.contents(), place.contents("credentials")
-    assert recipients[b"h:"] == records.Host(HOST.encode(), b"postmaster@" + HOST.encode())
+    host = recipients[b"h:"]
+    assert (host.name, host.postmaster) == (HOST.encode(), b"postmaster@" + HOST.encode())
+    assert [len(secret) for secret in host.srs_secrets] == [32]
     assert isinstance(recipients[b"a:postmaster@" + HOST.encode()], records.Mailbox)
     assert {key[:2] for key in recipients} == {b"h:", b"a:", b"d:", b"t:"}
     assert {key[:2] for key in credentials} <= {b"u:", b"m:", b"k:", b"d:", b"t:"}
@@ -546,8 +549,19 @@ def test_a_change_of_the_hosts_name_is_published_without_any_other_change(place)
         database.execute("UPDATE instance SET host_name = 'new.example.test'")
     database.close()
     place.step()
-    assert place.contents()[b"h:"] == records.Host(b"new.example.test", b"postmaster@new.example.test")
+    host = place.contents()[b"h:"]
+    assert (host.name, host.postmaster) == (b"new.example.test", b"postmaster@new.example.test")
     assert place.step() is None
+
+
+def test_a_fresh_secret_of_return_paths_is_published_and_the_old_one_still_believed(place):
+    """Mail that was sent yesterday may still bounce."""
+    place.step()
+    (old,) = place.contents()[b"h:"].srs_secrets
+    place.do(srs_secrets.rotate)
+    assert place.step() is not None
+    fresh, kept = place.contents()[b"h:"].srs_secrets
+    assert kept == old != fresh
 
 
 def test_publishing_once_says_in_the_appliances_words_what_is_wrong(place, monkeypatch):

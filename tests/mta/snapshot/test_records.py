@@ -4,6 +4,7 @@ import pytest
 
 from mta.snapshot.records import (
     Domain,
+    Host,
     Mailbox,
     RecordError,
     Relayed,
@@ -11,6 +12,7 @@ from mta.snapshot.records import (
     Routed,
     Rules,
     Source,
+    Tenant,
     pack_record,
     unpack_record,
 )
@@ -23,6 +25,9 @@ from mta.wire.netstring import pack
         Domain(b"1"),
         Domain(b"1", validation=b"data", greylist=True, dnsbl=False, next_hop=b"mx.next.example:25", source=b"list"),
         Mailbox(b"Bob@one.example", b"bob", 10, suspended=True, keep_copy=False, targets=(b"x@y.example",)),
+        Domain(b"1", batv=True, language=b"de"),
+        Host(b"mx.example", b"postmaster@mx.example", (b"\0new", b"old")),
+        Tenant(b"1", suspended=True, forwards_outside=False),
         Relayed(),
         Rules(()),
         Rules((b"allow", b"192.0.2.0/24", b"deny", b".bad.example")),
@@ -48,6 +53,10 @@ def test_a_domain_without_the_later_fields_has_their_defaults():
     """An upgrade does not wait for the compiler: what the version before published is read."""
     old = pack([b"domain", b"7", b"1", b"", b"all@one.example", b"rcpt"])
     assert unpack_record(old) == Domain(b"7", suspended=True, catch_all=b"all@one.example")
+    old = pack([b"domain", b"7", b"0", b"", b"", b"rcpt", b"1", b"0", b"", b""])
+    assert unpack_record(old) == Domain(b"7", greylist=True, dnsbl=False)
+    assert unpack_record(pack([b"host", b"mx.example", b"p@mx.example"])) == Host(b"mx.example", b"p@mx.example")
+    assert unpack_record(pack([b"tenant", b"1", b"1"])) == Tenant(b"1", suspended=True)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,9 @@ def test_a_domain_without_the_later_fields_has_their_defaults():
     [
         [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1"],
         [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1", b"x", b"", b""],
+        [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1", b"0", b"", b"", b"1"],
+        [b"host", b"mx.example", b"p@mx.example", b"3:abc"],
+        [b"tenant", b"1", b"0", b"1", b"1"],
         [b"relayed", b"x"],
         [b"rules", b"allow"],
         [b"rules", b"perhaps", b"192.0.2.0/24"],
