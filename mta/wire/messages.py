@@ -403,7 +403,7 @@ class Unresolved(Message, verb="unresolved"):
 
 @dataclass(frozen=True, slots=True)
 class LookUp(Message, verb="look-up"):
-    """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX) of a domain name, please."""
+    """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX, CNAME, TLSA) of a domain name, please."""
 
     tag: int
     name: Text  # text as RFC 1035 5.1 writes it; for an address's name its in-addr.arpa or ip6.arpa name
@@ -414,14 +414,39 @@ class LookUp(Message, verb="look-up"):
 class Found(Message, verb="found"):
     """resolver -> directory. What the name servers said, or that they said nothing in time.
 
-    A and AAAA records are addresses, PTR names without the last dot, in lower case, MX `preference name`, TXT the strings
-    of one record joined.
+    A and AAAA records are addresses, PTR and CNAME names without the last dot, in lower case, MX `preference name`, TXT the
+    strings of one record joined, TLSA `usage selector matching-type hexadecimal-digits`.
     """
 
     tag: int
     outcome: Name  # answer, none (the name has no such record), nxdomain (no such name), failed (nobody knows now)
     secure: bool  # a validating resolver on loopback vouches for it (the AD flag, RFC 4035 3.2.3)
     records: tuple[Annotated[bytes, Max(4096)], ...]
+
+
+# --- remote and fetcher --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch(Message, verb="fetch"):
+    """remote -> fetcher. Which MTA-STS policy (RFC 8461) does this domain have for its mail?"""
+
+    tag: int
+    domain: Text  # A-label
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Message, verb="fetched"):
+    """fetcher -> remote. The policy in force; with the mode `none`, there is none.
+
+    *trouble* is empty, or the result type of RFC 8460 4.3.2.1 for what went wrong when a newer one was looked for.
+    """
+
+    tag: int
+    mode: Name  # none, testing, enforce
+    max_age: int  # seconds for which it still holds
+    trouble: Name
+    patterns: tuple[Annotated[bytes, Max(255)], ...]  # which MX are the domain's: names, or `*.` and a name
 
 
 # --- directory and source ------------------------------------------------------------------------------------------

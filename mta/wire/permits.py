@@ -65,6 +65,9 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ),
     ("remotespawn", "resolver"): (frozenset({m.Attach}), frozenset()),
     ("remote", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
+    ("remotespawn", "fetcher"): (frozenset({m.Attach}), frozenset()),
+    ("remote", "fetcher"): (frozenset({m.Fetch}), frozenset({m.Fetched})),
+    ("fetcher", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("localspawn", "local"): (frozenset({m.Write}), frozenset({m.Attempted})),
     ("localspawn", "storekeeper"): (
         frozenset({m.OpenStore}),
