@@ -582,7 +582,6 @@ class Rehash(Message, verb="rehash"):
     identity: Path
     was: Mac  # digest of what it replaces: a password that was changed in the meantime stays changed
     sealed: Text  # to the authenticator itself, as all of them
-    scram: Text  # the keys of RFC 5802 3, sealed likewise
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ def main() -> int:
 def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     """Everything but the walls: the snapshot below *folder*, the desk, its peers."""
     snapshot = Snapshot.open(folder)
-    resolver = Resolver(snapshot.get, _number(start, "limits.max_expansion", MAX_EXPANSION))
+    has_way_out = any(role.name == "remotespawn" for role in roster.ROLES)
+    most = _number(start, "limits.max_expansion", MAX_EXPANSION)
+    resolver = Resolver(snapshot.get, most, has_way_out=has_way_out)
     asking = Asking(loop)
     desk = Desk(
         loop, snapshot, resolver, protections(start, asking), asking,
@@ -66,9 +68,13 @@ def protections(start: control.Start, asking: Asking) -> Protections:
     wants_names = start.settings.get("smtpd.reverse_dns", b"off") == b"require"
     clients = Clients(asking, time.monotonic, zones, wants_names=wants_names)
     per_minute = _number(start, "limits.recipients_per_minute", 0)
-    networks = start.settings.get("smtpd.allow_clients", b"").split()
-    trusted = Scope(tuple(part for network in networks for part in (b"allow", network)))
-    return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted)
+    trusted, relayers = (_networks(start, f"smtpd.{name}_clients") for name in ("allow", "relay"))
+    return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted, relayers)
+
+
+def _networks(start: control.Start, name: str) -> Scope:
+    networks = start.settings.get(name, b"").split()
+    return Scope(tuple(part for network in networks for part in (b"allow", network)))
 
 
 def _number(start: control.Start, name: str, default: int) -> int:

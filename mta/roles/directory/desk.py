@@ -20,6 +20,7 @@ The order of the checks at RCPT, from what costs nothing and tells nothing to wh
 What is known already of 7 goes before 6: whom a list names learns nothing about recipients.
 """
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -32,7 +33,8 @@ from typing import NamedTuple
 from mta.roles.directory import access
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
-from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
+from mta.roles.directory.outward import Beyond
+from mta.roles.directory.resolve import Final, Judgement, Obstacle, Resolver
 from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import RecordError
@@ -66,6 +68,7 @@ _UNRESOLVED = {
     Obstacle.FOREIGN: (True, b"5.4.4", b"This host does not send mail to that domain"),
 }
 _NOT_NOW = (False, b"4.3.0", b"Recipients cannot be looked up now")
+_PARKED = (False, b"4.7.0", b"Its sender is suspended; it waits until somebody looked at it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Protections:
     recipients: Window
     recipients_per_minute: int  # of one client; 0: no limit
     trusted: Scope  # who has none
+    relayers: Scope  # who may send to others' domains without a login
 
 
 class _Case(NamedTuple):
@@ -122,7 +126,7 @@ class Desk:
     def protect(self, protections: Protections) -> None:
         """From now on by *protections*; what was counted before is forgotten."""
         self._unknowns, self._clients = protections.unknowns, protections.clients
-        self._trusted = protections.trusted
+        self._trusted, self._relayers = protections.trusted, protections.relayers
         self._recipients, self._most_recipients = protections.recipients, protections.recipients_per_minute
 
     @property
@@ -148,6 +152,8 @@ class Desk:
             self._answer(_Case(channel, question, Judgement(Word.SLOW_DOWN)), Decision(Word.SLOW_DOWN))
             return
         judgement = self._judge(question.forward_path)
+        if self._may_relay(question):
+            judgement = self._for_customer(question, judgement)
         case = _Case(channel, question, judgement, time.monotonic() + LATE_SECONDS if judgement.late else 0.0)
         decision = self._decide_now(question, judgement)
         if decision is not None:
@@ -163,6 +169,31 @@ class Desk:
         return tickets.session_token_holds(
             self._session_key, question.token, question.session, question.client
         ) and not tickets.is_session_over(question.session, self._clock())
+
+    def _may_relay(self, question: m.Question) -> bool:
+        """Is it one of ours who asks: by a login that holds, or by the address?"""
+        if question.identity and tickets.login_ticket_holds(
+            self._ticket_key,
+            question.login,
+            question.session,
+            question.identity,
+            question.login_expiry,
+            int(self._clock()),
+        ):
+            return True
+        return self._is_relayer(question.client)
+
+    def _is_relayer(self, client: bytes) -> bool:
+        return bool(self._relayers and self._relayers.decide(client, b""))
+
+    def _for_customer(self, question: m.Question, judgement: Judgement) -> Judgement:
+        """What is said to one of ours: others' domains too, and no doubt of the client; but whom we know not is unknown."""
+        word = judgement.word
+        if word is Word.FOREIGN and not isinstance(self._resolver.outside(question.forward_path), Obstacle):
+            word = Word.ACCEPT
+        return dataclasses.replace(
+            judgement, word=word, scopes=(), checks_client=False, dnsbl=False, greylist=False, late=False
+        )
 
     def _judge(self, forward_path: bytes) -> Judgement:
         self._look()
@@ -200,7 +231,9 @@ class Desk:
     def _is_too_fast(self, client: bytes) -> bool:
         most = self._most_recipients
         return bool(
-            most and self._recipients.count(client_key(client)) >= most and not self._trusted.decide(client, b"")
+            most
+            and self._recipients.count(client_key(client)) >= most
+            and not (self._trusted.decide(client, b"") or self._is_relayer(client))
         )
 
     def _decide(self, question: m.Question, judgement: Judgement) -> Steps:
@@ -301,18 +334,33 @@ class Desk:
     def _answers(self, question: m.Expand) -> Iterator[m.Message]:
         self._look()
         try:
+            if question.identity and self._resolver.is_suspended(question.identity):
+                yield m.Unresolved(question.tag, *_PARKED, parked=True)
+                return
             found = self._resolver.expand(question.recipient)
+            if found is Obstacle.FOREIGN and self._may_leave(question):
+                found = self._resolver.outside(question.recipient)
+            ends = found if isinstance(found, Obstacle) else [self._answer_of(question, end) for end in found]
         except (SnapshotMissing, RecordError) as error:
             self._complain(error)
             yield m.Unresolved(question.tag, *_NOT_NOW)
             return
-        if isinstance(found, Obstacle):
-            permanent, status, words = _UNRESOLVED[found]
+        if isinstance(ends, Obstacle):
+            permanent, status, words = _UNRESOLVED[ends]
             yield m.Unresolved(question.tag, permanent, status, words, permanent and self._could_have_refused(question))
             return
-        for final in found:
-            is_last = final is found[-1]
-            yield m.Expansion(question.tag, final.recipient, final.domain, final.store, final.counted, is_last)
+        yield from ends[:-1]
+        yield dataclasses.replace(ends[-1], last=True)
+
+    def _answer_of(self, question: m.Expand, end: Final | Beyond) -> m.Expansion | m.Outward:
+        if isinstance(end, Final):
+            return m.Expansion(question.tag, end.recipient, end.domain, end.store, end.counted, last=False)
+        route = self._resolver.route_of(end, question.sender)
+        return m.Outward(question.tag, end.recipient, end.domain, route, question.sender, last=False)
+
+    def _may_leave(self, question: m.Expand) -> bool:
+        """May this message go to others' domains? Those of strangers are for us; a domain of ours may be gone since."""
+        return not question.client or bool(question.identity) or self._is_relayer(question.client)
 
     def _could_have_refused(self, question: m.Expand) -> bool:
         """Would we have said so when the message came, so that its client and no innocent outsider would have heard of it?

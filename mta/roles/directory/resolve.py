@@ -8,6 +8,7 @@ its +tag; in a domain that we only relay for, who is asked about its recipients;
 postmaster@ and abuse@, the domain's catch-all.
 """
 
+import dataclasses
 import enum
 import re
 import unicodedata
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mta.roles.directory.access import Scope
+from mta.roles.directory.outward import Beyond, a_label, beyond, route_of
 from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,
@@ -55,7 +57,7 @@ class Obstacle(enum.Enum):
     """Why a way leads to no mailbox, the weightiest first: the one that decides when all ways end."""
 
     TOO_MANY = enum.auto()
-    RELAYED = enum.auto()  # no obstacle to taking the mail: it is for another host
+    RELAYED = enum.auto()  # for another host, and nobody here goes there; no obstacle to taking the mail
     SUSPENDED = enum.auto()
     UNKNOWN = enum.auto()
     RING = enum.auto()
@@ -129,9 +131,10 @@ class Resolver:
     Every method raises what *get* raises, and RecordError for a record that is none.
     """
 
-    def __init__(self, get: Get, max_expansion: int = MAX_EXPANSION) -> None:
+    def __init__(self, get: Get, max_expansion: int = MAX_EXPANSION, *, has_way_out: bool = True) -> None:
+        """*has_way_out*: whether this house has the roles that carry mail to others."""
         self._get = get
-        self._max_expansion = max_expansion
+        self._max_expansion, self._has_way_out = max_expansion, has_way_out
         self._places: dict[bytes, _Place | None] = {}
         self._judgements: dict[bytes, Judgement] = {}
         self._host: Host | None = None
@@ -151,12 +154,15 @@ class Resolver:
             _remember(self._judgements, forward_path, judgement)
         return judgement
 
-    def expand(self, recipient: bytes) -> list[Final] | Obstacle:
-        """Every mailbox that mail for *recipient* goes to now, each once; or why there is none."""
+    def expand(self, recipient: bytes) -> list[Final | Beyond] | Obstacle:
+        """Every mailbox, here or elsewhere, that mail for *recipient* goes to now, each once; or why there is none.
+
+        FOREIGN is about *recipient* itself: `outside` says where such mail goes, if it may.
+        """
         start = self._start(recipient)
         if isinstance(start, Obstacle):
             return start
-        finals: list[Final] = []
+        finals: list[Final | Beyond] = []
         obstacles: set[Obstacle] = set()
         for end in self._ends(start):
             if isinstance(end, Obstacle):
@@ -166,9 +172,29 @@ class Resolver:
             if end is Obstacle.TOO_MANY or len(finals) > self._max_expansion:
                 # Part of them would be some who get it and some who silently do not.
                 return Obstacle.TOO_MANY
-        if Obstacle.RELAYED in obstacles:
+        if not self._has_way_out and any(isinstance(final, Beyond) for final in finals):
             return Obstacle.RELAYED  # As above: not some of them.
+        if len(finals) == 1 and isinstance(finals[0], Beyond) and finals[0].recipient == start:
+            return [dataclasses.replace(finals[0], recipient=_without_route(recipient))]  # as the sender wrote it
         return finals or _weightiest(obstacles)
+
+    def outside(self, recipient: bytes) -> list[Final | Beyond] | Obstacle:
+        """Where mail for *recipient*, who is not ours, goes."""
+        split = split_path(recipient)
+        end = beyond(recipient, split[1]) if split and self._has_way_out else None
+        return [end] if end else Obstacle.FOREIGN
+
+    def route_of(self, end: Beyond, sender: bytes) -> bytes:
+        """The key of the route to *end* for mail of *sender*, a reverse-path; empty: by MX."""
+        place = self._place_of(sender) if sender and not end.is_relayed else None
+        return route_of(self._get, end, place.name if place else b"")
+
+    def is_suspended(self, key: bytes) -> bool:
+        """Is the mailbox with the address *key*, its domain or its tenant suspended, or gone?"""
+        local_part, _, domain = key.rpartition(b"@")
+        place = self._place(domain)
+        record = None if place is None else self._record(ADDRESS + local_part + b"@" + place.name)
+        return place is None or place.suspended or not isinstance(record, Mailbox) or record.suspended
 
     def is_ours(self, path: bytes) -> bool:
         """Is *path* in a domain that we have mail of, or pass mail on for?"""
@@ -211,7 +237,7 @@ class Resolver:
 
     def _lead(self, start: bytes) -> Judgement:
         """Whether any way from *start* ends well."""
-        first: Final | None = None
+        first: Final | Beyond | None = None
         obstacles: set[Obstacle] = set()
         for end in self._ends(start):
             if isinstance(end, Obstacle):
@@ -223,7 +249,11 @@ class Resolver:
                 return Judgement(Word.ACCEPT)
         if first is None or Obstacle.TOO_MANY in obstacles:
             return Judgement(_WORDS[_weightiest(obstacles)])
-        return Judgement(Word.ACCEPT, first.counted, first.quota_bytes)
+        return (
+            Judgement(Word.ACCEPT, first.counted, first.quota_bytes)
+            if isinstance(first, Final)
+            else Judgement(Word.ACCEPT)
+        )
 
     def _is_asked_elsewhere(self, local_part: bytes, place: _Place) -> bool:
         record = place.record
@@ -260,7 +290,7 @@ class Resolver:
             return Obstacle.UNKNOWN
         return local_part + b"@" + domain
 
-    def _ends(self, start: bytes) -> Iterator[Final | Obstacle]:
+    def _ends(self, start: bytes) -> Iterator[Final | Beyond | Obstacle]:
         """Every end of the ways from *start*, as they are found."""
         waiting = [(start, 0)]
         seen: set[bytes] = set()
@@ -286,7 +316,7 @@ class Resolver:
                 else:
                     yield end
 
-    def _look(self, local_part: bytes, place: _Place, seen: set[bytes]) -> Iterator[bytes | Final | Obstacle]:
+    def _look(self, local_part: bytes, place: _Place, seen: set[bytes]) -> Iterator[bytes | Final | Beyond | Obstacle]:
         """One address: where it ends, and the address keys to which it goes on, last first."""
         if place.suspended:
             # Somebody must be reachable about a domain even, and above all, when it is switched off.
@@ -300,7 +330,7 @@ class Resolver:
         elif isinstance(record, Alias):
             yield from reversed(record.targets)
         elif place.record.next_hop:
-            yield self._relayed(base, place, record)
+            yield self._relayed(local_part, base, place, record)
         elif base in ROLE_ADDRESSES and base + b"@" + place.name != self._postmaster():
             yield self._postmaster()
         elif place.catch_all:
@@ -308,9 +338,11 @@ class Resolver:
         else:
             yield Obstacle.UNKNOWN
 
-    def _relayed(self, base: bytes, place: _Place, record: Record | None) -> Obstacle:
+    def _relayed(self, local_part: bytes, base: bytes, place: _Place, record: Record | None) -> Beyond | Obstacle:
         is_listed = place.record.source != b"list" or isinstance(record, Relayed) or base in ROLE_ADDRESSES
-        return Obstacle.RELAYED if is_listed else Obstacle.UNKNOWN
+        if not is_listed:
+            return Obstacle.UNKNOWN
+        return Beyond(local_part + b"@" + place.name, a_label(place.name) or place.name, is_relayed=True)
 
     def _find(self, local_part: bytes, place: _Place) -> tuple[bytes, Record | None]:
         """The record of *local_part*, else of what stands before its +tag, and under which local-part it was found."""
@@ -405,6 +437,10 @@ def split_path(path: bytes) -> tuple[bytes, bytes] | None:
 def _fold_domain(domain: str) -> bytes:
     # The snapshot holds a domain under both its forms, so nobody here needs to convert between them.
     return unicodedata.normalize("NFC", domain.casefold()).encode()
+
+
+def _without_route(path: bytes) -> bytes:
+    return path.partition(b":")[2] if path.startswith(b"@") else path
 
 
 def _weightiest(obstacles: set[Obstacle]) -> Obstacle:
