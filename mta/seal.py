@@ -59,6 +59,11 @@ class Opener:
         self._public = self._key.public_key().public_bytes_raw()
         self._purpose = purpose
 
+    @property
+    def public_key(self) -> bytes:
+        """To which one seals for us."""
+        return self._public
+
     def open(self, blob: bytes) -> bytes:
         """What is in *blob*.
 

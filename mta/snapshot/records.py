@@ -10,7 +10,10 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   t:<tenant id>                       Tenant
                   r:, r:<domain>, r:<address key>     Rules: of the host, of a domain, of a mailbox
                   o:<domain>, o:@<domain>, o:*        Routed: the same key has a Route
+                  w:<address key>                     Sending, of a mailbox for which it is not as for most
     credentials   m:<address key>, u:<account name>   Login
+                  p:<address key>                     AppPasswords
+                  f:<address key>                     Senders
                   k:<key id>                          ApiKey
                   d:…, t:…                            as above: who may log in follows the same chain
     certificates  c:<A-label name, or *.domain>       Certificate; c: alone is the one for all other names
@@ -33,6 +36,7 @@ RULES, CERTIFICATE, SOURCE = b"r:", b"c:", b"s:"
 ROUTED, ROUTE = b"o:", b"n:"  # with a route's key behind: a domain, `@domain` of a sender, or `*`
 SMARTHOST = b"*"
 MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
+APP_PASSWORDS, SENDERS, SENDING = b"p:", b"f:", b"w:"
 ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
 MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
 MAX_TARGETS = 4096
@@ -87,6 +91,9 @@ class Domain:
     source: bytes = b""  # who knows a relayed domain's recipients: `list`, `ldap`, `call-ahead`, `hook`; empty: nobody
     batv: bool = False  # return paths of its addresses are signed, and no bounce to an unsigned one is taken
     language: bytes = b"en"  # of what people here can read (RFC 5646)
+    send_as_any: bool = False  # a mailbox of it may write as any address of it
+    sends_per_hour: int = 0  # recipients that its mailboxes may write to together; 0: no limit
+    sends_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,8 @@ class Tenant:
     parent: bytes  # empty: the root
     suspended: bool = False
     forwards_outside: bool = True  # else mail for its addresses ends here, and so for everybody below
+    sends_per_hour: int = 0  # recipients that all mailboxes below may write to together; 0: no limit
+    sends_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,31 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class AppPasswords:
+    """Further secrets of a mailbox, each for one program: hashes, each sealed to the authenticator."""
+
+    sealed: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Who may write as this address besides its owner: address keys of mailboxes. An address without one has its owner alone."""
+
+    members: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How much a mailbox may send, and whether it may. Most have none, and what the host's settings say."""
+
+    per_hour: int = -1  # recipients; 0: no limit; -1: the host's
+    per_day: int = -1
+    brake: bool = True  # stopped when it does what it never did
+    braked: bool = False  # it was
+    released: int = 0  # when somebody last looked and let it go, in seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key's secret, hashed (256 random bits need no slow hash), and for whom it acts."""
 
@@ -176,8 +210,9 @@ class ApiKey:
 
 
 Record = (
-    Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Source | Routed | Route | Certificate | Login | ApiKey
-)
+    Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Sending | Source | Routed | Route | Certificate
+    | Login | AppPasswords | Senders | ApiKey
+)  # fmt: skip
 
 
 def pack_record(record: Record) -> bytes:
@@ -222,26 +257,46 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return _domain_fields(record)
         case Rules(entries):
             return [b"rules", *entries]
-        case Certificate(chain, sealed_key):
-            return [b"certificate", chain, sealed_key]
+        case Tenant(parent, suspended, forwards_outside, per_hour, per_day):
+            return [b"tenant", parent, _flag(suspended), _flag(forwards_outside), b"%d" % per_hour, b"%d" % per_day]
+        case Login() | AppPasswords() | Senders() | ApiKey():
+            return _credential_fields(record)
+        case _:
+            return _other_fields(record)
+
+
+def _credential_fields(record: Login | AppPasswords | Senders | ApiKey) -> list[bytes]:
+    match record:
+        case Login(sealed, suspended, domain, tenant):
+            return [b"login", sealed, _flag(suspended), domain, tenant]
+        case AppPasswords(several):
+            return [b"app-passwords", *several]
+        case Senders(members):
+            return [b"senders", *members]
+        case ApiKey(sha256, revoked, tenant):
+            return [b"key", sha256, _flag(revoked), tenant]
+
+
+def _other_fields(record: Sending | Source | Routed | Route | Certificate) -> list[bytes]:
+    match record:
+        case Sending(per_hour, per_day, brake, braked, released):
+            numbers = [b"%d" % per_hour, b"%d" % per_day]
+            return [b"sending", *numbers, _flag(brake), _flag(braked), b"%d" % released]
         case Source(kind, pairs):
             return [b"source", kind, *pairs]
         case Routed():
             return [b"routed"]
         case Route(next_hop, tls, lmtp, login, sealed_password, source_address):
             return [b"route", next_hop, tls, _flag(lmtp), login, sealed_password, source_address]
-        case Tenant(parent, suspended, forwards_outside):
-            return [b"tenant", parent, _flag(suspended), _flag(forwards_outside)]
-        case Login(sealed, suspended, domain, tenant):
-            return [b"login", sealed, _flag(suspended), domain, tenant]
-        case ApiKey(sha256, revoked, tenant):
-            return [b"key", sha256, _flag(revoked), tenant]
+        case Certificate(chain, sealed_key):
+            return [b"certificate", chain, sealed_key]
 
 
 def _domain_fields(record: Domain) -> list[bytes]:
     first = [record.tenant, _flag(record.suspended), record.alias_of, record.catch_all, record.validation]
     protections = [_flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
-    return [b"domain", *first, *protections, _flag(record.batv), record.language]
+    outbound = [_flag(record.send_as_any), b"%d" % record.sends_per_hour, b"%d" % record.sends_per_day]
+    return [b"domain", *first, *protections, _flag(record.batv), record.language, *outbound]
 
 
 def _flag(value: bool) -> bytes:
@@ -285,8 +340,9 @@ def _later(fields: list[bytes], known: _Later) -> dict[str, Any]:
 _LATER_OF_DOMAIN: _Later = (
     (("greylist", _is_set), ("dnsbl", _is_set), ("next_hop", bytes), ("source", bytes)),
     (("batv", _is_set), ("language", bytes)),
+    (("send_as_any", _is_set), ("sends_per_hour", int), ("sends_per_day", int)),
 )
-_LATER_OF_TENANT: _Later = ((("forwards_outside", _is_set),),)
+_LATER_OF_TENANT: _Later = ((("forwards_outside", _is_set),), (("sends_per_hour", int), ("sends_per_day", int)))
 _LATER_OF_HOST: _Later = ((("srs_secrets", lambda field: tuple(unpack(field))),),)
 
 
@@ -335,6 +391,11 @@ def _login(fields: list[bytes]) -> Login:
     return Login(sealed, _is_set(suspended), domain, tenant)
 
 
+def _sending(fields: list[bytes]) -> Sending:
+    per_hour, per_day, brake, braked, released = fields
+    return Sending(int(per_hour), int(per_day), _is_set(brake), _is_set(braked), int(released))
+
+
 def _api_key(fields: list[bytes]) -> ApiKey:
     sha256, revoked, tenant = fields
     return ApiKey(sha256, _is_set(revoked), tenant)
@@ -353,5 +414,8 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"route": _route,
     b"tenant": _tenant,
     b"login": _login,
+    b"app-passwords": lambda fields: AppPasswords(tuple(fields)),
+    b"senders": lambda fields: Senders(tuple(fields)),
+    b"sending": _sending,
     b"key": _api_key,
 }
