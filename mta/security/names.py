@@ -1,0 +1,45 @@
+"""Is a certificate for a name? RFC 9525 6, as RFC 7672 3.2.3 and RFC 8461 4.1 want it.
+
+A reader would otherwise get wrong: the common name counts only where there is no DNS name at all, and never with a wildcard.
+"""
+
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+MAX_NAMES = 1000  # of one certificate; a stranger wrote it
+
+
+def is_for(certificate: x509.Certificate, names: tuple[str, ...]) -> bool:
+    """Does *certificate* bear one of *names* (A-labels, without a last dot)?"""
+    wanted = {name.lower().rstrip(".") for name in names}
+    return any(_covers(each, name) for each in _presented(certificate)[:MAX_NAMES] for name in wanted)
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Is *name* what *pattern* says, where a first label `*` stands for exactly one label?"""
+    return _covers(pattern.lower().rstrip("."), name.lower().rstrip("."))
+
+
+def _covers(pattern: str, name: str) -> bool:
+    if pattern == name:
+        return bool(name)
+    if not pattern.startswith("*."):
+        return False
+    first, dot, rest = name.partition(".")
+    # One label, and neither `*.` of everything nor of a top-level domain.
+    return bool(first and dot) and rest == pattern[2:] and "." in rest
+
+
+def _presented(certificate: x509.Certificate) -> list[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+        assert isinstance(extension, x509.SubjectAlternativeName)
+        found = [name.lower().rstrip(".") for name in extension.get_values_for_type(x509.DNSName)]
+    except x509.ExtensionNotFound:
+        found = []
+    except (ValueError, x509.DuplicateExtension):
+        return []  # What cannot be read names nobody.
+    if found:
+        return found
+    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return [str(each.value).lower().rstrip(".") for each in common if "*" not in str(each.value)]
