@@ -1,0 +1,88 @@
+"""How a connection to one host is protected: decided before it is made, judged when the handshake is done.
+
+A reader would otherwise get wrong: without a policy TLS is taken when it is there and whoever stands at the other end is
+believed (RFC 7435): that keeps out who only listens. A certificate is looked at where a route or the domain's own policy
+wants it, and then a host that does not come up to it gets nothing, never the same in the clear.
+"""
+
+import dataclasses
+import enum
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mta.roles.remote.hosts import Host
+
+
+class Level(enum.Enum):
+    """What a host must show; as the routes name them."""
+
+    NONE = b"none"
+    MAY = b"may"
+    VERIFY = b"verify"
+    DANE = b"dane"
+
+
+class Contexts:
+    """What handshakes are made of; before the walls are up, since it reads the machine's list of authorities."""
+
+    def __init__(self) -> None:
+        self.trusting = ssl.create_default_context()
+        self.trusting.check_hostname = False
+        self.trusting.verify_mode = ssl.CERT_NONE
+        self.verifying = ssl.create_default_context()
+        for context in (self.trusting, self.verifying):
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.options |= ssl.OP_NO_RENEGOTIATION
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """For one host. `judge` sees the connection after the handshake: empty when it is good, else why it is not."""
+
+    level: Level
+    context: ssl.SSLContext
+    server_name: str
+    judge: Callable[[ssl.SSLObject], str] = lambda _tls: ""
+    is_authenticated: bool = False  # whoever passes is the host that the domain's owner named (RFC 8689 4.2.1)
+
+    @property
+    def is_demanded(self) -> bool:
+        """Nothing goes in the clear, or to somebody else."""
+        return self.level in (Level.VERIFY, Level.DANE)
+
+    def in_the_clear(self) -> "Security":
+        """The same host without TLS, after a handshake that failed; only where nothing was demanded."""
+        return dataclasses.replace(self, level=Level.NONE)
+
+    def begin(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
+        """The client's side of a handshake.
+
+        Raises:
+            ValueError: the host's name is none that TLS could ask for.
+        """
+        return self.context.wrap_bio(incoming, outgoing, server_hostname=self.server_name or None)
+
+
+class Guard(Protocol):
+    """Who decides."""
+
+    def decide(self, host: Host, hear: Callable[[Security], None]) -> None:
+        """Tell *hear* once how a connection to *host* is protected; perhaps at once, perhaps after look-ups."""
+
+
+class RouteGuard:
+    """What a route says; without one, TLS where it is offered."""
+
+    def __init__(self, level: Level, contexts: Contexts) -> None:
+        self._level, self._contexts = level, contexts
+
+    def decide(self, host: Host, hear: Callable[[Security], None]) -> None:
+        """As in `Guard`."""
+        name = host.name.decode("ascii", "replace")
+        # No DNSSEC here: who wants DANE and gets nobody who knows it, gets what is nearest.
+        if self._level in (Level.VERIFY, Level.DANE):
+            hear(Security(Level.VERIFY, self._contexts.verifying, name, is_authenticated=True))
+        else:
+            hear(Security(self._level, self._contexts.trusting, name))
