@@ -253,6 +253,7 @@ EDGES = (
     Edge("localspawn", "storekeeper"),
     Edge("localspawn", "ledger"),
     Edge("bouncer", "enqueuer"),
+    Edge("bouncer", "directory"),  # in which language somebody reads
     Edge("compiler", "storekeeper"),
     Edge("compiler", "ledger"),
     Edge("web", "authenticator"),

@@ -44,6 +44,7 @@ class Word(enum.Enum):
     SUSPENDED = b"suspended"
     FULL = b"full"
     FOREIGN = b"foreign"  # not a domain of ours: relaying refused
+    UNSIGNED = b"unsigned"  # a bounce to an address whose return paths we sign, and this is none of ours
     DENIED = b"denied"  # by an access rule of the host, the domain or the mailbox
     LISTED = b"listed"  # the client stands in a DNS list
     GREYLISTED = b"greylisted"  # come back: who retries is no spray of one message to everybody

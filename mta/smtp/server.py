@@ -89,6 +89,7 @@ _REFUSALS = {
     Word.SUSPENDED: replies.SUSPENDED,
     Word.FULL: replies.FULL,
     Word.FOREIGN: replies.FOREIGN,
+    Word.UNSIGNED: replies.UNSIGNED,
     Word.DENIED: replies.DENIED,
     Word.LISTED: replies.LISTED,
     Word.GREYLISTED: replies.GREYLISTED,

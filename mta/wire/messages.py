@@ -398,6 +398,23 @@ class Unresolved(Message, verb="unresolved"):
     parked: bool = False  # its sender is suspended: hold the message until somebody looked at it
 
 
+@dataclass(frozen=True, slots=True)
+class LanguageOf(Message, verb="language-of"):
+    """bouncer -> directory. In which language is a notification written, whose reader is *reverse_path*?"""
+
+    tag: int
+    reverse_path: Path
+    recipient: Path  # one of those that it is about
+
+
+@dataclass(frozen=True, slots=True)
+class Language(Message, verb="language"):
+    """directory -> bouncer. That of the reader's domain when it is ours, else of the recipient's; empty: neither is."""
+
+    tag: int
+    language: Name  # RFC 5646
+
+
 # --- directory and resolver ----------------------------------------------------------------------------------------
 
 
@@ -504,6 +521,30 @@ class Usage(Message, verb="usage"):
     tag: int
     stored: int
     reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPath(Message, verb="keep-path"):
+    """directory -> ledger. Mail of *path* goes out under a return path in which there is room for *token* only. Not answered."""
+
+    token: Name
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PathOf(Message, verb="path-of"):
+    """directory -> ledger. A bounce came home: whose is it?"""
+
+    tag: int
+    token: Name
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPath(Message, verb="kept-path"):
+    """ledger -> directory. Empty: nothing is kept under that token, or no more."""
+
+    tag: int
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)

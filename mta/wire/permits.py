@@ -33,13 +33,14 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Taken, m.Declined}),
     ),
     ("submitter", "signer"): (frozenset({m.Sign}), frozenset({m.Signed})),
+    ("bouncer", "directory"): (frozenset({m.LanguageOf}), frozenset({m.Language})),
     ("bouncer", "enqueuer"): (
         frozenset({m.OfferDsn, m.OriginalOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Original}),
     ),
     ("directory", "ledger"): (
-        frozenset({m.UsageOf, m.Grey, m.Spend, m.Missed}),
-        frozenset({m.Usage, m.Greyed, m.Spent}),
+        frozenset({m.UsageOf, m.Grey, m.Spend, m.Missed, m.KeepPath, m.PathOf}),
+        frozenset({m.Usage, m.Greyed, m.Spent, m.KeptPath}),
     ),
     ("authenticator", "ledger"): (frozenset({m.Rehash}), frozenset()),
     ("source", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),

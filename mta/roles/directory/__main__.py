@@ -47,7 +47,9 @@ def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
         start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY],
     )  # fmt: skip
     answers = dict.fromkeys(("ledger", "resolver", "source"), asking.answered)
-    handlers = {"smtpd": desk.asked, "scheduler": desk.expand, **answers}
+    handlers = {"smtpd": desk.asked, "submissiond": desk.asked, "scheduler": desk.expand,
+        "bouncer": desk.tell_language, **answers,
+    }  # fmt: skip
 
     def reload(settings: Mapping[str, bytes]) -> None:
         desk.protect(protections(control.Start(start.control, start.settings | dict(settings)), asking))

@@ -8,7 +8,7 @@ The order of the checks at RCPT, from what costs nothing and tells nothing to wh
 
     1  the session token, and that its session is not over           try-later
     2  who guessed too often is told nothing more                    slow-down
-    3  the domain is ours                                            foreign
+    3  the domain is ours; a bounce has a signed return path         foreign, unsigned
     4  access rules: mailbox, domain, host                           denied
     5  more recipients in a minute than one client may               too-fast
     6  the recipient exists, is not suspended                        unknown, suspended, try-later
@@ -30,7 +30,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mta.roles.directory import access
+from mta.roles.directory import access, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
 from mta.roles.directory.outward import Beyond
@@ -98,6 +98,10 @@ class Protections:
     relayers: Scope  # who may send to others' domains without a login
 
 
+class _LedgerAway(Exception):
+    """What has to be kept cannot be."""
+
+
 class _Case(NamedTuple):
     channel: Channel
     question: m.Question
@@ -154,6 +158,7 @@ class Desk:
         judgement = self._judge(question.forward_path)
         if self._may_relay(question):
             judgement = self._for_customer(question, judgement)
+        judgement = judgement.with_reverse_path(question.reverse_path)
         case = _Case(channel, question, judgement, time.monotonic() + LATE_SECONDS if judgement.late else 0.0)
         decision = self._decide_now(question, judgement)
         if decision is not None:
@@ -192,7 +197,14 @@ class Desk:
         if word is Word.FOREIGN and not isinstance(self._resolver.outside(question.forward_path), Obstacle):
             word = Word.ACCEPT
         return dataclasses.replace(
-            judgement, word=word, scopes=(), checks_client=False, dnsbl=False, greylist=False, late=False
+            judgement,
+            word=word,
+            scopes=(),
+            checks_client=False,
+            dnsbl=False,
+            greylist=False,
+            late=False,
+            wants_tag=False,
         )
 
     def _judge(self, forward_path: bytes) -> Judgement:
@@ -315,7 +327,30 @@ class Desk:
         if not isinstance(question, m.Expand):
             channel.close()
             return
-        self._expansions.append((channel, self._answers(question)))
+        self._look()
+        try:
+            home = self._resolver.home_of(question.recipient)
+        except (SnapshotMissing, RecordError):
+            home = None  # Told with the answer.
+        if isinstance(home, srs.Kept):
+            self._ask_whose(channel, question, home.token)
+        else:
+            self._begin(channel, self._answers(_for(question, home)))
+
+    def _ask_whose(self, channel: Channel, question: m.Expand, token: bytes) -> None:
+        """Expand a bounce whose sender the ledger knows."""
+
+        def hear(answer: m.Message | None) -> None:
+            if not isinstance(answer, m.KeptPath):
+                self._begin(channel, iter([m.Unresolved(question.tag, *_NOT_NOW)]))
+            else:
+                self._begin(channel, self._answers(_for(question, answer.path)))
+
+        if not self._asking.ask("ledger", lambda tag: m.PathOf(tag, token), LEDGER_SECONDS, hear):
+            hear(None)
+
+    def _begin(self, channel: Channel, answers: Iterator[m.Message]) -> None:
+        self._expansions.append((channel, answers))
         if len(self._expansions) == 1:
             self._go_on()
 
@@ -341,7 +376,7 @@ class Desk:
             if found is Obstacle.FOREIGN and self._may_leave(question):
                 found = self._resolver.outside(question.recipient)
             ends = found if isinstance(found, Obstacle) else [self._answer_of(question, end) for end in found]
-        except (SnapshotMissing, RecordError) as error:
+        except (SnapshotMissing, RecordError, _LedgerAway) as error:
             self._complain(error)
             yield m.Unresolved(question.tag, *_NOT_NOW)
             return
@@ -356,7 +391,11 @@ class Desk:
         if isinstance(end, Final):
             return m.Expansion(question.tag, end.recipient, end.domain, end.store, end.counted, last=False)
         route = self._resolver.route_of(end, question.sender)
-        return m.Outward(question.tag, end.recipient, end.domain, route, question.sender, last=False)
+        is_own = self._may_leave(question)
+        reverse_path, kept = self._resolver.reverse_path_of(end, question.sender, is_own=is_own)
+        if kept is not None and not self.peers.tell("ledger", m.KeepPath(kept.token, question.sender)):
+            raise _LedgerAway  # Its bounce could not come home.
+        return m.Outward(question.tag, end.recipient, end.domain, route, reverse_path, last=False)
 
     def _may_leave(self, question: m.Expand) -> bool:
         """May this message go to others' domains? Those of strangers are for us; a domain of ours may be gone since."""
@@ -376,6 +415,22 @@ class Desk:
             )
         except (SnapshotMissing, RecordError):
             return False
+
+    # --- bouncer ------------------------------------------------------------------------------------------------------
+
+    def tell_language(self, channel: Channel, packet: Packet) -> None:
+        """A `LanguageOf` of the bouncer."""
+        question = packet[0]
+        if not isinstance(question, m.LanguageOf):
+            channel.close()
+            return
+        self._look()
+        try:
+            language = self._resolver.language_of(question.reverse_path, question.recipient)
+        except (SnapshotMissing, RecordError) as error:
+            self._complain(error)
+            language = b""
+        _send(channel, m.Language(question.tag, language))
 
     # --- snapshot -----------------------------------------------------------------------------------------------------
 
@@ -402,6 +457,11 @@ class Desk:
         if self._snapshot.serial != self._complained and isinstance(error, RecordError):
             self._complained = self._snapshot.serial
             self.peers.event("snapshot-record-wrong", why=str(error))
+
+
+def _for(question: m.Expand, home: bytes | None) -> m.Expand:
+    """*question*, with *home* in place of a return path that we made: leading it on is our own promise, whoever brought it."""
+    return question if not home else dataclasses.replace(question, recipient=home, client=b"")
 
 
 def _send(channel: Channel, message: m.Message) -> bool:
