@@ -226,6 +226,26 @@ class Smtpd(Section):
     qmqp_clients: list[Network] = _networks("who may speak QMQP")
 
 
+Mechanism = Annotated[str, Field(pattern=r"^(PLAIN|LOGIN|SCRAM-SHA-256)$")]
+
+
+class Submission(Section):
+    """[submission]."""
+
+    workers: int = _number(
+        "how many processes for users who send; other servers' mail never passes through them", 2, 1, 64
+    )
+    max_connections: int = _number("of users at once; other servers' count apart", 500, 1, 100_000)
+    max_connections_per_client: int = _number("of one client address (IPv6: /64); 0 = no limit", 50, 0, 100_000)
+    mechanisms: list[Mechanism] = Field(
+        ["PLAIN", "LOGIN", "SCRAM-SHA-256"],
+        title="how users may log in, always under TLS. Passwords imported as hashes fit SCRAM-SHA-256 only after the first\n"
+        "log-in by another: leave it out while programs that insist on it fail",
+        description='a list of "PLAIN", "LOGIN" and "SCRAM-SHA-256" with at least one of them',
+        min_length=1,
+    )
+
+
 class Dns(Section):
     """[dns]."""
 
@@ -301,6 +321,7 @@ class Settings(Section):
     database: Database = Database()
     listen: Listen = Listen()
     smtpd: Smtpd = Smtpd()
+    submission: Submission = Submission()
     dns: Dns = Dns()
     outbound: Outbound = Outbound()
     limits: Limits = Limits()

@@ -37,9 +37,11 @@ EVENTS: Final[dict[str, Kind]] = {
     ),
     "refused": Kind(
         "a command, a recipient or a message was answered with 4yz or 5yz",
-        ("smtpd",), (*_CLIENT, "reply", "reverse_path", "forward_path"),
+        ("smtpd", "submissiond"), (*_CLIENT, "reply", "reverse_path", "forward_path"),
     ),
-    "fault": Kind("an error of ours ended a conversation", ("smtpd",), (*_CLIENT, "fault", "error", "where")),
+    "fault": Kind(
+        "an error of ours ended a conversation", ("smtpd", "submissiond"), (*_CLIENT, "fault", "error", "where")
+    ),
     "token-refused": Kind("an smtpd asked for a session that is not its own", ("directory",), _CLIENT),
     "unknown-too-often": Kind("a client guesses addresses; answers slow down", ("directory",), _CLIENT),
     "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),

@@ -55,10 +55,12 @@ class Role:
     group: str = ""  # the role whose gid it has instead of its own, where two write the same files
     memory_mib: int = 256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
     open_files: int = 256
-    files_each: int = 0  # descriptors, and memory, for each of smtpd.max_connections, where that is more than the above
+    files_each: int = 0  # descriptors, and memory, for each of so many connections, where that is more than the above
     kib_each: int = 0
+    connections: tuple[str, ...] = ("smtpd.max_connections",)  # the settings whose sum that is
     instances: str = ""  # the setting that says how many there are; empty = one
     only_with: tuple[str, str] = ("", "")  # the setting, and its value, with which this process exists; empty = always
+    listens: tuple[str, ...] = ()  # with sockets of one of these services this process exists; empty = always
     pool: tuple[int, int] = (0, 0)  # whom its children may be: the first uid above host.uid_base, and how many
 
 
@@ -113,17 +115,24 @@ _EACH_CELL = CELL_UIDS + 1024  # descriptors of a role to which every conversati
 JOURNAL = _role(
     "journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE), PathRule("figures", _WRITE)), open_files=_EACH_CELL,
 )  # fmt: skip
+SUBMISSION = ("submission", "submissions")  # the services of users: STARTTLS first, TLS from the start
+_SMTP, _SUBMISSIONS = "smtpd.max_connections", "submission.max_connections"
+
 LISTENER = _role(
     "listener",
     2,
     Promise.ACCEPT,
     Promise.CLIENT_SOCKETS,
     secrets=(SESSION_KEY,),
-    open_files=4096, files_each=1, kib_each=16,
+    open_files=4096, files_each=1, kib_each=16, connections=(_SMTP, _SUBMISSIONS),
 )  # fmt: skip
 SMTPD = _role(
     "smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", only_with=("smtpd.isolation", "worker"), open_files=4096,
     files_each=1, kib_each=64,
+)  # fmt: skip
+SUBMISSIOND = _role(
+    "submissiond", 23, Promise.CLIENT_SOCKETS, instances="submission.workers", only_with=("smtpd.isolation", "worker"),
+    listens=SUBMISSION, open_files=4096, files_each=1, kib_each=64, connections=(_SUBMISSIONS,),
 )  # fmt: skip
 SMTPDSPAWN = _role(
     "smtpdspawn", 18, Promise.CLIENT_SOCKETS, Promise.SPAWN,
@@ -137,7 +146,7 @@ DIRECTORY = _role(
 )  # fmt: skip
 AUTHENTICATOR = _role(
     "authenticator", 5, Promise.READ_FILES, Promise.THREADS, trusted=True,
-    paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY,), memory_mib=1024,
+    paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=1024,
 )  # fmt: skip
 LEDGER = _role("ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),))
 ENQUEUER = _role(
@@ -162,7 +171,7 @@ STOREKEEPER = _role(
 TLS = _role(
     "tls", 16, Promise.CLIENT_SOCKETS, Promise.READ_FILES,
     paths=(PathRule("snapshot/certificates", _READ),), memory_mib=512, open_files=4096,
-    files_each=2, kib_each=160,  # idle it is 18 KiB; more while one side waits for the other
+    connections=(_SMTP, _SUBMISSIONS), files_each=2, kib_each=160,  # idle it is 18 KiB; more while one side waits for the other
 )  # fmt: skip
 TLSSPAWN = _role(
     "tlsspawn", 17, Promise.CLIENT_SOCKETS, Promise.SPAWN,
@@ -191,7 +200,7 @@ SOURCE = _role(
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, SOURCE, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
-    COMPILER, TLS, TLSSPAWN, SMTPD, SMTPDSPAWN, LISTENER, WEB,
+    COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
@@ -233,9 +242,14 @@ FOLDERS = (
 EDGES = (
     Edge("listener", "smtpd"),
     Edge("listener", "smtpdspawn"),
+    Edge("listener", "submissiond"),
     Edge("smtpd", "directory"),
     Edge("smtpd", "enqueuer"),
     Edge("smtpd", "tls"),
+    Edge("submissiond", "directory"),
+    Edge("submissiond", "authenticator"),
+    Edge("submissiond", "enqueuer"),
+    Edge("submissiond", "tls"),
     Edge("smtpdspawn", "directory"),  # where it introduces its cells
     Edge("smtpdspawn", "enqueuer"),
     Edge("smtpdspawn", "tlsspawn"),
@@ -264,10 +278,24 @@ EDGES = (
 
 def started_with(settings: Mapping[str, str]) -> tuple[Role, ...]:
     """The roles that exist with *settings* ("section.key" to its value), in the order they start."""
-    return tuple(role for role in ROLES if not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
+    return tuple(
+        role
+        for role in ROLES
+        if (not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
+        and (not role.listens or any(settings.get(f"listen.{service}") for service in role.listens))
+    )
 
 
-CONNECTIONS = "smtpd.max_connections"  # the setting that `files_each` and `kib_each` are about
+def connections_of(role: Role, settings: Mapping[str, bytes] | Mapping[str, str]) -> int:
+    """How many connections *role* is to be ready for; 0: the settings do not say."""
+    return sum(int(settings[name]) for name in role.connections if name in settings)
+
+
+def servers_of(role: Role) -> tuple[str, ...]:
+    """Whom *role* may ask."""
+    return tuple(edge.server for edge in EDGES if edge.client == role.name)
+
+
 _SPARE_FILES, _SPARE_MIB = 256, 128
 
 

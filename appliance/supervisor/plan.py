@@ -12,10 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
-_SECTIONS = ("smtpd", "limits", "dns")  # whose keys every role is told, as "section.key"
+_SECTIONS = ("smtpd", "submission", "limits", "dns")  # whose keys every role is told, as "section.key"
 
 # Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
-SERVICES: Mapping[str, str] = {"smtp": "listener", "panel": "web", "metrics": "web"}
+SERVICES: Mapping[str, str] = {
+    "smtp": "listener",
+    "submission": "listener",
+    "submissions": "listener",
+    "panel": "web",
+    "metrics": "web",
+}
 
 
 class SettingsLike(Protocol):
@@ -40,6 +46,10 @@ class SettingsLike(Protocol):
     @property
     def smtpd(self) -> Any:  # noqa: ANN401 - as above
         """[smtpd]."""
+
+    @property
+    def submission(self) -> Any:  # noqa: ANN401 - as above
+        """[submission]."""
 
     @property
     def limits(self) -> Any:  # noqa: ANN401 - as above
@@ -71,6 +81,8 @@ def plan_of(settings: SettingsLike) -> Plan:
     for section in _SECTIONS:
         for name, value in vars(getattr(settings, section)).items():
             values[f"{section}.{name}"] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    for service in SERVICES:
+        values[f"listen.{service}"] = " ".join(map(str, getattr(settings.listen, service)))
     return {
         "state": str(settings.state),
         "config": str(settings.file),
@@ -79,7 +91,7 @@ def plan_of(settings: SettingsLike) -> Plan:
             service: [(endpoint.host, endpoint.port) for endpoint in getattr(settings.listen, service)]
             for service in SERVICES
         },
-        "instances": {"smtpd": settings.smtpd.workers},
+        "instances": {"smtpd": settings.smtpd.workers, "submissiond": settings.submission.workers},
         "settings": values,
     }
 

@@ -39,7 +39,7 @@ def enter(
     state, root = start.text("state"), start.number("root") == 1
     uid_base = start.number("uid_base")
     folders = [(_open(os.path.join(state, rule.path)), rule.access) for rule in role.paths]  # noqa: PTH118
-    limits.bound(role, alone=root, connections=int(start.settings.get(roster.CONNECTIONS, b"0")))
+    limits.bound(role, alone=root, connections=roster.connections_of(role, start.settings))
     close_all_but({*_STANDARD, start.control.fileno(), *keep, *(descriptor for descriptor, _ in folders)})
     if root:
         _change_root(state if role.paths else os.path.join(state, _EMPTY))  # noqa: PTH118

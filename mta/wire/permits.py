@@ -12,6 +12,7 @@ _Kinds = frozenset[type[m.Message]]
 _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "smtpd"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
     ("listener", "smtpdspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("listener", "submissiond"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
     ("smtpdspawn", "directory"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "tlsspawn"): (frozenset({m.Attach}), frozenset({m.Offering})),
@@ -19,6 +20,12 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("tlsspawn", "tls"): (frozenset({m.Attach}), frozenset({m.Offering})),
     ("tls", "tls"): (frozenset({m.KeyOf}), frozenset({m.Certified})),  # a cell of tlsspawn and the keeper of keys
     ("smtpd", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
+    ("submissiond", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
+    ("submissiond", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
+    ("submissiond", "enqueuer"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
     ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "enqueuer"): (
         frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),

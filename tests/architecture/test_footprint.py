@@ -17,16 +17,19 @@ WATCHED = {
     "tempfile", "threading", "tomllib", "unittest", "urllib.request", "xml", "xmlrpc", "zipfile",
 }  # fmt: skip
 
+_HOLDS_CONVERSATIONS = {
+    "aiosmtpd": "the session's shell", "attr": "aiosmtpd", "attrs": "aiosmtpd", "public": "aiosmtpd",
+    "uvloop": "the loop", "cython_runtime": "uvloop", "_cython_3_3_0": "uvloop",
+    "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
+    "email": "aiosmtpd, at import only; our subclass parses addresses itself", "logging": "asyncio, aiosmtpd",
+    "subprocess": "asyncio; the sandbox refuses to start anything", "threading": "asyncio, logging",
+}  # fmt: skip
+
 # What a role may have beyond the rest of the standard library, and why. Everything that is not listed fails the test.
 EVERY_ROLE = {"ctypes": "the sandbox makes its system calls through it"}
 MAY_HAVE: dict[str, dict[str, str]] = {
-    "smtpd": {
-        "aiosmtpd": "the session's shell", "attr": "aiosmtpd", "attrs": "aiosmtpd", "public": "aiosmtpd",
-        "uvloop": "the loop", "cython_runtime": "uvloop", "_cython_3_3_0": "uvloop",
-        "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
-        "email": "aiosmtpd, at import only; our subclass parses addresses itself", "logging": "asyncio, aiosmtpd",
-        "subprocess": "asyncio; the sandbox refuses to start anything", "threading": "asyncio, logging",
-    },
+    "smtpd": _HOLDS_CONVERSATIONS,
+    "submissiond": _HOLDS_CONVERSATIONS,
     "authenticator": {
         "argon2": "it verifies", "_argon2_cffi_bindings": "argon2", "_cffi_backend": "argon2, cryptography",
         "_openssl": "cryptography",

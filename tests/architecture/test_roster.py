@@ -87,6 +87,19 @@ def test_the_role_that_talks_to_strangers_holds_nothing() -> None:
     }
 
 
+def test_users_and_strangers_never_meet_in_a_process() -> None:
+    """submissiond holds as little as smtpd, asks one more (who knows passwords), and the two have no way to each other."""
+    role = roster.SUBMISSIOND
+    assert (role.paths, role.secrets, role.group, role.trusted) == ((), (), "", False)
+    assert role.promises == roster.SMTPD.promises
+    asked = {edge.server for edge in roster.EDGES if edge.client == "submissiond"}
+    assert asked <= {"authenticator", "directory", "enqueuer", "submitter", "tls", "journal"}
+    assert len(asked & {"enqueuer", "submitter"}) == 1
+    assert "authenticator" not in {edge.server for edge in roster.EDGES if edge.client in ("smtpd", "smtpdspawn")}
+    pairs = [{edge.client, edge.server} for edge in roster.EDGES]
+    assert {"smtpd", "submissiond"} not in pairs
+
+
 def test_only_the_control_plane_reaches_the_database_and_never_the_mail() -> None:
     """P7 and P4: web and compiler stand outside spool and store, and nobody else stands inside the database."""
     for role in EVERYBODY:

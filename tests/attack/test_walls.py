@@ -52,7 +52,7 @@ TAKEN_DOWN = {
     ),
     "hardening": ("    identity.harden()\n    confinement", "    identity.kernel.prctl(38, 1)\n    confinement"),
     "limits": (
-        '    limits.bound(role, alone=root, connections=int(start.settings.get(roster.CONNECTIONS, b"0")))\n',
+        '    limits.bound(role, alone=root, connections=roster.connections_of(role, start.settings))\n',
         "",
     ),
 }  # fmt: skip

@@ -36,7 +36,8 @@ class Cell:
         self._accepted, self._peers, self._lifeline = accepted, peers, lifeline
         self._tarpit_seconds, self._now = tarpit_seconds, now
         self._client: socket.socket | None = client
-        self._core = Server(policy)
+        self._takes_charge = "submitter" if "submitter" in peers else "enqueuer"
+        self._core = Server(policy, implicit_tls=accepted.service == driving.IMPLICIT_TLS)
         self._core.tls_away = "tlsspawn" not in peers
         self._secured_by = math.inf  # until when tls must have made the handshake
         self._wind_up_at = now() + policy.session_seconds
@@ -47,6 +48,8 @@ class Cell:
         self._tag = 0
         self._asked: dict[int, tuple[int, float]] = {}  # tag: the core's number of the question, until when
         self._tarpit: collections.deque[tuple[float, int, e.Verdict]] = collections.deque()
+        self._login_tag = 0  # of what the authenticator is asked, and was asked last
+        self._login_by = math.inf  # until when it must have answered
         self._offered = 0  # the tag of the message that the enqueuer has, 0: none
         self._conclusion_by = math.inf
         self._unsent = b""
@@ -72,7 +75,11 @@ class Cell:
 
     def greet(self) -> None:
         """Begin."""
-        self._run(self._core.greet)
+        if self._accepted.service == driving.IMPLICIT_TLS:
+            assert self._client is not None
+            self._hand_over(self._client)
+        else:
+            self._run(self._core.greet)
 
     def wait(self) -> None:
         """Wait until something happens, and serve it."""
@@ -93,7 +100,10 @@ class Cell:
         self._poll.register(client.fileno(), 0)
         self._poll.register(self._lifeline, 0)
         self._by_descriptor[self._lifeline] = self._heed_lifeline
-        heeds = {"directory": self._hear_directory, "enqueuer": self._hear_enqueuer, "tlsspawn": self._hear_tls}
+        heeds = {
+            "directory": self._hear_directory, self._takes_charge: self._hear_enqueuer, "tlsspawn": self._hear_tls,
+            "authenticator": self._hear_authenticator,
+        }  # fmt: skip
         for name, channel in self._peers.items():
             if name in heeds:
                 self._watch_peer(channel, heeds[name])
@@ -133,7 +143,9 @@ class Cell:
         """How long nothing needs to happen, in milliseconds."""
         if self._soon:
             return 0
-        moment = min(self._deadline, self._wind_up_at, self._break_off_at, self._conclusion_by, self._secured_by)
+        moment = min(
+            self._deadline, self._wind_up_at, self._break_off_at, self._conclusion_by, self._secured_by, self._login_by
+        )  # fmt: skip
         if self._asked:
             moment = min(moment, *(until for _, until in self._asked.values()))
         if self._tarpit:
@@ -148,8 +160,12 @@ class Cell:
         for tag in [tag for tag, (_, until) in self._asked.items() if until <= now]:
             self._judge(tag, None)
         if self._conclusion_by <= now:
-            self._tell("enqueuer", m.Withdraw(self._offered))  # Too slow rather than away: it should not take it now.
+            self._tell(
+                self._takes_charge, m.Withdraw(self._offered)
+            )  # Too slow rather than away: it should not take it now.
             self._conclude(replies.TRY_LATER)
+        if self._login_by <= now:
+            self._hear_authenticator(None)
         if self._secured_by <= now:
             self._hear_tls(None)
         if self._deadline <= now:
@@ -258,7 +274,7 @@ class Cell:
         return not self._unsent and not self._lagging() and not (core.waiting and core.pending > driving.MANY_OCTETS)
 
     def _lagging(self) -> bool:
-        enqueuer = self._peers.get("enqueuer")
+        enqueuer = self._peers.get(self._takes_charge)
         return enqueuer is not None and enqueuer.backlog > driving.FEW_PACKETS
 
     # --- the core
@@ -322,7 +338,7 @@ class Cell:
         self._tag += 1
         self._offered = self._tag
         for message in driving.offers(self._tag, self._accepted, event):
-            if not self._tell("enqueuer", message):
+            if not self._tell(self._takes_charge, message):
                 self._offered = 0
                 self._soon.append(lambda: self._conclude(replies.TRY_LATER))
                 return
@@ -330,7 +346,7 @@ class Cell:
     def _pass_block(self, event: e.Block) -> None:
         if not self._offered:
             return  # The enqueuer is away; the answer to that is on its way to the core.
-        self._tell("enqueuer", m.Content(self._offered, event.last, event.octets))
+        self._tell(self._takes_charge, m.Content(self._offered, event.last, event.octets))
         if event.last:
             self._conclusion_by = self._now() + driving.ENQUEUER_SECONDS
 
@@ -350,8 +366,45 @@ class Cell:
 
     def _withdraw(self, _event: e.Withdraw) -> None:
         if self._offered:
-            self._tell("enqueuer", m.Withdraw(self._offered))
+            self._tell(self._takes_charge, m.Withdraw(self._offered))
             self._offered, self._conclusion_by = 0, math.inf
+
+    def _log_in(self, event: e.LogIn) -> None:
+        self._login_tag += 1
+        self._ask_authenticator(driving.log_in(self._login_tag, self._accepted, event))
+
+    def _begin_scram(self, event: e.ScramBegin) -> None:
+        self._login_tag += 1
+        self._ask_authenticator(driving.scram_begin(self._login_tag, self._accepted, event))
+
+    def _end_scram(self, event: e.ScramEnd) -> None:
+        message = m.ScramEnd(self._login_tag, event.final)
+        if event.final:
+            self._ask_authenticator(message)
+        else:
+            self._login_by = math.inf
+            self._tell("authenticator", message)
+
+    def _ask_sender(self, event: e.AskSender) -> None:
+        self._login_tag += 1
+        self._ask_authenticator(driving.may_use(self._login_tag, self._accepted, event))
+
+    def _ask_authenticator(self, question: m.Message) -> None:
+        self._login_by = self._now() + driving.AUTHENTICATOR_SECONDS
+        if not self._tell("authenticator", question):
+            self._soon.append(lambda: self._hear_authenticator(None))
+
+    def _hear_authenticator(self, answer: m.Message | None) -> None:
+        """What it says; None: it does not, or not in time."""
+        if self._login_by == math.inf or getattr(answer, "tag", self._login_tag) != self._login_tag:
+            return  # Nobody waits for it any more.
+        self._login_by = math.inf
+        if self._core.phase is Phase.SENDER:
+            self._run(self._core.sender_judged, driving.sender_answer(answer))
+        elif isinstance(answer, m.ScramChallenge):
+            self._run(self._core.challenged, answer.text)
+        else:
+            self._run(self._core.logged_in, driving.login_answer(answer))
 
     def _start_tls(self, _event: e.StartTls) -> None:
         if self._client is not None and not self._unsent:
@@ -407,6 +460,10 @@ class Cell:
         e.Block: _pass_block,
         e.Withdraw: _withdraw,
         e.StartTls: _start_tls,
+        e.LogIn: _log_in,
+        e.ScramBegin: _begin_scram,
+        e.ScramEnd: _end_scram,
+        e.AskSender: _ask_sender,
         e.Note: _note,
         e.HangUp: _hang_up,
     }
@@ -429,8 +486,10 @@ class Cell:
         if channel is self._peers.get("directory"):
             for tag in list(self._asked):
                 self._judge(tag, None)
-        elif channel is self._peers.get("enqueuer") and self._offered:
+        elif channel is self._peers.get(self._takes_charge) and self._offered:
             self._conclude(replies.TRY_LATER)
+        elif channel is self._peers.get("authenticator"):
+            self._hear_authenticator(None)
         elif channel is self._peers.get("tlsspawn"):
             self._core.tls_away = True
             if self._secured_by < math.inf:

@@ -1,4 +1,4 @@
-"""The judgement of smtpdspawn: a client becomes a cell with a uid of its own, or hears 421.
+"""The judgement of smtpdspawn and submissionspawn: a client becomes a cell with a uid of its own, or hears 421.
 
 A reader would otherwise get wrong: a uid is free again when its process was *reaped*, and even then the kernel is asked
 whether nobody lives under it: cells of a predecessor that was killed may still be finishing what they had in hand.
@@ -19,7 +19,6 @@ from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet, pair
 from mta.wire.control import Peers
 
-INTRODUCED = ("directory", "enqueuer", "tlsspawn", "journal")  # the peers to which each cell gets a channel of its own
 SPARE_DESCRIPTORS = 256  # of a peer: what it has beside the cells' channels
 
 Live = Callable[["Birth"], int]  # what a cell does with its life; answers its exit status
@@ -55,7 +54,9 @@ def most_cells(wanted: int, pool: int) -> int:
 class Spawner:
     """All cells that live."""
 
-    def __init__(self, offspring: Offspring, uids: Uids, most: int, live: Live) -> None:
+    def __init__(self, introduced: tuple[str, ...], offspring: Offspring, uids: Uids, most: int, live: Live) -> None:
+        """*introduced*: the peers to which each cell gets a channel of its own."""
+        self._introduced = introduced
         self.peers: Peers  # whoever makes us sets it, before the first message
         self.most = most
         self.stopping = False
@@ -99,7 +100,7 @@ class Spawner:
         why = "too many conversations"
         if self._offspring.alive + self._begun < self.most and (uid := self._uids.take()) is not None:
             try:
-                pairs = {name: pair() for name in INTRODUCED if self.peers.to(name) is not None}
+                pairs = {name: pair() for name in self._introduced if self.peers.to(name) is not None}
                 self._begun += 1
                 return Birth(listener, accepted, client, uid, pairs)
             except OSError as error:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from mta.roles.smtpd.session import Session
+from mta.shells.session import Session
 
 OVERRIDDEN = (
     "connection_made", "data_received", "eof_received", "connection_lost", "pause_writing", "resume_writing",

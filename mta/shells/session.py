@@ -5,13 +5,14 @@ the connection) and replace its methods. Its own conversation is a coroutine tha
 as they arrive, because that cures in one stroke what its way of reading brings: lines with a limit, content kept line by
 line and twice, a timer for all phases, end of file that cancels a commit under way, exceptions told to the client. Every
 conversation also costs less than the coroutine alone would. What is overridden exists in aiosmtpd under the same name;
-tests/mta/roles/smtpd/test_aiosmtpd.py holds it to that.
+tests/mta/shells/test_aiosmtpd.py holds it to that.
 """
 
 import asyncio
 import contextlib
 import functools
 import math
+import socket
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -27,7 +28,7 @@ from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed
 
 if TYPE_CHECKING:
-    from mta.roles.smtpd.worker import Worker
+    from mta.shells.worker import Worker
 
 FLUSH_SECONDS = 0.005  # between two looks whether a 220 has left
 
@@ -43,7 +44,7 @@ class Session(SMTP):
         self.transport: asyncio.Transport | None = None
         self.deadline = math.inf
         self._worker = worker
-        self._core = Server(worker.policy)
+        self._core = Server(worker.policy, implicit_tls=accepted.service == driving.IMPLICIT_TLS)
         self._core.tls_away = worker.tls_away
         self._tls = b""  # version and cipher, once tls has told them
         self._session_seconds = worker.policy.session_seconds
@@ -51,6 +52,7 @@ class Session(SMTP):
         self._steps_seen = -1
         self._question_tags: dict[int, int] = {}
         self._offer: tuple[Channel, int] | None = None
+        self._scram: tuple[Channel, int] | None = None  # where the log-in under way is known
         self._deaf = False  # we hung up, and read only to throw away
         self._lagging: Channel | None = None  # a peer that must catch up before we read on
         self._client_reads = True
@@ -255,6 +257,52 @@ class Session(SMTP):
             self._worker.enqueuer.forget(offer[1])
             _say(offer[0], m.Withdraw(offer[1]))
 
+    def _log_in(self, event: e.LogIn) -> None:
+        worker = self._worker
+        begun = worker.authenticator.begin(worker.now(), self._hear_login)
+        if begun is None:
+            worker.loop.call_soon(self._hear_login, None)
+        else:
+            _say(begun[0], driving.log_in(begun[1], self.accepted, event))
+
+    def _begin_scram(self, event: e.ScramBegin) -> None:
+        worker = self._worker
+        self._scram = worker.authenticator.begin(worker.now(), self._hear_login)
+        if self._scram is None:
+            worker.loop.call_soon(self._hear_login, None)
+        else:
+            channel, tag = self._scram
+            _say(channel, driving.scram_begin(tag, self.accepted, event))
+
+    def _end_scram(self, event: e.ScramEnd) -> None:
+        scram, self._scram = self._scram, None
+        if scram is None:
+            return  # It was away when we began, and the core has heard so.
+        channel, tag = scram
+        worker = self._worker
+        if not event.final:
+            worker.authenticator.forget(tag)
+        elif not worker.authenticator.go_on(channel, tag, worker.now(), self._hear_login):
+            worker.loop.call_soon(self._hear_login, None)
+        _say(channel, m.ScramEnd(tag, event.final))
+
+    def _hear_login(self, answer: m.Message | None) -> None:
+        if isinstance(answer, m.ScramChallenge):
+            self._run(self._core.challenged, answer.text)
+        else:
+            self._run(self._core.logged_in, driving.login_answer(answer))
+
+    def _ask_sender(self, event: e.AskSender) -> None:
+        worker = self._worker
+        begun = worker.authenticator.begin(worker.now(), self._hear_sender)
+        if begun is None:
+            worker.loop.call_soon(self._hear_sender, None)
+        else:
+            _say(begun[0], driving.may_use(begun[1], self.accepted, event))
+
+    def _hear_sender(self, answer: m.Message | None) -> None:
+        self._run(self._core.sender_judged, driving.sender_answer(answer))
+
     def _start_tls(self, _event: e.StartTls) -> None:
         if self.transport is not None:
             # At once: its first octets of TLS must stay in the kernel, for tls to read.
@@ -274,14 +322,25 @@ class Session(SMTP):
         if begun is None or transport.get_write_buffer_size():
             self._close()
             return
-        channel, tag = begun
-        descriptor: int = transport.get_extra_info("socket").fileno()
-        with contextlib.suppress(ChannelClosed):  # `Conversations.lost` tells us.
-            channel.send(m.Secure(tag, self.accepted.session, self.accepted.service), (descriptor,))
+        self._pass_to_tls(begun, transport.get_extra_info("socket").fileno())
         # Closed here, it lives on there: nobody shuts it down.
         transport.set_protocol(asyncio.Protocol())
         transport.close()
         self.transport = None
+
+    def begin_with_tls(self, client: socket.socket) -> None:
+        """Where TLS comes before anything is said: the socket never comes onto the loop."""
+        begun = self._worker.tls.begin(self._worker.now(), self._hear_tls)
+        if begun is not None:
+            self._pass_to_tls(begun, client.fileno())
+        client.close()
+        if begun is None:
+            self._hear_tls(None)  # There is nothing that could be said in the clear.
+
+    def _pass_to_tls(self, begun: tuple[Channel, int], descriptor: int) -> None:
+        channel, tag = begun
+        with contextlib.suppress(ChannelClosed):  # `Conversations.lost` tells us.
+            channel.send(m.Secure(tag, self.accepted.session, self.accepted.service), (descriptor,))
 
     def _hear_tls(self, answer: m.Message | None) -> None:
         plain = self._worker.take_plain_end()
@@ -322,6 +381,10 @@ class Session(SMTP):
         e.Block: _pass_block,
         e.Withdraw: _withdraw,
         e.StartTls: _start_tls,
+        e.LogIn: _log_in,
+        e.ScramBegin: _begin_scram,
+        e.ScramEnd: _end_scram,
+        e.AskSender: _ask_sender,
         e.Note: _note,
         e.HangUp: _hang_up,
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mta.roles.smtpd.peers import AsyncioChannels, Conversations
+from mta.shells.peers import AsyncioChannels, Conversations
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, pair

@@ -9,8 +9,8 @@ import pytest
 
 from mta import roster
 from mta.offspring import Uids
-from mta.roles.smtpdspawn.rehearsal import rehearse
-from mta.roles.smtpdspawn.spawner import Birth, Spawner
+from mta.shells.rehearsal import rehearse
+from mta.shells.spawner import Birth, Spawner
 from mta.smtp.server import Policy
 from mta.wire import control
 from mta.wire import messages as m
@@ -61,7 +61,9 @@ class Rig:
     def __init__(self, most: int) -> None:
         self.house = House(roster.SMTPDSPAWN, {})
         self.offspring = FakeOffspring()
-        self.spawner = Spawner(self.offspring, Uids(100, 50, lambda _uid: False), most, live)  # type: ignore[arg-type]
+        names = roster.servers_of(roster.SMTPDSPAWN)
+        uids = Uids(100, 50, lambda _uid: False)
+        self.spawner = Spawner(names, self.offspring, uids, most, live)  # type: ignore[arg-type]
         self.spawner.peers = control.Peers(
             roster.SMTPDSPAWN, self.house.start, self.house.loop, {"listener": self.spawner.take}
         )
@@ -155,5 +157,5 @@ def test_the_rehearsal_is_a_conversation_to_its_end() -> None:
     """Or every start of smtpdspawn would fail: it asserts the end of each itself."""
     gc.collect()  # what earlier tests left
     before = len(os.listdir("/proc/self/fd"))
-    rehearse(Policy(b"mx.example.test"))
+    rehearse(roster.SMTPDSPAWN, Policy(b"mx.example.test"))
     assert len(os.listdir("/proc/self/fd")) == before

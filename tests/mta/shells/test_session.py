@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mta.roles.smtpd.session import Session, where
+from mta.shells.session import Session, where
 from mta.smtp.driving import LINGER_SECONDS
 from mta.smtp.events import Verdict
 from mta.smtp.server import Policy

@@ -90,6 +90,13 @@ class Conversations:
         self._open[self._tag] = (channel, now + self._patience, answered)
         return channel, self._tag
 
+    def go_on(self, channel: Channel, tag: int, now: float, answered: Answered) -> bool:
+        """More is asked under *tag*, where the first question went; False when nobody is there any more."""
+        if channel.closed:
+            return False
+        self._open[tag] = (channel, now + self._patience, answered)
+        return True
+
     def expect(self, tag: int, now: float) -> None:
         """All was said; the server's time begins to run."""
         entry = self._open.get(tag)

@@ -1,4 +1,4 @@
-"""One smtpd process: its conversations, its peers, its clock.
+"""One smtpd or submissiond process: its conversations, its peers, its clock.
 
 A reader would otherwise get wrong: there is one timer for all conversations. Each carries its deadline, and a sweep every
 second looks at them; a timer of its own for each command would cost more than the command.
@@ -12,10 +12,10 @@ import socket
 from collections.abc import Mapping
 
 from mta import roster
-from mta.roles.smtpd.peers import AsyncioChannels, Conversations
-from mta.roles.smtpd.session import Session, where
+from mta.shells.peers import AsyncioChannels, Conversations
+from mta.shells.session import Session, where
 from mta.smtp import driving
-from mta.smtp.driving import DIRECTORY_SECONDS, ENQUEUER_SECONDS, STOP_SECONDS, TLS_SECONDS
+from mta.smtp.driving import AUTHENTICATOR_SECONDS, DIRECTORY_SECONDS, ENQUEUER_SECONDS, STOP_SECONDS, TLS_SECONDS
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers, Start
@@ -28,8 +28,11 @@ RETIRE_SECONDS = 60.0  # for conversations to end by themselves before a process
 class Worker:
     """What all conversations of this process share."""
 
-    def __init__(self, start: Start, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, role: roster.Role, start: Start, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        servers = roster.servers_of(role)
+        self._submits = "authenticator" in servers  # by users, who log in
+        self._takes_charge = "submitter" if "submitter" in servers else "enqueuer"
         self.now = loop.time
         self.done: asyncio.Future[None] = loop.create_future()  # there is nothing left to do
         self.stopping = False
@@ -45,15 +48,16 @@ class Worker:
         channels = AsyncioChannels(loop)
         channels.drained = self._drained
         handlers = {
-            "listener": self._heed_listener, "directory": self._hear_directory, "enqueuer": self._hear_enqueuer,
-            "tls": self._hear_tls,
+            "listener": self._heed_listener, "directory": self._hear_directory, self._takes_charge: self._hear_enqueuer,
+            "tls": self._hear_tls, "authenticator": self._hear_authenticator,
         }  # fmt: skip
         self.peers = Peers(
-            roster.SMTPD, start, channels, handlers,
+            role, start, channels, handlers,
             lost=self._lost, found=self._found, reload=self._heed_settings, stop=self.stop,
         )  # fmt: skip
         self.directory = Conversations(self.peers, "directory", DIRECTORY_SECONDS)
-        self.enqueuer = Conversations(self.peers, "enqueuer", ENQUEUER_SECONDS)
+        self.enqueuer = Conversations(self.peers, self._takes_charge, ENQUEUER_SECONDS)
+        self.authenticator = Conversations(self.peers, "authenticator", AUTHENTICATOR_SECONDS)
         self.tls = Conversations(self.peers, "tls", TLS_SECONDS)
         self._sweep()
 
@@ -113,7 +117,7 @@ class Worker:
     def _heed_settings(self, settings: Mapping[str, bytes]) -> None:
         """For conversations that begin from now on."""
         self._settings.update(settings)
-        self.policy = driving.policy(self._settings, starttls=self._starttls)
+        self.policy = driving.policy(self._settings, starttls=self._starttls, submission=self._submits)
         self.tarpit_seconds = driving.tarpit_seconds(self._settings)
         # A process that met ten thousand strangers has been shown a lot; a fresh one has nothing to remember.
         self._replace_after = self._number("limits.conversations_per_worker", 10_000)
@@ -140,7 +144,10 @@ class Worker:
         self._served += 1
         if self._served % self._replace_after == 0:
             self._ask_to_retire(listener)
-        self.connect(session, client)
+        if accepted.service == driving.IMPLICIT_TLS:
+            session.begin_with_tls(client)
+        else:
+            self.connect(session, client)
 
     def connect(self, session: Session, sock: socket.socket) -> None:
         """Put *session* on the loop, with *sock*."""
@@ -180,6 +187,11 @@ class Worker:
         assert isinstance(answer, m.Taken | m.Declined)
         self.enqueuer.hear(answer.tag, answer)
 
+    def _hear_authenticator(self, _authenticator: Channel, packet: Packet) -> None:
+        answer = packet[0]
+        assert isinstance(answer, m.LoggedIn | m.ScramChallenge | m.ScramDone | m.Using)
+        self.authenticator.hear(answer.tag, answer)
+
     def _hear_tls(self, _tls: Channel, packet: Packet) -> None:
         answer, descriptors = packet
         if isinstance(answer, m.Offering):
@@ -206,6 +218,7 @@ class Worker:
         self.tls.lost(channel)
         self.directory.lost(channel)
         self.enqueuer.lost(channel)
+        self.authenticator.lost(channel)
         self._drained(channel)  # Nothing waits for it any more.
 
     def _drained(self, channel: Channel) -> None:
@@ -219,6 +232,7 @@ class Worker:
         self.directory.expire(now)
         self.enqueuer.expire(now)
         self.tls.expire(now)
+        self.authenticator.expire(now)
         for session in list(self.sessions):
             if session.deadline < now:
                 session._timeout_cb()  # noqa: SLF001 - aiosmtpd's name for it
