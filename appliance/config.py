@@ -273,6 +273,9 @@ class Limits(Section):
 
     queue_lifetime_days: int = _number("days a message is tried before it fails", 5, 1, 30)
     bounce_lifetime_days: int = _number("days a notification of ours is tried before it is dropped", 1, 1, 30)
+    delay_warning_hours: int = _number(
+        "hours after which a sender of ours hears that a message is delayed and still tried; 0 = never", 4, 0, 720
+    )
     max_recipients: int = _number("recipients of one message (RFC 5321 wants at least 100)", 1000, 100, 10_000)
     max_expansion: int = _number("mailboxes that one recipient may expand to", 1000, 1, 100_000)
     default_quota: Size = _bytes("quota of a mailbox made without one; 0 = none", "0", "0", "1024 TiB")

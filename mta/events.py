@@ -26,7 +26,7 @@ class Kind:
 
 
 _CLIENT = ("session", "client")
-_RECIPIENT = ("queue_id", "original_recipient", "final_recipient", "status", "diagnostic_code")
+_RECIPIENT = ("queue_id", "original_recipient", "final_recipient", "status", "diagnostic_code", "remote_mta")
 
 EVENTS: Final[dict[str, Kind]] = {
     # --- a client and its conversation
@@ -73,6 +73,15 @@ EVENTS: Final[dict[str, Kind]] = {
         "an outsider was told of a failure that could have been refused", ("scheduler",),
         ("queue_id", "reverse_path", "forward_path"),
     ),
+    "destination-down": Kind(
+        "a domain's hosts, or a route's, are left alone for a while; what goes there waits",
+        ("scheduler",), ("domain", "route", "status", "diagnostic_code"),
+    ),
+    "destination-up": Kind("they work again", ("scheduler",), ("domain", "route")),
+    "held": Kind("a message is not tried until it is released", ("scheduler",), ("queue_id",)),
+    "parked": Kind("the same, because its sender is suspended", ("scheduler",), ("queue_id", "identity")),
+    "released": Kind("a held message is tried again", ("scheduler",), ("queue_id",)),
+    "removed": Kind("an operator took a message out; nobody is told", ("scheduler",), ("queue_id",)),
     "queue-size": Kind("messages that are owed", ("scheduler",), ("messages",), figure="messages"),
     # --- the spool
     "disk-refused": Kind("a file could not be written", ("enqueuer", "scheduler"), ("queue_id", "error")),
