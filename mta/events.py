@@ -125,6 +125,10 @@ EVENTS: Final[dict[str, Kind]] = {
     "secured": Kind("a conversation goes on under TLS", ("tls",), ("session", "tls", "server_name"), quiet=True),
     "handshake-failed": Kind("a client did not get through its TLS handshake", ("tls", "tlsspawn"), ("session", "why")),
     "certificate-unusable": Kind("a certificate or its key makes no sense", ("tls",), ("name", "why")),
+    "policy-trouble": Kind(
+        "a domain announces an MTA-STS policy that cannot be had; the one known before holds on", ("fetcher",),
+        ("domain", "result", "why"),
+    ),
     # --- the journal's own
     "events-lost": Kind("so many events were not told: the journal was away or slow", (ANYBODY,), ("count",)),
     "complaint": Kind("a line that a role wrote to its standard error", ("stderr", "journal"), ("text",)),

@@ -197,10 +197,12 @@ SOURCE = _role(
     paths=(PathRule("snapshot/sources", _READ), PathRule("hooks", _READ)), open_files=4096,
 )  # fmt: skip
 
+FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024)
+
 # In the order they start: who is asked comes before who asks.
 ROLES = (
-    JOURNAL, LEDGER, RESOLVER, SOURCE, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
-    COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, LISTENER, WEB,
+    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER,
+    ENQUEUER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
@@ -258,6 +260,7 @@ EDGES = (
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),
+    Edge("fetcher", "resolver"),
     Edge("enqueuer", "ledger"),
     Edge("enqueuer", "scheduler"),
     Edge("scheduler", "directory"),

@@ -3,6 +3,7 @@
 dane         TLSA records, and whether a certificate is one that they speak of
 sts          policies: the TXT record, the text, which MX they allow
 names        is this certificate for that name?
+wildcards    names with a star
 demands      what is wanted of the next connection, from all of the above; and which hosts are not to be used at all
 handshake    the TLS contexts, and the judgement of a handshake that was made
 reporting    what RFC 8460 calls the results, counted

@@ -6,28 +6,15 @@ A reader would otherwise get wrong: the common name counts only where there is n
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
+from mta.security.wildcards import covers
+
 MAX_NAMES = 1000  # of one certificate; a stranger wrote it
 
 
 def is_for(certificate: x509.Certificate, names: tuple[str, ...]) -> bool:
     """Does *certificate* bear one of *names* (A-labels, without a last dot)?"""
     wanted = {name.lower().rstrip(".") for name in names}
-    return any(_covers(each, name) for each in _presented(certificate)[:MAX_NAMES] for name in wanted)
-
-
-def covers(pattern: str, name: str) -> bool:
-    """Is *name* what *pattern* says, where a first label `*` stands for exactly one label?"""
-    return _covers(pattern.lower().rstrip("."), name.lower().rstrip("."))
-
-
-def _covers(pattern: str, name: str) -> bool:
-    if pattern == name:
-        return bool(name)
-    if not pattern.startswith("*."):
-        return False
-    first, dot, rest = name.partition(".")
-    # One label, and neither `*.` of everything nor of a top-level domain.
-    return bool(first and dot) and rest == pattern[2:] and "." in rest
+    return any(covers(each, name) for each in _presented(certificate)[:MAX_NAMES] for name in wanted)
 
 
 def _presented(certificate: x509.Certificate) -> list[str]:

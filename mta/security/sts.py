@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mta.security.names import covers
+from mta.security.wildcards import covers
 from mta.vocabulary import is_domain
 
 MAX_TEXT: Final = 64 * 1024  # octets of a policy: RFC 8461 3.3 suggests that bound

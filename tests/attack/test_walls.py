@@ -200,6 +200,29 @@ def test_a_taken_over_resolver_asks_on_the_servers_port_and_listens_nowhere(hous
 
 
 @pytest.mark.must_show
+def test_a_taken_over_fetcher_calls_web_servers_only_and_cannot_be_called(house: House) -> None:
+    """TCP leads to port 443 only (Landlock ABI 4); no datagrams, nothing to listen on, no socket of the host's programs."""
+    elsewhere, web = (in_address("127.0.0.1", port) for port in (house.port("smtp"), 443))
+    with injected(house.pid("fetcher")) as victim:
+        descriptor = victim.syscall(NUMBERS["socket"], 2, 1 | socket.SOCK_CLOEXEC, 0)
+        assert descriptor >= 0, "it could not even do its work"
+        answers = {
+            "bind": victim.syscall(NUMBERS["bind"], descriptor, in_address("0.0.0.0", 0), 16),
+            "listen": victim.syscall(NUMBERS["listen"], descriptor, 1),
+            "set": victim.syscall(SETSOCKOPT, descriptor, 1, 2, b"\1\0\0\0", 4),
+            "udp": victim.syscall(NUMBERS["socket"], 2, 2 | socket.SOCK_CLOEXEC, 0),
+            "raw": victim.syscall(NUMBERS["socket"], 2, 3 | socket.SOCK_CLOEXEC, 0),
+            "elsewhere": victim.syscall(NUMBERS["connect"], descriptor, elsewhere, 16),
+        }
+        reached = victim.syscall(NUMBERS["connect"], descriptor, web, 16)
+        assert reached in (0, -errno.ECONNREFUSED, -errno.EISCONN)
+        victim.syscall(NUMBERS["close"], descriptor)
+    if confinement.abi() < confinement.NETWORK_ABI:
+        assert answers.pop("elsewhere") == 0, "without the wall it leads anywhere, or the attempt was clumsy"
+    assert set(answers.values()) <= REFUSED, answers
+
+
+@pytest.mark.must_show
 def test_a_taken_over_source_calls_out_over_tcp_and_cannot_be_called(house: House) -> None:
     """To call out is its job; its sockets cannot be bound, listened on or set, and there are none without a connection."""
     elsewhere = in_address("127.0.0.1", house.port("smtp"))

@@ -1,13 +1,14 @@
-"""TLS over a stream, for a directory that speaks it from the start.
+"""TLS over a stream, for servers that speak it from the start.
 
-A reader would otherwise get wrong: the certificate is checked, against the machine's own list of authorities and the name in
-the URL. There is no setting to leave that out: a directory that anybody may play decides what mail is refused.
+A reader would otherwise get wrong: whether the certificate is checked is the affair of whoever makes the TLS object. Who asks
+a directory or fetches a policy checks it, against the machine's own list of authorities and the name in the URL, and has no
+setting to leave that out: what anybody may play decides where mail goes, and what is refused.
 """
 
 import ssl
 from collections.abc import Callable
 
-from mta.roles.source.streams import BLOCK, Address, Stream, User
+from mta.streams import BLOCK, Address, Stream, User
 from mta.wire.loop import Loop
 
 MakeTls = Callable[[ssl.MemoryBIO, ssl.MemoryBIO], ssl.SSLObject]
