@@ -116,6 +116,7 @@ JOURNAL = _role(
     "journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE), PathRule("figures", _WRITE)), open_files=_EACH_CELL,
 )  # fmt: skip
 SUBMISSION = ("submission", "submissions")  # the services of users: STARTTLS first, TLS from the start
+QUICK = ("qmtp", "qmqp")  # the services of hosts that are listed
 _SMTP, _SUBMISSIONS = "smtpd.max_connections", "submission.max_connections"
 
 LISTENER = _role(
@@ -133,6 +134,9 @@ SMTPD = _role(
 SUBMISSIOND = _role(
     "submissiond", 23, Promise.CLIENT_SOCKETS, instances="submission.workers", only_with=("smtpd.isolation", "worker"),
     listens=SUBMISSION, open_files=4096, files_each=1, kib_each=64, connections=(_SUBMISSIONS,),
+)  # fmt: skip
+QMTPD = _role(
+    "qmtpd", 30, Promise.CLIENT_SOCKETS, listens=QUICK, memory_mib=2048, open_files=4096,  # whole messages, see its budget
 )  # fmt: skip
 SMTPDSPAWN = _role(
     "smtpdspawn", 18, Promise.CLIENT_SOCKETS, Promise.SPAWN,
@@ -202,7 +206,7 @@ FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024)
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER,
-    ENQUEUER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, LISTENER, WEB,
+    ENQUEUER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, QMTPD, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
@@ -245,6 +249,9 @@ EDGES = (
     Edge("listener", "smtpd"),
     Edge("listener", "smtpdspawn"),
     Edge("listener", "submissiond"),
+    Edge("listener", "qmtpd"),
+    Edge("qmtpd", "directory"),
+    Edge("qmtpd", "enqueuer"),
     Edge("smtpd", "directory"),
     Edge("smtpd", "enqueuer"),
     Edge("smtpd", "tls"),

@@ -41,8 +41,6 @@ def without_effect(settings: Settings) -> list[str]:
     """Settings of the file that this version takes but does not serve, as "section.key": nobody should believe in them."""
     listen, smtpd = settings.listen, settings.smtpd
     idle = {
-        "listen.qmtp": listen.qmtp,
-        "listen.qmqp": listen.qmqp,
         "smtpd.relay_clients": smtpd.relay_clients,
         "outbound.routes": settings.outbound.routes,
     }

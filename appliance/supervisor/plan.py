@@ -19,6 +19,8 @@ SERVICES: Mapping[str, str] = {
     "smtp": "listener",
     "submission": "listener",
     "submissions": "listener",
+    "qmtp": "listener",
+    "qmqp": "listener",
     "panel": "web",
     "metrics": "web",
 }

@@ -675,13 +675,13 @@ class Server:
             return
         if verdict.word is Word.ACCEPT or verdict.late:
             self._alone = verdict.late
-            self._late_refusal = None if verdict.word is Word.ACCEPT else _refusal(verdict)
+            self._late_refusal = None if verdict.word is Word.ACCEPT else refusal_of(verdict)
             self._recipients.append(
                 Recipient(rcpt.forward_path, verdict.counted, verdict.expiry, verdict.ticket, rcpt.options)
             )
             self._out.append(replies.RECIPIENT_OK.octets)
             return
-        reply = _refusal(verdict)
+        reply = refusal_of(verdict)
         self._note_refused(reply, forward_path=rcpt.forward_path)
         if verdict.word is Word.SLOW_DOWN:
             self._end(reply)
@@ -842,5 +842,6 @@ def _is_sound(line: bytes) -> bool:
     return line[:5].upper() in _MAY_GO_BEYOND_ASCII and SOUND_LINE_BEYOND_ASCII.match(line) is not None
 
 
-def _refusal(verdict: Verdict) -> Reply:
+def refusal_of(verdict: Verdict) -> Reply:
+    """What a client hears of a recipient who may not have it."""
     return replies.in_words(_REFUSALS[verdict.word], verdict.detail)

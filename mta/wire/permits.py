@@ -13,6 +13,12 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "smtpd"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
     ("listener", "smtpdspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
     ("listener", "submissiond"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
+    ("listener", "qmtpd"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("qmtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
+    ("qmtpd", "enqueuer"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
     ("smtpdspawn", "directory"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "tlsspawn"): (frozenset({m.Attach}), frozenset({m.Offering})),

@@ -47,7 +47,7 @@ def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
         start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY],
     )  # fmt: skip
     answers = dict.fromkeys(("ledger", "resolver", "source"), asking.answered)
-    handlers = {"smtpd": desk.asked, "submissiond": desk.asked, "scheduler": desk.expand,
+    handlers = {"smtpd": desk.asked, "submissiond": desk.asked, "qmtpd": desk.asked, "scheduler": desk.expand,
         "bouncer": desk.tell_language, **answers,
     }  # fmt: skip
 
@@ -70,12 +70,13 @@ def protections(start: control.Start, asking: Asking) -> Protections:
     wants_names = start.settings.get("smtpd.reverse_dns", b"off") == b"require"
     clients = Clients(asking, time.monotonic, zones, wants_names=wants_names)
     per_minute = _number(start, "limits.recipients_per_minute", 0)
-    trusted, relayers = (_networks(start, f"smtpd.{name}_clients") for name in ("allow", "relay"))
+    # Whoever may speak the quick protocols may send to anybody: that is what they are for here.
+    trusted, relayers = _networks(start, "allow"), _networks(start, "relay", "qmtp", "qmqp")
     return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted, relayers)
 
 
-def _networks(start: control.Start, name: str) -> Scope:
-    networks = start.settings.get(name, b"").split()
+def _networks(start: control.Start, *kinds: str) -> Scope:
+    networks = b" ".join(start.settings.get(f"smtpd.{kind}_clients", b"") for kind in kinds).split()
     return Scope(tuple(part for network in networks for part in (b"allow", network)))
 
 

@@ -47,6 +47,7 @@ class Listener:
             # Of the takers only one kind exists: smtpd.isolation says which.
             self._gate(start, ("smtp",), ("smtpd", "smtpdspawn"), "smtpd"),
             self._gate(start, roster.SUBMISSION, ("submissiond", "submissionspawn"), "submission"),
+            self._gate(start, roster.QUICK, ("qmtpd",), "smtpd"),
         )
         self._heed_limits(start.settings)
         self._peers = control.Peers(
@@ -118,7 +119,7 @@ class Listener:
     def _judge(self, guest: Guest, *, talks: bool) -> None:
         door, counts = guest.gate.door, guest.gate.counts
         trusted = door.is_trusted(guest.who)
-        refusal = door.refusal(guest.who) or counts.refusal(guest.who, trusted=trusted)
+        refusal = door.refusal(guest.who, guest.service) or counts.refusal(guest.who, trusted=trusted)
         if refusal is not None:
             self._turn_away(guest.sock, guest.client, refusal, talks=talks)
             return

@@ -96,7 +96,7 @@ def test_a_setting_without_effect_is_said(tmp_path):
     assert run(tmp_path, "init", "--hostname", "mx.example.test").code == 0
     settings = load_settings(tmp_path / "postern.toml")
     assert "listen.submission" not in without_effect(settings)
-    assert "listen.qmtp" in without_effect(settings.model_copy(update={"listen": Listen(qmtp=["127.0.0.1:2209"])}))
+    assert "listen.qmtp" not in without_effect(settings.model_copy(update={"listen": Listen(qmtp=["127.0.0.1:2209"])}))
     assert "listen.qmtp" not in without_effect(settings)
     assert "smtpd.proxy_clients" not in without_effect(
         settings.model_copy(update={"smtpd": Smtpd(proxy_clients=["192.0.2.1/32"])})
