@@ -58,10 +58,15 @@ class Rig:
 
 @pytest.fixture
 def rig(lone_role, state):  # noqa: F811
-    def make(service: bytes) -> Rig:
-        return Rig(lone_role(roster.QMTPD, state, settings=SETTINGS), service)
+    made = []
 
-    return make
+    def make(service: bytes) -> Rig:
+        made.append(Rig(lone_role(roster.QMTPD, state, settings=SETTINGS), service))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.client.close()
 
 
 def test_each_recipient_of_qmtp_has_an_answer_of_his_own(rig) -> None:
@@ -70,7 +75,11 @@ def test_each_recipient_of_qmtp_has_an_answer_of_his_own(rig) -> None:
     assert one.judge().reverse_path == b"ann@client.test"
     one.judge(b"unknown")
     offer, others, content = one.take()
-    assert (offer.protocol, offer.forward_path, offer.ticket) == (b"QMTP", b"joe@example.test", b"ticket of joe@example.test")
+    assert (offer.protocol, offer.forward_path, offer.ticket) == (
+        b"QMTP",
+        b"joe@example.test",
+        b"ticket of joe@example.test",
+    )
     assert (others, content) == ([], CONTENT.replace(b"\n", b"\r\n"))
     one.enqueuer.send(m.Taken(offer.tag, b"00000000000000000abc"))
     expected = (
@@ -96,7 +105,9 @@ def test_qmqp_has_one_answer_for_all(rig) -> None:
     assert one.hear(len(expected)) == expected
 
 
-@pytest.mark.parametrize(("words", "answer"), [((b"accept", b"unknown"), b"DNo such"), ((b"try-later", b"accept"), b"ZCannot")])
+@pytest.mark.parametrize(
+    ("words", "answer"), [((b"accept", b"unknown"), b"DNo such"), ((b"try-later", b"accept"), b"ZCannot")]
+)
 def test_one_recipient_of_qmqp_who_may_not_have_it_speaks_for_all(rig, words, answer) -> None:
     one = rig(b"qmqp")
     one.client.sendall(qmqp(CONTENT, b"", [b"joe@example.test", b"ann@example.test"]))
