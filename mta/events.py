@@ -96,6 +96,18 @@ EVENTS: Final[dict[str, Kind]] = {
     "local-misbehaved": Kind("a local answered nonsense", ("localspawn",), ("domain",)),
     "local-not-started": Kind("no process for a delivery", ("localspawn",), ("domain", "reason")),
     "local-stuck": Kind("a local did not answer and was ended", ("localspawn",), ("domain",)),
+    "remote-ended": Kind("a remote ended with a status, or was never made", ("remotespawn",), ("domain", "status")),
+    "remote-hurried": Kind(
+        "hosts of a destination were silent while others waited for its place", ("remotespawn",), ("domain", "messages"),
+        quiet=True,
+    ),
+    "remote-lost": Kind("a remote ended with messages in hand", ("remotespawn",), ("domain", "messages")),
+    "remote-misbehaved": Kind("a remote answered nonsense", ("remotespawn",), ("domain",)),
+    "remote-stuck": Kind("a remote did not answer and was ended", ("remotespawn",), ("domain",)),
+    "in-doubt": Kind(
+        "a host has a whole message and never answered; it is sent again, perhaps a second time",
+        ("remotespawn",), ("queue_id", "domain", "remote_mta"),
+    ),
     "store-refused": Kind("a store is not what it should be", ("localspawn",), ("domain", "uid", "reason")),
     "store-failed": Kind("a store could not be made or put aside", ("storekeeper",), ("domain", "reason")),
     "store-of-another": Kind("a store belongs to an unexpected uid", ("storekeeper",), ("domain", "uid")),

@@ -108,6 +108,8 @@ DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given ag
 CELL_UIDS_FROM = 50_000  # the same of conversations
 TLS_CELL_UIDS_FROM = 60_000  # of those under TLS, whose handshake and octets another process has
 CELL_UIDS = 10_000  # how many there are; one is given again when nobody lives under it any more
+REMOTE_UIDS_FROM = 70_000  # of destinations that have mail at the moment
+REMOTE_UIDS = 10_000
 _DOMAINS = (DOMAIN_UIDS_FROM, DOMAIN_UIDS)
 
 _EACH_CELL = CELL_UIDS + 1024  # descriptors of a role to which every conversation may have a channel of its own
@@ -203,9 +205,14 @@ SOURCE = _role(
 
 FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024)
 
+REMOTESPAWN = _role(
+    "remotespawn", 27, Promise.READ_FILES, trusted=True,
+    paths=(PathRule("spool/content", _READ), PathRule("snapshot/routes", _READ)), memory_mib=512, open_files=4096,
+)  # fmt: skip
+
 # In the order they start: who is asked comes before who asks.
 ROLES = (
-    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER,
+    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN, BOUNCER, SCHEDULER,
     ENQUEUER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, QMTPD, LISTENER, WEB,
 )  # fmt: skip
 
@@ -219,6 +226,15 @@ CELL = Role("cell", 21, SMTPDSPAWN.module, frozenset({Promise.CONVERSE}), truste
 TLS_CELL = Role(
     "tlscell", 22, TLSSPAWN.module, _QUIET | {Promise.CLIENT_SOCKETS}, trusted=False, memory_mib=64, open_files=64
 )
+
+# The nursery is remotespawn's first child, and remotes are the nursery's: one for each destination that has mail at the
+# moment. CALL_OUT and CLIENT_SOCKETS are for them: walls only ever get higher, so what they need must be allowed there too.
+_OUTWARD = (Promise.CALL_OUT, Promise.CLIENT_SOCKETS)
+NURSERY = _role(
+    "nursery", 31, Promise.SPAWN, *_OUTWARD, module=f"{REMOTESPAWN.module}.nursery", pool=(REMOTE_UIDS_FROM, REMOTE_UIDS),
+    memory_mib=128,
+)  # fmt: skip
+REMOTE = _role("remote", 28, *_OUTWARD, memory_mib=128)
 
 # Nobody joins a second group. Where a folder has more than two kinds of users, its parent is closed to all, and only the
 # roles that opened it before they gave root away hold it: "others" in its mode are those, and nobody else.
@@ -274,6 +290,7 @@ EDGES = (
     Edge("scheduler", "localspawn"),
     Edge("scheduler", "bouncer"),
     Edge("scheduler", "cleaner"),
+    Edge("remotespawn", "resolver"),  # where it introduces its remotes
     Edge("localspawn", "storekeeper"),
     Edge("localspawn", "ledger"),
     Edge("bouncer", "enqueuer"),
@@ -328,4 +345,4 @@ def role_named(name: str) -> Role:
     return _BY_NAME[name]
 
 
-_BY_NAME = {role.name: role for role in (*ROLES, LOCAL, CELL, TLS_CELL)}
+_BY_NAME = {role.name: role for role in (*ROLES, LOCAL, CELL, TLS_CELL, NURSERY, REMOTE)}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
-_SECTIONS = ("smtpd", "submission", "limits", "dns")  # whose keys every role is told, as "section.key"
+_SECTIONS = ("smtpd", "submission", "limits", "dns", "outbound")  # whose keys every role is told, as "section.key"
 
 # Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
 SERVICES: Mapping[str, str] = {
@@ -61,6 +61,10 @@ class SettingsLike(Protocol):
     def dns(self) -> Any:  # noqa: ANN401 - as above
         """[dns]."""
 
+    @property
+    def outbound(self) -> Any:  # noqa: ANN401 - as above
+        """[outbound]."""
+
 
 class Plan(TypedDict):
     """What the supervisor starts with."""
@@ -82,6 +86,8 @@ def plan_of(settings: SettingsLike) -> Plan:
     }
     for section in _SECTIONS:
         for name, value in vars(getattr(settings, section)).items():
+            if isinstance(value, dict):
+                continue  # A table becomes records of the snapshot, for whom it concerns.
             values[f"{section}.{name}"] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     for service in SERVICES:
         values[f"listen.{service}"] = " ".join(map(str, getattr(settings.listen, service)))

@@ -103,7 +103,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
 }
 
 # Who may introduce others, and whom: each of its cells gets a channel of its own, as a client of that kind.
-INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "tlsspawn": "tls"}
+INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "tlsspawn": "tls", "remotespawn": "remote"}
 
 FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})

@@ -43,6 +43,9 @@ MAY_HAVE: dict[str, dict[str, str]] = {
         "sansldap": "it reads what directories say", "ssl": "directories that speak TLS", "urllib": "their URLs",
         "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
     },
+    "remotespawn": {
+        "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
+    },
     "fetcher": {"ssl": "web servers speak TLS", "h11": "it reads what they say"},
     "tlsspawn": {"ssl": "its cells' job, loaded before they are forked"},
     "ledger": {"sqlite3": "its own store, which nobody else opens"},

@@ -38,7 +38,7 @@ def main() -> int:
 def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     """Everything but the walls: the snapshot below *folder*, the desk, its peers."""
     snapshot = Snapshot.open(folder)
-    has_way_out = any(role.name == "remotespawn" for role in roster.ROLES)
+    has_way_out = roster.Edge("scheduler", "remotespawn") in roster.EDGES
     most = _number(start, "limits.max_expansion", MAX_EXPANSION)
     resolver = Resolver(snapshot.get, most, has_way_out=has_way_out)
     asking = Asking(loop)

@@ -122,7 +122,7 @@ class Remote:
         self._ways.answer(m.SendDone(job.tag, trouble, 0))
 
     def _make(self, where: m.Destination, settings: Mapping[str, bytes]) -> Destination:
-        allow_loopback = settings.get("outbound.allow_loopback", b"false") == b"true"
+        allow_loopback = settings.get("outbound.allow_loopback", b"").lower() == b"true"
         manner = Manner(
             settings["host.name"], where.lmtp, where.login, where.password, where.source_address.decode(),
             may_be_us=allow_loopback,

@@ -17,7 +17,7 @@ class Content:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+        self.size = os.lseek(descriptor, 0, os.SEEK_END)  # fstat takes a path, and a remote has no call that does
         self._first = self._read(0)
 
     def close(self) -> None:

@@ -91,9 +91,7 @@ def test_a_host_that_can_everything_gets_all_in_one_go():
 def test_a_host_that_can_nothing_gets_one_command_after_the_other():
     """RFC 821 is enough, for mail that is."""
     dialog = Dialog([], [JOE, ANN])
-    said = [dialog.said]
-    for reply in ("250 ok", "250 ok", "250 ok", "354 go", "250 done"):
-        said.append(dialog.hear(reply))
+    said = [dialog.said, *map(dialog.hear, ("250 ok", "250 ok", "250 ok", "354 go", "250 done"))]
     assert said == [
         b"MAIL FROM:<me@client.test>\r\n", b"RCPT TO:<joe@example.test>\r\n", b"RCPT TO:<ann@example.test>\r\n",
         b"DATA\r\n", HELLO + b".\r\n", b"",
