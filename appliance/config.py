@@ -266,16 +266,11 @@ class Outbound(Section):
         description='a table of domain = "host:port"',
     )
     port: int = _number("the port other servers listen on", 25, 1, 65535)
-    max_destinations: int = _number(
-        "destinations that mail goes to at once, each with a process of its own; at most half of them for those that were\n"
-        "in trouble before",
-        100, 2, 5000,
-    )  # fmt: skip
-    connections_per_destination: int = _number("connections to one destination at once", 20, 1, 200)
-    allow_loopback: bool = Field(
-        False,
-        title="may MX records lead to this machine itself? For tests: everywhere else that is a loop",
-        description="true or false",
+    bounce_format: str = Field(
+        "dsn",
+        title='"qsbmf": failures are told as qmail told them, for tools that read nothing else',
+        pattern="^(dsn|qsbmf)$",
+        description='"dsn" or "qsbmf"',
     )
 
 
@@ -456,8 +451,6 @@ def _toml(value: object, *, is_size: bool = False) -> str:
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f'"{key}" = {_toml(item)}' for key, item in value.items()) + " }" if value else "{}"
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, int):
         return str(value)
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')

@@ -855,6 +855,7 @@ class ReportedRecipient(Message, verb="reported-recipient"):
     status: Name
     diagnostic_code: Text
     remote_mta: Text
+    last_attempt: int = 0  # seconds since 1970; 0: nobody remembers
 
 
 @dataclass(frozen=True, slots=True)
