@@ -42,7 +42,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "fault": Kind(
         "an error of ours ended a conversation", ("smtpd", "submissiond"), (*_CLIENT, "fault", "error", "where")
     ),
-    "token-refused": Kind("an smtpd asked for a session that is not its own", ("directory",), _CLIENT),
+    "token-refused": Kind("an smtpd asked for a session that is not its own", ("directory", "authenticator"), _CLIENT),
     "unknown-too-often": Kind("a client guesses addresses; answers slow down", ("directory",), _CLIENT),
     "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),
     "source-trouble": Kind("who knows a relayed domain's recipients cannot be asked", ("source",), ("domain", "why")),
@@ -130,7 +130,11 @@ EVENTS: Final[dict[str, Kind]] = {
     "ledger-begun-anew": Kind("the ledger's store was damaged and put aside", ("ledger",), ("why",)),
     "reservations-expired": Kind("forgotten reservations were removed", ("ledger",), ("count",)),
     # --- passwords
-    "login-refused": Kind("a password or key was wrong", ("authenticator",), ("scope", "login")),
+    "logged-in": Kind("a mailbox logged in to send", ("authenticator",), (*_CLIENT, "login", "how")),
+    "login-refused": Kind("a password or key was wrong", ("authenticator",), ("scope", "login", *_CLIENT)),
+    "login-ticket-refused": Kind("somebody pretended a log-in", ("authenticator",), ("session", "login")),
+    "over-limit": Kind("a mailbox, its domain or a tenant sent as much as it may", ("ledger",), ("login", "scope")),
+    "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
     "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls"), ("why",)),
     # --- TLS

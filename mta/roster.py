@@ -280,6 +280,7 @@ EDGES = (
     Edge("smtpdspawn", "tlsspawn"),
     Edge("tlsspawn", "tls"),
     Edge("directory", "ledger"),
+    Edge("authenticator", "ledger"),
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),

@@ -33,6 +33,7 @@ MAY_HAVE: dict[str, dict[str, str]] = {
     "authenticator": {
         "argon2": "it verifies", "_argon2_cffi_bindings": "argon2", "_cffi_backend": "argon2, cryptography",
         "_openssl": "cryptography",
+        "passlib": "it checks imported hashes", "bcrypt": "likewise", "typing_extensions": "passlib",
         "cryptography": "it opens sealed hashes", "threading": "one thread verifies while another answers",
         "concurrent": "a pool of one thread", "logging": "concurrent",
     },
