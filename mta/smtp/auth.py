@@ -150,12 +150,12 @@ class LogIns:
 
     def respond(self, line: bytes) -> Step | Reply:
         """The client's next line."""
-        assert self._exchange is not None
         if line == CANCEL:
             return replies.CANCELLED
         try:
             response = decode(line)
             if self._confirmed is None:
+                assert self._exchange is not None
                 return self._exchange.respond(response)
         except Refused as refused:
             self._refused += refused.reply is replies.WRONG_LOGIN
@@ -166,7 +166,8 @@ class LogIns:
         return replies.LOGGED_IN
 
     def answered(self, answer: events.LoginAnswer) -> Step | Reply:
-        """What the authenticator knows."""
+        """What the authenticator knows; with that it is through with us."""
+        self._exchange = None
         if answer.right is None:
             return replies.LOGIN_AWAY
         if not answer.right:

@@ -35,7 +35,7 @@ from mta.spool import envelope, progress
 from mta.vocabulary import AddressError, Word, fold_local_part, local_part_of_store, store_name
 from mta.wire import messages, netstring
 from mta.wire.netstring import WireError
-from tests.fuzz import conversation
+from tests.fuzz import conversation, submission
 from tests.fuzz.dice import Dice
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -112,6 +112,16 @@ def smtp_lockstep(octets: bytes) -> None:
 def smtp_chunks(octets: bytes) -> None:
     """The cuts of TCP mean nothing."""
     conversation.chunked(octets)
+
+
+def smtp_submission(octets: bytes) -> None:
+    """See `submission`."""
+    submission.run(octets)
+
+
+def smtp_log_in(octets: bytes) -> None:
+    """One reply for one line, and nobody in who was not let in."""
+    submission.lockstep(octets)
 
 
 def message_header(octets: bytes) -> None:
@@ -412,6 +422,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
+        smtp_submission, smtp_log_in,
         message_header, message_dsn, snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
         smtp_client, client_addresses, tls_hello, source_ldap, source_hook,
