@@ -247,6 +247,7 @@ FOLDERS = (
     Folder("snapshot/certificates", "compiler", "compiler", 0o755),
     Folder("snapshot/sources", "compiler", "compiler", 0o755),
     Folder("snapshot/routes", "compiler", "compiler", 0o755),
+    Folder("snapshot/signing", "compiler", "compiler", 0o755),
     Folder("spool", "", "", 0o700),
     Folder("spool/content", "enqueuer", "cleaner", 0o735),  # others: localspawn
     Folder("spool/envelope", "enqueuer", "cleaner", 0o735),  # others: scheduler

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 PASSWORD_HASH = b"postern sealed hash v1"  # to the authenticator
 TLS_KEY = b"postern sealed tls key v1"  # to tls
 SOURCE_SECRET = b"postern sealed source secret v1"  # to source
+SIGNING_KEY = b"postern sealed signing key v1"  # to signer
 ROUTE_SECRET = b"postern sealed route secret v1"  # to remotespawn
 
 _VERSION = b"\x01"

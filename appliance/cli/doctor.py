@@ -29,7 +29,7 @@ LANDLOCK_NETWORK_ABI = 4
 SMALLEST_FREE = 256 * 1024 * 1024
 OLD_SECONDS = 60
 CERTIFICATE_DAYS = 21  # before its end, from which on it is said
-AUDIENCES = ("recipients", "credentials", "certificates", "sources", "routes")
+AUDIENCES = ("recipients", "credentials", "certificates", "sources", "routes", "signing")
 ALWAYS_WRITTEN = AUDIENCES[:2]  # the others only when something of theirs changes
 
 

@@ -113,6 +113,14 @@ class CertificateRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningRow:
+    """What mail of a domain is signed with now."""
+
+    domain: str
+    keys: tuple[tuple[str, str, str], ...]  # selector, algorithm, sealed key
+
+
+@dataclass(frozen=True, slots=True)
 class AccountRow:
     """Who may log in without being a mailbox owner."""
 
@@ -306,6 +314,16 @@ def certificates(query: Query, names: Sequence[str] | None = None) -> Iterator[C
         if row.name not in best or row.not_after > now or best[row.name].not_after <= now:
             best[row.name] = row
     yield from best.values()
+
+
+def signing_keys(query: Query, names: Sequence[str] | None = None) -> Iterator[SigningRow]:
+    """The keys of all domains that have some in use, or of those with *names*."""
+    statement = "SELECT d.name, k.state, k.selector, k.algorithm, k.sealed_key FROM dkim_key k JOIN domain d ON d.id = k.domain_id"
+    rows = _select(statement, "d.name", query, names, order="k.domain_id, k.id")
+    for name, some in itertools.groupby(rows, itemgetter(0)):
+        in_use = tuple((selector, algorithm, key) for _, state, selector, algorithm, key in some if state == "signing")
+        if in_use:
+            yield SigningRow(name, in_use)
 
 
 def accounts(query: Query, names: Sequence[str] | None = None) -> Iterator[AccountRow]:

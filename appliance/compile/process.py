@@ -10,6 +10,7 @@ from typing import Protocol
 
 from appliance.compile import collect
 from appliance.compile.check import NotPublished
+from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
 from appliance.compile.source import DatabaseAway, Query, Source
 from mta.snapshot.cdb import CdbError
@@ -44,23 +45,28 @@ class Ways(Protocol):
 
 
 class Compiler:
-    """Runs *publisher* over *source*. `peers` must be set before `begin`."""
+    """Runs *publisher* over *source*. `peers` must be set before `begin`.
+
+    *signer* is the public key of the role signer; without it domains get no keys to sign with.
+    """
 
     peers: Ways
 
-    def __init__(self, loop: Loop, source: Source, publisher: Publisher) -> None:
+    def __init__(self, loop: Loop, source: Source, publisher: Publisher, signer: bytes = b"") -> None:
         self._loop, self._source, self._publisher = loop, source, publisher
         self._stamp: object = None
         self._trouble = ""
         self._is_compacting = False
         self.stores = Stores(self)
         self.outbox = Outbox(self)
+        self.keys = KeyMaker(loop, self, signer)
 
     def begin(self) -> None:
         """Publish what there is, and look for changes from now on."""
         self._look()
         self.outbox.ask()
         self._expire()
+        self.keys.begin()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
 
     def poked(self, channel: Channel, packet: Packet) -> None:
@@ -83,6 +89,13 @@ class Compiler:
             self._complain(str(error))
             return False
         return True
+
+    def change(self, act: Callable[[Query], None]) -> bool:
+        """As `write`, for what is to be published."""
+        is_written = self.write(act)
+        if is_written:
+            self._stamp = None  # It tells what others wrote, and this we did ourselves.
+        return is_written
 
     def read(self, act: Callable[[Query], None]) -> bool:
         """*act* on one state of the database; False when it is away."""
@@ -108,6 +121,7 @@ class Compiler:
                 return True
             self._publish()
             self._serve_requests()
+            self.keys.look()
             with self._source.reading() as query:
                 self.stores.take(query)
             # The stamp from *before* the work: what changed meanwhile is looked at next time.
@@ -173,8 +187,8 @@ class Compiler:
         """Remove access rules whose time is over, and announce it: nobody else does anything at that moment."""
         found: list[tuple[int, str]] = []
         looked = not self._trouble and self.read(lambda query: found.extend(collect.expired(query, int(time.time()))))
-        if looked and found and self.write(lambda query: _remove_rules(query, found)):
-            self._stamp = None  # It tells what others wrote, and this we did ourselves.
+        if looked and found:
+            self.change(lambda query: _remove_rules(query, found))
         self._loop.call_later(EXPIRY_SECONDS, self._expire)
 
     def _prune(self) -> None:

@@ -27,7 +27,7 @@ from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.writer import NotContinued, SnapshotWriter
 from mta.wire.netstring import WireError, pack, unpack
 
-ALWAYS = AUDIENCES[3:]  # these say how old the whole is
+ALWAYS = AUDIENCES[4:]  # these say how old the whole is
 # The last published change's number, kind and key: a database with another one has another past.
 LAST_CHANGE_KEY = b"c:"
 MOST_CHANGES = 100_000  # in one batch; more are cheaper as a generation anew

@@ -17,6 +17,7 @@ from appliance.compile.collect import (
     KeyRow,
     MailboxRow,
     RulesRow,
+    SigningRow,
     State,
     TenantRow,
 )
@@ -146,6 +147,23 @@ def relay_route(row: DomainRow) -> Record | None:
     if not row.next_hop:
         return None
     return route_key(row.name), pack_record(records.Route(row.next_hop.encode()))
+
+
+def signing_keys_of(domain: str) -> list[bytes]:
+    """Where the keys that a domain's mail is signed with stand: under both its names."""
+    return [records.SIGNING + key.removeprefix(records.DOMAIN) for key in domain_keys(domain)]
+
+
+def signing_keys(row: SigningRow) -> Iterator[Record]:
+    """The keys that a domain's mail is signed with, for the role signer."""
+    triples = tuple(
+        part
+        for selector, algorithm, sealed in row.keys
+        for part in (selector.encode(), algorithm.encode(), _sealed(sealed))
+    )
+    record = pack_record(records.SigningKeys(row.domain.encode(), triples))
+    for key in signing_keys_of(row.domain):
+        yield key, record
 
 
 def mailbox_login_key(key: str) -> bytes:

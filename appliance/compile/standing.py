@@ -12,7 +12,8 @@ from appliance.compile.collect import ChangeRow, DomainRow, State, TenantRow
 from appliance.compile.render import Record
 from appliance.compile.source import Query
 
-AUDIENCES = ("certificates", "sources", "routes", "recipients", "credentials")  # in the order in which they are written
+# In the order in which they are written.
+AUDIENCES = ("certificates", "sources", "routes", "signing", "recipients", "credentials")
 
 Changed = dict[bytes, bytes | None]
 
@@ -27,6 +28,7 @@ def everything(
         "certificates": _certificates(query, state.host_name),
         "sources": _present_only(map(render.source, domains)),
         "routes": _present_only(map(render.relay_route, domains)),
+        "signing": itertools.chain.from_iterable(map(render.signing_keys, collect.signing_keys(query))),
         "recipients": itertools.chain(
             [render.host(state)],
             common,
@@ -70,8 +72,14 @@ def changed(query: Query, changes: Iterable[ChangeRow], host_name: str, *, is_sa
     keys = list(wanted.get("key", ()))
     credentials |= dict.fromkeys(map(render.api_key_key, keys))
     credentials |= dict(map(render.api_key, collect.keys(query, keys)))
+    found["signing"] |= _changed_signing_keys(query, list(wanted.get("signing", ())))
     found["certificates"] |= _changed_certificates(query, list(wanted.get("name", ())), host_name, is_same_host)
     return found
+
+
+def _changed_signing_keys(query: Query, names: list[str]) -> Changed:
+    found: Changed = dict.fromkeys(key for name in names for key in render.signing_keys_of(name))
+    return found | dict(itertools.chain.from_iterable(map(render.signing_keys, collect.signing_keys(query, names))))
 
 
 def _changed_certificates(query: Query, names: list[str], host_name: str, is_same_host: bool) -> Changed:

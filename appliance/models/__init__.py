@@ -8,6 +8,7 @@ from appliance.models.audit_entry import AuditEntry
 from appliance.models.base import Base
 from appliance.models.certificate import Certificate, CertificateName
 from appliance.models.change import Change, PublishRequest, StoreTask
+from appliance.models.dkim_key import DkimKey
 from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
 from appliance.models.given_answer import GivenAnswer
@@ -29,6 +30,7 @@ __all__ = [
     "Certificate",
     "CertificateName",
     "Change",
+    "DkimKey",
     "Domain",
     "Forwarding",
     "ForwardingTarget",

@@ -11,6 +11,7 @@ smaller than the snapshot's is an older copy, so entries are removed only below 
     account   its name                                     an account or its sealed hash is different or gone
     key       its public id                                an API key was made or revoked
     rules     empty, a domain, or an address key           the access rules of host, domain or mailbox are different
+    signing   a domain                                     what its mail is signed with is different
     name      A-label or *.domain                          a certificate for it came or went
 """
 
@@ -27,6 +28,7 @@ __all__ = [
     "NAME",
     "PASSWORD",
     "RULES",
+    "SIGNING",
     "TENANT",
     "Change",
     "PublishRequest",
@@ -45,7 +47,7 @@ __all__ = [
 ]
 
 TENANT, DOMAIN, ADDRESS, PASSWORD, ACCOUNT, KEY = "tenant", "domain", "address", "password", "account", "key"
-RULES, NAME = "rules", "name"
+RULES, NAME, SIGNING = "rules", "name", "signing"
 
 
 def announce(session: Session, kind: str, key: str) -> None:

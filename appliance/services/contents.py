@@ -7,7 +7,7 @@ each is announced all the same, since the compiler learns of nothing else.
 from sqlalchemy import delete, select
 
 from appliance.database.session import Session
-from appliance.models import AccessRule, Account, Alias, Domain, Mailbox, RelayRecipient
+from appliance.models import AccessRule, Account, Alias, DkimKey, Domain, Mailbox, RelayRecipient
 from appliance.services import addresses, changes, holders
 
 
@@ -34,6 +34,8 @@ def remove(session: Session, domain: Domain) -> None:
     remove_accounts(session, domain)
     _remove_rules(session, domain)
     remove_recipients(session, domain)
+    changes.announce(session, changes.SIGNING, domain.name)
+    session.execute(delete(DkimKey).where(DkimKey.domain_id == domain.id))
     session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
     session.execute(delete(Alias).where(Alias.domain_id == domain.id))
 

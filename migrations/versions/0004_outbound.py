@@ -53,7 +53,28 @@ def _targets() -> None:
         op.add_column(table, sa.Column("failure", sa.String(), nullable=True))
 
 
+def _dkim_key() -> None:
+    op.create_table(
+        "dkim_key",
+        sa.Column("domain_id", ID, nullable=False),
+        sa.Column("selector", sa.String(), nullable=False),
+        sa.Column("algorithm", sa.String(), nullable=False),
+        sa.Column("public_key", sa.String(), nullable=False),
+        sa.Column("sealed_key", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["domain_id"], ["domain.id"], name="fk_dkim_key_domain_id_domain", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_dkim_key"),
+        sa.UniqueConstraint("domain_id", "selector", name="uq_dkim_key_domain_id_selector"),
+        sqlite_autoincrement=True,
+    )
+
+
 def upgrade() -> None:
+    _dkim_key()
     _srs_secret()
     _domain()
     _tenant()
@@ -78,3 +99,4 @@ def downgrade() -> None:
     for name in ("language", "batv"):
         op.drop_column("domain", name)
     op.drop_table("srs_secret")
+    op.drop_table("dkim_key")

@@ -18,6 +18,7 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   d:…, t:…                            as above: who may log in follows the same chain
     certificates  c:<A-label name, or *.domain>       Certificate; c: alone is the one for all other names
     sources       s:<domain>                          Source
+    signing       g:<domain, A-label or U-label>      SigningKeys
     routes        n:<domain>                          Route of mail to that domain
                   n:@<domain>                         Route of mail that a domain of ours sends
                   n:*                                 Route of all other mail
@@ -35,6 +36,7 @@ ADDRESS, DOMAIN, TENANT = b"a:", b"d:", b"t:"
 RULES, CERTIFICATE, SOURCE = b"r:", b"c:", b"s:"
 ROUTED, ROUTE = b"o:", b"n:"  # with a route's key behind: a domain, `@domain` of a sender, or `*`
 SMARTHOST = b"*"
+SIGNING = b"g:"
 MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
 APP_PASSWORDS, SENDERS, SENDING = b"p:", b"f:", b"w:"
 ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
@@ -155,6 +157,14 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """What mail of a domain is signed with: selector, algorithm, key sealed to the role signer, and again."""
+
+    domain: bytes  # A-label, whatever key this stands under
+    triples: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """A node of the tree of who pays; its suspension reaches everything below."""
 
@@ -210,7 +220,7 @@ class ApiKey:
 
 
 Record = (
-    Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Sending | Source | Routed | Route | Certificate
+    Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Sending | Source | Routed | Route | Certificate | SigningKeys
     | Login | AppPasswords | Senders | ApiKey
 )  # fmt: skip
 
@@ -277,7 +287,7 @@ def _credential_fields(record: Login | AppPasswords | Senders | ApiKey) -> list[
             return [b"key", sha256, _flag(revoked), tenant]
 
 
-def _other_fields(record: Sending | Source | Routed | Route | Certificate) -> list[bytes]:
+def _other_fields(record: Sending | Source | Routed | Route | Certificate | SigningKeys) -> list[bytes]:
     match record:
         case Sending(per_hour, per_day, brake, braked, released):
             numbers = [b"%d" % per_hour, b"%d" % per_day]
@@ -290,6 +300,8 @@ def _other_fields(record: Sending | Source | Routed | Route | Certificate) -> li
             return [b"route", next_hop, tls, _flag(lmtp), login, sealed_password, source_address]
         case Certificate(chain, sealed_key):
             return [b"certificate", chain, sealed_key]
+        case SigningKeys(domain, triples):
+            return [b"signing-keys", domain, *triples]
 
 
 def _domain_fields(record: Domain) -> list[bytes]:
@@ -381,6 +393,13 @@ def _route(fields: list[bytes]) -> Route:
     return Route(next_hop, tls, _is_set(lmtp), login, sealed_password, source_address)
 
 
+def _signing_keys(fields: list[bytes]) -> SigningKeys:
+    domain, *triples = fields
+    if len(triples) % 3:
+        raise ValueError("not three of each")
+    return SigningKeys(domain, tuple(triples))
+
+
 def _tenant(fields: list[bytes]) -> Tenant:
     parent, suspended, *later = fields
     return Tenant(parent, _is_set(suspended), **_later(later, _LATER_OF_TENANT))
@@ -412,6 +431,7 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"source": _source,
     b"routed": _routed,
     b"route": _route,
+    b"signing-keys": _signing_keys,
     b"tenant": _tenant,
     b"login": _login,
     b"app-passwords": lambda fields: AppPasswords(tuple(fields)),

@@ -26,6 +26,7 @@ from appliance.services import (
     accounts,
     aliases,
     certificates,
+    dkim,
     domains,
     forwardings,
     keys,
@@ -35,6 +36,7 @@ from appliance.services import (
     tenants,
 )
 from appliance.services.relays import Route
+from appliance.signing_keys import NewKey
 from mta.roles.directory.resolve import Resolver
 from mta.snapshot import records
 from mta.snapshot.cdb import Cdb
@@ -44,7 +46,7 @@ from mta.vocabulary import Word
 from tests.fixtures.bulk import fill
 from tests.fixtures.database import HOST, OPERATOR
 
-SELDOM = ("certificates", "sources", "routes")
+SELDOM = ("certificates", "sources", "routes", "signing")
 SEALED = base64.b64encode(b"\x01sealed").decode()
 
 
@@ -283,6 +285,29 @@ def test_a_relayed_domain_reaches_directory_and_source(place, full):
     assert b"a:bob@u.test" in place.contents()
     assert place.contents("sources") == {}
     assert set(place.contents("routes")) == {b"n:c.test", b"n:u.test"}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_keys_that_sign_stand_under_both_names_of_their_domain(place, full):
+    """Neither those that wait for their records nor those that sign no more; a domain that goes takes them along."""
+    place.step()
+    place.do(domains.create, "bücher.test")
+    new = [NewKey(algorithm, "p", SEALED) for algorithm in ("rsa-sha256", "ed25519-sha256")]
+    made = [key.selector.encode() for key in place.do(dkim.rotate, "bücher.test", new=new)]
+    place.step(full=full)
+    parts = (made[0], b"rsa-sha256", b"\x01sealed", made[1], b"ed25519-sha256", b"\x01sealed")
+    record = records.SigningKeys(b"xn--bcher-kva.test", parts)
+    assert place.contents("signing") == {b"g:xn--bcher-kva.test": record, "g:bücher.test".encode(): record}
+    assert all(not key.startswith(b"g:") for audience in AUDIENCES[-2:] for key in place.contents(audience))
+    later = [key.selector.encode() for key in place.do(dkim.rotate, "bücher.test", new=new)]
+    place.step(full=full)
+    assert place.contents("signing")[b"g:xn--bcher-kva.test"] == record
+    place.do(dkim.finish, "bücher.test")
+    place.step(full=full)
+    assert place.contents("signing")[b"g:xn--bcher-kva.test"].triples[::3] == tuple(later[2:])
+    place.do(domains.remove, "bücher.test")
+    place.step(full=full)
+    assert place.contents("signing") == {}
 
 
 @pytest.mark.parametrize("full", [False, True])
