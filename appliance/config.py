@@ -285,6 +285,15 @@ class Limits(Section):
     max_recipients: int = _number("recipients of one message (RFC 5321 wants at least 100)", 1000, 100, 10_000)
     max_expansion: int = _number("mailboxes that one recipient may expand to", 1000, 1, 100_000)
     default_quota: Size = _bytes("quota of a mailbox made without one; 0 = none", "0", "0", "1024 TiB")
+    sends_per_hour: int = _number(
+        "recipients a mailbox may write to in an hour, where it has no limit of its own; 0 = no limit", 1000, 0, 100_000_000
+    )
+    sends_per_day: int = _number("the same in a day", 5000, 0, 100_000_000)
+    hijack_brake: bool = Field(
+        True,
+        title="stop a mailbox that writes to many more recipients than it ever did, until somebody looked",
+        description="true or false",
+    )
     unknown_recipients_per_minute: int = _number(
         "unknown recipients a client may name in a minute before answers slow down", 20, 1, 10_000
     )

@@ -133,6 +133,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "logged-in": Kind("a mailbox logged in to send", ("authenticator",), (*_CLIENT, "login", "how")),
     "login-refused": Kind("a password or key was wrong", ("authenticator",), ("scope", "login", *_CLIENT)),
     "login-ticket-refused": Kind("somebody pretended a log-in", ("authenticator",), ("session", "login")),
+    "limits-unknown": Kind("a sending limit was not looked at: the ledger is away or slow", ("directory",), ("login", "why")),
     "over-limit": Kind("a mailbox, its domain or a tenant sent as much as it may", ("ledger",), ("login", "scope")),
     "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),

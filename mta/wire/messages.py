@@ -609,14 +609,6 @@ class Missed(Message, verb="missed"):
 
 
 @dataclass(frozen=True, slots=True)
-class Park(Message, verb="park"):
-    """directory -> scheduler, unasked. What *identity* sent waits for somebody to look at it (or need not any longer)."""
-
-    identity: Path
-    parked: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Rehash(Message, verb="rehash"):
     """authenticator -> ledger. A better hash of the password that *identity* showed just now. Not answered."""
 

@@ -63,7 +63,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("enqueuer", "scheduler"): (frozenset({m.Recovered, m.Queued}), frozenset()),
     ("scheduler", "directory"): (
         frozenset({m.Expand}),
-        frozenset({m.Expansion, m.Outward, m.Unresolved, m.Park}),
+        frozenset({m.Expansion, m.Outward, m.Unresolved}),
     ),
     ("scheduler", "localspawn"): (frozenset({m.Deliver}), frozenset({m.Attempted})),
     ("scheduler", "bouncer"): (

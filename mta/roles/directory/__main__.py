@@ -3,14 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mta import roster, sandbox
+from mta import relaying, roster, sandbox
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import Clients
 from mta.roles.directory.desk import Desk, Protections
 from mta.roles.directory.resolve import MAX_EXPANSION, Resolver
+from mta.roles.directory.senders import HostLimits
 from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot
 from mta.windows import Window
@@ -70,13 +71,16 @@ def protections(start: control.Start, asking: Asking) -> Protections:
     wants_names = start.settings.get("smtpd.reverse_dns", b"off") == b"require"
     clients = Clients(asking, time.monotonic, zones, wants_names=wants_names)
     per_minute = _number(start, "limits.recipients_per_minute", 0)
-    # Whoever may speak the quick protocols may send to anybody: that is what they are for here.
-    trusted, relayers = _networks(start, "allow"), _networks(start, "relay", "qmtp", "qmqp")
-    return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted, relayers)
+    trusted = _scope(start.settings.get("smtpd.allow_clients", b"").split())
+    relayers = _scope(str(network).encode() for network in relaying.networks(start.settings))
+    sending = HostLimits(
+        _number(start, "limits.sends_per_hour", 0), _number(start, "limits.sends_per_day", 0),
+        brake=start.settings.get("limits.hijack_brake", b"true") != b"false",
+    )  # fmt: skip
+    return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted, relayers, sending)
 
 
-def _networks(start: control.Start, *kinds: str) -> Scope:
-    networks = b" ".join(start.settings.get(f"smtpd.{kind}_clients", b"") for kind in kinds).split()
+def _scope(networks: Iterable[bytes]) -> Scope:
     return Scope(tuple(part for network in networks for part in (b"allow", network)))
 
 

@@ -35,6 +35,7 @@ from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
 from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Final, Judgement, Obstacle, Resolver
+from mta.roles.directory.senders import NO_LIMITS, HostLimits, Sender, Senders
 from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import RecordError
@@ -68,7 +69,7 @@ _UNRESOLVED = {
     Obstacle.FOREIGN: (True, b"5.4.4", b"This host does not send mail to that domain"),
 }
 _NOT_NOW = (False, b"4.3.0", b"Recipients cannot be looked up now")
-_PARKED = (False, b"4.7.0", b"Its sender is suspended; it waits until somebody looked at it")
+_PARKED = (False, b"4.7.0", b"Its sender is suspended or braked; it waits until somebody looked at it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ Waiting = Callable[[Callable[[object], None]], bool]  # begins to find something
 Steps = Generator[Waiting, object, Decision]
 
 ACCEPT = Decision(Word.ACCEPT)
+MAY_NOT_SEND = Decision(Word.DENIED, b"Your mailbox is suspended and may not send")
 _WORDS_OF_SOURCE = {word.value: word for word in (Word.ACCEPT, Word.UNKNOWN, Word.FULL)}
 
 
@@ -96,6 +98,7 @@ class Protections:
     recipients_per_minute: int  # of one client; 0: no limit
     trusted: Scope  # who has none
     relayers: Scope  # who may send to others' domains without a login
+    sending: HostLimits = NO_LIMITS
 
 
 class _LedgerAway(Exception):
@@ -118,6 +121,7 @@ class Desk:
     ) -> None:  # fmt: skip
         """*clock* gives seconds since 1970, for the tickets' expiry. *asking* has its peers before the first message."""
         self._loop, self._snapshot, self._resolver, self._asking = loop, snapshot, resolver, asking
+        self._senders = Senders(snapshot.get, protections.sending)
         self.protect(protections)
         self._ticket_key, self._session_key, self._clock = ticket_key, session_key, clock
         self._looked = 0.0
@@ -131,6 +135,7 @@ class Desk:
         """From now on by *protections*; what was counted before is forgotten."""
         self._unknowns, self._clients = protections.unknowns, protections.clients
         self._trusted, self._relayers = protections.trusted, protections.relayers
+        self._senders.limits = protections.sending
         self._recipients, self._most_recipients = protections.recipients, protections.recipients_per_minute
 
     @property
@@ -156,12 +161,15 @@ class Desk:
             self._answer(_Case(channel, question, Judgement(Word.SLOW_DOWN)), Decision(Word.SLOW_DOWN))
             return
         judgement = self._judge(question.forward_path)
-        if self._may_relay(question):
+        is_login = self._is_logged_in(question)
+        if is_login or self._is_relayer(question.client):
             judgement = self._for_customer(question, judgement)
         judgement = judgement.with_reverse_path(question.reverse_path)
         case = _Case(channel, question, judgement, time.monotonic() + LATE_SECONDS if judgement.late else 0.0)
         decision = self._decide_now(question, judgement)
-        if decision is not None:
+        if is_login:
+            self._ask_for(case, decision)
+        elif decision is not None:
             self._answer(case, decision)
         elif self._waiting < MAX_WAITING:
             self._waiting += 1
@@ -175,18 +183,51 @@ class Desk:
             self._session_key, question.token, question.session, question.client
         ) and not tickets.is_session_over(question.session, self._clock())
 
-    def _may_relay(self, question: m.Question) -> bool:
-        """Is it one of ours who asks: by a login that holds, or by the address?"""
-        if question.identity and tickets.login_ticket_holds(
-            self._ticket_key,
-            question.login,
-            question.session,
-            question.identity,
-            question.login_expiry,
+    def _is_logged_in(self, question: m.Question) -> bool:
+        """Does the authenticator's word hold that it is one of ours who asks?"""
+        return bool(question.identity) and tickets.login_ticket_holds(
+            self._ticket_key, question.login, question.session, question.identity, question.login_expiry,
             int(self._clock()),
-        ):
-            return True
-        return self._is_relayer(question.client)
+        )  # fmt: skip
+
+    def _ask_for(self, case: "_Case", decision: Decision | None) -> None:
+        """Answer a mailbox that logged in: what holds for all, and then whether it may send as much."""
+        try:
+            sender = self._senders.find(case.question.identity)
+        except (SnapshotMissing, RecordError) as error:
+            self._complain(error)
+            self._answer(case, Decision(Word.TRY_LATER))
+            return
+        if sender is None or sender.braked:
+            self._answer(case, MAY_NOT_SEND if sender is None else Decision(Word.BRAKED))
+        elif decision is not None and decision.word is not Word.ACCEPT:
+            self._miss(sender, decision)
+            self._answer(case, decision)
+        elif self._waiting < MAX_WAITING:
+            self._waiting += 1
+            self._go(case, self._decide_for(case, sender, decision), None)
+        else:
+            self._answer(case, Decision(Word.TRY_LATER))
+
+    def _decide_for(self, case: "_Case", sender: Sender, decision: Decision | None) -> Steps:
+        if decision is None:
+            decision = yield from self._decide(case.question, case.judgement)
+        if decision.word is not Word.ACCEPT:
+            self._miss(sender, decision)
+            return decision
+        answer = yield later(
+            self._asking, "ledger", lambda tag: sender.spend(tag, case.question.forward_path), LEDGER_SECONDS
+        )
+        word = self._senders.heed(sender, answer)
+        if not isinstance(answer, m.Spent):
+            self.peers.event("limits-unknown", login=sender.identity, why="the ledger is away or slow")
+        if word is Word.OVER_LIMIT and isinstance(answer, m.Spent):
+            return Decision(word, b"Sending limit reached (%b); send the rest later" % answer.scope[:100])
+        return Decision(word)
+
+    def _miss(self, sender: Sender, decision: Decision) -> None:
+        if decision.word is Word.UNKNOWN and sender.brake:
+            self.peers.tell("ledger", m.Missed(sender.identity))
 
     def _is_relayer(self, client: bytes) -> bool:
         return bool(self._relayers and self._relayers.decide(client, b""))
@@ -369,7 +410,8 @@ class Desk:
     def _answers(self, question: m.Expand) -> Iterator[m.Message]:
         self._look()
         try:
-            if question.identity and self._resolver.is_suspended(question.identity):
+            identity = question.identity
+            if identity and (self._resolver.is_suspended(identity) or self._senders.is_braked(identity)):
                 yield m.Unresolved(question.tag, *_PARKED, parked=True)
                 return
             found = self._resolver.expand(question.recipient)
