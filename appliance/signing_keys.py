@@ -11,6 +11,8 @@ import datetime as dt
 from collections.abc import Container
 from dataclasses import dataclass
 
+# Loaded with the first RSA key otherwise, which in a process behind its walls is too late.
+import cryptography.hazmat.backends.openssl.backend  # noqa: F401
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
