@@ -76,7 +76,7 @@ class StubMx:
     def _serve(self, sock: socket.socket, heard: Heard) -> None:
         self._open.add(sock)
         try:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 (self.manners.behave or self._obey)(sock, heard)
         finally:
             self._open.discard(sock)
@@ -85,6 +85,9 @@ class StubMx:
 
     def _obey(self, sock: socket.socket, heard: Heard) -> None:
         sock.sendall(self.manners.greeting + b"\r\n")
+        self._serve_commands(sock, heard)
+
+    def _serve_commands(self, sock: socket.socket, heard: Heard) -> None:
         stream, turns = sock.makefile("rb"), {}
         while line := stream.readline():
             line = line.rstrip(b"\r\n")
@@ -96,9 +99,11 @@ class StubMx:
             sock.sendall(reply)
             if verb == b"STARTTLS" and reply.startswith(b"220"):
                 assert self.manners.context is not None
-                sock = self.manners.context.wrap_socket(sock, server_side=True)
-                heard.is_secured, stream = True, sock.makefile("rb")
-            elif verb == b"DATA" and reply.startswith(b"354"):
+                with self.manners.context.wrap_socket(sock, server_side=True) as secured:
+                    heard.is_secured = True
+                    self._serve_commands(secured, heard)
+                return
+            if verb == b"DATA" and reply.startswith(b"354"):
                 content = _content(stream)
                 if content is None:
                     return

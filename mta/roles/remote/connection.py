@@ -321,6 +321,7 @@ class Connection:
             self._refuse_host(why)
             return
         self._is_shaking = False
+        self.security.note("")
         self._send_tls()
         if self._client.phase is Phase.HANDSHAKE:
             self._client.secured()
@@ -351,8 +352,12 @@ class Connection:
 
     def _refuse_host(self, why: str) -> None:
         """No handshake, or not the one that was wanted."""
-        self.tls_failed = why
+        self._fail_tls(why)
         self._end(delayed(b"4.7.5", b"TLS: " + why.encode()), None)
+
+    def _fail_tls(self, why: str) -> None:
+        self.tls_failed = why
+        self.security.note(why)
 
     # --- the conversation
 
@@ -402,8 +407,8 @@ class Connection:
             self._end(failed(b"5.4.6", b"its mail would come back to this host"), None)
         elif self._tls is None and self.security.level is not Level.NONE and b"STARTTLS" in self._client.extensions:
             self._client.ask(_STARTTLS)
-        elif self._tls is None and self.security.is_demanded:
-            self._end(delayed(b"4.7.4", b"TLS is demanded, and the host does not offer it"), None)
+        elif self._tls is None and self.security.level is not Level.NONE:
+            self._go_on_in_the_clear("the host does not offer TLS")
         elif self._manner.login:
             self._log_in()
         else:
@@ -412,8 +417,14 @@ class Connection:
     def _heard_starttls(self) -> None:
         if self._client.phase is Phase.HANDSHAKE:
             self._shake_hands()
-        elif self.security.is_demanded:
-            self._end(delayed(b"4.7.4", b"TLS is demanded, and the host refuses it"), None)
+        else:
+            self._go_on_in_the_clear("the host refuses TLS")
+
+    def _go_on_in_the_clear(self, why: str) -> None:
+        """Where that is allowed."""
+        self.security.note(why)
+        if self.security.is_demanded:
+            self._end(delayed(b"4.7.4", why.encode() + b", and it is demanded"), None)
         elif self._manner.login:
             self._log_in()
         else:
@@ -459,7 +470,7 @@ class Connection:
 
     def _lost(self, why: str) -> None:
         if self._is_shaking:
-            self.tls_failed = why
+            self._fail_tls(why)
         self._end(delayed(b"4.4.2", why.encode()), Broken(why))
 
     def _broken(self, why: str, reply: Reply | None, broken: Broken) -> None:

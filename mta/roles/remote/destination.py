@@ -36,6 +36,7 @@ class Job:
     mail: Mail
     recipients: list[Recipient]
     content: Content
+    since: float = 0.0  # when we got it
     tried: set[str] = field(default_factory=set)  # addresses of hosts that said "later" to it
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     said_by: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)  # by recipient: the host, and the protection
@@ -70,8 +71,8 @@ class Destination:
         self._hosts: list[Host] = []
         self._believed_until = 0.0
         self._is_finding = False
-        self._down: dict[str, Outcome] = {}  # by address: why it cannot be reached
-        self._in_the_clear: set[str] = set()  # addresses where TLS is offered but does not work
+        self._down: dict[str, tuple[float, Outcome]] = {}  # by address: when it was last seen to be of no use, and why
+        self._weaker: dict[str, Security] = {}  # by address where TLS is offered but does not work: what may do instead
         self._has_refused = False  # some host has said "later" to some message
         self._is_hurried = False
         loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -79,6 +80,7 @@ class Destination:
     def take(self, job: Job) -> None:
         """One more message."""
         self._is_hurried = False
+        job.since = self._now()
         self._waiting.append(job)
         self.advance()
 
@@ -141,9 +143,14 @@ class Destination:
     def _host_for(self, job: Job) -> Host | None:
         """The most preferred host that can be reached, as far as we know, and has not said "later" to *job*."""
         for host in self._hosts:
-            if host.address not in self._down and host.address not in job.tried:
+            if host.address not in job.tried and not (self._down and self._is_down(host, job)):
                 return host
         return None
+
+    def _is_down(self, host: Host, job: Job) -> bool:
+        """Failed a moment ago, or since *job* came: nobody waits for the same host twice."""
+        seen, _ = self._down.get(host.address, (float("-inf"), None))
+        return seen >= job.since or seen > self._now() - FRESH_SECONDS
 
     def _answer_hopeless(self) -> None:
         """What no host is left for, and no connection on its way."""
@@ -159,7 +166,7 @@ class Destination:
 
     def _why_unreachable(self) -> Outcome:
         """What all hosts are left with: what is not for ever, where there is such a thing."""
-        reasons = list(self._down.values())
+        reasons = [outcome for _, outcome in self._down.values()]
         return next((each for each in reasons if each.is_delay), reasons[0]) if reasons else DOWN
 
     # --- hosts
@@ -176,8 +183,9 @@ class Destination:
             self._give_up(hosts)
             return
         self._hosts, self._believed_until = hosts, self._now() + FRESH_SECONDS
-        self._down.clear()
-        self._in_the_clear.clear()
+        known = {host.address for host in hosts}
+        self._down = {address: down for address, down in self._down.items() if address in known}
+        self._weaker.clear()
         self._loop.call_later(0.0, self.advance)
 
     def _give_up(self, outcome: Outcome) -> None:
@@ -188,15 +196,18 @@ class Destination:
     def _open(self, host: Host) -> None:
         self._deciding += 1
 
-        def decided(security: Security) -> None:
+        def decided(security: Security | Outcome) -> None:
             self._deciding -= 1
-            if not self._waiting or self._is_hurried:
-                return
-            if host.address in self._in_the_clear and not security.is_demanded:
-                security = security.in_the_clear()
-            self._connections[Connection(self._loop, host, security, self._manner, self, self._now)] = None
+            if isinstance(security, Outcome):
+                self._down[host.address] = (self._now(), security)
+                self._loop.call_later(0.0, self.advance)
+            elif self._waiting and not self._is_hurried:
+                self._connections[Connection(self._loop, host, security, self._manner, self, self._now)] = None
 
-        self._guard.decide(host, decided)
+        if host.address in self._weaker:
+            decided(self._weaker[host.address])
+        else:
+            self._guard.decide(host, decided)
 
     # --- what connections tell
 
@@ -244,15 +255,15 @@ class Destination:
         """A connection ended."""
         del self._connections[connection]
         address = connection.host.address
-        if connection.tls_failed and not connection.security.is_demanded and address not in self._in_the_clear:
-            self._in_the_clear.add(address)
+        if connection.tls_failed and connection.security.weaker is not None:
+            self._weaker[address] = connection.security.weaker
         elif not connection.is_proven and outcome is not HURRIED:
             alive = sum(each.host.address == address for each in self._connections)
             if alive:
                 # It takes some of us, not all: with fewer it will do.
                 self._window = max(1, alive)
             else:
-                self._down[address] = outcome
+                self._down[address] = (self._now(), outcome)
         self._loop.call_later(0.0, self.advance)
 
     # --- answers

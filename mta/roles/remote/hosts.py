@@ -34,7 +34,8 @@ class Host:
     name: bytes
     address: str
     port: int
-    is_secure: bool = False  # every look-up that led here was vouched for (DNSSEC)
+    is_mx_secure: bool = False  # that the domain names this host was vouched for (DNSSEC)
+    is_address_secure: bool = False  # and so was its address
     is_fixed: bool = False  # a route named it, so it may be this machine
 
     @property
@@ -99,7 +100,7 @@ class Finder:
         except ValueError:
             self._addresses(_Search([name], is_secure=False, port=port, is_fixed=True, hear=hear))
             return
-        hear([Host(name, str(address), port, is_secure=True, is_fixed=True)])
+        hear([Host(name, str(address), port, is_mx_secure=True, is_address_secure=True, is_fixed=True)])
 
     def ordered(self, records: Sequence[bytes]) -> list[bytes] | Outcome:
         """The names in MX *records*, preferred first, equals in no order that could be known before."""
@@ -161,7 +162,7 @@ class Finder:
                 address = str(ipaddress.ip_address(text))
             except ValueError:
                 continue  # No address, whatever the resolver was told.
-            found.append(Host(name, address, search.port, search.is_secure and is_secure, search.is_fixed))
+            found.append(Host(name, address, search.port, search.is_secure, is_secure, search.is_fixed))
         return found
 
     def _leads_home(self, host: Host) -> bool:

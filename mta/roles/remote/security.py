@@ -5,7 +5,6 @@ believed (RFC 7435): that keeps out who only listens. A certificate is looked at
 wants it, and then a host that does not come up to it gets nothing, never the same in the clear.
 """
 
-import dataclasses
 import enum
 import ssl
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mta.roles.remote.hosts import Host
+from mta.roles.remote.outcome import Outcome
 
 
 class Level(enum.Enum):
@@ -39,22 +39,24 @@ class Contexts:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """For one host. `judge` sees the connection after the handshake: empty when it is good, else why it is not."""
+    """For one host. `judge` sees the connection after the handshake: empty when it is good, else why it is not.
+
+    `note` is told the same at the end of each try, and why there was no handshake where TLS was wanted. *weaker* is what may
+    be tried instead, over a connection of its own, when TLS failed; None: nothing may.
+    """
 
     level: Level
     context: ssl.SSLContext
     server_name: str
     judge: Callable[[ssl.SSLObject], str] = lambda _tls: ""
+    note: Callable[[str], None] = lambda _why: None
+    weaker: "Security | None" = None
     is_authenticated: bool = False  # whoever passes is the host that the domain's owner named (RFC 8689 4.2.1)
 
     @property
     def is_demanded(self) -> bool:
-        """Nothing goes in the clear, or to somebody else."""
-        return self.level in (Level.VERIFY, Level.DANE)
-
-    def in_the_clear(self) -> "Security":
-        """The same host without TLS, after a handshake that failed; only where nothing was demanded."""
-        return dataclasses.replace(self, level=Level.NONE)
+        """Nothing goes in the clear."""
+        return self.level in (Level.VERIFY, Level.DANE) and self.weaker is None
 
     def begin(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> ssl.SSLObject:
         """The client's side of a handshake.
@@ -68,8 +70,8 @@ class Security:
 class Guard(Protocol):
     """Who decides."""
 
-    def decide(self, host: Host, hear: Callable[[Security], None]) -> None:
-        """Tell *hear* once how a connection to *host* is protected; perhaps at once, perhaps after look-ups."""
+    def decide(self, host: Host, hear: Callable[[Security | Outcome], None]) -> None:
+        """Tell *hear* once how a connection to *host* is protected, or why there must be none; at once, or after look-ups."""
 
 
 class RouteGuard:
@@ -78,11 +80,14 @@ class RouteGuard:
     def __init__(self, level: Level, contexts: Contexts) -> None:
         self._level, self._contexts = level, contexts
 
-    def decide(self, host: Host, hear: Callable[[Security], None]) -> None:
+    def decide(self, host: Host, hear: Callable[[Security | Outcome], None]) -> None:
         """As in `Guard`."""
         name = host.name.decode("ascii", "replace")
         # No DNSSEC here: who wants DANE and gets nobody who knows it, gets what is nearest.
         if self._level in (Level.VERIFY, Level.DANE):
             hear(Security(Level.VERIFY, self._contexts.verifying, name, is_authenticated=True))
         else:
-            hear(Security(self._level, self._contexts.trusting, name))
+            clear = Security(Level.NONE, self._contexts.trusting, name)
+            hear(
+                Security(Level.MAY, self._contexts.trusting, name, weaker=clear) if self._level is Level.MAY else clear
+            )
