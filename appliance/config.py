@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -100,6 +100,16 @@ def _host_name(value: object) -> object:
     return value.lower()
 
 
+def _routed(value: object) -> object:
+    return value if value == "*" else _host_name(value)
+
+
+def _short(routes: dict[str, Endpoint]) -> dict[str, Endpoint]:
+    if sum(len(name) + len(str(hop)) + 2 for name, hop in routes.items()) > _LONGEST_LIST:
+        raise ValueError("more than travels in one piece")
+    return routes
+
+
 def _database(value: object) -> object:
     if not isinstance(value, str) or not _DATABASE.match(value):
         raise ValueError("not a database address")
@@ -110,12 +120,16 @@ Size = Annotated[int, BeforeValidator(_size)]
 Listening = Annotated[Endpoint, BeforeValidator(_literal)]
 NextHop = Annotated[Endpoint, BeforeValidator(_next_hop)]
 Network = Annotated[str, BeforeValidator(_network)]
+Routed = Annotated[str, BeforeValidator(_routed)]
+Routes = Annotated[dict[Routed, NextHop], AfterValidator(_short)]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database)]
 
 _ENDPOINTS = 'a list of "address:port" with an IP address, such as ["127.0.0.1:2525", "[::1]:2525"]; [] is off'
 _NETWORKS = 'a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]; at most 150'
-_MAX_NETWORKS = 150  # A list travels to the roles in one piece of 8000 octets.
+_MAX_ROUTES = 100
+_MAX_NETWORKS = 150
+_LONGEST_LIST = 8000  # octets in which one setting travels to the roles
 
 
 class Section(BaseModel):
@@ -260,10 +274,12 @@ class Dns(Section):
 class Outbound(Section):
     """[outbound]."""
 
-    routes: dict[str, NextHop] = Field(
+    routes: Routes = Field(
         {},
-        title='fixed next hops by domain, such as { "remote.example" = "192.0.2.1:25" }; "*" = smarthost for all others',
-        description='a table of domain = "host:port"',
+        title='fixed next hops by domain, such as { "remote.example" = "192.0.2.1:25" }; "*" = smarthost for all others.\n'
+        "With logins, demands on TLS and for senders: `postern route`",
+        description=f'a table of domain = "host:port"; at most {_MAX_ROUTES}',
+        max_length=_MAX_ROUTES,
     )
     port: int = _number("the port other servers listen on", 25, 1, 65535)
     bounce_format: str = Field(
@@ -355,6 +371,11 @@ class Settings(Section):
         """The database's address with an absolute path."""
         scheme, _, rest = self.database.url.partition(":///")
         return f"sqlite:///{self.file.parent / rest}" if scheme == "sqlite" else self.database.url
+
+    @property
+    def fixed_routes(self) -> dict[str, str]:
+        """[outbound] routes as plain text."""
+        return {name: str(hop) for name, hop in self.outbound.routes.items()}
 
     @property
     def database_file(self) -> Path | None:

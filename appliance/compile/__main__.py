@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from appliance.compile.process import Compiler
@@ -53,7 +54,8 @@ def public_key(file: Path) -> bytes:
 def serve(loop: Loop, start: control.Start, url: str, signer: bytes = b"") -> tuple[Compiler, control.Peers]:
     """Everything but the walls: the database at *url*, the compiler, its peers."""
     source = open_source(url)
-    compiler = Compiler(loop, source, Publisher(source, Path(start.text("state")) / "snapshot"), signer)
+    publisher = Publisher(source, Path(start.text("state")) / "snapshot", fixed_routes(start.settings))
+    compiler = Compiler(loop, source, publisher, signer)
     handlers = {
         "web": compiler.poked,
         "storekeeper": compiler.stores.answered,
@@ -70,8 +72,19 @@ def serve(loop: Loop, start: control.Start, url: str, signer: bytes = b"") -> tu
         elif channel.peer == "ledger":
             compiler.outbox.lost()
 
-    peers = compiler.peers = control.Peers(roster.COMPILER, start, loop, handlers, lost=lost, found=found)
+    def reload(settings: Mapping[str, bytes]) -> None:
+        compiler.reroute(fixed_routes(settings))
+
+    peers = compiler.peers = control.Peers(
+        roster.COMPILER, start, loop, handlers, lost=lost, found=found, reload=reload
+    )
     return compiler, peers
+
+
+def fixed_routes(settings: Mapping[str, bytes]) -> dict[str, str]:
+    """The setting [outbound] routes: next hops by domain."""
+    pairs = (part.partition("=") for part in settings.get("outbound.routes", b"").decode().split())
+    return {key: hop for key, _, hop in pairs}
 
 
 def database_url(config: Path, state: Path) -> str:

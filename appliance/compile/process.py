@@ -5,11 +5,12 @@ looked at again every second, for as long as it takes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from appliance.compile import collect
 from appliance.compile.check import NotPublished
+from appliance.compile.facts import apply
 from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
 from appliance.compile.source import DatabaseAway, Query, Source
@@ -68,6 +69,15 @@ class Compiler:
         self._expire()
         self.keys.begin()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
+
+    def look_again(self) -> None:
+        """We wrote a change ourselves; the stamp tells of others' alone."""
+        self._stamp = None
+
+    def reroute(self, fixed: Mapping[str, str]) -> None:
+        """The settings file names these next hops now."""
+        self._publisher.fixed, self._stamp = fixed, None
+        self._work()
 
     def poked(self, channel: Channel, packet: Packet) -> None:
         """Somebody committed a change just now."""
@@ -290,7 +300,7 @@ class Stores:
 class Outbox:
     """What the ledger learned, written where the panel shows it. Applying a fact twice does no harm.
 
-    The rows are ones that no snapshot record shows, and no change is announced: it publishes nothing.
+    Most of it no snapshot record shows; what one does is announced as a change, and published as any other.
     """
 
     def __init__(self, compiler: Compiler) -> None:
@@ -325,8 +335,11 @@ class Outbox:
 
     def _apply(self) -> None:
         facts, self._facts = self._facts, []
-        if facts and self._compiler.write(lambda query: _write_usage(query, facts)):
+        news: list[bool] = []
+        if facts and self._compiler.write(lambda query: news.append(apply(query, facts))):
             self._after = facts[-1].number
+            if any(news):
+                self._compiler.look_again()
             self._ask()
 
 
@@ -339,15 +352,3 @@ def _remove_rules(query: Query, rules: list[tuple[int, str]]) -> None:
 
 def _forget_changes(query: Query, limit: int) -> None:
     query.run("DELETE FROM change WHERE id < ?", (limit,))
-
-
-def _write_usage(query: Query, facts: list[m.Fact]) -> None:
-    statement = (
-        "UPDATE mailbox SET used_bytes = ? WHERE used_bytes <> ? AND folded = ? "
-        "AND domain_id = (SELECT id FROM domain WHERE name = ?)"
-    )
-    for fact in facts:
-        if fact.kind == b"usage":
-            folded, _, domain = fact.key.decode(errors="replace").rpartition("@")
-            used = int(fact.value)
-            query.run(statement, (used, used, folded, domain))

@@ -16,6 +16,7 @@ from appliance.compile.collect import (
     DomainRow,
     KeyRow,
     MailboxRow,
+    RouteRow,
     RulesRow,
     SigningRow,
     State,
@@ -43,7 +44,8 @@ def tenant_key(id_: int | str) -> bytes:
 def tenant(row: TenantRow) -> Record:
     """A tenant."""
     parent = b"" if row.parent_id is None else str(row.parent_id).encode()
-    return tenant_key(row.id), pack_record(records.Tenant(parent, row.suspended, row.forwards_outside))
+    record = records.Tenant(parent, row.suspended, row.forwards_outside, row.sends_per_hour, row.sends_per_day)
+    return tenant_key(row.id), pack_record(record)
 
 
 def domain_keys(name: str) -> list[bytes]:
@@ -59,6 +61,7 @@ def domain(row: DomainRow) -> Iterator[Record]:
     record = records.Domain(
         own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode(), row.greylist,
         row.dnsbl, row.next_hop.encode(), row.source.encode(), row.batv, row.language.encode(),
+        row.send_as_any, row.sends_per_hour, row.sends_per_day,
     )  # fmt: skip
     yield first, pack_record(record)
     for key in others:
@@ -142,11 +145,31 @@ def route_key(key: str) -> bytes:
     return records.ROUTE + key.encode()
 
 
-def relay_route(row: DomainRow) -> Record | None:
-    """Where a relayed domain's mail goes, for remotespawn; None: the domain is not relayed."""
-    if not row.next_hop:
-        return None
-    return route_key(row.name), pack_record(records.Route(row.next_hop.encode()))
+def route(row: RouteRow) -> Record:
+    """A route, for remotespawn."""
+    record = records.Route(
+        row.next_hop.encode(), row.tls.encode(), row.lmtp, row.login.encode(), _sealed(row.sealed_password),
+        row.source_address.encode(),
+    )  # fmt: skip
+    return route_key(row.key), pack_record(record)
+
+
+def key_of_route(key: bytes) -> str:
+    """What stands behind `n:`."""
+    return key.removeprefix(records.ROUTE).decode()
+
+
+def routed_key(key: str) -> bytes:
+    """Where it stands that there is a route."""
+    return records.ROUTED + key.encode()
+
+
+def routed(key: str) -> Record:
+    """There is a route, for the directory."""
+    return routed_key(key), _ROUTED
+
+
+_ROUTED = pack_record(records.Routed())
 
 
 def signing_keys_of(domain: str) -> list[bytes]:

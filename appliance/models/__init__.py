@@ -4,6 +4,7 @@ from appliance.models.access_rule import AccessRule
 from appliance.models.account import Account
 from appliance.models.alias import Alias, AliasTarget
 from appliance.models.api_key import ApiKey
+from appliance.models.app_password import AppPassword
 from appliance.models.audit_entry import AuditEntry
 from appliance.models.base import Base
 from appliance.models.certificate import Certificate, CertificateName
@@ -16,6 +17,9 @@ from appliance.models.instance import Instance
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
 from appliance.models.relay_recipient import RelayRecipient
+from appliance.models.route import Route
+from appliance.models.sender_grant import SenderGrant
+from appliance.models.sending import Sending
 from appliance.models.srs_secret import SrsSecret
 from appliance.models.tenant import Tenant
 
@@ -25,6 +29,7 @@ __all__ = [
     "Alias",
     "AliasTarget",
     "ApiKey",
+    "AppPassword",
     "AuditEntry",
     "Base",
     "Certificate",
@@ -40,6 +45,9 @@ __all__ = [
     "Mailbox",
     "PublishRequest",
     "RelayRecipient",
+    "Route",
+    "SenderGrant",
+    "Sending",
     "SrsSecret",
     "StoreTask",
     "Tenant",

@@ -20,11 +20,12 @@ class Seals:
     tls: bytes
     source: bytes
     signer: bytes
+    remotespawn: bytes
 
     @classmethod
     def of(cls, state: Path) -> "Seals":
         """Those of the appliance whose state folder is *state*."""
-        return cls(_read(state, "tls"), _read(state, "source"), _read(state, "signer"))
+        return cls(_read(state, "tls"), _read(state, "source"), _read(state, "signer"), _read(state, "remotespawn"))
 
     def tls_key(self, pem: bytes) -> str:
         """A certificate's private key, for the role tls.
@@ -41,6 +42,14 @@ class Seals:
             Unable: the role has no key of its own yet.
         """
         return _seal(self.source, seal.SOURCE_SECRET, secret.encode(), "source") if secret else ""
+
+    def route_secret(self, secret: str) -> str:
+        """A password for another server, for the role remotespawn; empty for an empty one.
+
+        Raises:
+            Unable: the role has no key of its own yet.
+        """
+        return _seal(self.remotespawn, seal.ROUTE_SECRET, secret.encode(), "remotespawn") if secret else ""
 
     def new_signing_keys(self) -> tuple[NewKey, ...]:
         """Fresh keys that mail of a domain can be signed with, sealed to the role signer. Takes its time.

@@ -88,7 +88,7 @@ def plan_of(settings: SettingsLike) -> Plan:
         for name, value in vars(getattr(settings, section)).items():
             if isinstance(value, dict):
                 continue  # A table becomes records of the snapshot, for whom it concerns.
-            values[f"{section}.{name}"] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            values[f"{section}.{name}"] = _text(value)
     for service in SERVICES:
         values[f"listen.{service}"] = " ".join(map(str, getattr(settings.listen, service)))
     return {
@@ -102,6 +102,13 @@ def plan_of(settings: SettingsLike) -> Plan:
         "instances": {"smtpd": settings.smtpd.workers, "submissiond": settings.submission.workers},
         "settings": values,
     }
+
+
+def _text(value: object) -> str:
+    """As roles read it: of several, each apart by a space, named ones as name=value."""
+    if isinstance(value, dict):
+        return " ".join(f"{name}={each}" for name, each in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Mail to other hosts: what signs return paths, who may forward to outside, what became of a target there.
+"""Mail to other hosts: what signs return paths, who may forward to outside, what became of a target there, who sends how much.
 
 Revision 0004, after 0003. Domains sign no return path until somebody asks for it and speak English; every tenant may forward
 to outside. The way down removes the targets outside, which an older program would take for addresses that went away; a
@@ -73,7 +73,80 @@ def _dkim_key() -> None:
     )
 
 
+def _route() -> None:
+    op.create_table(
+        "route",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("domain_id", ID, nullable=True),
+        sa.Column("next_hop", sa.String(), nullable=True),
+        sa.Column("tls", sa.String(), nullable=False),
+        sa.Column("lmtp", sa.Boolean(), nullable=False),
+        sa.Column("login", sa.String(), nullable=True),
+        sa.Column("sealed_password", sa.String(), nullable=True),
+        sa.Column("source_address", sa.String(), nullable=True),
+        sa.Column("id", ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["domain_id"], ["domain.id"], name="fk_route_domain_id_domain", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name="pk_route"),
+        sa.UniqueConstraint("key", name="uq_route_key"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_route_domain_id", "route", ["domain_id"])
+
+
+def _row() -> tuple[sa.Column[int], ...]:
+    return (
+        sa.Column("id", ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+    )
+
+
+def _sending() -> None:
+    scopes = ("tenant", "domain", "mailbox")
+    op.create_table(
+        "sending",
+        *(sa.Column(f"{scope}_id", ID, nullable=True) for scope in scopes),
+        sa.Column("per_hour", sa.BigInteger(), nullable=True),
+        sa.Column("per_day", sa.BigInteger(), nullable=True),
+        sa.Column("any_address", sa.Boolean(), nullable=False),
+        sa.Column("brake", sa.Boolean(), nullable=False),
+        sa.Column("braked_at", sa.BigInteger(), nullable=True),
+        sa.Column("brake_reason", sa.String(), nullable=False),
+        sa.Column("released_at", sa.BigInteger(), nullable=False),
+        *_row(),
+        *(
+            sa.ForeignKeyConstraint(
+                [f"{scope}_id"], [f"{scope}.id"], name=f"fk_sending_{scope}_id_{scope}", ondelete="CASCADE"
+            )
+            for scope in scopes
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_sending"),
+        *(sa.UniqueConstraint(f"{scope}_id", name=f"uq_sending_{scope}_id") for scope in scopes),
+        sqlite_autoincrement=True,
+    )
+
+
+def _of_mailbox(table: str, *columns: str) -> None:
+    op.create_table(
+        table,
+        sa.Column("mailbox_id", ID, nullable=False),
+        *(sa.Column(column, sa.String(), nullable=False) for column in columns),
+        *_row(),
+        sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=f"fk_{table}_mailbox_id_mailbox", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
+        sa.UniqueConstraint("mailbox_id", columns[0], name=f"uq_{table}_mailbox_id_{columns[0]}"),
+        sqlite_autoincrement=True,
+    )
+
+
 def upgrade() -> None:
+    _sending()
+    _of_mailbox("app_password", "name", "sealed_hash")
+    _of_mailbox("sender_grant", "address")
+    op.create_index("ix_sender_grant_address", "sender_grant", ["address"])
+    _route()
     _dkim_key()
     _srs_secret()
     _domain()
@@ -91,6 +164,9 @@ def _remove_targets_outside(table: str) -> None:
 
 
 def downgrade() -> None:
+    for table in ("sender_grant", "app_password", "sending"):
+        op.drop_table(table)
+    op.drop_table("route")
     for table in ("alias_target", "forwarding_target"):
         _remove_targets_outside(table)
         op.drop_column(table, "failure")

@@ -32,10 +32,12 @@ from appliance.services import (
     keys,
     mailboxes,
     recipients,
+    routes,
     srs_secrets,
     tenants,
 )
 from appliance.services.relays import Route
+from appliance.services.routes import Wanted
 from appliance.signing_keys import NewKey
 from mta.roles.directory.resolve import Resolver
 from mta.snapshot import records
@@ -60,7 +62,7 @@ class Place:
         self.snapshot = folder / "snapshot"
         for audience in AUDIENCES:
             (self.snapshot / audience).mkdir(parents=True)
-        self.database_url = f"sqlite:///{self.file}"
+        self.database_url, self.fixed_routes = f"sqlite:///{self.file}", {}
         self.engine = open_engine(self.database_url)
         self.source = open_source(self.database_url)
         self.publisher = Publisher(self.source, self.snapshot)
@@ -74,7 +76,7 @@ class Place:
     def step(self, **rest):
         return self.publisher.step(**rest)
 
-    def contents(self, audience="recipients", but=(publishing.LAST_CHANGE_KEY,)):
+    def contents(self, audience="recipients", but=(publishing.LAST_CHANGE_KEY, publishing.FIXED_KEY)):
         """Everything that a reader could find there."""
         reader = Snapshot.open(self.snapshot / audience)
         names = set(reader._generation._changed) | {key for key, _ in reader._generation._cdb}
@@ -308,6 +310,59 @@ def test_keys_that_sign_stand_under_both_names_of_their_domain(place, full):
     place.do(domains.remove, "bücher.test")
     place.step(full=full)
     assert place.contents("signing") == {}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_routes_reach_remotespawn_and_that_there_are_some_the_directory(place, full):
+    """Of senders, of relayed domains, of others, of all; what a relayed domain's says nothing of comes from the domain."""
+    place.do(domains.create, "one.test")
+    place.do(domains.create, "relayed.test", route=Route("mail.relayed.test", ""))
+    place.step()
+    place.do(routes.put, "*", Wanted("smart.test:587", "verify", login="us", sealed_password=SEALED))
+    place.do(routes.put, "@one.test", Wanted(source_address="192.0.2.1"))
+    place.do(routes.put, "relayed.test", Wanted(tls="dane", lmtp=True))
+    place.do(routes.put, "partner.test", Wanted("partner.test:26"))
+    place.step(full=full)
+    assert place.contents("routes") == {
+        b"n:*": records.Route(b"smart.test:587", b"verify", login=b"us", sealed_password=b"\x01sealed"),
+        b"n:@one.test": records.Route(source_address=b"192.0.2.1"),
+        b"n:relayed.test": records.Route(b"mail.relayed.test:25", b"dane", lmtp=True),
+        b"n:partner.test": records.Route(b"partner.test:26"),
+    }
+    keys = {b"*", b"@one.test", b"relayed.test", b"partner.test"}
+    assert {key[2:] for key in place.contents() if key.startswith(b"o:")} == keys
+    place.do(domains.update, "relayed.test", route=Route("other.test"))
+    place.do(routes.remove, "*")
+    place.do(domains.remove, "one.test")
+    place.step(full=full)
+    assert place.contents("routes")[b"n:relayed.test"].next_hop == b"other.test:25"
+    assert {key[2:] for key in place.contents("routes")} == {b"relayed.test", b"partner.test"}
+    assert {key[2:] for key in place.contents() if key.startswith(b"o:")} == {b"relayed.test", b"partner.test"}
+
+
+def test_next_hops_of_the_settings_file_count_before_all_others(place):
+    """And when the file no longer names them, what they hid is there again; each time only what changed is written."""
+    place.do(domains.create, "relayed.test", route=Route("mail.relayed.test", ""))
+    place.do(routes.put, "partner.test", Wanted("partner.test:26"))
+    place.step()
+    place.publisher.fixed = {"relayed.test": "192.0.2.1:25", "remote.test": "127.0.0.1:2526", "*": "[::1]:25"}
+    published = place.step()
+    assert (published.full, place.step()) == (False, None)
+    found = place.contents("routes")
+    assert {key: found[key].next_hop for key in found} == {
+        b"n:relayed.test": b"192.0.2.1:25", b"n:remote.test": b"127.0.0.1:2526", b"n:*": b"[::1]:25",
+        b"n:partner.test": b"partner.test:26",
+    }  # fmt: skip
+    place.do(domains.update, "relayed.test", route=Route("other.test"))
+    place.step()
+    assert place.contents("routes")[b"n:relayed.test"].next_hop == b"192.0.2.1:25"
+    place.publisher.fixed = {}
+    place.step(full=False)
+    found = place.contents("routes")
+    assert {key: found[key].next_hop for key in found} == {
+        b"n:relayed.test": b"other.test:25", b"n:partner.test": b"partner.test:26",
+    }  # fmt: skip
+    assert {key for key in place.contents() if key.startswith(b"o:")} == {b"o:relayed.test", b"o:partner.test"}
 
 
 @pytest.mark.parametrize("full", [False, True])
