@@ -195,6 +195,11 @@ class Listen(Section):
     )
     submission: list[Listening] = _listen("mail from users, STARTTLS", "127.0.0.1:2587")
     submissions: list[Listening] = _listen("mail from users, TLS from the start", "127.0.0.1:2465")
+    local: bool = Field(
+        True,
+        title="programs on this machine may send, as any user's may by sendmail(8): `postern sendmail`",
+        description="true or false",
+    )
     qmtp: list[Listening] = _listen("Quick Mail Transfer Protocol")
     qmqp: list[Listening] = _listen("Quick Mail Queueing Protocol")
     panel: list[Listening] = _listen("REST API and panel", "127.0.0.1:8080")

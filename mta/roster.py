@@ -117,7 +117,8 @@ _EACH_CELL = CELL_UIDS + 1024  # descriptors of a role to which every conversati
 JOURNAL = _role(
     "journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE), PathRule("figures", _WRITE)), open_files=_EACH_CELL,
 )  # fmt: skip
-SUBMISSION = ("submission", "submissions")  # the services of users: STARTTLS first, TLS from the start
+# The services of users: STARTTLS first, TLS from the start, and programs on this machine, whom the kernel vouches for.
+SUBMISSION = ("submission", "submissions", "local")
 QUICK = ("qmtp", "qmqp")  # the services of hosts that are listed
 _SMTP, _SUBMISSIONS = "smtpd.max_connections", "submission.max_connections"
 
@@ -255,6 +256,7 @@ FOLDERS = (
     Folder("ledger", "ledger", "ledger", 0o700),
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
+    Folder("inject", "", "", 0o755),  # where programs of this machine's users hand in mail
     Folder("log", "journal", "journal", 0o750),
     Folder("figures", "journal", "compiler", 0o2750),  # that group: web's too
     Folder("run", "", "", 0o700),

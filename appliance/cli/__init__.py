@@ -31,6 +31,7 @@ VERBS = {
     "operator": ("appliance.cli.operator:app", "operators' passwords"),
     "migrate": ("appliance.cli.migrate:migrate", "bring the database schema to the newest"),
     "publish": ("appliance.cli.publish:publish", "compile and publish the snapshot now"),
+    "sendmail": ("appliance.cli.sendmail:main", "send what stands on standard input, with sendmail's options"),
     "explain": ("appliance.cli.explain:explain", "the SMTP replies to a message, and why"),
     "trace": ("appliance.cli.trace:trace", "what happened to a message"),
     "reload": ("appliance.cli.reload:reload", "take up settings that can change without a stop"),
@@ -69,6 +70,10 @@ def _run(arguments: list[str]) -> int:
         rest = take_options(arguments, options)
     except WrongUsage as error:
         return _fail(str(error), WRONG_USAGE)
+    if rest[:1] == ["sendmail"]:  # Its options are older than any convention that a library knows.
+        from appliance.cli.sendmail import sendmail  # noqa: PLC0415
+
+        return sendmail(rest[1:], options.config)
     app = App(
         name="postern", version=VERSION, help="A mail appliance of small, mutually untrusting programs.",
         help_epilogue=EPILOGUE,

@@ -14,11 +14,14 @@ from typing import Any, Protocol, TypedDict
 
 _SECTIONS = ("smtpd", "submission", "limits", "dns", "outbound")  # whose keys every role is told, as "section.key"
 
+INJECT = "inject/smtp"  # below the state folder: where programs on this machine hand in mail
+
 # Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
 SERVICES: Mapping[str, str] = {
     "smtp": "listener",
     "submission": "listener",
     "submissions": "listener",
+    "local": "listener",
     "qmtp": "listener",
     "qmqp": "listener",
     "panel": "web",
@@ -89,16 +92,14 @@ def plan_of(settings: SettingsLike) -> Plan:
             if isinstance(value, dict):
                 continue  # A table becomes records of the snapshot, for whom it concerns.
             values[f"{section}.{name}"] = _text(value)
-    for service in SERVICES:
-        values[f"listen.{service}"] = " ".join(map(str, getattr(settings.listen, service)))
+    listen = {service: _places(settings, service) for service in SERVICES}
+    for service, places in listen.items():
+        values[f"listen.{service}"] = " ".join(f"{host}:{port}" for host, port in places)
     return {
         "state": str(settings.state),
         "config": str(settings.file),
         "uid_base": settings.host.uid_base,
-        "listen": {
-            service: [(endpoint.host, endpoint.port) for endpoint in getattr(settings.listen, service)]
-            for service in SERVICES
-        },
+        "listen": listen,
         "instances": {"smtpd": settings.smtpd.workers, "submissiond": settings.submission.workers},
         "settings": values,
     }
@@ -109,6 +110,13 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}={each}" for name, each in value.items())
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _places(settings: SettingsLike, service: str) -> list[tuple[str, int]]:
+    """Where *service* is to be had: hosts and ports; a socket's path is a host without a port."""
+    if service == "local":
+        return [(str(settings.state / INJECT), 0)] if settings.listen.local else []
+    return [(endpoint.host, endpoint.port) for endpoint in getattr(settings.listen, service)]
 
 
 def main() -> int:

@@ -44,7 +44,7 @@ class Session(SMTP):
         self.transport: asyncio.Transport | None = None
         self.deadline = math.inf
         self._worker = worker
-        self._core = Server(worker.policy, implicit_tls=accepted.service == driving.IMPLICIT_TLS)
+        self._core = Server(worker.policy_of(accepted), implicit_tls=accepted.service == driving.IMPLICIT_TLS)
         self._core.tls_away = worker.tls_away
         self._tls = b""  # version and cipher, once tls has told them
         self._session_seconds = worker.policy.session_seconds

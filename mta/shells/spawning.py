@@ -44,6 +44,7 @@ class Cells:
         """For conversations that begin from now on."""
         self._settings.update(settings)
         self.policy = driving.policy(self._settings, starttls=self._starttls, submission=self._submits)
+        self._local_policy = driving.policy(self._settings)
         self._tarpit_seconds = driving.tarpit_seconds(self._settings)
 
     def heed_tls(self, _tls: Channel, packet: Packet) -> None:
@@ -56,10 +57,10 @@ class Cells:
         """Be a cell; in a fresh fork. Answers the exit status."""
         descriptors = (birth.client, self.lifeline, *(sock.fileno() for sock, _ in birth.pairs.values()))
         self._walls.enter(birth.uid, descriptors)
-        family = socket.AF_INET6 if b":" in birth.accepted.client else socket.AF_INET
-        client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=birth.client)
+        client = socket.socket(driving.family_of(birth.accepted), socket.SOCK_STREAM, 0, fileno=birth.client)
         peers = {name: Channel(sock, name, self._permitted[name]) for name, (sock, _) in birth.pairs.items()}
-        Cell(birth.accepted, client, peers, self.lifeline, self.policy, self._tarpit_seconds).converse()
+        policy = self._local_policy if birth.accepted.service == driving.LOCAL else self.policy
+        Cell(birth.accepted, client, peers, self.lifeline, policy, self._tarpit_seconds).converse()
         return 0
 
     def let_go(self) -> None:

@@ -16,6 +16,7 @@ from mta.shells.peers import AsyncioChannels, Conversations
 from mta.shells.session import Session, where
 from mta.smtp import driving
 from mta.smtp.driving import AUTHENTICATOR_SECONDS, DIRECTORY_SECONDS, ENQUEUER_SECONDS, STOP_SECONDS, TLS_SECONDS
+from mta.smtp.server import Policy
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers, Start
@@ -118,9 +119,14 @@ class Worker:
         """For conversations that begin from now on."""
         self._settings.update(settings)
         self.policy = driving.policy(self._settings, starttls=self._starttls, submission=self._submits)
+        self._local_policy = driving.policy(self._settings)
         self.tarpit_seconds = driving.tarpit_seconds(self._settings)
         # A process that met ten thousand strangers has been shown a lot; a fresh one has nothing to remember.
         self._replace_after = self._number("limits.conversations_per_worker", 10_000)
+
+    def policy_of(self, accepted: m.Accepted) -> Policy:
+        """What holds for a conversation that begins now."""
+        return self._local_policy if accepted.service == driving.LOCAL else self.policy
 
     def _number(self, name: str, default: int) -> int:
         value = self._settings.get(name)
@@ -136,9 +142,7 @@ class Worker:
             self._retire()
 
     def _accept(self, listener: Channel, accepted: m.Accepted, descriptor: int) -> None:
-        family = socket.AF_INET6 if b":" in accepted.client else socket.AF_INET
-        # With the family said, the socket object needs to ask the kernel nothing.
-        client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=descriptor)
+        client = socket.socket(driving.family_of(accepted), socket.SOCK_STREAM, 0, fileno=descriptor)
         session = Session(self, accepted, listener)
         self.sessions.add(session)
         self._served += 1

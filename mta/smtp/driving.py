@@ -4,6 +4,7 @@ A reader would otherwise get wrong: this is not the core. A shell (a worker's se
 keeps the time; here stands only what must not differ between them.
 """
 
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -21,6 +22,7 @@ AUTHENTICATOR_SECONDS: Final = 30.0  # it hashes, and lets who guesses wait; who
 ENQUEUER_SECONDS: Final = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
 STOP_SECONDS: Final = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
 
+LOCAL: Final = b"local"  # the service of programs on this machine: the kernel said whose they are, so they need no log-in
 IMPLICIT_TLS: Final = b"submissions"  # the service where a handshake comes before anything is said (RFC 8314 3.3)
 
 NOBODY_KNOWS: Final = e.LoginAnswer(None)
@@ -47,6 +49,13 @@ def policy(settings: Mapping[str, bytes], *, starttls: bool = False, submission:
         starttls=starttls,
         mechanisms=tuple(settings.get("submission.mechanisms", b"PLAIN LOGIN").split()) if submission else (),
     )
+
+
+def family_of(accepted: m.Accepted) -> socket.AddressFamily:
+    """Of the socket that came with *accepted*: with it said, a socket object needs to ask the kernel nothing."""
+    if accepted.service == LOCAL:
+        return socket.AF_UNIX
+    return socket.AF_INET6 if b":" in accepted.client else socket.AF_INET
 
 
 def tarpit_seconds(settings: Mapping[str, bytes]) -> float:

@@ -6,10 +6,12 @@ At the door there is only what the host's administrator says, the same for all.
 
 from collections.abc import Callable, Mapping
 
+from mta.relaying import LOCAL_USERS
 from mta.roles.listener.buckets import Buckets
 from mta.roles.listener.networks import Networks, Who
 from mta.roles.listener.refusals import DENIED, NOT_LISTED, TOO_OFTEN, TOO_OFTEN_OF_NETWORK, Refusal
 
+_LOCAL_USERS = Networks(str(LOCAL_USERS))
 KNOWN_SECONDS = 86_400.0  # a client that waited as it should need not wait again for so long
 MAX_KNOWN = 50_000  # clients remembered for that
 SERVICES_FOR_LISTED = (b"qmtp", b"qmqp")  # for whom `smtpd.<service>_clients` names, and nobody else
@@ -47,7 +49,7 @@ class Door:
     def is_trusted(self, who: Who) -> bool:
         """Is it let in without delay, whatever its rate and network?"""
         packed = who.packed
-        return packed in self._allowed or packed in self._relaying or packed in self._proxies
+        return packed in _LOCAL_USERS or packed in self._allowed or packed in self._relaying or packed in self._proxies
 
     def refusal(self, who: Who, service: bytes = SERVICE_WITH_DELAY) -> Refusal | None:
         """Why *who* is turned away from *service*; None when it is not. Being asked is coming once."""

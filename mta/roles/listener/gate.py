@@ -7,9 +7,11 @@ closes nothing for a user who wants to send; and the other way round.
 import contextlib
 import errno
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mta.relaying import client_of
 from mta.roles.listener.counting import Counts
 from mta.roles.listener.door import Door
 from mta.roles.listener.networks import Who
@@ -168,4 +170,11 @@ class Gate:
                 self.close()
                 self._loop.call_later(PAUSE_SECONDS, self.open)
                 return
-            self._greet(self, service, client, address[0], address[1])
+            name, port = address[:2] if address else (client_of(_peer_uid(client)), 0)
+            self._greet(self, service, client, name, port)
+
+
+def _peer_uid(sock: socket.socket) -> int:
+    """Whose program is at the other end of a socket that no network can reach: the kernel knows."""
+    _pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return int(uid) & 0xFFFFFFFF

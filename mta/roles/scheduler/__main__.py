@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from mta import roster, sandbox
+from mta import relaying, roster, sandbox
 from mta.roles.scheduler.destinations import MOST_DESTINATIONS
 from mta.roles.scheduler.queue import Queue
 from mta.roles.scheduler.retry import Lifetimes
@@ -199,11 +199,11 @@ def _queue(start: control.Start, files: Files) -> Queue:
     lifetimes = Lifetimes(
         start.number("limits.queue_lifetime_days") * DAY, start.number("limits.bounce_lifetime_days") * DAY
     )
-    networks = [ipaddress.ip_network(each.decode()) for each in start.settings.get("smtpd.relay_clients", b"").split()]
+    networks = relaying.networks(start.settings)
 
     def is_ours(envelope: Envelope) -> bool:
         """Did one of our own bring it, by a login or from a network that may relay?"""
-        if envelope.identity or not networks or not envelope.client:
+        if envelope.identity or not envelope.client:
             return bool(envelope.identity)
         try:
             address = ipaddress.ip_address(envelope.client.decode().partition("%")[0])
