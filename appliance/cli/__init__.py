@@ -28,6 +28,7 @@ VERBS = {
     "tls": ("appliance.cli.tls:app", "certificates"),
     "forward": ("appliance.cli.forward:app", "a mailbox's forwarding"),
     "key": ("appliance.cli.key:app", "API keys"),
+    "secret": ("appliance.cli.secret:app", "what return paths of outgoing mail are made with"),
     "operator": ("appliance.cli.operator:app", "operators' passwords"),
     "migrate": ("appliance.cli.migrate:migrate", "bring the database schema to the newest"),
     "publish": ("appliance.cli.publish:publish", "compile and publish the snapshot now"),

@@ -22,6 +22,10 @@ def test_a_domain_lives_and_dies(postern):
     assert (unserved.code, unserved.err) == (1, "postern: validation is one of rcpt, data, off\n")
     changed = postern("domain", "set", "example.org", "--validation", "data", "--greylist", "--no-dnsbl", "--json").data
     assert (changed["validation"], changed["greylist"], changed["dnsbl"]) == ("data", True, False)
+    assert (changed["batv"], changed["language"]) == (False, "en")
+    changed = postern("domain", "set", "example.org", "--batv", "--language", "de", "--json").data
+    assert (changed["batv"], changed["language"], changed["greylist"]) == (True, "de", True)
+    assert postern("domain", "set", "example.org", "--language", "xx").err == "postern: language is one of en, de\n"
     assert postern("domain", "suspend", "example.org", "--json").data["suspended"] is True
     assert postern("domain", "resume", "example.org", "--json").data["suspended"] is False
     assert postern("domain", "show", "example.org", "--json").data["mailboxes"] == 0
@@ -219,7 +223,7 @@ def test_wrong_usage_is_exit_code_2_and_one_line(postern, arguments):
         (("mailbox", "add", "a@mx.example.test", "--quota", "much"), "not a size"),
         (("mailbox", "add", "a@mx.example.test", "--password-hash", "$1$x"), "$argon2id$"),
         (("alias", "add", "a@mx.example.test"), "at least one target"),
-        (("alias", "add", "a@mx.example.test", "b@elsewhere.test"), "not an address of this host"),
+        (("alias", "add", "a@mx.example.test", "b@mx.example.test"), "nobody here answers for"),
         (("mailbox", "remove", "postmaster@mx.example.test"), "postmaster"),
         (("domain", "remove", "mx.example.test"), "host's own"),
         (("tenant", "show", "\udcff"), "could be stored"),
@@ -331,3 +335,21 @@ def test_help_names_every_verb(postern):
     text = postern("--help").out
     for word in (*VERBS, "--config", "--json"):
         assert word in text
+
+
+def test_a_fresh_secret_is_made_and_the_old_ones_kept(postern):
+    """The answer says how many a bounce may show."""
+    assert postern("secret", "rotate", "--json").data == {"believed": 2}
+    assert postern("secret", "rotate").out == "a fresh secret makes return paths; 3 are believed\n"
+
+
+def test_the_right_to_forward_outside_is_given_and_taken(postern):
+    """With a sentence for whoever tries without."""
+    assert postern("tenant", "add", "shop", "--no-forwards-outside", "--json").data["forwards_outside"] is False
+    postern("domain", "add", "shop.example", "--tenant", "shop")
+    refused = postern("alias", "add", "ann@shop.example", "Ann@else.example")
+    assert refused.err == (
+        "postern: Ann@else.example is at another host, and mail for shop.example may not be forwarded to others\n"
+    )
+    assert postern("tenant", "set", "shop", "--forwards-outside", "--json").data["forwards_outside"] is True
+    assert postern("alias", "add", "ann@shop.example", "Ann@else.example").code == 0
