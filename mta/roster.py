@@ -292,6 +292,7 @@ EDGES = (
     Edge("enqueuer", "scheduler"),
     Edge("scheduler", "directory"),
     Edge("scheduler", "localspawn"),
+    Edge("scheduler", "remotespawn"),
     Edge("scheduler", "bouncer"),
     Edge("scheduler", "cleaner"),
     Edge("remotespawn", "resolver"),  # where it introduces its remotes

@@ -33,6 +33,7 @@ VERBS = {
     "migrate": ("appliance.cli.migrate:migrate", "bring the database schema to the newest"),
     "publish": ("appliance.cli.publish:publish", "compile and publish the snapshot now"),
     "sendmail": ("appliance.cli.sendmail:main", "send what stands on standard input, with sendmail's options"),
+    "queue": ("appliance.cli.queue:app", "what waits to go on, and what may be done about it"),
     "explain": ("appliance.cli.explain:explain", "the SMTP replies to a message, and why"),
     "trace": ("appliance.cli.trace:trace", "what happened to a message"),
     "reload": ("appliance.cli.reload:reload", "take up settings that can change without a stop"),

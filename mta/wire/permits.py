@@ -107,6 +107,8 @@ INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "tlsspawn": "tls", "remotes
 
 FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})
+FROM_OPERATOR: _Kinds = frozenset({m.QueueOrder})  # at the supervisor's socket in run/
+TO_OPERATOR: _Kinds = frozenset({m.QueueTold})
 
 
 def readable_by_server(client: str, server: str) -> _Kinds:
