@@ -86,7 +86,8 @@ def test_without_mx_the_domain_itself_is_the_host():
         ({(DOMAIN, A): (b"127.0.0.1",)}, (), (b"failed", b"5.4.6")),
         ({(DOMAIN, AAAA): (b"::ffff:127.0.0.1", b"::1", b"::", b"ff02::1")}, (), (b"failed", b"5.4.6")),
         ({(DOMAIN, A): (b"0.0.0.0", b"224.0.0.1")}, (), (b"failed", b"5.4.6")),
-        ({(DOMAIN, A): (b"no address",)}, (), (b"failed", b"5.4.4")), ({(DOMAIN, MX): (b"junk", b"x y")}, (), (b"failed", b"5.1.10")),
+        ({(DOMAIN, A): (b"no address",)}, (), (b"failed", b"5.4.4")),
+        ({(DOMAIN, MX): (b"junk", b"x y")}, (), (b"failed", b"5.1.10")),
     ],
 )  # fmt: skip
 def test_what_leads_nowhere(records, failing, outcome):
