@@ -32,7 +32,6 @@ def welcome(settings: Settings, created: Created | None) -> str:
     if idle := without_effect(settings):
         lines.append(f"not yet   {', '.join(idle)}: this version does nothing with it")
     if settings.listen.smtp:
-        lines.append("not yet   mail for relayed domains is taken and waits: this version does not send to other hosts")
         lines += ["try       one line puts a message into this host's postmaster mailbox:", curl_line(settings)]
     return "\n".join(lines)
 
