@@ -47,8 +47,10 @@ EVENTS: Final[dict[str, Kind]] = {
     "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),
     "source-trouble": Kind("who knows a relayed domain's recipients cannot be asked", ("source",), ("domain", "why")),
     "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer",), (*_CLIENT, "what")),
-    "cell-not-started": Kind("no process for a conversation", ("smtpdspawn",), (*_CLIENT, "why")),
-    "cell-ended": Kind("a conversation's process ended with a status", ("smtpdspawn",), (*_CLIENT, "status")),
+    "cell-not-started": Kind("no process for a conversation", ("smtpdspawn", "submissionspawn"), (*_CLIENT, "why")),
+    "cell-ended": Kind(
+        "a conversation's process ended with a status", ("smtpdspawn", "submissionspawn"), (*_CLIENT, "status")
+    ),
     # --- a message
     "accepted": Kind(
         "a client's message is ours now; it heard 250",

@@ -107,6 +107,7 @@ DOMAIN_UIDS_FROM = 100_000  # host.uid_base + this is the first domain's uid
 DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given again
 CELL_UIDS_FROM = 50_000  # the same of conversations
 TLS_CELL_UIDS_FROM = 60_000  # of those under TLS, whose handshake and octets another process has
+SUBMISSION_CELL_UIDS_FROM = 80_000  # of users' conversations
 CELL_UIDS = 10_000  # how many there are; one is given again when nobody lives under it any more
 REMOTE_UIDS_FROM = 70_000  # of destinations that have mail at the moment
 REMOTE_UIDS = 10_000
@@ -146,6 +147,11 @@ SMTPDSPAWN = _role(
     only_with=("smtpd.isolation", "connection"), pool=(CELL_UIDS_FROM, CELL_UIDS),
     memory_mib=64, open_files=_EACH_CELL,
 )  # fmt: skip
+SUBMISSIONSPAWN = _role(
+    "submissionspawn", 24, Promise.CLIENT_SOCKETS, Promise.SPAWN,
+    only_with=("smtpd.isolation", "connection"), listens=SUBMISSION, pool=(SUBMISSION_CELL_UIDS_FROM, CELL_UIDS),
+    memory_mib=64, open_files=_EACH_CELL, connections=(_SUBMISSIONS,),
+)  # fmt: skip
 DIRECTORY = _role(
     "directory", 4, Promise.READ_FILES, trusted=True,
     paths=(PathRule("snapshot/recipients", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=2048,
@@ -154,6 +160,7 @@ DIRECTORY = _role(
 AUTHENTICATOR = _role(
     "authenticator", 5, Promise.READ_FILES, Promise.THREADS, trusted=True,
     paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=1024,
+    open_files=_EACH_CELL,
 )  # fmt: skip
 LEDGER = _role("ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),))
 ENQUEUER = _role(
@@ -213,14 +220,15 @@ REMOTESPAWN = _role(
 
 # In the order they start: who is asked comes before who asks.
 ROLES = (
-    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN, BOUNCER, SCHEDULER,
-    ENQUEUER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, QMTPD, LISTENER, WEB,
+    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN,
+    BOUNCER, SCHEDULER, ENQUEUER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, SUBMISSIONSPAWN, QMTPD,
+    LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
 LOCAL = _role("local", 15, Promise.WRITE_FILES, open_files=256)
 
-# And so is a cell: smtpdspawn makes one for each conversation, under a uid of the cells' range.
+# And so is a cell: smtpdspawn makes one for each conversation, under a uid of the cells' range; so does submissionspawn.
 CELL = Role("cell", 21, SMTPDSPAWN.module, frozenset({Promise.CONVERSE}), trusted=False, memory_mib=64, open_files=64)
 
 # The same for TLS: a cell of tlsspawn shakes hands with one client and carries its octets.
@@ -268,6 +276,7 @@ EDGES = (
     Edge("listener", "smtpd"),
     Edge("listener", "smtpdspawn"),
     Edge("listener", "submissiond"),
+    Edge("listener", "submissionspawn"),
     Edge("listener", "qmtpd"),
     Edge("qmtpd", "directory"),
     Edge("qmtpd", "enqueuer"),
@@ -281,6 +290,10 @@ EDGES = (
     Edge("smtpdspawn", "directory"),  # where it introduces its cells
     Edge("smtpdspawn", "enqueuer"),
     Edge("smtpdspawn", "tlsspawn"),
+    Edge("submissionspawn", "directory"),
+    Edge("submissionspawn", "authenticator"),
+    Edge("submissionspawn", "enqueuer"),
+    Edge("submissionspawn", "tlsspawn"),
     Edge("tlsspawn", "tls"),
     Edge("directory", "ledger"),
     Edge("authenticator", "ledger"),

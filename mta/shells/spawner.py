@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mta.offspring import Offspring, Uids
-from mta.smtp import replies
+from mta.smtp import driving, replies
 from mta.smtp.replies import Reply
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet, pair
@@ -151,5 +151,6 @@ def _tell_finished(listener: Channel, session: bytes) -> None:
 def _turn_away(listener: Channel, accepted: m.Accepted, client: int, reply: Reply) -> None:
     # A fresh socket's buffer takes one line; a client whose does not is gone already.
     with contextlib.suppress(OSError), socket.socket(fileno=client) as sock:
-        sock.send(reply.octets, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        if accepted.service != driving.IMPLICIT_TLS:  # There nothing is said in the clear.
+            sock.send(reply.octets, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
     _tell_finished(listener, accepted.session)

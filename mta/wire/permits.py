@@ -12,6 +12,13 @@ _Kinds = frozenset[type[m.Message]]
 _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "smtpd"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
     ("listener", "smtpdspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("listener", "submissionspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("submissionspawn", "authenticator"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "directory"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "submitter"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "tlsspawn"): (frozenset({m.Attach}), frozenset({m.Offering})),
+    ("submissiond", "tlsspawn"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured})),
     ("listener", "submissiond"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
     ("listener", "qmtpd"): (frozenset({m.Accepted}), frozenset({m.Finished})),
     ("qmtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
@@ -103,7 +110,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
 }
 
 # Who may introduce others, and whom: each of its cells gets a channel of its own, as a client of that kind.
-INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "tlsspawn": "tls", "remotespawn": "remote"}
+INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "submissionspawn": "submissiond", "tlsspawn": "tls", "remotespawn": "remote"}
 
 FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})

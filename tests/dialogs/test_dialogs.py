@@ -244,7 +244,12 @@ def every_reply() -> dict[str, str]:
     }
     for starttls, secured in ((False, False), (True, False), (True, True)):
         lines = replies.extended_hello(
-            b"mx.example.test", 1048576, 100, starttls=starttls, secured=secured, mechanisms=(b"PLAIN", b"LOGIN")
+            b"mx.example.test",
+            1048576,
+            100,
+            starttls=starttls,
+            secured=secured,
+            mechanisms=(b"PLAIN", b"LOGIN", b"SCRAM-SHA-256"),
         )
         said |= {f"EHLO {line.decode()}": line for line in lines.splitlines()}
     return {name: words.decode().rstrip("\r\n") for name, words in said.items()}

@@ -12,7 +12,7 @@ from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers, begin
 from mta.wire.loop import Loop
 
-TAKERS = ("smtpd", "smtpdspawn", "submissiond")
+TAKERS = ("smtpd", "smtpdspawn", "submissiond", "submissionspawn")
 
 
 def main() -> int:

@@ -91,7 +91,15 @@ class Authenticator:
         yes = question.address in (b"", question.identity) or local_part == b"alias"
         until = now() + LOGIN_SECONDS
         ticket = tickets.sender_ticket(self.key, question.session, question.identity, question.address, until)
-        channel.send(m.Using(question.tag, yes, b"" if yes or local_part == b"stranger" else RULE, until if yes else 0, ticket if yes else b""))
+        channel.send(
+            m.Using(
+                question.tag,
+                yes,
+                b"" if yes or local_part == b"stranger" else RULE,
+                until if yes else 0,
+                ticket if yes else b"",
+            )
+        )
 
 
 def main() -> int:

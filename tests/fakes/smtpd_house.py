@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
 FAKES = {role: f"tests.fakes.{role}" for role in ("journal", "directory", "enqueuer", "listener")}
 SHELLS = {"worker": "smtpd", "connection": "smtpdspawn"}  # smtpd.isolation: who holds the conversations
-SUBMISSION_SHELLS = {"worker": "submissiond"}  # the same of users' conversations
+SUBMISSION_SHELLS = {"worker": "submissiond", "connection": "submissionspawn"}  # the same of users' conversations
 UID_BASE = 1_900_000_000
 Event = tuple[str, bytes, dict[bytes, bytes]]
 
@@ -57,7 +57,8 @@ class SmtpdHouse:
         self.settings = {
             "state": str(folder), "root": "1" if os.geteuid() == 0 else "0", "uid_base": str(UID_BASE),
             "host.name": "mx.example.test", "smtpd.max_message_size": str(1024 * 1024),
-            "limits.max_recipients": "100", "limits.tarpit_seconds": "1", "fake.folder": str(folder), **settings,
+            "limits.max_recipients": "100", "limits.tarpit_seconds": "1",
+            "submission.mechanisms": "PLAIN LOGIN SCRAM-SHA-256", "fake.folder": str(folder), **settings,
         }  # fmt: skip
         self.keys = {name: os.urandom(32) for name in (roster.TICKET_KEY, roster.SESSION_KEY)}
         self.pids: dict[str, int] = {}

@@ -52,6 +52,9 @@ class Worker:
         self.faults: list[Exception] = []
         self.over: list[Session] = []
 
+    def policy_of(self, _accepted: m.Accepted) -> Policy:
+        return self.policy
+
     def now(self) -> float:
         return self.time
 

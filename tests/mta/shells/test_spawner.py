@@ -159,3 +159,12 @@ def test_the_rehearsal_is_a_conversation_to_its_end() -> None:
     before = len(os.listdir("/proc/self/fd"))
     rehearse(roster.SMTPDSPAWN, Policy(b"mx.example.test"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_rehearsal_of_submission_logs_in_too() -> None:
+    """TLS from the start, a log-in, a sender: what a user's cell will do."""
+    policy = Policy(b"mx.example.test", starttls=True, mechanisms=(b"PLAIN",))
+    gc.collect()  # what earlier tests left
+    before = len(os.listdir("/proc/self/fd"))
+    rehearse(roster.SUBMISSIONSPAWN, policy)
+    assert len(os.listdir("/proc/self/fd")) == before
