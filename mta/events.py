@@ -37,8 +37,9 @@ EVENTS: Final[dict[str, Kind]] = {
     ),
     "refused": Kind(
         "a command, a recipient or a message was answered with 4yz or 5yz",
-        ("smtpd", "submissiond"), (*_CLIENT, "reply", "reverse_path", "forward_path"),
+        ("smtpd", "submissiond", "qmtpd"), (*_CLIENT, "reply", "reverse_path", "forward_path"),
     ),
+    "broken-off": Kind("a client of QMTP or QMQP was hung up on", ("qmtpd",), (*_CLIENT, "why")),
     "fault": Kind(
         "an error of ours ended a conversation", ("smtpd", "submissiond"), (*_CLIENT, "fault", "error", "where")
     ),
