@@ -145,6 +145,10 @@ EVENTS: Final[dict[str, Kind]] = {
     "secured": Kind("a conversation goes on under TLS", ("tls",), ("session", "tls", "server_name"), quiet=True),
     "handshake-failed": Kind("a client did not get through its TLS handshake", ("tls", "tlsspawn"), ("session", "why")),
     "certificate-unusable": Kind("a certificate or its key makes no sense", ("tls",), ("name", "why")),
+    "tls-results": Kind(
+        "so many sessions for a domain with one of its hosts ended so (the words of RFC 8460)", ("remotespawn",),
+        ("domain", "policy", "mx", "result", "sessions"), quiet=True,
+    ),
     "policy-trouble": Kind(
         "a domain announces an MTA-STS policy that cannot be had; the one known before holds on", ("fetcher",),
         ("domain", "result", "why"),

@@ -309,6 +309,7 @@ EDGES = (
     Edge("scheduler", "bouncer"),
     Edge("scheduler", "cleaner"),
     Edge("remotespawn", "resolver"),  # where it introduces its remotes
+    Edge("remotespawn", "fetcher"),
     Edge("localspawn", "storekeeper"),
     Edge("localspawn", "ledger"),
     Edge("bouncer", "enqueuer"),

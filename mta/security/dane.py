@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from mta.security.names import is_for
+from mta.security.names import UNREADABLE, is_for
 
 TRUST_ANCHOR, END_ENTITY = 2, 3  # usages: an authority of the domain's own, the server's own certificate (RFC 7672 3.1)
 CERTIFICATE, PUBLIC_KEY = 0, 1  # selectors
@@ -98,7 +97,7 @@ def _parsed(chain: Sequence[bytes]) -> list[x509.Certificate]:
             break
         try:
             found.append(x509.load_der_x509_certificate(der))
-        except (ValueError, UnsupportedAlgorithm):
+        except UNREADABLE:
             break  # What comes behind it cannot be reached.
     return found
 
@@ -109,7 +108,7 @@ def _matches(record: Tlsa, certificate: x509.Certificate) -> bool:
             octets = certificate.public_bytes(Encoding.DER)
         else:
             octets = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         return False  # a key of a kind that nobody here knows
     if record.matching_type == SHA_256:
         octets = hashlib.sha256(octets).digest()
@@ -151,21 +150,17 @@ def _each_parsed(ders: Iterable[bytes]) -> list[x509.Certificate]:
 
 
 def _is_of_today(certificate: x509.Certificate, now: dt.datetime) -> bool:
-    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+    try:
+        return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+    except UNREADABLE:
+        return False
 
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (
-        ValueError,
-        TypeError,
-        InvalidSignature,
-        UnsupportedAlgorithm,
-        x509.ExtensionNotFound,
-        x509.DuplicateExtension,
-    ):
+    except UNREADABLE:
         return False
     return constraints.ca
 
@@ -188,6 +183,6 @@ def _is_signed_by_key(certificate: x509.Certificate, key_der: bytes) -> bool:
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
             key.verify(signature, signed, parameters)
             return True
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except UNREADABLE:
         return False
     return False

@@ -4,10 +4,16 @@ A reader would otherwise get wrong: the common name counts only where there is n
 """
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from mta.security.wildcards import covers
 
+# What the library raises for what a stranger made of a certificate, at once or when a part of it is first looked at.
+UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion, x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType, x509.ExtensionNotFound,
+)  # fmt: skip
 MAX_NAMES = 1000  # of one certificate; a stranger wrote it
 
 
@@ -24,9 +30,12 @@ def _presented(certificate: x509.Certificate) -> list[str]:
         found = [name.lower().rstrip(".") for name in extension.get_values_for_type(x509.DNSName)]
     except x509.ExtensionNotFound:
         found = []
-    except (ValueError, x509.DuplicateExtension):
+    except UNREADABLE:
         return []  # What cannot be read names nobody.
     if found:
         return found
-    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return [str(each.value).lower().rstrip(".") for each in common if "*" not in str(each.value)]
+    try:
+        common = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    except UNREADABLE:
+        return []
+    return [each.lower().rstrip(".") for each in common if "*" not in each]

@@ -965,6 +965,16 @@ class Sent(Message, verb="sent"):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsResults(Message, verb="tls-results"):
+    """remote -> remotespawn. So many sessions with the host *mx* ended so (RFC 8460 4.3), as the *policy* wanted it (4.4)."""
+
+    policy: Name
+    mx: Text
+    result: Name
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
 class SendDone(Message, verb="send-done"):
     """remote -> remotespawn -> scheduler. Every recipient of *tag* was answered.
 

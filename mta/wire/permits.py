@@ -82,7 +82,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("remotespawn", "nursery"): (frozenset({m.Hatch}), frozenset({m.HatchEnded})),
     ("remotespawn", "remote"): (
         frozenset({m.Destination, m.Peer, m.Transmit, m.SendRecipient, m.Hurry}),
-        frozenset({m.Sent, m.SendDone}),
+        frozenset({m.Sent, m.SendDone, m.TlsResults}),
     ),
     ("remotespawn", "resolver"): (frozenset({m.Attach}), frozenset()),
     ("remote", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),

@@ -10,8 +10,10 @@ from mta.roles.remote.content import Content
 from mta.roles.remote.destination import Destination, Job
 from mta.roles.remote.hosts import SMTP_PORT, Finder, Hear
 from mta.roles.remote.outcome import Outcome, delayed
-from mta.roles.remote.security import Contexts, Guard, Level, RouteGuard
+from mta.roles.remote.policy import PolicyGuard
+from mta.roles.remote.security import Contexts, Guard
 from mta.roles.remote.transaction import Mail, Recipient
+from mta.security.reporting import Tally
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.asking import Asking
@@ -67,7 +69,7 @@ class Remote:
     """Takes messages from remotespawn."""
 
     def __init__(self, loop: Loop, remotespawn: Channel, contexts: Contexts) -> None:
-        self._loop, self._contexts = loop, contexts
+        self._loop, self._contexts, self._tally = loop, contexts, Tally()
         self._asking = Asking(loop)
         self._ways = self._asking.peers = Ways(loop, remotespawn, self._asking)
         self._destination: Destination | None = None
@@ -119,6 +121,8 @@ class Remote:
             trouble = trouble or outcome.trouble
             host, protection = job.said_by.get(number, (b"", b""))
             self._ways.answer(sent(job.tag, number, outcome, host, protection))
+        for results in self._tally.take():
+            self._ways.answer(results)
         self._ways.answer(m.SendDone(job.tag, trouble, 0))
 
     def _make(self, where: m.Destination, settings: Mapping[str, bytes]) -> Destination:
@@ -140,7 +144,9 @@ class Remote:
         return Destination(self._loop, find, self._guard(where), manner, self, most=most)
 
     def _guard(self, where: m.Destination) -> Guard:
-        return RouteGuard(Level(where.tls) if where.tls else Level.MAY, self._contexts)
+        return PolicyGuard(
+            self._asking, self._contexts, self._tally, where.domain, where.tls, is_fixed=bool(where.next_hop)
+        )  # fmt: skip
 
 
 def sent(tag: int, number: int, outcome: Outcome, host: bytes, protection: bytes) -> m.Sent:

@@ -14,6 +14,7 @@ from typing import Final
 
 from mta.roles.remotespawn.destinations import Destination, Key, Sending, State
 from mta.roles.remotespawn.routes import NoRoute, Routes
+from mta.security.reporting import POLICIES, RESULTS
 from mta.vocabulary import Action, is_domain, is_queue_id
 from mta.wire import messages as m
 from mta.wire import permits
@@ -21,6 +22,7 @@ from mta.wire.channel import Channel, ChannelClosed, Packet, pair
 from mta.wire.control import Peers
 from mta.wire.loop import Loop
 
+ASKED: Final = ("resolver", "fetcher")  # by remotes, over channels of their own
 MAX_HELD = 20_000  # messages in here; the scheduler may try the rest later
 TURN = 1000  # messages after which a remote makes room when other destinations wait
 IDLE_SECONDS = 10.0
@@ -131,7 +133,12 @@ class Spawner:
         destination = self._by_channel[channel]
         sending = destination.in_hand.get(message.tag) if isinstance(message, m.Sent | m.SendDone) else None
         destination.quiet_since = self._now()
-        if sending is not None and isinstance(message, m.Sent) and _is_credible(message, sending):
+        if isinstance(message, m.TlsResults) and message.result in RESULTS and message.policy in POLICIES:
+            self.peers.event(
+                "tls-results", domain=_name(destination), policy=message.policy, mx=_clean(message.mx), result=message.result,
+                sessions=message.sessions,
+            )  # fmt: skip
+        elif sending is not None and isinstance(message, m.Sent) and _is_credible(message, sending):
             sending.unanswered.discard(message.index)
             self._pass_on(destination, sending, message)
         elif sending is not None and isinstance(message, m.SendDone) and not sending.unanswered:
@@ -151,10 +158,10 @@ class Spawner:
             self._forget_waiting(channel)
 
     def found(self, channel: Channel) -> None:
-        """A peer is there: a new resolver is asked by remotes that live already."""
-        if channel.peer == "resolver":
+        """A peer is there: a new resolver or fetcher is asked by remotes that live already."""
+        if channel.peer in ASKED:
             for destination in self._living:
-                self._introduce(destination)
+                self._introduce(destination, channel.peer)
 
     # --- whose turn it is ------------------------------------------------------------------------------------------
 
@@ -252,7 +259,8 @@ class Spawner:
         with theirs, contextlib.suppress(ChannelClosed):  # The nursery is gone: so are we, in this round of the loop.
             self._nursery.send(m.Hatch(self._number), (theirs.fileno(),))
         self._tell(destination, where)
-        self._introduce(destination)
+        for name in ASKED:
+            self._introduce(destination, name)
         self._changed[destination] = None
 
     def _where(self, destination: Destination) -> m.Destination:
@@ -270,18 +278,18 @@ class Spawner:
             domain, route.next_hop, route.tls, route.lmtp, route.login, password, route.source_address, self._pairs
         )  # fmt: skip
 
-    def _introduce(self, destination: Destination) -> None:
-        """Give its remote a channel of its own to the resolver."""
-        resolver = self.peers.to("resolver")
-        if resolver is None or destination.channel is None:
+    def _introduce(self, destination: Destination, name: str) -> None:
+        """Give its remote a channel of its own to *name*."""
+        asked = self.peers.to(name)
+        if asked is None or destination.channel is None:
             return
         try:
             ours, theirs = pair()
         except OSError:
             return  # It will find nobody to ask, and say so.
         with ours, theirs, contextlib.suppress(ChannelClosed):
-            resolver.send(m.Attach(b"%d" % destination.number), (theirs.fileno(),))
-            destination.channel.send(m.Peer(b"resolver", 0, serving=False), (ours.fileno(),))
+            asked.send(m.Attach(b"%d" % destination.number), (theirs.fileno(),))
+            destination.channel.send(m.Peer(name.encode(), 0, serving=False), (ours.fileno(),))
 
     def _end(self, destination: Destination) -> None:
         """Hang up; the remote ends."""

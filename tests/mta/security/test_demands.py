@@ -15,7 +15,7 @@ from mta.security.demands import (
     of_host,
     without_tls,
 )
-from mta.security.reporting import NO_POLICY, STS, TLSA, Result, Tally
+from mta.security.reporting import NO_POLICY, STS, TLSA, Result, Tally, result_of
 from mta.security.sts import Policy
 
 DOMAIN, HOST = "remote.test", "mx.remote.test"
@@ -217,14 +217,30 @@ def test_requiretls_wants_a_proof_and_the_extension() -> None:
 
 
 def test_sessions_are_counted_until_they_are_told() -> None:
-    """By domain, policy, host and result; successes too; and no more combinations than are to be kept."""
+    """By policy, host and result; successes too; and no more combinations than are to be kept."""
     tally = Tally()
     for _ in range(3):
-        tally.count(DOMAIN, STS, HOST, Result.SUCCESS)
-    tally.count(DOMAIN, STS, HOST, Result.EXPIRED)
-    told = [dict(each) for each in tally.take()]
-    assert {(each["result"], each["sessions"]) for each in told} == {("success", 3), ("certificate-expired", 1)}
+        tally.count(STS, HOST, Result.SUCCESS)
+    tally.count(STS, HOST, Result.EXPIRED)
+    assert {(each.result, each.sessions) for each in tally.take()} == {(b"success", 3), (b"certificate-expired", 1)}
     assert list(tally.take()) == []
     for number in range(5000):
-        tally.count(f"{number}.test", STS, HOST, Result.SUCCESS)
+        tally.count(STS, f"mx{number}.test", Result.SUCCESS)
     assert len(list(tally.take())) == 1000
+
+
+@pytest.mark.parametrize(
+    ("why", "result"),
+    [
+        ("", Result.SUCCESS), ("its certificate is not for mx.remote.test", Result.HOST_MISMATCH),
+        ("certificate has expired", Result.EXPIRED), ("certificate is not yet valid", Result.EXPIRED),
+        ("Hostname mismatch, certificate is not valid for 'mx.test'.", Result.HOST_MISMATCH),
+        ("self-signed certificate", Result.NOT_TRUSTED), ("unable to get local issuer certificate", Result.NOT_TRUSTED),
+        ("the host does not offer TLS", Result.STARTTLS_NOT_SUPPORTED),
+        ("its certificate is none of its TLSA records", Result.VALIDATION_FAILURE),
+        ("WRONG_VERSION_NUMBER", Result.VALIDATION_FAILURE),
+    ],
+)  # fmt: skip
+def test_every_reason_has_a_word_of_the_standard(why: str, result: Result) -> None:
+    """RFC 8460 4.3."""
+    assert result_of(why) is result
