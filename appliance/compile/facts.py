@@ -1,8 +1,9 @@
 """What the ledger learned, applied to the database. Applying a fact twice does no harm.
 
-    usage    octets in a mailbox: shown, and in no snapshot
-    braked   when and why: the mailbox is marked, and what it queued waits
-    rehash   a better hash of a password, in place of exactly the one that it was made from
+    usage        octets in a mailbox: shown, and in no snapshot
+    braked       when and why: the mailbox is marked, and what it queued waits
+    dead-target  when an address at another host refused what was forwarded to it, and how: whoever forwards there sees it
+    rehash       a better hash of a password, in place of exactly the one that it was made from
 
 A reader would otherwise get wrong: a fact may be late. A password that was set and a brake that was released meanwhile win.
 """
@@ -29,6 +30,8 @@ def apply(query: Query, facts: Iterable[m.Fact]) -> bool:
                 _use(query, folded, domain, int(fact.value))
             case b"braked":
                 is_news |= _brake(query, folded, domain, fact.value)
+            case b"dead-target":
+                _mark_target(query, fact.key.decode(errors="replace"), fact.value)
             case b"rehash":
                 is_news |= _rehash(query, folded, domain, fact.value)
             case _:
@@ -44,9 +47,17 @@ def _use(query: Query, folded: str, domain: str, used: int) -> None:
     query.run(statement, (used, used, folded, domain))
 
 
+def _mark_target(query: Query, target: str, value: bytes) -> None:
+    at, _, words = value.decode(errors="replace").partition(" ")
+    if at.isdigit():
+        for table in ("forwarding_target", "alias_target"):
+            statement = f"UPDATE {table} SET failed_at = ?, failure = ? WHERE address = ?"  # noqa: S608 - our own words
+            query.run(statement, (int(at), words[:500], target))
+
+
 def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:
     since, _, why = value.decode(errors="replace").partition(" ")
-    row = next(query.rows(f"SELECT m.id, d.id, d.tenant_id {_OF}", (folded, domain)), None)  # noqa: S608 - our own words
+    row = next(query.rows(f"SELECT m.id, d.id, d.tenant_id {_OF}", (folded, domain)), None)
     if row is None or not since.isdigit() or since == "0":
         return False
     mailbox_id, domain_id, tenant_id = row
@@ -64,7 +75,7 @@ def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:
         (int(since), why[:500], mailbox_id),
     )
     key = f"{folded}@{domain}"
-    query.run("INSERT INTO change (kind, key) VALUES ('address', ?)", (key,))
+    query.run("INSERT INTO change (kind, key) VALUES ('senders', ?)", (key,))
     query.run(
         "INSERT INTO audit_entry (at, actor_kind, actor, action, subject, tenant_id, domain_id, after, source) "
         "VALUES (?, 'operator', 'postern', 'sending.braked', ?, ?, ?, ?, '')",
@@ -75,7 +86,7 @@ def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:
 
 def _rehash(query: Query, folded: str, domain: str, value: bytes) -> bool:
     was, _, better = value.decode(errors="replace").partition(" ")
-    row = next(query.rows(f"SELECT m.id, m.sealed_hash {_OF}", (folded, domain)), None)  # noqa: S608 - our own words
+    row = next(query.rows(f"SELECT m.id, m.sealed_hash {_OF}", (folded, domain)), None)
     if row is None or not row[1] or not better or hashlib.sha256(base64.b64decode(row[1])).hexdigest() != was:
         return False
     query.run("UPDATE mailbox SET sealed_hash = ? WHERE id = ?", (better, row[0]))

@@ -85,7 +85,7 @@ def changed(
     standing, logins = _changed_addresses(query, addresses, addresses | wanted.get("password", {}))
     recipients |= standing
     credentials |= logins
-    sendings, secrets = sending.changed(query, addresses | wanted.get("password", {}) | wanted.get("senders", {}))
+    sendings, secrets = sending.changed(query, wanted.get("senders", {}))
     recipients |= sendings
     credentials |= secrets
     scopes = wanted.get("rules", {})

@@ -14,7 +14,7 @@ smaller than the snapshot's is an older copy, so entries are removed only below 
     signing   a domain                                     what its mail is signed with is different
     route     its key                                      a route to other servers is different or gone
     name      A-label or *.domain                          a certificate for it came or went
-    senders   an address as compared                       who may write as it is different
+    senders   folded local-part @ domain                   who may write as it is different; or its app passwords, how much it sends
 """
 
 from sqlalchemy import Select, delete, func, insert, literal, select

@@ -39,11 +39,12 @@ def create(desk: Signed, name: str, form: Form) -> Response:
     """Make a mailbox, then show it."""
     try:
         quota_bytes = size_in(form, "quota") or desk.wiring.settings.limits.default_quota
-        sealed = desk.wiring.sealer.seal_password(form["password"]) if form["password"] else None
+        address = address_in(form, name)
+        sealed = desk.wiring.sealer.seal_password(form["password"], address) if form["password"] else None
         with desk.changing() as session:
             mailbox = mailboxes.create(
                 session,
-                address_in(form, name),
+                address,
                 actor=desk.actor,
                 sealed_hash=sealed,
                 quota_bytes=quota_bytes,
@@ -158,7 +159,7 @@ def set_password(desk: Signed, address: str, form: Form) -> Response:
         with desk.reading() as session:
             # Before the hash is made, and with a right that owners have not: theirs is the other way.
             mailboxes.find(session, desk.actor, "mailbox.update", address)
-        sealed = desk.wiring.sealer.seal_password(form["password"])
+        sealed = desk.wiring.sealer.seal_password(form["password"], address)
         with desk.changing() as session:
             mailboxes.set_password(session, address, sealed, actor=desk.actor)
     except ApplianceError as refusal:

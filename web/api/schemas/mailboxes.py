@@ -11,7 +11,8 @@ class NewMailbox(Asked):
     address: Text = Field(examples=["anna@example.com"])
     password: Text | None = Field(None, examples=["three plain words together"])
     password_hash: Text | None = Field(
-        None, description="an argon2id hash in its usual text form, instead of a password"
+        None,
+        description="a hash instead of a password: argon2id in its usual text form, or one with Dovecot's {SCHEME} before it",
     )
     quota_bytes: Count | None = Field(
         None, description="octets of mail it may hold; 0: no limit; left out: the host's default"
@@ -30,7 +31,7 @@ class NewPassword(Asked):
     """A new password, or its hash; exactly one of the two."""
 
     password: Text | None = Field(None, examples=["three other plain words"])
-    password_hash: Text | None = Field(None, description="an argon2id hash in its usual text form")
+    password_hash: Text | None = Field(None, description="a hash, as for a new mailbox")
 
 
 class Mailbox(Told):
