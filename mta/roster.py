@@ -304,6 +304,7 @@ EDGES = (
     Edge("enqueuer", "ledger"),
     Edge("enqueuer", "scheduler"),
     Edge("scheduler", "directory"),
+    Edge("scheduler", "ledger"),
     Edge("scheduler", "localspawn"),
     Edge("scheduler", "remotespawn"),
     Edge("scheduler", "bouncer"),

@@ -28,6 +28,11 @@ class Alias(Row, Base):
     )
 
     @property
+    def failing(self) -> list["AliasTarget"]:
+        """Targets at other hosts that refused what was last sent there, since somebody chose them."""
+        return [row for row in self.rows if row.failed_at is not None]
+
+    @property
     def address(self) -> Address:
         """Local-part as given, at its domain."""
         return Address(self.local_part, self.domain.name)

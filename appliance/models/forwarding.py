@@ -24,6 +24,11 @@ class Forwarding(Base):
         "rows", "address", creator=lambda address: ForwardingTarget(address=address)
     )
 
+    @property
+    def failing(self) -> list["ForwardingTarget"]:
+        """Targets at other hosts that refused what was last sent there, since somebody chose them."""
+        return [row for row in self.rows if row.failed_at is not None]
+
 
 class ForwardingTarget(Base):
     """One address that a forwarding names. No foreign key: the target may be removed, and its mail then fails openly."""

@@ -524,6 +524,14 @@ class Usage(Message, verb="usage"):
 
 
 @dataclass(frozen=True, slots=True)
+class TargetFailed(Message, verb="target-failed"):
+    """scheduler -> ledger. Another host refused for good what was forwarded to *target*; whoever forwards may see. Not answered."""
+
+    target: Path
+    text: Text  # status (RFC 3463), then the host's words
+
+
+@dataclass(frozen=True, slots=True)
 class KeepPath(Message, verb="keep-path"):
     """directory -> ledger. Mail of *path* goes out under a return path in which there is room for *token* only. Not answered."""
 

@@ -72,6 +72,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Expand}),
         frozenset({m.Expansion, m.Outward, m.Unresolved}),
     ),
+    ("scheduler", "ledger"): (frozenset({m.TargetFailed}), frozenset()),
     ("scheduler", "localspawn"): (frozenset({m.Deliver}), frozenset({m.Attempted})),
     ("scheduler", "bouncer"): (
         frozenset({m.Bounce, m.ReportedRecipient}),

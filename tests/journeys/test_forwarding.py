@@ -1,5 +1,6 @@
 """Mail that is forwarded to other hosts, what comes back of it, and what nobody may send there."""
 
+import json
 import re
 import smtplib
 
@@ -77,6 +78,11 @@ def answer(house, to, reverse_path=""):
     return code, said.decode()
 
 
+def failing(house):
+    """Bob's dead targets, as he is shown them."""
+    return json.loads(house.postern("--json", "forward", "show", BOB).stdout).get("failing")
+
+
 def taken(stub, house, count):
     """The return path and the content of the *count*th message that *stub* took."""
 
@@ -135,7 +141,10 @@ def test_what_is_too_long_for_a_return_path_comes_home_by_a_token(house, stubs):
 
 
 def test_a_target_that_refuses_is_told_to_the_sender_and_a_sender_who_refuses_to_the_postmaster(house, stubs):
-    """The notification goes to the sender, not to our own return path; when nobody takes that, it ends with us."""
+    """The notification goes to the sender, not to our own return path; when nobody takes that, it ends with us.
+
+    Whoever forwards sees which target is dead, until he chooses anew.
+    """
     home, away = stubs
     count = sum(len(heard.contents) for heard in home.heard)
     away.manners.answers = {b"RCPT": b"550 5.1.1 no such user"}
@@ -145,12 +154,16 @@ def test_a_target_that_refuses_is_told_to_the_sender_and_a_sender_who_refuses_to
         assert null == ""
         assert b"Status: 5.1.1" in told
         assert b"Diagnostic-Code: smtp; 550 5.1.1 no such user" in told
+        shown = wait_until(lambda: failing(house), 10, house.said)
+        assert shown == {"Bob@away.example": "5.1.1 550 5.1.1 no such user"}
         home.manners.answers = {b"RCPT": b"550 5.7.1 no bounces here"}
         send(house, BOB, CONTENT)
         (path,) = house.wait_for_messages(f"postmaster@{HOST_NAME}")
         assert b"no bounces here" in path.read_bytes()
     finally:
         home.manners, away.manners = Manners(), Manners()
+    house.postern("forward", "set", BOB, "Bob@away.example")
+    assert failing(house) is None
 
 
 def test_a_forged_bounce_is_refused_and_a_real_one_comes_home(house, stubs):

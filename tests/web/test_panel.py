@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from appliance.database.session import reading, unit_of_work
 from appliance.models import AuditEntry, Domain, Mailbox
-from appliance.services import aliases, certificates, domains, mailboxes
+from appliance.services import aliases, certificates, domains, forwardings, mailboxes
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Browser, Office, make_office
 from web import panel
 
@@ -689,3 +689,19 @@ def test_a_certificate_is_installed_and_its_key_never_comes_back(office: Office,
     assert found
     operator.post(found[1])
     assert "mail.shop.test" not in operator.get("/certificates").text.replace("The certificate is gone", "")
+
+
+def test_whoever_forwards_sees_which_target_is_dead_until_he_chooses_anew(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
+        mailboxes.create(session, "anna@shop.test", actor=SYSTEM)
+        made = forwardings.put(session, "anna@shop.test", ["Ann@away.test", "b@away.test"], actor=SYSTEM)
+        alias = aliases.create(session, "sales@shop.test", ["Ann@away.test"], actor=SYSTEM)
+        for row in (made.rows[0], alias.rows[0]):
+            row.failed_at, row.failure = 1_800_000_000, "5.1.1 no <such> user"
+    for here, there in (("/mailboxes/anna@shop.test", "/forwarding"), ("/aliases/sales@shop.test", "")):
+        text = plain(operator.get(here).text)
+        assert "Mail to Ann@away.test came back" in text
+        assert "no &lt;such&gt; user" in text
+        assert "Mail to b@away.test" not in text
+        operator.post(here + there, {"targets": "Ann@away.test\nb@away.test", "keep_copy": "yes"})
+        assert "came back" not in plain(operator.get(here).text)

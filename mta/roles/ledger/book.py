@@ -85,6 +85,8 @@ class Book:
             case m.Missed(identity):
                 if why := self._store.miss(identity, int(self._clock())):
                     self.peers.event("braked", login=identity, why=why)
+            case m.TargetFailed(target, text):
+                self._store.target_failed(target, text, int(self._clock()))
             case m.Rehash(identity, was, sealed):
                 self._store.rehash(identity, was, sealed)
             case _:

@@ -28,8 +28,10 @@ _SCHEMA = """
     CREATE TABLE IF NOT EXISTS outbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT, kind BLOB NOT NULL, key BLOB NOT NULL, UNIQUE (kind, key));
     CREATE TABLE IF NOT EXISTS rehash (mailbox BLOB PRIMARY KEY, was BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS dead (target BLOB PRIMARY KEY, at INTEGER NOT NULL, words BLOB NOT NULL) WITHOUT ROWID;
 """
-_USAGE, _REHASH, _BRAKED = b"usage", b"rehash", b"braked"
+_USAGE, _REHASH, _BRAKED, _DEAD = b"usage", b"rehash", b"braked", b"dead-target"
+MAX_DEAD = 20_000  # the same of targets that mail was forwarded to in vain
 MAX_REHASHES = 20_000  # that wait for a database which is away; who is not among them logs in again some day
 _VERSION = 1
 
@@ -152,6 +154,14 @@ class Store:
             self._database.execute("INSERT OR REPLACE INTO rehash VALUES (?, ?, ?)", (mailbox, was, sealed))
             self._note(_REHASH, mailbox)
 
+    def target_failed(self, target: bytes, words: bytes, now: int) -> None:
+        """Mail that was forwarded to *target* failed for good. Where too many wait already, this one is forgotten."""
+        self._begin()
+        (waiting,) = self._database.execute("SELECT count(*) FROM dead").fetchone()
+        if waiting < MAX_DEAD:
+            self._database.execute("INSERT OR REPLACE INTO dead VALUES (?, ?, ?)", (target, now, words))
+            self._note(_DEAD, target)
+
     def expire(self, now: int) -> int:
         """Forget reservations whose message nobody can still be trying, and who did not come back; how many of the first?"""
         self._begin()
@@ -172,6 +182,9 @@ class Store:
             self._database.execute(
                 "DELETE FROM rehash WHERE mailbox NOT IN (SELECT key FROM outbox WHERE kind = ?)", (_REHASH,)
             )
+            self._database.execute(
+                "DELETE FROM dead WHERE target NOT IN (SELECT key FROM outbox WHERE kind = ?)", (_DEAD,)
+            )
         rows = self._database.execute("SELECT number, kind, key FROM outbox ORDER BY number LIMIT ?", (SOME_FACTS,))
         for number, kind, key in rows.fetchall():
             yield number, kind, key, self._value(kind, key)
@@ -180,6 +193,9 @@ class Store:
         if kind == _REHASH:
             row = self._database.execute("SELECT was, sealed FROM rehash WHERE mailbox = ?", (key,)).fetchone()
             return b"%b %b" % (row[0].hex().encode(), base64.b64encode(row[1])) if row else b""
+        if kind == _DEAD:
+            row = self._database.execute("SELECT at, words FROM dead WHERE target = ?", (key,)).fetchone()
+            return b"%d %b" % row if row else b""
         if kind == _BRAKED:
             return b"%d %b" % self._habits.brake_of(key)
         return b"%d" % self.usage_of(key)[0]

@@ -157,6 +157,15 @@ class Outward:
             going.took = True
         for target in going.recipients[answer.index][1]:
             self._judge.result(going.attempt, target, (action, *trouble), now)
+        if action is Action.FAILED:
+            self._tell_whoever_forwards(going, answer)
+
+    def _tell_whoever_forwards(self, going: Going, answer: m.Sent) -> None:
+        final, targets = going.recipients[answer.index]
+        recipients = going.attempt.envelope.recipients
+        if all(recipients[index].forward_path != final for index, _ in targets):
+            words = b"%b %b" % (answer.status, answer.diagnostic_code[:800])
+            self._hands.tell("ledger", m.TargetFailed(final, words))
 
     def done(self, answer: m.SendDone, now: float) -> None:
         """All recipients of a send have been answered, and the destination may be judged."""
