@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from appliance.config import render_size
 from appliance.errors import ApplianceError
-from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes
+from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes, sending
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
 from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending
@@ -114,6 +114,7 @@ def show_mailbox(
             rules=access_rules.list_rules(session, actor=desk.actor, mailbox=address),
             rule_form=rule_form or Typed(),
             mailbox=mailbox,
+            standing=sending.show(session, address, actor=desk.actor),
             address=addresses.show(mailbox.address),
             quota_form=Typed(quota=form["quota"] or (render_size(mailbox.quota_bytes) if mailbox.quota_bytes else "")),
             forwarding=forwarding,
