@@ -175,7 +175,8 @@ class Spawner:
     def _advance(self, destination: Destination) -> None:
         if destination.state is State.SERVING:
             self._feed(destination)
-            if not destination.in_hand and (self._queue or self._doubtful_queue):
+            # Who is healthy does not make room for who is not: there are always some of those, and he is soon needed again.
+            if not destination.in_hand and (self._queue or (destination.doubtful and self._doubtful_queue)):
                 self._end(destination)
         elif destination.state is State.ASLEEP:
             if destination.waiting:
