@@ -5,7 +5,6 @@ orders, and whether that makes sense, is scheduler's to judge. Who may ask is wh
 """
 
 import contextlib
-import dataclasses
 import os
 import socket
 from collections.abc import Callable
@@ -46,7 +45,7 @@ class Door:
         if message.last:
             del self._asked[message.tag]
         with contextlib.suppress(ChannelClosed):  # Nobody waits any more.
-            asker.send(dataclasses.replace(message, tag=tag))
+            asker.send(message.but(tag=tag))
 
     def away(self) -> None:
         """Scheduler ended, with whatever it was asked."""
@@ -73,7 +72,7 @@ class Door:
         assert isinstance(message, m.QueueOrder)
         self._tag += 1
         self._asked[self._tag] = (channel, message.tag)
-        if not self._order(dataclasses.replace(message, tag=self._tag)):
+        if not self._order(message.but(tag=self._tag)):
             self.told(m.QueueTold(self._tag, last=True, pairs=_AWAY))
 
     def _lost(self, channel: Channel) -> None:

@@ -1,28 +1,16 @@
-"""The whole language between roles: one frozen dataclass for each request and each reply.
-
-A reader would otherwise get wrong: the type annotation *is* the wire format. `bytes`, `int` and `bool` are one netstring
-each; a last field of `tuple[bytes, ...]` takes the rest. Bounds stand in the annotation and are checked when reading,
-because the writer may have been taken over.
+"""The whole language between roles: one class for each request and each reply; `language` says how they are made.
 
 `tag` is chosen by the asker and comes back in the answer: channels carry many conversations at once.
+
+A reader would otherwise get wrong: what stands here is understood by nobody yet. Who may say it to whom is in `permits`.
 """
 
-import dataclasses
-import typing
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated
 
 from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
-from mta.wire.netstring import MAX_MESSAGE, WireError
-
-
-@dataclass(frozen=True)
-class Max:
-    """Longest value of a field, in octets (of a tuple: of each member)."""
-
-    octets: int
-
+from mta.wire.language import Max
+from mta.wire.language import Message as Message  # noqa: PLC0414 - whoever speaks of messages means these two, too
+from mta.wire.language import read_message as read_message  # noqa: PLC0414
 
 Name = Annotated[bytes, Max(64)]
 Text = Annotated[bytes, Max(1000)]
@@ -32,143 +20,15 @@ Block = Annotated[bytes, Max(60 * 1024)]  # Leaves room for the fields beside it
 MAX_INT = 1 << 63
 MAX_SEND_RECIPIENTS = 100  # of one Send: what a server must take in one transaction (RFC 5321 4.5.3.1.8)
 
-_MESSAGES: dict[bytes, type["Message"]] = {}
-
-
-class Message:
-    """Base of all messages; a subclass registers itself under its verb."""
-
-    __slots__ = ()
-    verb: ClassVar[bytes]
-    descriptors: ClassVar[int] = 0  # how many descriptors travel beside it
-    _pack: ClassVar[Callable[[Any], bytes]]
-    _read: ClassVar[Callable[[type["Message"], list[bytes]], Any]]
-
-    def __init_subclass__(cls, verb: str = "", descriptors: int = 0) -> None:
-        super().__init_subclass__()
-        if verb:  # Without: dataclass(slots=True) makes the class a second time, with its verb already in it.
-            cls.verb, cls.descriptors = verb.encode(), descriptors
-        known = _MESSAGES.setdefault(cls.verb, cls)
-        if known.__qualname__ != cls.__qualname__:
-            raise TypeError(f"two messages with the verb {cls.verb!r}")
-        _MESSAGES[cls.verb] = cls
-
-    def encode(self) -> bytes:
-        """The packet of this message.
-
-        Raises:
-            WireError: it does not fit in one packet.
-        """
-        cls = type(self)
-        if "_pack" not in cls.__dict__:
-            _compile(cls)
-        return cls._pack(self)
-
-    @classmethod
-    def decode(cls, fields: list[bytes]) -> Self:
-        """Read the fields after the verb.
-
-        Raises:
-            WireError: too few, too many, or a value out of its bounds.
-        """
-        if "_read" not in cls.__dict__:
-            _compile(cls)
-        return cls._read(cls, fields)  # type: ignore[no-any-return]
-
-
-def read_message(fields: list[bytes], permitted: frozenset[type[Message]]) -> Message:
-    """The message in *fields*, if it is one that the other side may send us.
-
-    Raises:
-        WireError: unknown, not permitted on this channel, or malformed.
-    """
-    kind = _MESSAGES.get(fields[0]) if fields else None
-    if kind is None or kind not in permitted:
-        raise WireError(f"a message that is not permitted here: {fields[0][:20]!r}" if fields else "an empty packet")
-    return kind.decode(fields[1:])
-
-
-def _compile(cls: type[Message]) -> None:
-    """Write the two functions that the annotations of *cls* describe, once for each class.
-
-    They are written as source, as dataclasses are, because every packet of the house passes through them: a loop over the
-    fields costs three times as much. The source is made of our own field names and bounds, of nothing that arrives.
-    """
-    hints = typing.get_type_hints(cls, include_extras=True)
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    rest = names.pop() if names and typing.get_origin(hints[names[-1]]) is tuple else None
-    space: dict[str, Any] = {"WireError": WireError, "read_int": _read_int, "read_bool": _read_bool}
-    exec(_source_of_pack(cls, names, rest, hints) + _source_of_read(names, rest, hints), space)  # noqa: S102 - see above
-    cls._pack, cls._read = space["pack"], space["read"]
-
-
-def _source_of_pack(cls: type[Message], names: list[str], rest: str | None, hints: dict[str, Any]) -> str:
-    """`pack(self)`: one format string for all fields of fixed number."""
-    write = {int: "b'%d' % self.{0}", bool: "b'1' if self.{0} else b'0'", bytes: "self.{0}"}
-    lines = [f"    {name} = {write[_bare(hints[name])].format(name)}" for name in names]
-    template = b"%d:%b," % (len(cls.verb), cls.verb) + b"%d:%b," * len(names)
-    values = "".join(f"len({name}), {name}, " for name in names)
-    more = f" + b''.join([b'%d:%b,' % (len(f), f) for f in self.{rest}])" if rest else ""
-    return "\n".join([
-        "def pack(self):", *lines,
-        f"    packet = {template!r} % ({values}){more}",
-        f"    if len(packet) > {MAX_MESSAGE}:",
-        f"        raise WireError(f'a packet of {{len(packet)}} octets is over the bound of {MAX_MESSAGE}')",
-        "    return packet", "",
-    ])  # fmt: skip
-
-
-def _source_of_read(names: list[str], rest: str | None, hints: dict[str, Any]) -> str:
-    """`read(cls, fields)`: number, bounds, then the values."""
-    wrong = f"len(fields) < {len(names)}" if rest else f"len(fields) != {len(names)}"
-    lines = [f"    if {wrong}:", "        raise WireError(f'{cls.__name__}: {len(fields)} fields')"]
-    take = [*names, f"*{rest}"] if rest else names
-    if take:
-        lines.append(f"    {', '.join(take)}{',' if len(take) == 1 else ''} = fields")
-    bounds = [f"len({name}) > {_limit(hints[name])}" for name in names if _bare(hints[name]) is bytes]
-    if rest:
-        bounds.append(f"any([len(f) > {_limit(typing.get_args(hints[rest])[0])} for f in {rest}])")
-    if bounds:
-        lines += [f"    if {' or '.join(bounds)}:", "        raise WireError(f'{cls.__name__}: a field is too long')"]
-    read = {int: "read_int({0})", bool: "read_bool({0})", bytes: "{0}"}
-    values = [read[_bare(hints[name])].format(name) for name in names] + ([f"tuple({rest})"] if rest else [])
-    return "\n".join(["def read(cls, fields):", *lines, f"    return cls({', '.join(values)})", ""])
-
-
-def _bare(hint: Any) -> type:  # noqa: ANN401 - an annotation can be anything
-    return typing.cast("type", typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint)
-
-
-def _limit(hint: Any) -> int:  # noqa: ANN401 - as above
-    if _bare(hint) is not bytes or typing.get_origin(hint) is not Annotated:
-        raise TypeError(f"{hint} has no wire format with a bound")
-    octets: int = typing.get_args(hint)[1].octets
-    return octets
-
-
-def _read_int(field: bytes) -> int:
-    if not field.isdigit() or len(field) > 19 or (field[0] == 0x30 and len(field) > 1):
-        raise WireError("not a number")
-    return int(field)
-
-
-def _read_bool(field: bytes) -> bool:
-    if field not in (b"0", b"1"):
-        raise WireError("neither yes nor no")
-    return field == b"1"
-
-
 # --- supervisor and every role -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Begin(Message, verb="begin"):
     """supervisor -> role, once. Settings and secrets of this role: name, value, name, value …"""
 
     pairs: tuple[Annotated[bytes, Max(8000)], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Peer(Message, verb="peer", descriptors=1):
     """supervisor -> role. A channel to *role*; it replaces the one before. `serving`: the other end asks, we answer."""
 
@@ -177,7 +37,6 @@ class Peer(Message, verb="peer", descriptors=1):
     serving: bool
 
 
-@dataclass(frozen=True, slots=True)
 class ListeningSocket(Message, verb="listening-socket", descriptors=1):
     """supervisor -> listener, web. A bound and listening socket for *service* (smtp, panel, metrics)."""
 
@@ -185,24 +44,20 @@ class ListeningSocket(Message, verb="listening-socket", descriptors=1):
     address: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Reload(Message, verb="reload"):
     """supervisor -> role. Settings that may change without a stop."""
 
     pairs: tuple[Annotated[bytes, Max(8000)], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Stop(Message, verb="stop"):
     """supervisor -> role. Finish what is in hand and end with status 0."""
 
 
-@dataclass(frozen=True, slots=True)
 class Ready(Message, verb="ready"):
     """role -> supervisor. Sandboxed, all peers there, serving."""
 
 
-@dataclass(frozen=True, slots=True)
 class QueueOrder(Message, verb="queue-order"):
     """supervisor -> scheduler. An operator wants to see messages of the queue, or have something done with them."""
 
@@ -214,7 +69,6 @@ class QueueOrder(Message, verb="queue-order"):
     count: int  # how many a list may name
 
 
-@dataclass(frozen=True, slots=True)
 class QueueTold(Message, verb="queue-told"):
     """scheduler -> supervisor. Part of the answer to a `QueueOrder`: name, value, name, value … of one message, or of the end."""
 
@@ -226,7 +80,6 @@ class QueueTold(Message, verb="queue-told"):
 # --- listener and smtpd --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Accepted(Message, verb="accepted", descriptors=1):
     """listener -> smtpd. A client's socket, with the session token that proves who the client is to directory and enqueuer."""
 
@@ -237,24 +90,20 @@ class Accepted(Message, verb="accepted", descriptors=1):
     token: Mac
 
 
-@dataclass(frozen=True, slots=True)
 class Finished(Message, verb="finished"):
     """smtpd -> listener. The conversation ended; the client counts one less."""
 
     session: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Retire(Message, verb="retire"):
     """smtpd -> listener. This process has served its number and asks for no more clients. Asked again: it insists."""
 
 
-@dataclass(frozen=True, slots=True)
 class Retired(Message, verb="retired"):
     """listener -> smtpd. No client comes after this one message; whoever was sent before has arrived before it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Attach(Message, verb="attach", descriptors=1):
     """smtpdspawn -> directory, enqueuer, tls, journal. The channel of a new cell: an smtpd that may speak of *session* only."""
 
@@ -264,14 +113,12 @@ class Attach(Message, verb="attach", descriptors=1):
 # --- smtpd and tls -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Offering(Message, verb="offering"):
     """tls -> smtpd, tlsspawn -> smtpdspawn. May STARTTLS be offered? At the beginning, and when it changes."""
 
     yes: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Secure(Message, verb="secure", descriptors=1):
     """smtpd -> tls, tlsspawn. The client of *session* waits for a TLS handshake on this socket, which is tls's from now on."""
 
@@ -280,7 +127,6 @@ class Secure(Message, verb="secure", descriptors=1):
     service: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Secured(Message, verb="secured", descriptors=1):
     """tls -> smtpd. The handshake is done; beside it the end of a socket pair that carries the plaintext from now on."""
 
@@ -289,7 +135,6 @@ class Secured(Message, verb="secured", descriptors=1):
     server_name: Text  # what the client asked for (RFC 6066 3), empty without
 
 
-@dataclass(frozen=True, slots=True)
 class NotSecured(Message, verb="not-secured"):
     """tls -> smtpd. The handshake failed, and the client's connection with it."""
 
@@ -297,7 +142,6 @@ class NotSecured(Message, verb="not-secured"):
     why: Text
 
 
-@dataclass(frozen=True, slots=True)
 class KeyOf(Message, verb="key-of"):
     """a cell of tlsspawn -> tls. The certificate for the name that the client of *session* asks for; once in its life."""
 
@@ -305,7 +149,6 @@ class KeyOf(Message, verb="key-of"):
     server_name: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Certified(Message, verb="certified"):
     """tls -> a cell of tlsspawn. Chain and private key in PEM; both empty when there is none. We hang up behind it."""
 
@@ -316,7 +159,6 @@ class Certified(Message, verb="certified"):
 # --- smtpd, scheduler and directory --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Question(Message, verb="question"):
     """smtpd -> directory. May this forward-path have mail from this reverse-path now?"""
 
@@ -332,7 +174,6 @@ class Question(Message, verb="question"):
     login_expiry: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Verdict(Message, verb="verdict"):
     """directory -> smtpd. One `Word`; with accept, a ticket for the enqueuer and, when a quota applies, the mailbox to count.
 
@@ -348,7 +189,6 @@ class Verdict(Message, verb="verdict"):
     detail: Annotated[bytes, Max(200)] = b""  # ASCII words for the client instead of the usual ones; empty: those
 
 
-@dataclass(frozen=True, slots=True)
 class Expand(Message, verb="expand"):
     """scheduler -> directory. Into which mailboxes does this recipient's mail go?"""
 
@@ -361,7 +201,6 @@ class Expand(Message, verb="expand"):
     client: Name = b""  # who brought it without logging in: an IP address; empty: it is ours
 
 
-@dataclass(frozen=True, slots=True)
 class Expansion(Message, verb="expansion"):
     """directory -> scheduler. One final mailbox; `last` ends the list."""
 
@@ -373,7 +212,6 @@ class Expansion(Message, verb="expansion"):
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Outward(Message, verb="outward"):
     """directory -> scheduler. One final recipient at another host, among the `Expansion`; `last` ends the list."""
 
@@ -385,7 +223,6 @@ class Outward(Message, verb="outward"):
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Unresolved(Message, verb="unresolved"):
     """directory -> scheduler. No mailbox: fail or defer with this status (RFC 3463)."""
 
@@ -398,7 +235,6 @@ class Unresolved(Message, verb="unresolved"):
     parked: bool = False  # its sender is suspended: hold the message until somebody looked at it
 
 
-@dataclass(frozen=True, slots=True)
 class LanguageOf(Message, verb="language-of"):
     """bouncer -> directory. In which language is a notification written, whose reader is *reverse_path*?"""
 
@@ -407,7 +243,6 @@ class LanguageOf(Message, verb="language-of"):
     recipient: Path  # one of those that it is about
 
 
-@dataclass(frozen=True, slots=True)
 class Language(Message, verb="language"):
     """directory -> bouncer. That of the reader's domain when it is ours, else of the recipient's; empty: neither is."""
 
@@ -418,7 +253,6 @@ class Language(Message, verb="language"):
 # --- directory and resolver ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class LookUp(Message, verb="look-up"):
     """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX, CNAME, TLSA) of a domain name, please."""
 
@@ -427,7 +261,6 @@ class LookUp(Message, verb="look-up"):
     kind: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Found(Message, verb="found"):
     """resolver -> directory. What the name servers said, or that they said nothing in time.
 
@@ -444,7 +277,6 @@ class Found(Message, verb="found"):
 # --- remote and fetcher --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Fetch(Message, verb="fetch"):
     """remote -> fetcher. Which MTA-STS policy (RFC 8461) does this domain have for its mail?"""
 
@@ -452,7 +284,6 @@ class Fetch(Message, verb="fetch"):
     domain: Text  # A-label
 
 
-@dataclass(frozen=True, slots=True)
 class Fetched(Message, verb="fetched"):
     """fetcher -> remote. The policy in force; with the mode `none`, there is none.
 
@@ -469,7 +300,6 @@ class Fetched(Message, verb="fetched"):
 # --- directory and source ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Exists(Message, verb="exists"):
     """directory -> source. Does the relayed domain's own server know this address (folded, as address keys are)?"""
 
@@ -477,7 +307,6 @@ class Exists(Message, verb="exists"):
     address: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Existence(Message, verb="existence"):
     """source -> directory. `accept`, `unknown`, `full` or `try-later`, and how long that may be believed."""
 
@@ -489,7 +318,6 @@ class Existence(Message, verb="existence"):
 # --- ledger --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Grey(Message, verb="grey"):
     """directory -> ledger. Was this triplet here before? Its client's *network* (text), and a digest of all three."""
 
@@ -498,7 +326,6 @@ class Grey(Message, verb="grey"):
     triplet: Mac
 
 
-@dataclass(frozen=True, slots=True)
 class Greyed(Message, verb="greyed"):
     """ledger -> directory. Seconds until it may pass; 0: it may."""
 
@@ -506,7 +333,6 @@ class Greyed(Message, verb="greyed"):
     wait_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
 class UsageOf(Message, verb="usage-of"):
     """directory -> ledger."""
 
@@ -514,7 +340,6 @@ class UsageOf(Message, verb="usage-of"):
     mailbox: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Usage(Message, verb="usage"):
     """ledger -> directory. Octets stored and octets on their way."""
 
@@ -523,7 +348,6 @@ class Usage(Message, verb="usage"):
     reserved: int
 
 
-@dataclass(frozen=True, slots=True)
 class TargetFailed(Message, verb="target-failed"):
     """scheduler -> ledger. Another host refused for good what was forwarded to *target*; whoever forwards may see. Not answered."""
 
@@ -531,7 +355,6 @@ class TargetFailed(Message, verb="target-failed"):
     text: Text  # status (RFC 3463), then the host's words
 
 
-@dataclass(frozen=True, slots=True)
 class KeepPath(Message, verb="keep-path"):
     """directory -> ledger. Mail of *path* goes out under a return path in which there is room for *token* only. Not answered."""
 
@@ -539,7 +362,6 @@ class KeepPath(Message, verb="keep-path"):
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
 class PathOf(Message, verb="path-of"):
     """directory -> ledger. A bounce came home: whose is it?"""
 
@@ -547,7 +369,6 @@ class PathOf(Message, verb="path-of"):
     token: Name
 
 
-@dataclass(frozen=True, slots=True)
 class KeptPath(Message, verb="kept-path"):
     """ledger -> directory. Empty: nothing is kept under that token, or no more."""
 
@@ -555,7 +376,6 @@ class KeptPath(Message, verb="kept-path"):
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Reserve(Message, verb="reserve"):
     """enqueuer -> ledger. *size* octets are on their way to *mailbox*. Not answered."""
 
@@ -564,7 +384,6 @@ class Reserve(Message, verb="reserve"):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
 class Stored(Message, verb="stored"):
     """localspawn -> ledger. The reservation became *size* octets in the mailbox. Not answered."""
 
@@ -573,7 +392,6 @@ class Stored(Message, verb="stored"):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
 class Release(Message, verb="release"):
     """localspawn -> ledger. The message will not reach the mailbox. Not answered."""
 
@@ -581,7 +399,6 @@ class Release(Message, verb="release"):
     mailbox: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Spend(Message, verb="spend"):
     """directory -> ledger. A mailbox that logged in wants to write to one more recipient. May it, and if so it has.
 
@@ -600,7 +417,6 @@ class Spend(Message, verb="spend"):
     released: int = 0  # seconds since 1970: what stopped it before then is forgiven
 
 
-@dataclass(frozen=True, slots=True)
 class Spent(Message, verb="spent"):
     """ledger -> directory. `yes`, `limit` or `braked`. Of a limit whose it is: `mailbox hour`, `domain day` …"""
 
@@ -609,14 +425,12 @@ class Spent(Message, verb="spent"):
     scope: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Missed(Message, verb="missed"):
     """directory -> ledger. The mailbox *identity* wrote to a recipient that does not exist. Not answered."""
 
     identity: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Rehash(Message, verb="rehash"):
     """authenticator -> ledger. A better hash of the password that *identity* showed just now. Not answered."""
 
@@ -625,7 +439,6 @@ class Rehash(Message, verb="rehash"):
     sealed: Text  # to the authenticator itself, as all of them
 
 
-@dataclass(frozen=True, slots=True)
 class Outbox(Message, verb="outbox"):
     """compiler -> ledger. Facts numbered above *after*, please; those up to it are applied and may be forgotten."""
 
@@ -633,7 +446,6 @@ class Outbox(Message, verb="outbox"):
     after: int
 
 
-@dataclass(frozen=True, slots=True)
 class Fact(Message, verb="fact"):
     """ledger -> compiler. One thing learned, e.g. kind `usage`, key a mailbox, value its octets. Number 0: no more now."""
 
@@ -647,7 +459,6 @@ class Fact(Message, verb="fact"):
 # --- smtpd, bouncer and enqueuer -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Offer(Message, verb="offer"):
     """smtpd -> enqueuer. A message begins, with its first recipient."""
 
@@ -670,7 +481,6 @@ class Offer(Message, verb="offer"):
     login_expiry: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class OfferRecipient(Message, verb="offer-recipient"):
     """smtpd -> enqueuer. One more recipient of the message *tag*."""
 
@@ -682,7 +492,6 @@ class OfferRecipient(Message, verb="offer-recipient"):
     options: Text = b""  # as `Offer.recipient_options`
 
 
-@dataclass(frozen=True, slots=True)
 class Content(Message, verb="content"):
     """smtpd, bouncer -> enqueuer. The next block of the content; with `last`, take charge of the whole."""
 
@@ -691,14 +500,12 @@ class Content(Message, verb="content"):
     block: Block
 
 
-@dataclass(frozen=True, slots=True)
 class Withdraw(Message, verb="withdraw"):
     """smtpd, bouncer -> enqueuer. The client went away or was refused; forget the message *tag*. Not answered."""
 
     tag: int
 
 
-@dataclass(frozen=True, slots=True)
 class Taken(Message, verb="taken"):
     """enqueuer -> smtpd, bouncer. Durable: we answer for it now."""
 
@@ -706,7 +513,6 @@ class Taken(Message, verb="taken"):
     queue_id: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Declined(Message, verb="declined"):
     """enqueuer -> smtpd, bouncer. Not taken, nothing kept. Reply code (RFC 5321 4.2), status (RFC 3463), words for the client."""
 
@@ -716,7 +522,6 @@ class Declined(Message, verb="declined"):
     text: Text
 
 
-@dataclass(frozen=True, slots=True)
 class OfferDsn(Message, verb="offer-dsn"):
     """bouncer -> enqueuer. A notification about *queue_id* begins. Enqueuer itself knows to whom it goes: it wrote the envelope."""
 
@@ -727,7 +532,6 @@ class OfferDsn(Message, verb="offer-dsn"):
     eight_bit: bool = False  # the content has octets beyond ASCII (RFC 6152)
 
 
-@dataclass(frozen=True, slots=True)
 class OriginalOf(Message, verb="original-of"):
     """bouncer -> enqueuer. One message's header section, or with *full* its content, with the scheduler's authority to ask."""
 
@@ -737,7 +541,6 @@ class OriginalOf(Message, verb="original-of"):
     full: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Original(Message, verb="original"):
     """enqueuer -> bouncer. The content when it is *whole*, else its header section, cut at the size of a block.
 
@@ -752,7 +555,6 @@ class Original(Message, verb="original"):
 # --- submitter and signer ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Sign(Message, verb="sign"):
     """submitter -> signer. A DKIM signature for the domain of *address*, which the From field holds and *identity* may use."""
 
@@ -766,7 +568,6 @@ class Sign(Message, verb="sign"):
     header: Block  # the fields that may be signed, as they stand, each with its line end
 
 
-@dataclass(frozen=True, slots=True)
 class Signed(Message, verb="signed"):
     """signer -> submitter. `signed`: the fields to be put before the others; `none`: that domain has no key; `refused`."""
 
@@ -778,14 +579,12 @@ class Signed(Message, verb="signed"):
 # --- enqueuer and scheduler ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Queued(Message, verb="queued"):
     """enqueuer -> scheduler. Durable messages: queue id, envelope (the octets; nothing: too many, read the file), and again."""
 
     pairs: tuple[Block, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Recovered(Message, verb="recovered"):
     """enqueuer -> scheduler, first on each channel. What a crash left half-taken is gone: each whole envelope is owed now."""
 
@@ -793,7 +592,6 @@ class Recovered(Message, verb="recovered"):
 # --- scheduler and its hands ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Deliver(Message, verb="deliver"):
     """scheduler -> localspawn. One message into one mailbox."""
 
@@ -806,7 +604,6 @@ class Deliver(Message, verb="deliver"):
     counted: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Attempted(Message, verb="attempted"):
     """localspawn -> scheduler, local -> localspawn. What became of it: an `Action`, a status (RFC 3463), the octets stored."""
 
@@ -817,7 +614,6 @@ class Attempted(Message, verb="attempted"):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
 class Write(Message, verb="write", descriptors=1):
     """localspawn -> local. Put the content behind the descriptor into this store of your domain."""
 
@@ -828,7 +624,6 @@ class Write(Message, verb="write", descriptors=1):
     store: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Bounce(Message, verb="bounce"):
     """scheduler -> bouncer. Compose a notification about *queue_id*; *recipients* `ReportedRecipient` follow."""
 
@@ -843,7 +638,6 @@ class Bounce(Message, verb="bounce"):
     recipients: int
 
 
-@dataclass(frozen=True, slots=True)
 class ReportedRecipient(Message, verb="reported-recipient"):
     """scheduler -> bouncer. One recipient of the `Bounce` *tag* (RFC 3464 2.3)."""
 
@@ -858,7 +652,6 @@ class ReportedRecipient(Message, verb="reported-recipient"):
     last_attempt: int = 0  # seconds since 1970; 0: nobody remembers
 
 
-@dataclass(frozen=True, slots=True)
 class Bounced(Message, verb="bounced"):
     """bouncer -> scheduler. `done`: the notification is queued (or must not be sent); else try again later."""
 
@@ -866,14 +659,12 @@ class Bounced(Message, verb="bounced"):
     done: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Clean(Message, verb="clean"):
     """scheduler -> cleaner. These messages are finished: remove them."""
 
     queue_ids: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Cleaned(Message, verb="cleaned"):
     """cleaner -> scheduler. Gone (`done`), or try again later."""
 
@@ -884,7 +675,6 @@ class Cleaned(Message, verb="cleaned"):
 # --- the way out ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Send(Message, verb="send"):
     """scheduler -> remotespawn. One message to recipients at one destination; *recipients* `SendRecipient` follow at once.
 
@@ -902,14 +692,12 @@ class Send(Message, verb="send"):
     doubtful: bool = False  # the destination was in trouble last time: it may not take the room that healthy ones need
 
 
-@dataclass(frozen=True, slots=True)
 class Hatch(Message, verb="hatch", descriptors=1):
     """remotespawn -> nursery. Fork the remote *number*, with this as its channel to us."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
 class HatchEnded(Message, verb="hatch-ended"):
     """nursery -> remotespawn. The remote *number* is no more, or could not be made: its exit status, or why not."""
 
@@ -917,7 +705,6 @@ class HatchEnded(Message, verb="hatch-ended"):
     status: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Destination(Message, verb="destination"):
     """remotespawn -> remote, first of all. Where everything goes that it will be handed."""
 
@@ -931,7 +718,6 @@ class Destination(Message, verb="destination"):
     pairs: tuple[Text, ...]  # settings: name, value, name, value …
 
 
-@dataclass(frozen=True, slots=True)
 class SendRecipient(Message, verb="send-recipient"):
     """scheduler -> remotespawn -> remote. One recipient of the `Send` or `Transmit` *tag*; *index* counts from 0, in order."""
 
@@ -941,7 +727,6 @@ class SendRecipient(Message, verb="send-recipient"):
     options: Text  # NOTIFY, ORCPT (RFC 3461 4); space-separated KEY=value
 
 
-@dataclass(frozen=True, slots=True)
 class Transmit(Message, verb="transmit", descriptors=1):
     """remotespawn -> remote. One message for your destination, beside it its content. *recipients* `SendRecipient` follow."""
 
@@ -952,12 +737,10 @@ class Transmit(Message, verb="transmit", descriptors=1):
     recipients: int
 
 
-@dataclass(frozen=True, slots=True)
 class Hurry(Message, verb="hurry"):
     """remotespawn -> remote. Others wait for your place: give up whatever the host can not have yet, and open no connection."""
 
 
-@dataclass(frozen=True, slots=True)
 class Sent(Message, verb="sent"):
     """remote -> remotespawn -> scheduler. What became of one recipient: relayed, delivered (by LMTP), failed or delayed."""
 
@@ -972,7 +755,6 @@ class Sent(Message, verb="sent"):
     in_doubt: bool = False  # delayed, but the host has all of the content and never answered: it may have arrived
 
 
-@dataclass(frozen=True, slots=True)
 class TlsResults(Message, verb="tls-results"):
     """remote -> remotespawn. So many sessions with the host *mx* ended so (RFC 8460 4.3), as the *policy* wanted it (4.4)."""
 
@@ -982,7 +764,6 @@ class TlsResults(Message, verb="tls-results"):
     sessions: int
 
 
-@dataclass(frozen=True, slots=True)
 class SendDone(Message, verb="send-done"):
     """remote -> remotespawn -> scheduler. Every recipient of *tag* was answered.
 
@@ -998,7 +779,6 @@ class SendDone(Message, verb="send-done"):
 # --- storekeeper ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class OpenStore(Message, verb="open-store"):
     """localspawn -> storekeeper. The folder of *domain*, made when missing, and the uid it belongs to."""
 
@@ -1006,7 +786,6 @@ class OpenStore(Message, verb="open-store"):
     domain: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Store(Message, verb="store", descriptors=1):
     """storekeeper -> localspawn. The domain's uid (0 when the appliance has only one) and its folder, opened."""
 
@@ -1014,7 +793,6 @@ class Store(Message, verb="store", descriptors=1):
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
 class MakeStore(Message, verb="make-store"):
     """compiler -> storekeeper. A mailbox came into being."""
 
@@ -1023,7 +801,6 @@ class MakeStore(Message, verb="make-store"):
     store: Text
 
 
-@dataclass(frozen=True, slots=True)
 class TrashStore(Message, verb="trash-store"):
     """compiler -> storekeeper. A mailbox (or with an empty *store* the whole domain) is gone; keep its mail aside to be undone."""
 
@@ -1032,7 +809,6 @@ class TrashStore(Message, verb="trash-store"):
     store: Text
 
 
-@dataclass(frozen=True, slots=True)
 class StoreDone(Message, verb="store-done"):
     """storekeeper -> localspawn, compiler. The request is done, or could not be done now, and why."""
 
@@ -1044,7 +820,6 @@ class StoreDone(Message, verb="store-done"):
 # --- authenticator, compiler ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Verify(Message, verb="verify"):
     """web -> authenticator. Is this the secret of *name*? `scope` is account, mailbox or key."""
 
@@ -1054,7 +829,6 @@ class Verify(Message, verb="verify"):
     secret: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Verified(Message, verb="verified"):
     """authenticator -> web."""
 
@@ -1062,7 +836,6 @@ class Verified(Message, verb="verified"):
     right: bool
 
 
-@dataclass(frozen=True, slots=True)
 class LogIn(Message, verb="log-in"):
     """submissiond -> authenticator. The client of *session* says that it is *name* and shows a secret (RFC 4616)."""
 
@@ -1074,7 +847,6 @@ class LogIn(Message, verb="log-in"):
     secret: Text
 
 
-@dataclass(frozen=True, slots=True)
 class LoggedIn(Message, verb="logged-in"):
     """authenticator -> submissiond. `right`, `wrong` or `later` (nobody can tell now); with right, who it is, and the proof."""
 
@@ -1085,7 +857,6 @@ class LoggedIn(Message, verb="logged-in"):
     ticket: Mac
 
 
-@dataclass(frozen=True, slots=True)
 class ScramBegin(Message, verb="scram-begin"):
     """submissiond -> authenticator. A log-in by SCRAM-SHA-256 begins: the client-first-message (RFC 5802 7)."""
 
@@ -1096,7 +867,6 @@ class ScramBegin(Message, verb="scram-begin"):
     first: Text
 
 
-@dataclass(frozen=True, slots=True)
 class ScramChallenge(Message, verb="scram-challenge"):
     """authenticator -> submissiond. The server-first-message for the client. `ScramDone` instead: it ends here."""
 
@@ -1104,7 +874,6 @@ class ScramChallenge(Message, verb="scram-challenge"):
     text: Text
 
 
-@dataclass(frozen=True, slots=True)
 class ScramEnd(Message, verb="scram-end"):
     """submissiond -> authenticator. The client-final-message. Empty: the client broke off; not answered then."""
 
@@ -1112,7 +881,6 @@ class ScramEnd(Message, verb="scram-end"):
     final: Text
 
 
-@dataclass(frozen=True, slots=True)
 class ScramDone(Message, verb="scram-done"):
     """authenticator -> submissiond. As `LoggedIn`; with right, the server-final-message too."""
 
@@ -1124,7 +892,6 @@ class ScramDone(Message, verb="scram-done"):
     ticket: Mac
 
 
-@dataclass(frozen=True, slots=True)
 class MayUse(Message, verb="may-use"):
     """submissiond, submitter -> authenticator. May *identity*, who logged in, write as *address*? Empty: the null reverse-path."""
 
@@ -1136,7 +903,6 @@ class MayUse(Message, verb="may-use"):
     address: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Using(Message, verb="using"):
     """authenticator -> submissiond, submitter. Yes or no, and by which rule, in words for its user; with yes, the proof."""
 
@@ -1147,7 +913,6 @@ class Using(Message, verb="using"):
     sender_ticket: Mac
 
 
-@dataclass(frozen=True, slots=True)
 class Poke(Message, verb="poke"):
     """web -> compiler. Something changed; look now. Not answered."""
 
@@ -1155,7 +920,6 @@ class Poke(Message, verb="poke"):
 # --- journal -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Event(Message, verb="event"):
     """any role -> journal. One decision: its name, then key, value, key, value … Never content, never a secret."""
 

@@ -427,7 +427,7 @@ class Desk:
             yield m.Unresolved(question.tag, permanent, status, words, permanent and self._could_have_refused(question))
             return
         yield from ends[:-1]
-        yield dataclasses.replace(ends[-1], last=True)
+        yield ends[-1].but(last=True)
 
     def _answer_of(self, question: m.Expand, end: Final | Beyond) -> m.Expansion | m.Outward:
         if isinstance(end, Final):
@@ -503,7 +503,7 @@ class Desk:
 
 def _for(question: m.Expand, home: bytes | None) -> m.Expand:
     """*question*, with *home* in place of a return path that we made: leading it on is our own promise, whoever brought it."""
-    return question if not home else dataclasses.replace(question, recipient=home, client=b"")
+    return question if not home else question.but(recipient=home, client=b"")
 
 
 def _send(channel: Channel, message: m.Message) -> bool:
