@@ -762,6 +762,18 @@ OTHERS = (
     ("GET", "/mailboxes/box@theirs.test/forwarding", None),
     ("PUT", "/mailboxes/box@theirs.test/forwarding", {"targets": ["own@theirs.test"]}),
     ("DELETE", "/mailboxes/box@theirs.test/forwarding", None),
+    ("GET", "/mailboxes/box@theirs.test/app-passwords", None),
+    ("POST", "/mailboxes/box@theirs.test/app-passwords", {"name": "mine"}),
+    ("DELETE", "/mailboxes/box@theirs.test/app-passwords/1", None),
+    ("GET", "/mailboxes/box@theirs.test/senders", None),
+    ("PUT", "/mailboxes/box@theirs.test/senders/box@theirs.test", None),
+    ("DELETE", "/mailboxes/box@theirs.test/senders/box@theirs.test", None),
+    ("POST", "/mailboxes/box@theirs.test/sending/release", None),
+    *(
+        (verb, f"{of}/sending", body)
+        for of in ("/mailboxes/box@theirs.test", "/domains/theirs.test", "/tenants/{theirs}")
+        for verb, body in (("GET", None), ("PATCH", {"per_hour": 7}))
+    ),
     ("GET", "/aliases/alias@theirs.test", None),
     ("PATCH", "/aliases/alias@theirs.test", {"targets": ["own@theirs.test"]}),
     ("DELETE", "/aliases/alias@theirs.test", None),

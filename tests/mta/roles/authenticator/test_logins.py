@@ -26,6 +26,7 @@ from mta.wire import messages as m
 from mta.wire import tickets
 from mta.wire.channel import ChannelClosed
 from tests.fakes.house import House, events
+from tests.fixtures.lone_role import LoneRole, make_state, receive
 
 PRIVATE = X25519PrivateKey.from_private_bytes(b"p" * 32)
 PUBLIC = PRIVATE.public_key().public_bytes_raw()
@@ -612,3 +613,36 @@ def test_unknown_wrong_and_imported_are_answered_at_the_same_moment(house, monke
     medians = [statistics.median(spent) for spent in took.values()]
     assert max(medians) - min(medians) < 0.05
     assert min(medians) >= 0.2
+
+
+@pytest.mark.parametrize(
+    "root", [False, pytest.param(True, marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root"))]
+)
+def test_behind_its_walls_it_checks_each_kind_of_hash(tmp_path, root):
+    """What the libraries load late is loaded before: there is nothing to load from any more."""
+    make_state(tmp_path, root=root)
+    (tmp_path / "keys/authenticator.key").write_bytes(b"p" * 32)
+    stored = {
+        b"a": b"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
+        b"b": b"$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5",
+        b"c": b"$1$5pZSV9va$OTWm2sV/cPFUO9bAgxKpf.",
+        b"d": b"$2a$05$CCCCCCCCCCCCCCCCCCCCC.z6PrHbuSsMSSwIGFy1JGevQZf6CqJ1y",
+        b"e": b"EG35ln0HeG6Ps",
+        b"f": b"{SSHA}" + ssha(b"Hello world!"),
+        b"g": hashing.hash_of(b"Hello world!"),
+    }
+    logins = [
+        (b"m:" + name + b"@one.example", pack_record(login(name + b"@one.example", text)))
+        for name, text in stored.items()
+    ]
+    SnapshotWriter(tmp_path / "snapshot/credentials").publish_all(b"i" * 16, 1, RECORDS + logins)
+    settings = {roster.TICKET_KEY: TICKET_KEY, roster.SESSION_KEY: SESSION_KEY}
+    role = LoneRole(roster.AUTHENTICATOR, tmp_path, root=root, settings=settings)
+    ledger, submissiond, _ = role.as_server("ledger"), role.as_client("submissiond"), role.as_server("journal")
+    for number, name in enumerate(stored):
+        submissiond.send(m.LogIn(number, SESSION, CLIENT, TOKEN, name + b"@one.example", b"Hello world!"))
+    answers = {answer.tag: answer.word for answer in (receive(submissiond)[0] for _ in stored)}
+    assert answers == dict.fromkeys(range(len(stored)), b"right")
+    renewed = {receive(ledger)[0].identity[:1] for _ in range(6)}
+    assert renewed == set(stored) - {b"g"}
+    assert role.end() == ""
