@@ -287,6 +287,23 @@ class Outbound(Section):
         max_length=_MAX_ROUTES,
     )
     port: int = _number("the port other servers listen on", 25, 1, 65535)
+    max_destinations: int = _number(
+        "destinations that mail goes to at once, each with a process of its own; at most half of them for those that were\n"
+        "in trouble before",
+        100, 2, 5000,
+    )  # fmt: skip
+    connections_per_destination: int = _number("connections to one destination at once", 20, 1, 200)
+    authorities: str = Field(
+        "",
+        title="authorities besides this machine's whose certificates prove who another server is, such as a smarthost of one's own",
+        description="the absolute path of a file of certificates (PEM); empty: none",
+        pattern="^(/.+)?$",
+    )
+    allow_loopback: bool = Field(
+        False,
+        title="may MX records lead to this machine itself? For tests: everywhere else that is a loop",
+        description="true or false",
+    )
     bounce_format: str = Field(
         "dsn",
         title='"qsbmf": failures are told as qmail told them, for tools that read nothing else',

@@ -24,6 +24,7 @@ class Zone:
         self.records = records or {}
         self.silent: set[str] = set()  # names, and what is below them, that nobody answers about
         self.failing: set[str] = set()  # the same, that the servers fail for
+        self.signed: set[str] = set()  # the same, that are said to have been validated
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -69,6 +70,8 @@ class Zone:
         answer.flags |= dns.flags.RA
         if parents & self.silent:
             return None
+        if parents & self.signed:
+            answer.flags |= dns.flags.AD
         known = self.records.get(name)
         texts = (known or {}).get(dns.rdatatype.to_text(question.rdtype), [])
         if parents & self.failing:

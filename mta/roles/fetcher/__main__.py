@@ -12,6 +12,7 @@ from mta.wire import control
 from mta.wire.asking import Asking
 from mta.wire.loop import Loop
 
+AUTHORITIES = "outbound.authorities"
 LOOPBACK_TOO = "outbound.allow_loopback"
 
 
@@ -20,6 +21,8 @@ def main() -> int:
     role = roster.FETCHER
     start = control.begin(role)
     authorities = ssl.create_default_context()
+    if start.settings.get(AUTHORITIES):
+        authorities.load_verify_locations(start.text(AUTHORITIES))
     authorities.options |= ssl.OP_NO_RENEGOTIATION
     sandbox.enter(role, start, ports={HTTPS_PORT})
     loop = Loop()

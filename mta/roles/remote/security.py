@@ -25,13 +25,18 @@ class Level(enum.Enum):
 
 
 class Contexts:
-    """What handshakes are made of; before the walls are up, since it reads the machine's list of authorities."""
+    """What handshakes are made of; before the walls are up, since it reads the machine's list of authorities.
 
-    def __init__(self) -> None:
+    *authorities*: a file of further ones.
+    """
+
+    def __init__(self, authorities: str = "") -> None:
         self.trusting = ssl.create_default_context()
         self.trusting.check_hostname = False
         self.trusting.verify_mode = ssl.CERT_NONE
         self.verifying = ssl.create_default_context()
+        if authorities:
+            self.verifying.load_verify_locations(authorities)
         for context in (self.trusting, self.verifying):
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.options |= ssl.OP_NO_RENEGOTIATION

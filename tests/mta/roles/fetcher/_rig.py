@@ -38,8 +38,8 @@ def says(*parts: bytes, seconds: float = 0.0) -> Script:
 class WebServer:
     """Shows the certificate of *server*, and answers by *script* once the request is there."""
 
-    def __init__(self, folder: Path, server: Server, script: Script) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, folder: Path, server: Server, script: Script, at: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        self._socket = socket.create_server(at)
         self.port = self._socket.getsockname()[1]
         self.script = script
         self.requests: list[bytes] = []
