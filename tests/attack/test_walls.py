@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the injector knows the registers of x86_64 only"),
 ]
 
-ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker"})]
+EVERYWHERE = {f"listen.{service}": "a port" for service in roster.SUBMISSION}  # of what is not always listened on
+ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", **EVERYWHERE})]
 UID_BASE = 1_900_000_000  # as `init` writes it where uids are not scarce
 SETSOCKOPT = 54
 ENTER = "mta/sandbox/__init__.py"
@@ -52,7 +53,7 @@ TAKEN_DOWN = {
     ),
     "hardening": ("    identity.harden()\n    confinement", "    identity.kernel.prctl(38, 1)\n    confinement"),
     "limits": (
-        '    limits.bound(role, alone=root, connections=roster.connections_of(role, start.settings))\n',
+        "    limits.bound(role, alone=root, connections=roster.connections_of(role, start.settings))\n",
         "",
     ),
 }  # fmt: skip
@@ -87,7 +88,7 @@ def place() -> Iterator[Path]:
 
 def start(folder: Path, tree: Tree | None = None) -> House:
     """A house with something in it to want."""
-    house = House(folder, tree=tree) if tree else House(folder)
+    house = House(folder, tree=tree, submission=True) if tree else House(folder, submission=True)
     house.start()
     plant(house)
     return house
