@@ -47,7 +47,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "unknown-too-often": Kind("a client guesses addresses; answers slow down", ("directory",), _CLIENT),
     "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),
     "source-trouble": Kind("who knows a relayed domain's recipients cannot be asked", ("source",), ("domain", "why")),
-    "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer",), (*_CLIENT, "what")),
+    "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer", "signer"), (*_CLIENT, "what")),
     "cell-not-started": Kind("no process for a conversation", ("smtpdspawn", "submissionspawn"), (*_CLIENT, "why")),
     "cell-ended": Kind(
         "a conversation's process ended with a status", ("smtpdspawn", "submissionspawn"), (*_CLIENT, "status")
@@ -61,6 +61,17 @@ EVENTS: Final[dict[str, Kind]] = {
         "a notification of our own is in the queue",
         ("enqueuer",), ("queue_id", "original_queue_id", "forward_path", "size"),
     ),
+    "submitted": Kind(
+        "what a user sent was looked at, signed so many times, and is ours now",
+        ("submitter",), (*_CLIENT, "identity", "queue_id", "signatures"),
+    ),
+    "author-refused": Kind(
+        "a user wrote as somebody whom he may not write as", ("submitter",), (*_CLIENT, "identity", "author", "rule")
+    ),
+    "signed": Kind(
+        "a user's message got DKIM signatures", ("signer",), ("session", "identity", "domain", "selectors"), quiet=True
+    ),
+    "signing-keys-unusable": Kind("a domain's keys to sign with make no sense", ("signer",), ("domain", "why")),
     "client-unanswered": Kind("a message was taken, and nobody was there to hear it", ("enqueuer",), ("queue_id",)),
     "delivered": Kind("a copy lies in a mailbox", ("scheduler",), _RECIPIENT),
     "relayed": Kind("another host answers for a copy", ("scheduler",), _RECIPIENT),
@@ -118,9 +129,11 @@ EVENTS: Final[dict[str, Kind]] = {
     "store-task-held": Kind("a store waits for the storekeeper", ("compiler",), ("domain", "task", "why")),
     # --- snapshot, control plane, ledger
     "snapshot-in-use": Kind(
-        "a snapshot can be read again", ("directory", "authenticator", "tls"), ("why",), quiet=True
+        "a snapshot can be read again", ("directory", "authenticator", "tls", "signer"), ("why",), quiet=True
     ),
-    "snapshot-trouble": Kind("the newest snapshot cannot be used", ("directory", "authenticator", "tls"), ("why",)),
+    "snapshot-trouble": Kind(
+        "the newest snapshot cannot be used", ("directory", "authenticator", "tls", "signer"), ("why",)
+    ),
     "snapshot-record-wrong": Kind("a record makes no sense", ("directory",), ("why",)),
     "published": Kind(
         "changes are in force", ("compiler",), ("change", "records", "kind", "milliseconds"), quiet=True
@@ -140,7 +153,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "over-limit": Kind("a mailbox, its domain or a tenant sent as much as it may", ("ledger",), ("login", "scope")),
     "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
-    "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls"), ("why",)),
+    "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls", "signer"), ("why",)),
     # --- TLS
     "secured": Kind("a conversation goes on under TLS", ("tls",), ("session", "tls", "server_name"), quiet=True),
     "handshake-failed": Kind("a client did not get through its TLS handshake", ("tls", "tlsspawn"), ("session", "why")),

@@ -82,7 +82,7 @@ class Edge:
     server: str
 
 
-TICKET_KEY = "ticket-key"  # who may say yes, and who must believe it: directory, authenticator, enqueuer
+TICKET_KEY = "ticket-key"  # who may say yes, and who must believe it: directory, authenticator, enqueuer, signer
 SESSION_KEY = "session-key"  # binds a session to its client's address: listener says, directory and enqueuer believe
 ORIGINAL_KEY = "original-key"  # the scheduler's word to the enqueuer that the bouncer may see one message's header
 
@@ -196,6 +196,14 @@ CLEANER = _role(
     "cleaner", 12, Promise.WRITE_FILES, trusted=True,
     paths=tuple(PathRule(f"spool/{part}", _WRITE) for part in ("envelope", "progress", "content")),
 )  # fmt: skip
+SIGNER = _role(
+    # Trusted: its keys sign in the name of every domain, and the ticket key that it checks with could also make tickets.
+    "signer", 26, Promise.READ_FILES, trusted=True, listens=SUBMISSION,
+    paths=(PathRule("snapshot/signing", _READ),), secrets=(TICKET_KEY,), memory_mib=512,
+)  # fmt: skip
+SUBMITTER = _role(
+    "submitter", 25, listens=SUBMISSION, memory_mib=1024, open_files=_EACH_CELL,  # whole messages, see its desk
+)  # fmt: skip
 COMPILER = _role(
     "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
     paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096,
@@ -221,8 +229,8 @@ REMOTESPAWN = _role(
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN,
-    BOUNCER, SCHEDULER, ENQUEUER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN, SUBMISSIONSPAWN, QMTPD,
-    LISTENER, WEB,
+    BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
+    SUBMISSIONSPAWN, QMTPD, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
@@ -285,16 +293,19 @@ EDGES = (
     Edge("smtpd", "tls"),
     Edge("submissiond", "directory"),
     Edge("submissiond", "authenticator"),
-    Edge("submissiond", "enqueuer"),
+    Edge("submissiond", "submitter"),
     Edge("submissiond", "tls"),
     Edge("smtpdspawn", "directory"),  # where it introduces its cells
     Edge("smtpdspawn", "enqueuer"),
     Edge("smtpdspawn", "tlsspawn"),
     Edge("submissionspawn", "directory"),
     Edge("submissionspawn", "authenticator"),
-    Edge("submissionspawn", "enqueuer"),
+    Edge("submissionspawn", "submitter"),
     Edge("submissionspawn", "tlsspawn"),
     Edge("tlsspawn", "tls"),
+    Edge("submitter", "authenticator"),
+    Edge("submitter", "signer"),
+    Edge("submitter", "enqueuer"),
     Edge("directory", "ledger"),
     Edge("authenticator", "ledger"),
     Edge("directory", "resolver"),

@@ -26,6 +26,7 @@ VERBS = {
     "route": ("appliance.cli.route:app", "where mail goes on to instead of by MX"),
     "rule": ("appliance.cli.rule:app", "whom the host, a domain or a mailbox lets in or keeps out"),
     "tls": ("appliance.cli.tls:app", "certificates"),
+    "dkim": ("appliance.cli.dkim:app", "what domains' mail is signed with"),
     "forward": ("appliance.cli.forward:app", "a mailbox's forwarding"),
     "app-password": ("appliance.cli.app_password:app", "further passwords of a mailbox, each for one program that sends"),
     "sender": ("appliance.cli.sender:app", "as which other addresses a mailbox may write"),

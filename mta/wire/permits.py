@@ -35,10 +35,6 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("smtpd", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
     ("submissiond", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
     ("submissiond", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
-    ("submissiond", "enqueuer"): (
-        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
-        frozenset({m.Taken, m.Declined}),
-    ),
     ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "enqueuer"): (
         frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
@@ -111,7 +107,12 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
 }
 
 # Who may introduce others, and whom: each of its cells gets a channel of its own, as a client of that kind.
-INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "submissionspawn": "submissiond", "tlsspawn": "tls", "remotespawn": "remote"}
+INTRODUCES: dict[str, str] = {
+    "smtpdspawn": "smtpd",
+    "submissionspawn": "submissiond",
+    "tlsspawn": "tls",
+    "remotespawn": "remote",
+}
 
 FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})

@@ -44,6 +44,10 @@ MAY_HAVE: dict[str, dict[str, str]] = {
         "sansldap": "it reads what directories say", "ssl": "directories that speak TLS", "urllib": "their URLs",
         "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
     },
+    "signer": {
+        "cryptography": "its job", "_cffi_backend": "cryptography", "_openssl": "cryptography",
+        "bcrypt": "cryptography, at import, where it is installed",
+    },
     "remotespawn": {
         "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
     },

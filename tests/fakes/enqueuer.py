@@ -127,11 +127,11 @@ class Enqueuer:
         channel.send(m.Taken(tag, b"%016x%04x" % (self.number, 0)))
 
 
-def main() -> int:
+def main(role: roster.Role = roster.ENQUEUER, client: str = "smtpd") -> int:
     """Serve until told to stop."""
-    start = begin(roster.ENQUEUER)
+    start = begin(role)
     loop = Loop()
-    peers = Peers(roster.ENQUEUER, start, loop, dict.fromkeys(("smtpd", "submissiond"), Enqueuer(start, loop).hear))
+    peers = Peers(role, start, loop, {client: Enqueuer(start, loop).hear})
     peers.ready()
     loop.run()
     return 0

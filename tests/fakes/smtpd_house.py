@@ -41,8 +41,9 @@ class SmtpdHouse:
         self.shell = (SHELLS if service == "smtp" else SUBMISSION_SHELLS)[isolation]
         fakes, asked = dict(FAKES), ["journal", "directory", "enqueuer"]
         if service != "smtp":
-            fakes["authenticator"] = "tests.fakes.log_in"
-            asked.append("authenticator")
+            del fakes["enqueuer"]
+            fakes |= {"authenticator": "tests.fakes.log_in", "submitter": "tests.fakes.submitter"}
+            asked = ["journal", "directory", "submitter", "authenticator"]
         self.modules = {**fakes, self.shell: f"mta.roles.{self.shell}"}
         self.edges = (*((self.shell, name) for name in asked), ("listener", self.shell))
         if tls:
@@ -104,7 +105,8 @@ class SmtpdHouse:
 
     def begin(self, name: str, control: Channel) -> None:
         self.controls[name] = control
-        secrets = {key: self.keys[key] for key in roster.role_named(name).secrets if key in self.keys}
+        held = roster.role_named("enqueuer" if name == "submitter" else name).secrets  # The fake stands for both.
+        secrets = {key: self.keys[key] for key in held if key in self.keys}
         settings = {**{key: value.encode() for key, value in self.settings.items()}, **secrets}
         control.send(m.Begin(tuple(part for key, value in settings.items() for part in (key.encode(), value))))
         try:
