@@ -301,6 +301,23 @@ def test_a_published_house_is_well(postern, tmp_path):
     assert [what for what in wrong if not what.startswith("listen.")] == []
 
 
+def test_the_doctor_knows_that_programs_of_users_look_at_certificates(postern, tmp_path):
+    """One that is signed by itself is a note, where users come from elsewhere; and their ports are looked at like others."""
+    config = tmp_path / "postern.toml"
+    text = config.read_text(encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(text.replace("127.0.0.1:2465", f"127.0.0.1:{port}"), encoding="utf-8")
+        here = [finding["what"] for finding in postern("check", "--json").data["findings"]]
+    assert f"listen.submissions 127.0.0.1:{port}: Address already in use" in here
+    assert not any("signed by itself" in what for what in here)
+    config.write_text(text.replace("127.0.0.1:2465", "0.0.0.0:2465"), encoding="utf-8")
+    notes = [
+        finding for finding in postern("check", "--json").data["findings"] if "signed by itself" in finding["what"]
+    ]
+    assert [(note["note"], note["mend"]) for note in notes] == [(True, "`postern tls install`")]
+
+
 def test_the_doctor_notices_a_database_of_a_newer_program(postern, program, tmp_path):
     """And so does every command, in one line."""
     with sqlite3.connect(tmp_path / "var/postern.db") as database:
