@@ -45,12 +45,12 @@ class Telling:
             self._owner.tell_later(attempt, now, trouble=False)
             return
         tag = self._owner.next_tag()
-        if all(self._hands.tell("bouncer", request) for request in self._requests(attempt, told, tag)):
+        if all(self._hands.tell("bouncer", request) for request in self._requests(attempt, told, tag, now)):
             self._asked[tag] = (attempt, told)
         else:
             self._owner.tell_later(attempt, now, trouble=True)
 
-    def _requests(self, attempt: Attempt, told: list[Outcome], tag: int) -> Iterator[m.Message]:
+    def _requests(self, attempt: Attempt, told: list[Outcome], tag: int, now: float) -> Iterator[m.Message]:
         envelope, named = attempt.envelope, told[:MAX_TOLD]
         # RFC 3461 4.3: only a failure brings the content back.
         failed = any(outcome.action is Action.FAILED for outcome in told)
@@ -65,7 +65,7 @@ class Telling:
             said_by = attempt.remote_mtas.get((outcome.index, outcome.final_recipient), b"")
             yield m.ReportedRecipient(
                 tag, recipient.option(b"ORCPT"), recipient.forward_path, outcome.final_recipient, outcome.action.value,
-                outcome.status, outcome.diagnostic_code, said_by,
+                outcome.status, outcome.diagnostic_code, said_by, int(now),  # told as soon as it was tried
             )  # fmt: skip
 
     def bounced(self, answer: m.Bounced, now: float) -> None:
