@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from web.panel import aliases, audit, certificates, domains, keys, mailboxes, protection, sending, start, tenants
+from web.panel import aliases, audit, certificates, dkim, domains, keys, mailboxes, protection, sending, start, tenants
 
 router = APIRouter()
 # Before domains, whose pages would else take "new" for a domain's name, come those that stand below a domain.
-for module in (start, protection, sending, mailboxes, aliases, domains, tenants, certificates, keys, audit):
+for module in (start, protection, dkim, sending, mailboxes, aliases, domains, tenants, certificates, keys, audit):
     router.include_router(module.router)
