@@ -38,7 +38,8 @@ class _Kind(type):
     ) -> "_Kind":  # fmt: skip
         fields: tuple[str, ...] = ()
         if verb:
-            fields = tuple(space.get("__annotations__", {}))
+            hints = space.get("__annotations__", {})
+            fields = tuple(name for name, hint in hints.items() if typing.get_origin(hint) is not ClassVar)
             defaults = {field: space.pop(field) for field in fields if field in space}
             space |= {
                 "__slots__": fields, "__match_args__": fields, "verb": verb.encode(), "descriptors": descriptors,
@@ -88,6 +89,11 @@ class Message(metaclass=_Kind):
             TypeError: there is no such field.
         """
         return type(self)(**{**dict(zip(type(self)._fields, self._values(), strict=True)), **changed})
+
+    @property
+    def carries(self) -> int:
+        """How many descriptors travel beside this one; where that differs, a class says so."""
+        return self.descriptors
 
     def encode(self) -> bytes:
         """The packet of this message.
