@@ -4,7 +4,9 @@ What a parser may raise for nonsense is caught by name; anything else is a findi
 read can be written), it is gone, for two readers of the same octets must not see two things.
 """
 
+import base64
 import contextlib
+import functools
 import ipaddress
 import os
 import re
@@ -13,8 +15,15 @@ import sys
 from collections.abc import Callable
 
 import sansldap
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mta.message import dsn, header
+from mta.message.dkim.canonical import BodyHash, NotAHeader, split_fields
+from mta.message.dkim.signature import NoSignature, read_signature
+from mta.message.dkim.signing import ED25519, SigningKey, sign
+from mta.message.dkim.tags import BadTags, read_tags
+from mta.message.dkim.verifying import verify
+from mta.message.mailboxes import NotMailboxes, mailboxes
 from mta.message.trace import received_field
 from mta.roles.directory.access import Scope
 from mta.roles.directory.resolve import Resolver, split_path
@@ -23,6 +32,8 @@ from mta.roles.listener import networks, proxy
 from mta.roles.resolver.query import KINDS, Answer, Query
 from mta.roles.source.hook import Hook
 from mta.roles.source.ldap import Directory, Login, Search
+from mta.roles.submitter.draft import NotSubmittable, examine, mend
+from mta.roles.submitter.holding import Holding
 from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.tunnel import Broken, Tunnel
 from mta.smtp import addresses, client, commands
@@ -33,13 +44,13 @@ from mta.snapshot.reader import SnapshotMissing
 from mta.snapshot.records import RecordError, pack_record, unpack_record
 from mta.spool import envelope, progress
 from mta.vocabulary import AddressError, Word, fold_local_part, local_part_of_store, store_name
-from mta.wire import messages, netstring
+from mta.wire import language, messages, netstring
 from mta.wire.netstring import WireError
 from tests.fuzz import conversation, submission
 from tests.fuzz.dice import Dice
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_KINDS = sorted(messages._MESSAGES.items())
+_KINDS = sorted(language._MESSAGES.items())
 _ALL = frozenset(kind for _, kind in _KINDS)
 
 
@@ -132,6 +143,72 @@ def message_header(octets: bytes) -> None:
     kept = header.whole_lines(section, 50)
     assert len(kept) <= 50
     assert section.startswith(kept)
+
+
+def message_dkim(octets: bytes) -> None:
+    """A header and a body from anybody: read or refused; what we sign of it holds, and with one octet more it does not."""
+    for read in (
+        lambda: read_tags(octets),
+        lambda: read_signature(b"DKIM-Signature: " + octets[:2000] + b"\r\n", 1_800_000_000),
+        lambda: mailboxes(octets[:2000]),
+    ):
+        with contextlib.suppress(BadTags, NoSignature, NotMailboxes):
+            read()
+    section, _, body = octets.partition(b"\r\n\r\n")
+    try:
+        fields = split_fields(section + b"\r\n")
+    except NotAHeader:
+        return
+    assert b"".join(fields) == section + b"\r\n"
+    digests = []
+    for cut in (0, len(body) // 2, len(body) // 3):
+        hashed = BodyHash()
+        hashed.update(body[:cut])
+        hashed.update(body[cut:])
+        digests.append(hashed.digest())
+    assert len({*digests}) == 1, "where it was cut means something"
+    key, record = _signing_key()
+    field = sign(fields, digests[0], key, b"example.org", 1_800_000_000)
+    message = field + b"".join(fields) + b"\r\n" + body
+
+    def word(changed: bytes) -> str:
+        return next(iter(verify(changed, lambda _name: [record], 1_800_000_000))).word
+
+    assert word(message) == "pass"
+    assert word(message + b"x\r\n") == "fail"
+    assert word(field + b"".join(fields) + b"Subject: one more\r\n\r\n" + body) == "fail"
+
+
+@functools.cache
+def _signing_key() -> tuple[SigningKey, bytes]:
+    private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    public = base64.b64encode(private.public_key().public_bytes_raw())
+    return SigningKey(b"s", ED25519, private), b"v=DKIM1; k=ed25519; p=" + public
+
+
+def submitted(octets: bytes) -> None:
+    """What a user submits, cut anywhere: refused with a reply, or one author at least, nothing hidden, and well formed."""
+    holding = Holding(1 << 20)
+    try:
+        for start in range(0, len(octets), 7):
+            holding.take(octets[start : start + 7])
+        holding.finish()
+        draft = mend(examine(holding.header), host=b"mx.test", moment=0, identity=b"a@b.test", random=b"12345678")
+    except NotSubmittable as error:
+        if error.refusal[0] not in {550, 552}:
+            raise AssertionError(error.refusal) from error
+        return
+    content = b"".join(holding.blocks(b"".join(draft.fields)))
+    assert content.endswith(b"\r\n")
+    assert content.count(b"\r\n") == content.count(b"\r") == content.count(b"\n")
+    names = [
+        line.partition(b":")[0].strip().lower()
+        for line in content.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        if line[:1] not in b" \t"
+    ]
+    assert names.count(b"from") == 1
+    assert b"bcc" not in names
+    assert draft.authors
 
 
 def message_dsn(octets: bytes) -> None:
@@ -423,7 +500,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for function in (
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
         smtp_submission, smtp_log_in,
-        message_header, message_dsn, snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
+        message_header, message_dkim, submitted, message_dsn,
+        snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
         smtp_client, client_addresses, tls_hello, source_ldap, source_hook,
     )
