@@ -6,6 +6,7 @@ read can be written), it is gone, for two readers of the same octets must not se
 
 import base64
 import contextlib
+import datetime as dt
 import functools
 import ipaddress
 import os
@@ -36,6 +37,7 @@ from mta.roles.submitter.draft import NotSubmittable, examine, mend
 from mta.roles.submitter.holding import Holding
 from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.tunnel import Broken, Tunnel
+from mta.security import dane, sts
 from mta.smtp import addresses, client, commands
 from mta.smtp.replies import Refused, declined
 from mta.snapshot import format as snapshot_format
@@ -349,6 +351,34 @@ def dns_answer(octets: bytes) -> None:
             assert messages.read_message(netstring.unpack(packet), _ALL)
 
 
+def sts_policy(octets: bytes) -> None:
+    """What a web server sent: a policy within its bounds, or none; and what fits into a packet for who asked."""
+    sts.record_id([octets, b"v=STSv1;" + octets])
+    for text in (octets, _POLICY + octets, octets + _POLICY):
+        with contextlib.suppress(sts.PolicyError):
+            policy = sts.read_policy(text)
+            assert policy.mode in sts.MODES
+            assert 0 <= policy.max_age <= sts.MAX_AGE_SECONDS
+            assert not policy.allows("")
+            patterns = tuple(pattern.encode() for pattern in policy.patterns)
+            messages.Fetched(1, policy.mode.encode(), policy.max_age, b"", patterns).encode()
+
+
+def tlsa_records(octets: bytes) -> None:
+    """What a zone and a server said: never proof by an empty chain, and of a spoilt certificate nothing but no."""
+    texts = octets.split(b"\n")
+    records = dane.read_records([*texts, *(b"3 1 1 " + text.hex().encode() for text in texts)])
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    assert dane.holds(records, [], ("mx.test",), now)
+    dane.holds(records, [octets, *texts], ("mx.test",), now)
+    if octets:
+        whole = dane.read_records([b"3 0 0 " + octets.hex().encode(), b"2 1 0 " + octets.hex().encode()])
+        dane.holds(whole, [octets], ("mx.test",), now)
+
+
+_POLICY = b"version: STSv1\nmode: enforce\nmx: mx.test\nmax_age: 600\n"
+
+
 def smtp_client(octets: bytes) -> None:
     """Whatever a server says: nothing is sent before its 220, each command is answered once, and a break is the end."""
     dice = Dice(octets)
@@ -503,6 +533,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         message_header, message_dkim, submitted, message_dsn,
         snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
-        smtp_client, client_addresses, tls_hello, source_ldap, source_hook,
+        smtp_client, sts_policy, tlsa_records, client_addresses, tls_hello, source_ldap, source_hook,
     )
 }  # fmt: skip

@@ -2,6 +2,9 @@
 
 import datetime as dt
 import hashlib
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -143,3 +146,28 @@ def test_a_spoilt_certificate_is_refused_and_raises_nothing(changes: list[tuple[
         spoilt[place % len(spoilt)] ^= octet or 1
     records = [record(3, 0, 1, GOOD.leaf), record(2, 1, 0, ROOT.public_key)]
     assert (holds(records, [bytes(spoilt)], NAMES, NOW) == "") == (bytes(spoilt) == GOOD.leaf)
+
+
+_LATE = """
+import datetime as dt, sys
+from mta.security import dane, handshake
+from tests.fixtures.authorities import Authority
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+authority = Authority()
+server, bare, now = authority.give("mx.test"), authority.give("mx.test", shown=0), dt.datetime.now(dt.UTC)
+key = rsa.generate_private_key(65537, 2048).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+before = set(sys.modules)
+for data, chain in ((authority.public_key, bare.chain), (authority.der, server.chain), (key, bare.chain)):
+    for selector in (0, 1):
+        dane.holds([dane.Tlsa(2, selector, 0, data)], chain, ("mx.test",), now)
+dane.holds([dane.Tlsa(3, 1, 1, b"x" * 32)], server.chain, ("mx.test",), now)
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_nothing_is_loaded_when_a_chain_is_judged() -> None:
+    """Inside its walls a remote has no file to load a module from, and would end in the middle of a handshake."""
+    tree = Path(__file__).resolve().parents[3]
+    run = subprocess.run([sys.executable, "-c", _LATE], capture_output=True, text=True, check=True, cwd=tree)
+    assert run.stdout.split() == []
