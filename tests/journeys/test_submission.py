@@ -1,4 +1,4 @@
-"""user -> mailbox, over submission: with other people's clients on both ports, and what is refused there to whom."""
+"""user -> mailbox and other hosts, over submission: other people's clients on both ports, and what is refused there to whom."""
 
 import os
 import shutil
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.house import House, wait_until
+from tests.fakes.mx import Manners, StubMx
+from tests.fakes.zone import Zone
+from tests.fixtures.house import House, free_port, wait_until
 from tests.fixtures.served import DOMAIN, PATIENT, content_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.must_show]
@@ -17,19 +19,40 @@ pytestmark = [pytest.mark.journey, pytest.mark.must_show]
 JOE, ANN = f"joe@{DOMAIN}", f"ann@{DOMAIN}"
 PASSWORD, WRONG = "correct horse", "wrong horse"
 LF_CONTENT = (
-    b"From: <joe@%b>\nSubject: by a user\nDate: Mon, 2 Nov 2026 10:00:00 +0000\nMessage-ID: <1@client.test>\n\n.\n..\n.dot\nend\n" % DOMAIN.encode()
+    b"From: <joe@%b>\nSubject: by a user\nDate: Mon, 2 Nov 2026 10:00:00 +0000\nMessage-ID: <1@client.test>\n\n.\n..\n.dot\nend\n"
+    % DOMAIN.encode()
 )
 CONTENT = LF_CONTENT.replace(b"\n", b"\r\n")
 PORTS = ["submission", "submissions"]
+ELSEWHERE = "127.0.2.1"
 
 
 ISOLATIONS = ["worker", "connection"] if os.environ.get("POSTERN_FULL") else ["worker"]
 
 
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[StubMx]:
+    """The host of elsewhere.test."""
+    stub = StubMx(Manners(), ELSEWHERE, free_port())
+    yield stub
+    stub.close()
+
+
+@pytest.fixture(scope="module")
+def zone() -> Iterator[Zone]:
+    with Zone({
+        "elsewhere.test": {"MX": ["10 mx.elsewhere.test."]}, "mx.elsewhere.test": {"A": [ELSEWHERE]},
+    }) as zone:  # fmt: skip
+        yield zone
+
+
 @pytest.fixture(scope="module", params=ISOLATIONS)
-def served(request, tmp_path_factory) -> Iterator[House]:
+def served(request, tmp_path_factory, zone, elsewhere) -> Iterator[House]:
     """Joe may log in; Ann has a mailbox and no password. In full size with both isolations; the dialogs have both always."""
-    settings = {**PATIENT, "smtpd.isolation": f'"{request.param}"'}
+    settings = {
+        **PATIENT, "smtpd.isolation": f'"{request.param}"', "dns.servers": f'["{zone.address}"]',
+        "outbound.port": str(elsewhere.port), "outbound.allow_loopback": "true",
+    }  # fmt: skip
     with House(tmp_path_factory.mktemp("submission") / "house", settings=settings, submission=True) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(JOE, password=PASSWORD)
@@ -129,6 +152,38 @@ def test_smtplib(house, port):
     assert logged_in["login"] == JOE
     assert WRONG not in str(house.events())
     assert PASSWORD not in str(house.events())
+
+
+def test_mail_leaves_for_another_host(house, elsewhere):
+    """By its MX, signed, and as who logged in. Who did not may not: neither at port 25 nor in front of the log-in."""
+    with house.submission() as client:
+        client.login(JOE, PASSWORD)
+        client.sendmail(JOE, ["bob@elsewhere.test"], CONTENT)
+    wait_until(lambda: elsewhere.contents, 20, house.said)
+    (content,) = elsewhere.contents
+    assert content.startswith(b"DKIM-Signature: ") or b"\nDKIM-Signature: " in content
+    assert b"with ESMTPSA (TLSv1." in b" ".join(content.split())
+    assert b"Subject: by a user" in content
+    elsewhere.heard.clear()
+    with house.smtp() as stranger:
+        stranger.ehlo()
+        stranger.mail(JOE)
+        code, words = stranger.rcpt("bob@elsewhere.test")
+        assert (code, words[:6]) == (550, b"5.7.1 ")
+
+
+def test_what_another_host_refuses_is_told_to_the_user(house, elsewhere):
+    """550 there at RCPT: a notification in Joe's mailbox, with the other host's words."""
+    elsewhere.manners.answers[b"RCPT"] = b"550 5.1.1 Nobody of that name"
+    try:
+        with house.submission() as client:
+            client.login(JOE, PASSWORD)
+            client.sendmail(JOE, ["nobody@elsewhere.test"], CONTENT)
+        (path,) = house.wait_for_messages(JOE)
+    finally:
+        del elsewhere.manners.answers[b"RCPT"]
+    assert b"Nobody of that name" in path.read_bytes()
+    assert path.read_bytes().startswith(b"Return-Path: <>\n")
 
 
 def test_a_recipient_that_does_not_exist_is_refused_at_once(house):
