@@ -18,6 +18,7 @@ from collections.abc import Callable
 import sansldap
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from mta import schemes, scram
 from mta.message import dsn, header
 from mta.message.dkim.canonical import BodyHash, NotAHeader, split_fields
 from mta.message.dkim.signature import NoSignature, read_signature
@@ -26,6 +27,7 @@ from mta.message.dkim.tags import BadTags, read_tags
 from mta.message.dkim.verifying import verify
 from mta.message.mailboxes import NotMailboxes, mailboxes
 from mta.message.trace import received_field
+from mta.roles.authenticator import exchange
 from mta.roles.directory.access import Scope
 from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
@@ -130,6 +132,29 @@ def smtp_chunks(octets: bytes) -> None:
 def smtp_submission(octets: bytes) -> None:
     """See `submission`."""
     submission.run(octets)
+
+
+def password_scheme(octets: bytes) -> None:
+    """A hash is recognised or refused with words; what lies in a seal comes apart or has no keys."""
+    with contextlib.suppress(schemes.SchemeError):
+        known = schemes.recognise(octets)
+        assert known.text or known.digest or known.family is schemes.Family.PLAIN
+        assert len(known.salt) <= schemes.MAX_SALT
+    stored, keys = scram.split(octets)
+    assert octets.startswith(stored)
+    assert keys is None or scram.split(scram.join(stored, keys)) == (stored, keys)
+
+
+def scram_exchange(octets: bytes) -> None:
+    """A first message begins an exchange or is refused; no final message proves what nobody has."""
+    first, _, final = octets.partition(b"\0")
+    nobody = scram.Keys(b"k" * 32, b"s" * 32)
+    begun = exchange.Begun(b"joe", b"n,,", b"n=joe,r=x", b"xy", b"r=xy,s=c2FsdA==,i=10000")
+    with contextlib.suppress(exchange.ExchangeError):
+        begun = exchange.begin(first, b"random", b"salt")
+        assert exchange.read_name(first) == begun.name
+        assert begun.server_first.startswith(b"r=" + begun.nonce)
+    assert exchange.finish(begun, final, [nobody]) is None
 
 
 def smtp_log_in(octets: bytes) -> None:
@@ -529,7 +554,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
-        smtp_submission, smtp_log_in,
+        smtp_submission, smtp_log_in, password_scheme, scram_exchange,
         message_header, message_dkim, submitted, message_dsn,
         snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
