@@ -28,6 +28,7 @@ from mta.message.dkim.verifying import verify
 from mta.message.mailboxes import NotMailboxes, mailboxes
 from mta.message.trace import received_field
 from mta.roles.authenticator import exchange
+from mta.roles.directory import batv, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
@@ -47,7 +48,7 @@ from mta.snapshot.cdb import Cdb, CdbError
 from mta.snapshot.reader import SnapshotMissing
 from mta.snapshot.records import RecordError, pack_record, unpack_record
 from mta.spool import envelope, progress
-from mta.vocabulary import AddressError, Word, fold_local_part, local_part_of_store, store_name
+from mta.vocabulary import MAX_LOCAL_PART, AddressError, Word, fold_local_part, local_part_of_store, store_name
 from mta.wire import language, messages, netstring
 from mta.wire.netstring import WireError
 from tests.fuzz import conversation, submission
@@ -311,6 +312,26 @@ def snapshot_judgement(octets: bytes) -> None:
             ask(path)
 
 
+def return_paths(octets: bytes) -> None:
+    """What we made for a sender leads back to him, in 64 octets; and nobody else's octets lead anywhere."""
+    dice = Dice(octets)
+    path, key, day = dice.line(), b"k" * 32, dice.octet() * 9
+    for begin in (b"", b"SRS0=", b"srs1="):
+        assert srs.restore(begin + path, [key], day) is None
+    assert batv.read(b"prvs=0014" + path, b"a.test", [key], day) is None
+    made, kept = srs.rewrite(path, b"mx.test", key, day)
+    local_part = made.rpartition(b"@")[0]
+    assert len(local_part) <= MAX_LOCAL_PART
+    found = srs.restore(local_part.swapcase(), [key], day)
+    if kept is not None:
+        assert found == kept
+    elif path[:3].lower() != b"srs":
+        assert isinstance(found, bytes)
+        assert found.lower() == path.lower()
+    tagged = batv.sign(path, b"a.test", key, day)
+    assert tagged == path or batv.read(tagged, b"a.test", [key], day) == path
+
+
 def spool_envelope(octets: bytes) -> None:
     """Torn, unknown, or an envelope; and one that we write is read as it was."""
     dice = Dice(octets)
@@ -556,7 +577,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
         smtp_submission, smtp_log_in, password_scheme, scram_exchange,
         message_header, message_dkim, submitted, message_dsn,
-        snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
+        snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, return_paths, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
         smtp_client, sts_policy, tlsa_records, client_addresses, tls_hello, source_ldap, source_hook,
     )

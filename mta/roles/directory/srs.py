@@ -57,7 +57,8 @@ def rewrite(path: bytes, host: bytes, secret: bytes, day: int) -> tuple[bytes, K
     else:
         made = _sealed(b"SRS0", secret, _stamp(day), domain, local_part)
     kept = None
-    if len(made) > MAX_LOCAL_PART or not _PLAIN.match(made) or b"=" in domain:
+    is_plain = _PLAIN.match(made) is not None and bool(local_part and domain) and b"=" not in domain
+    if len(made) > MAX_LOCAL_PART or not is_plain:
         kept = Kept(_mac(secret, b"token", path, TOKEN_CHARACTERS))
         made = _sealed(b"SRS0", secret, _stamp(day), b"", kept.token)
     return made + b"@" + host, kept

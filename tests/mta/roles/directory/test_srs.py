@@ -61,6 +61,9 @@ def test_behind_another_forwarder_only_the_first_one_is_remembered():
         b"ann@[192.0.2.1]",
         b"ann@[IPv6:2001:db8::1]",
         b"ann@a=b",
+        b"abcdefghijklmnop@",
+        b"@else.example",
+        b"postmaster",
     ],
 )
 def test_what_does_not_fit_is_kept_here_under_a_short_name(path):
