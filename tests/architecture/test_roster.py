@@ -1,6 +1,7 @@
 """The roster, the folders below mta/roles and the manuals say the same."""
 
 import ast
+import itertools
 import re
 from itertools import chain
 from pathlib import Path
@@ -87,6 +88,18 @@ def test_the_role_that_talks_to_strangers_holds_nothing() -> None:
         "tls",
         "journal",
     }
+
+
+def test_children_of_different_kinds_never_share_a_uid() -> None:
+    """Strangers' cells, users' cells, TLS cells and remotes have ranges of their own, below those of domains."""
+    makers = [
+        role for role in (*roster.ROLES, roster.NURSERY) if role.pool[1] and role.pool[0] < roster.DOMAIN_UIDS_FROM
+    ]
+    assert len(makers) >= 4
+    ranges = sorted(role.pool for role in makers)
+    for (first, count), (following, _) in itertools.pairwise([*ranges, (roster.DOMAIN_UIDS_FROM, 0)]):
+        assert first + count <= following
+    assert min(ranges)[0] > max(role.number for role in EVERYBODY)
 
 
 def test_users_and_strangers_never_meet_in_a_process() -> None:
