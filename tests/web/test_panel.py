@@ -583,7 +583,7 @@ def test_the_version_is_that_of_the_project() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/certificates", "/domains/new", f"{BOX}/new", "/domains/shop.test/protection", "/rules"]
+    "path", ["/certificates", "/domains/new", f"{BOX}/new", "/domains/shop.test/protection", "/rules", "/routes"]
 )
 def test_the_attributes_of_a_form_stand_apart(operator: Browser, path: str) -> None:
     """Templates cut line ends off: two attributes that grew together would be one that no browser knows."""
@@ -673,6 +673,24 @@ def test_a_relayed_domain_is_made_and_its_recipients_pasted(office: Office, oper
     assert "hush" not in text
     operator.post("/domains/away.test/relay", {"next_hop": "mail.away.test", "source": ""})
     assert "Nobody here knows the recipients" in plain(operator.get(here).text)
+
+
+def test_a_route_is_made_changed_and_removed_and_its_password_never_comes_back(operator: Browser) -> None:
+    """One form by the route's key; what is refused says why beside the field."""
+    operator.get("/routes")
+    fields = {"key": "@shop.test", "next_hop": "smtp.route.test:587", "tls": "verify", "login": "us", "password": "hush hush"}
+    assert error_beside(operator.post("/routes", {**fields, "tls": "may"}).text, "tls")
+    refused = operator.post("/routes", {**fields, "source_address": "nowhere"}).text
+    assert error_beside(refused, "source_address")
+    assert "hush" not in refused
+    assert operator.post("/routes", fields).headers["location"] == "/routes"
+    text = operator.get("/routes").text
+    assert "smtp.route.test:587" in text
+    assert "a certificate that holds" in plain(text)
+    assert "hush" not in text
+    assert operator.post("/routes", {**fields, "password": "", "tls": "dane"}).headers["location"] == "/routes"
+    assert operator.post("/routes/remove", {"key": "@shop.test"}).headers["location"] == "/routes"
+    assert "smtp.route.test:587" not in operator.get("/routes").text
 
 
 def test_a_certificate_is_installed_and_its_key_never_comes_back(office: Office, operator: Browser) -> None:
