@@ -48,6 +48,7 @@ prove: $(VENV)/.locked-test system-packages  ## the promises in full size, each 
 
 bench: $(VENV)/.locked-test system-packages  ## Postern and a throw-away Postfix in turn; prints the ratios (long; needs root)
 	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.outbound
 
 # SECONDS is also the shell's own name for how long it runs, so only make's command line or file can set it.
 FUZZ_SECONDS := $(if $(filter command line file,$(origin SECONDS)),$(SECONDS),60)
