@@ -119,3 +119,20 @@ def test_a_hash_of_another_program_is_taken_and_nonsense_is_not(api: Api) -> Non
     bad = api("POST", "/mailboxes", {"address": "cat@shop.test", "password_hash": "{NTLM}abc"})
     assert bad.status_code == 422
     assert "SSHA" in bad.text
+
+
+def test_pages_of_a_domain_and_a_tenant(office: Office, api: Api) -> None:
+    """What all may send together; which mailboxes are stopped."""
+    brake(office)
+    tenant = api("GET", "/tenants").json()["items"][0]["id"]
+    browser = office.client().log_in()
+    for where in ("/domains/shop.test", f"/tenants/{tenant}"):
+        page = browser.get(f"{where}/sending")
+        assert page.status_code == 200
+        assert ("anna@shop.test" in page.text) is where.startswith("/domains")
+        form = {"per_hour": "9", "per_day": "", "any_address": "yes"}
+        assert browser.post(f"{where}/sending", form).status_code == 303
+        assert 'value="9"' in browser.get(f"{where}/sending").text
+        assert "whole number" in browser.post(f"{where}/sending", {"per_hour": "-1", "per_day": ""}).text
+    assert api("GET", "/domains/shop.test/sending").json()["any_address"] is True
+    assert "/sending" in browser.get("/domains/shop.test/settings").text

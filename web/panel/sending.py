@@ -116,3 +116,62 @@ def release(desk: Signed, address: str, form: Form) -> Response:
     with desk.changing() as session:
         sending.release(session, address, actor=desk.actor)
     return desk.see_other(url("mailboxes", address, "sending"), f"{address} may send again.")
+
+
+# ---- a domain, a tenant
+
+
+@router.get("/domains/{name}/sending")
+def show_domain(desk: Signed, name: str) -> Response:
+    """What all of a domain may send together, and which of its mailboxes are stopped."""
+    return _show_limits(desk, name, url("domains", name), None, None)
+
+
+@router.post("/domains/{name}/sending")
+def limit_domain(desk: Signed, name: str, form: Form) -> Response:
+    """Change it."""
+    return _limit(desk, name, url("domains", name), form)
+
+
+@router.get("/tenants/{tenant_id}/sending")
+def show_tenant(desk: Signed, tenant_id: int) -> Response:
+    """What all below a tenant may send together."""
+    return _show_limits(desk, str(tenant_id), url("tenants", str(tenant_id)), None, None)
+
+
+@router.post("/tenants/{tenant_id}/sending")
+def limit_tenant(desk: Signed, tenant_id: int, form: Form) -> Response:
+    """Change it."""
+    return _limit(desk, str(tenant_id), url("tenants", str(tenant_id)), form)
+
+
+def _show_limits(
+    desk: Desk, subject: str, where: str, form: Typed | None, refusal: ApplianceError | None
+) -> Response:  # fmt: skip
+    with desk.reading() as session:
+        standing = sending.show(session, subject, actor=desk.actor)
+        ending = f"@{standing.subject}"
+        braked = [row for row in sending.braked(session, actor=desk.actor) if row.subject.endswith(ending)]
+    if form is None:
+        form = Typed(
+            per_hour=str(standing.per_hour or ""), per_day=str(standing.per_day or ""),
+            any_address="yes" if standing.any_address else "",
+        )  # fmt: skip
+    return desk.page(
+        "sending/limits.html", refusal=refusal, form=form,
+        errors=faults_of(refusal, "per_hour", "per_day") if refusal else Typed(),
+        standing=standing, where=where, braked=braked, is_domain=not subject.isdigit(),
+    )  # fmt: skip
+
+
+def _limit(desk: Desk, subject: str, where: str, form: Typed) -> Response:
+    any_address = None if subject.isdigit() else bool(form["any_address"])
+    try:
+        per_hour, per_day = (number_in(form, field) for field in ("per_hour", "per_day"))
+        with desk.changing() as session:
+            sending.change(
+                session, subject, actor=desk.actor, per_hour=per_hour, per_day=per_day, any_address=any_address
+            )
+    except ApplianceError as refusal:
+        return _show_limits(desk, subject, where, form, refusal)
+    return desk.see_other(f"{where}/sending", "What may be sent is changed.")
