@@ -28,7 +28,7 @@ VERBS = {
     "tls": ("appliance.cli.tls:app", "certificates"),
     "dkim": ("appliance.cli.dkim:app", "what domains' mail is signed with"),
     "forward": ("appliance.cli.forward:app", "a mailbox's forwarding"),
-    "app-password": ("appliance.cli.app_password:app", "further passwords of a mailbox, each for one program that sends"),
+    "app-password": ("appliance.cli.app_password:app", "further passwords of a mailbox, one for each program"),
     "sender": ("appliance.cli.sender:app", "as which other addresses a mailbox may write"),
     "sending": ("appliance.cli.sending:app", "how much a mailbox, a domain or a tenant may send, and the hijack brake"),
     "key": ("appliance.cli.key:app", "API keys"),
