@@ -9,7 +9,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import func, select
 
 from appliance.database.session import reading, unit_of_work
-from appliance.models import AuditEntry, Change, Domain, GivenAnswer, Route
+from appliance.models import AuditEntry, Change, Domain, ForwardingTarget, GivenAnswer, Route
 from appliance.services import addresses, domains, mailboxes
 from appliance.services.certificates import make_self_signed
 from tests.fixtures.panel import HOST, PASSWORD, SYSTEM, Api, Office, make_office
@@ -254,11 +254,22 @@ def test_forwarding_is_put_read_and_deleted(shop: Api) -> None:
     here = "/mailboxes/anna@shop.test/forwarding"
     expect_problem(shop("GET", here), 404, "not_found")
     body = {"targets": ["Ben@shop.test"], "keep_copy": False, "enabled": True}
-    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"]}
+    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"], "failing": []}
     assert shop("GET", here).json()["keep_copy"] is False
     assert shop("DELETE", here).status_code == 204
     assert shop("DELETE", here).status_code == 204
     expect_problem(shop("GET", here), 404, "not_found")
+
+
+def test_a_dead_target_is_shown_until_the_targets_are_set_anew(office: Office, shop: Api) -> None:
+    here, body = "/mailboxes/anna@shop.test/forwarding", {"targets": ["Ben@away.test", "x@away.test"]}
+    shop("PUT", here, body)
+    with unit_of_work(office.engine) as session:
+        row = session.scalars(select(ForwardingTarget).where(ForwardingTarget.address == "Ben@away.test")).one()
+        row.failed_at, row.failure = 1_800_000_000, "5.1.1 no such user"
+    (failing,) = shop("GET", here).json()["failing"]
+    assert failing == {"address": "Ben@away.test", "failed_at": "2027-01-15T08:00:00Z", "failure": "5.1.1 no such user"}
+    assert shop("PUT", here, body).json()["failing"] == []
 
 
 @pytest.mark.parametrize(
@@ -824,7 +835,11 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -
     tried = {
         (
             verb,
-            re.sub(r"(box|alias)?@theirs.test|theirs.test|elsewhere.test|\*|\{theirs\}|\{key\}|(?<=/)1\Z", "{}", path.partition("?")[0]),
+            re.sub(
+                r"(box|alias)?@theirs.test|theirs.test|elsewhere.test|\*|\{theirs\}|\{key\}|(?<=/)1\Z",
+                "{}",
+                path.partition("?")[0],
+            ),
         )
         for verb, path, _ in OTHERS
     }

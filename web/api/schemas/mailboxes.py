@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Count, Moment, Targets, Text, Told
+from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Count, Failing, Moment, Targets, Text, Told
 
 
 class NewMailbox(Asked):
@@ -59,5 +59,6 @@ class Forwarding(Told):
     """A mailbox's forwarding; without targets there is none."""
 
     targets: Targets
+    failing: list[Failing]
     keep_copy: bool
     enabled: bool
