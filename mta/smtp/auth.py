@@ -165,6 +165,11 @@ class LogIns:
         self.login = self._confirmed
         return replies.LOGGED_IN
 
+    def challenged(self, text: bytes) -> Step | Reply:
+        """The authenticator wants *text* answered; out of turn, it means nothing that a client could be told."""
+        in_turn = self._exchange is not None and self._exchange.abandon()
+        return Challenge(text) if in_turn else replies.LOGIN_AWAY
+
     def answered(self, answer: events.LoginAnswer) -> Step | Reply:
         """What the authenticator knows; with that it is through with us."""
         self._exchange = None

@@ -129,6 +129,7 @@ CLEARTEXT_LOGIN = Reply(538, "5.7.11", "Log in under TLS only; say STARTTLS firs
 UNKNOWN = Reply(550, "5.1.1", "No such mailbox here")  # RFC 3463 3.2, X.1.1
 SUSPENDED = Reply(550, "5.2.1", "The mailbox takes no mail")  # RFC 3463 3.3, X.2.1
 BARE_CR_LF_NUL = Reply(550, "5.6.0", "The message has a bare CR, a bare LF or a NUL in it")  # RFC 5321 2.3.8
+UNSIGNED = Reply(550, "5.7.1", "That bounce is for mail which we did not send; its return path is forged")
 DENIED = Reply(550, "5.7.1", "The recipient does not take mail from you; ask by another way")  # RFC 3463 3.8, X.7.1
 BRAKED = Reply(550, "5.7.1", "Sending is stopped: unusually much was sent from this mailbox; ask your administrator")
 LISTED = Reply(550, "5.7.1", "Your address is on a list of senders of unwanted mail")

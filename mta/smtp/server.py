@@ -112,6 +112,7 @@ _REFUSALS = {
     Word.SUSPENDED: replies.SUSPENDED,
     Word.FULL: replies.FULL,
     Word.FOREIGN: replies.FOREIGN,
+    Word.UNSIGNED: replies.UNSIGNED,
     Word.DENIED: replies.DENIED,
     Word.LISTED: replies.LISTED,
     Word.GREYLISTED: replies.GREYLISTED,
@@ -274,9 +275,9 @@ class Server:
 
     def challenged(self, text: bytes) -> list[Event]:
         """The authenticator wants *text* answered."""
-        if self.phase is not _LOGIN:
+        if self.phase is not _LOGIN or self._logins is None:
             return []
-        self._follow(auth.Challenge(text))
+        self._follow(self._logins.challenged(text))
         return self._go_on()
 
     def logged_in(self, answer: LoginAnswer) -> list[Event]:

@@ -47,9 +47,11 @@ class Submission(Conversation):
     def log_in(self, *, right: bool | None, final: bytes = b"") -> None:
         """The authenticator answers, asked or not; only what was asked for counts."""
         login = Login(b"user %d" % len(self.right), 1, b"login %d" % len(self.right))
-        if right and self.wants_login:
-            self.right.add(login)
-        self.wants_login = self.scram_open = False
+        if self.wants_login:
+            self.scram_open = False
+            if right:
+                self.right.add(login)
+        self.wants_login = False
         self._do(self.core.logged_in(LoginAnswer(right, login if right else Login(), final)))
 
     def challenge(self, text: bytes) -> None:

@@ -174,6 +174,22 @@ def test_an_exchange_that_ends_early_is_told_to_the_authenticator(how: str) -> N
     assert user.over == (how in {"lost", "end of input", "wind up"})
 
 
+def test_a_challenge_out_of_turn_ends_the_log_in() -> None:
+    """To a password, or to the end of an exchange: nobody can tell, and nobody waits for an answer that will not come."""
+    user = User()
+    user.say(b"EHLO a", b"AUTH PLAIN " + PLAIN)
+    for _ in range(2):
+        user.do(user.server.challenged(b"r=x"))
+        assert user.codes()[-1] == 454
+        assert not user.server.waiting
+        user.say(b"AUTH SCRAM-SHA-256 " + PLAIN)
+        user.do(user.server.challenged(b"r=x"))
+        user.say(b"cD15")
+    user.do(user.server.challenged(b"r=y"))
+    assert user.codes()[-1] == 454
+    assert [event.final for event in user.events if isinstance(event, ScramEnd)] == [b"p=y"] * 2
+
+
 def test_a_wind_up_waits_for_what_the_authenticator_has_in_hand() -> None:
     """Its answer is told before the 421."""
     user = User()
