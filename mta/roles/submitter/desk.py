@@ -23,7 +23,8 @@ from mta.wire.control import Peers
 MAX_HELD = 512 << 20  # octets of content in memory; the roster gives us twice as much
 MAX_HELD_OF_ONE = 128 << 20  # of one user's messages, beside his first
 MAX_OPEN = 2000  # messages that one submissiond may have begun
-MAX_RECIPIENTS = 1000  # of a message: more than submissiond takes
+MAX_RECIPIENTS = 10_000  # of a message: as many as a setting may ask for
+RECIPIENT_OCTETS = 300  # what one costs in memory besides its words
 FEW_PACKETS = 8  # that wait for the enqueuer; what is behind them is held once and not twice
 ASK_SECONDS = 30.0
 
@@ -40,13 +41,13 @@ class Submission:
     offer: m.Offer
     holding: Holding
     recipients: list[m.OfferRecipient] = field(default_factory=list)
+    named: int = 0  # octets of recipients
     held: int = 0  # octets, as they are counted in all
     whole: bool = False  # its content has come
     gone: bool = False  # answered, or nobody waits: what comes late of it is dropped
     enqueuer: Channel | None = None
     tag: int = 0  # under which the enqueuer knows it
-    blocks: Iterator[bytes] = field(default_factory=lambda: iter(()))
-    next_block: bytes | None = None
+    packets: Iterator[m.Message] | None = None  # what the enqueuer has yet to be told
     signatures: int = 0
 
 
@@ -108,8 +109,14 @@ class Desk:
         if submission is None:
             return  # Refused already; the peer had not heard it.
         submission.recipients.append(recipient)
+        submission.named += (
+            RECIPIENT_OCTETS + len(recipient.forward_path) + len(recipient.counted) + len(recipient.options)
+        )
+        self._count(submission)
         if len(submission.recipients) >= MAX_RECIPIENTS:
             self._refuse(submission, TOO_MANY)
+        elif not self._has_room(submission):
+            self._refuse(submission, BUSY)
 
     def _content(self, channel: Channel, content: m.Content) -> None:
         submission = self._open[channel].get(content.tag)
@@ -230,21 +237,20 @@ class Desk:
         self._tag += 1
         submission.tag, submission.enqueuer = self._tag, enqueuer
         submission.signatures = len(split_fields(signature))
-        submission.blocks = submission.holding.blocks(signature + b"".join(draft.fields))
-        submission.next_block = next(submission.blocks)
+        submission.packets = _packets(submission, signature + b"".join(draft.fields))
         self._offered[submission.tag] = submission
-        _say(enqueuer, submission.offer.but(tag=submission.tag))
-        for recipient in submission.recipients:
-            _say(enqueuer, recipient.but(tag=submission.tag))
         self.pump()
 
     def pump(self) -> None:
         """Send on what the enqueuer has room for; called whenever something happened."""
         for submission in list(self._offered.values()):
             enqueuer = submission.enqueuer
-            while submission.next_block is not None and enqueuer is not None and enqueuer.backlog < FEW_PACKETS:
-                block, submission.next_block = submission.next_block, next(submission.blocks, None)
-                _say(enqueuer, m.Content(submission.tag, submission.next_block is None, block))
+            while submission.packets is not None and enqueuer is not None and enqueuer.backlog < FEW_PACKETS:
+                packet = next(submission.packets, None)
+                if packet is None:
+                    submission.packets = None
+                    break
+                _say(enqueuer, packet)
                 self._count(submission)
 
     def hear_enqueuer(self, channel: Channel, packet: Packet) -> None:
@@ -274,22 +280,36 @@ class Desk:
 
     def _forget(self, submission: Submission) -> None:
         submission.gone = True
-        self._open[submission.channel].pop(submission.offer.tag, None)
+        self._open.get(submission.channel, {}).pop(submission.offer.tag, None)  # its channel may be forgotten already
         if self._offered.pop(submission.tag, None) is not None and submission.enqueuer is not None:
             _say(submission.enqueuer, m.Withdraw(submission.tag))
-        submission.blocks, submission.next_block = iter(()), None
-        submission.holding = Holding(0)
+        submission.packets, submission.holding, submission.named = None, Holding(0), 0
+        submission.recipients.clear()
         self._count(submission)
 
     def _count(self, submission: Submission) -> None:
         """Note how much of it is held now."""
         identity = submission.offer.identity
-        difference = submission.holding.octets - submission.held
+        difference = submission.holding.octets + submission.named - submission.held
         submission.held += difference
         self._held += difference
         self._held_of[identity] += difference
         if not self._held_of[identity]:
             del self._held_of[identity]
+
+
+def _packets(submission: Submission, fields: bytes) -> Iterator[m.Message]:
+    """What the enqueuer is told, with *fields* as the header; made one after the other, as it reads."""
+    tag = submission.tag
+    yield submission.offer.but(tag=tag)
+    for recipient in submission.recipients:
+        yield recipient.but(tag=tag)
+    blocks = submission.holding.blocks(fields)
+    block = next(blocks)
+    for following in blocks:
+        yield m.Content(tag, last=False, block=block)
+        block = following
+    yield m.Content(tag, last=True, block=block)
 
 
 def _say(channel: Channel, message: m.Message) -> None:

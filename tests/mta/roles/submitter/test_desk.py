@@ -301,6 +301,40 @@ def test_the_number_of_recipients_and_of_messages_is_bounded(rig, monkeypatch):
     assert declined(rig)[:2] == (452, b"4.3.1")
 
 
+def test_thousands_of_recipients_pass_without_filling_the_channel(rig):
+    """They are told as the enqueuer reads, like the content."""
+    rig.user.send(offer())
+    for _ in range(5000):
+        rig.user.send(RECIPIENT)
+        rig.settle()
+    rig.user.send(m.Content(7, True, CONTENT))
+    rig.settle()
+    rig.allow()
+    rig.sign()
+    assert rig.enqueuer.fileno() >= 0
+    told, content = rig.passed_on()
+    assert len(told) == 5001
+    assert content == SIGNATURE + CONTENT
+
+
+def test_recipients_count_as_what_is_held(rig, monkeypatch):
+    monkeypatch.setattr(desk_of, "MAX_HELD", 2000)
+    for message in (offer(), *[RECIPIENT] * 10):
+        rig.user.send(message)
+    rig.settle()
+    assert declined(rig)[:2] == (452, b"4.3.1")
+    assert rig.desk._held == 0
+
+
+def test_nothing_is_kept_of_a_peer_that_ended(rig):
+    """With a process for each user's conversation there are many."""
+    rig.submit()
+    rig.user.close()
+    rig.settle()
+    rig.allow()
+    assert dict(rig.desk._open) == {}
+
+
 @pytest.mark.parametrize(
     "breach", [(offer(), offer()), (offer(), m.Content(7, True, CONTENT), m.Content(7, False, b"more"))]
 )
