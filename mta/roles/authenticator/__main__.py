@@ -1,5 +1,6 @@
 """Wiring of authenticator: read the private key, open the credential snapshot's folder, lose the rights, serve."""
 
+import ipaddress
 import os
 import sys
 import time
@@ -48,7 +49,11 @@ def serve(loop: Loop, start: control.Start, credentials: Credentials, hashers: H
     renewal = Renewal(credentials)
     desk = Desk(loop, credentials, hashers, Patience(time.monotonic), renewal.renew)
     secrets = Secrets(start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY])
-    guesses = Guesses(time.monotonic, os.urandom(32))
+    trusted = [
+        ipaddress.ip_network(each.decode(), strict=False)
+        for each in start.settings.get("smtpd.allow_clients", b"").split()
+    ]
+    guesses = Guesses(time.monotonic, os.urandom(32), trusted)
     logins = Logins(loop, credentials, hashers, guesses, secrets, renewal.renew)
     handlers = {"web": desk.asked, "submissiond": logins.asked, "submitter": logins.asked}
     peers = control.Peers(roster.AUTHENTICATOR, start, loop, handlers, lost=logins.lost)

@@ -6,9 +6,10 @@ guessers from afar cannot shut an owner out of sending, a network from which he 
 """
 
 import hashlib
+import ipaddress
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +32,7 @@ KEPT_SECONDS = 30 * 86_400.0  # how long the place of a right answer is remember
 MAX_PLACES = 50_000
 SAME_OCTETS = 8  # of a digest by which the same wrong secret is known again
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Value = TypeVar("_Value")
 
 
@@ -80,10 +82,13 @@ class Patience:
 
 
 class Guesses:
-    """Patience with names, clients and networks together; *random* octets keep what is remembered of secrets from anybody."""
+    """Patience with names, clients and networks together; *random* octets keep what is remembered of secrets from anybody.
 
-    def __init__(self, clock: Callable[[], float], random: bytes) -> None:
-        self._clock, self._random = clock, random
+    Clients of *trusted* networks, and of this machine, speak for many people (webmail does): there each name is counted alone.
+    """
+
+    def __init__(self, clock: Callable[[], float], random: bytes, trusted: Sequence[Network] = ()) -> None:
+        self._clock, self._random, self._trusted = clock, random, trusted
         self._names = Patience(clock)
         self._clients = Window(clock, WINDOW_SECONDS)
         self._networks = Window(clock, WINDOW_SECONDS)
@@ -93,9 +98,19 @@ class Guesses:
     def is_refused(self, name: bytes, client: bytes) -> bool:
         """Is the secret that *client* shows for *name* not looked at for now?"""
         network = grey_network(client)
-        if self._clients.count(client_key(client)) >= OF_CLIENT or self._networks.count(network) >= OF_NETWORK:
+        if not self._is_trusted(client) and self._is_loud(client, network):
             return True
         return self._names.is_refused(name) and not self._is_place_of(name, network)
+
+    def _is_trusted(self, client: bytes) -> bool:
+        try:
+            address = ipaddress.ip_address(client.decode().partition("%")[0])
+        except ValueError:
+            return False
+        return address.is_loopback or any(address in network for network in self._trusted)
+
+    def _is_loud(self, client: bytes, network: bytes) -> bool:
+        return self._clients.count(client_key(client)) >= OF_CLIENT or self._networks.count(network) >= OF_NETWORK
 
     def wrong(self, name: bytes, client: bytes, secret: bytes) -> float:
         """One more wrong *secret*; after how many seconds should it be answered?

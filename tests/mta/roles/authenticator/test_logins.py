@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import ipaddress
 import os
 import statistics
 import time
@@ -544,6 +545,19 @@ def test_a_client_and_a_network_have_their_limits_over_all_names(spray, victim, 
     assert not guesses.is_refused(b"new@x", free)
     clock.now += 2 * patience.WINDOW_SECONDS + 1
     assert not guesses.is_refused(b"new@x", victim)
+
+
+@pytest.mark.parametrize("client", [b"127.0.0.1", b"::1", b"10.1.2.3", b"2001:db8:9::7"])
+def test_who_speaks_for_many_is_not_refused_for_one(client):
+    """A webmail on this machine, or in a trusted network; a name that is guessed at there is refused all the same."""
+    trusted = [ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("2001:db8:9::/48")]
+    guesses = Guesses(Clock(), b"k", trusted)
+    for number in range(patience.OF_NETWORK * 2):
+        guesses.wrong(b"%d@x" % number, client, b"guess")
+    assert not guesses.is_refused(b"new@x", client)
+    for number in range(patience.FREE + 1):
+        guesses.wrong(ANN, client, b"%d" % number)
+    assert guesses.is_refused(ANN, client)
 
 
 def test_a_program_with_an_old_password_guesses_nothing():
