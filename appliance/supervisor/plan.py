@@ -89,8 +89,6 @@ def plan_of(settings: SettingsLike) -> Plan:
     }
     for section in _SECTIONS:
         for name, value in vars(getattr(settings, section)).items():
-            if isinstance(value, dict):
-                continue  # A table becomes records of the snapshot, for whom it concerns.
             values[f"{section}.{name}"] = _text(value)
     listen = {service: _places(settings, service) for service in SERVICES}
     for service, places in listen.items():

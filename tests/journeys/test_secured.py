@@ -1,5 +1,6 @@
 """Mail to hosts that have to prove who they are: by DANE, by MTA-STS, by a route; each with right and wrong certificates."""
 
+import base64
 import hashlib
 import os
 
@@ -84,6 +85,7 @@ def house(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("authorities")
     settings = PATIENT | {
         "dns.servers": f'["{world.zone.address}"]', "outbound.port": str(world.port), "outbound.allow_loopback": "true",
+        "outbound.routes": f'{{ "fixed.example" = "127.0.2.250:{world.port}" }}',
         "outbound.authorities": f'"{world.authority.save(folder)}"', "smtpd.relay_clients": '["127.0.0.1/32"]',
     }  # fmt: skip
     with House(tmp_path_factory.mktemp("secured") / "house", settings=settings) as house:
@@ -216,3 +218,36 @@ def test_a_route_may_demand_a_certificate_that_holds(house, world, kind):
     became = send(house, domain)
     assert became["event"] == ("relayed" if kind == "right" else "deferred"), became
     assert bool(stub.contents) is (kind == "right")
+
+
+@pytest.mark.must_show
+@pytest.mark.parametrize("kind", ["right", "wrong name"])
+def test_a_smarthost_of_a_domain_gets_its_password_when_it_proves_who_it_is(house, world, kind):
+    """What house.example sends to a domain without a host of its own; the password is never said to anybody else."""
+    domain = name_of("smarthost", kind)
+    stub, _ = world.host(domain, kind)
+    stub.manners.extensions += (b"AUTH PLAIN",)
+    stub.manners.answers[b"AUTH"] = b"235 2.7.0 welcome"
+    house.postern(
+        "route", "set", "@house.example", "--next-hop", f"mx.{domain}:{world.port}", "--tls", "verify", "--login", "us",
+        "--password-stdin", stdin="correct horse\n",
+    )  # fmt: skip
+    try:
+        became = send(house, f"nobody-knows-{domain}")
+    finally:
+        house.postern("route", "remove", "@house.example")
+    assert became["event"] == ("relayed" if kind == "right" else "deferred"), became
+    said = [line for heard in stub.heard for line in heard.commands if line.startswith(b"AUTH")]
+    assert said == ([b"AUTH PLAIN " + base64.b64encode(b"\0us\0correct horse")] if kind == "right" else [])
+    assert "correct horse" not in house.said()
+
+
+@pytest.mark.must_show
+def test_the_settings_file_fixes_next_hops(house, world):
+    """Before MX, which this domain does not even have; a next hop there may be this machine itself."""
+    stub = StubMx(Manners(), "127.0.2.250", world.port)
+    try:
+        assert send(house, "fixed.example")["event"] == "relayed"
+        assert len(stub.contents) == 1
+    finally:
+        stub.close()

@@ -8,10 +8,13 @@ import enum
 from collections import deque
 from dataclasses import dataclass, field
 
+from mta.snapshot.records import Route
 from mta.wire import messages as m
 from mta.wire.channel import Channel
 
-Key = tuple[bytes, bytes]  # domain (empty where a next hop is named) and route
+# Domain (empty where a next hop is named), the route's key, and the route as it was when the message came: when it changes, a
+# remote that speaks by the former one gets no more to do.
+Key = tuple[bytes, bytes, Route | None]
 
 
 class State(enum.Enum):

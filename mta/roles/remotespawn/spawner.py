@@ -106,7 +106,7 @@ class Spawner:
         except NoRoute as error:
             self._settle(sending, b"4.4.4", str(error).encode())
             return
-        key = (request.domain if route is None or not route.next_hop else b"", request.route)
+        key = (request.domain if route is None or not route.next_hop else b"", request.route, route)
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = Destination(key)
@@ -270,10 +270,11 @@ class Spawner:
         Raises:
             NoRoute: its route cannot be used.
         """
-        domain, key = destination.key
-        if not key:
+        domain, name, route = destination.key
+        if route is None:
             return m.Destination(domain, b"", b"", False, b"", b"", b"", self._pairs)
-        route = self._routes.find(key)
+        if self._routes.find(name) != route:
+            raise NoRoute("the route has changed")  # It comes back, and then by the new one.
         password = self._routes.password_of(route)
         return m.Destination(
             domain, route.next_hop, route.tls, route.lmtp, route.login, password, route.source_address, self._pairs
