@@ -324,7 +324,10 @@ class Limits(Section):
     max_expansion: int = _number("mailboxes that one recipient may expand to", 1000, 1, 100_000)
     default_quota: Size = _bytes("quota of a mailbox made without one; 0 = none", "0", "0", "1024 TiB")
     sends_per_hour: int = _number(
-        "recipients a mailbox may write to in an hour, where it has no limit of its own; 0 = no limit", 1000, 0, 100_000_000
+        "recipients a mailbox may write to in an hour, where it has no limit of its own; 0 = no limit",
+        1000,
+        0,
+        100_000_000,
     )
     sends_per_day: int = _number("the same in a day", 5000, 0, 100_000_000)
     hijack_brake: bool = Field(
@@ -503,10 +506,8 @@ def _toml(value: object, *, is_size: bool = False) -> str:
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f'"{key}" = {_toml(item)}' for key, item in value.items()) + " }" if value else "{}"
-    if isinstance(value, bool):
+    if isinstance(value, int):  # true and false, too
         return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -15,7 +15,8 @@ class Route(Row, Base):
     key: Mapped[str] = mapped_column(unique=True)
     # Whose route it is, where it is a customer's: the sender's, or the relayed domain itself. Else the operator's.
     domain_id: Mapped[int | None] = mapped_column(ForeignKey("domain.id", ondelete="CASCADE"), index=True, default=None)
-    next_hop: Mapped[str | None] = mapped_column(default=None)  # host:port; none: by MX, or where the domain is relayed to
+    # host:port; none: by MX, or where the domain is relayed to
+    next_hop: Mapped[str | None] = mapped_column(default=None)
     tls: Mapped[str] = mapped_column(default="may")  # none, may, verify, dane
     lmtp: Mapped[bool] = mapped_column(default=False)
     login: Mapped[str | None] = mapped_column(default=None)

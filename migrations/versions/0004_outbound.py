@@ -134,7 +134,9 @@ def _of_mailbox(table: str, *columns: str) -> None:
         sa.Column("mailbox_id", ID, nullable=False),
         *(sa.Column(column, sa.String(), nullable=False) for column in columns),
         *_row(),
-        sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=f"fk_{table}_mailbox_id_mailbox", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["mailbox_id"], ["mailbox.id"], name=f"fk_{table}_mailbox_id_mailbox", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
         sa.UniqueConstraint("mailbox_id", columns[0], name=f"uq_{table}_mailbox_id_{columns[0]}"),
         sqlite_autoincrement=True,

@@ -38,11 +38,7 @@ def received_field(
     others' addresses are not for him to know (RFC 5321 7.2). *tls* is version and cipher of the connection, or empty.
     """
     name = _NOT_IN_A_NAME.sub(b"?", helo[:MAX_HELO]) or b"unknown"
-    user = user_of(client)
-    if user is not None:
-        literal = b"uid %d" % user
-    else:
-        literal = b"[IPv6:%b]" % client if b":" in client else b"[%b]" % client
+    literal = _client_in_words(client)
     # A comment, not the `tls` clause of RFC 8314 7.4: that one has no place for the version.
     how = b" (%b)" % _NOT_IN_TLS.sub(b"?", tls[:MAX_TLS]) if tls else b""
     return b"Received: from %b (%b)\r\n\tby %b with %b%b id %b%b; %b\r\n" % (
@@ -53,6 +49,13 @@ def received_field(
 def received_from_ourselves(*, host: bytes, queue_id: bytes, forward_path: bytes, moment: int) -> bytes:
     """The `Received` field of a message that this host wrote itself, with its line end."""
     return b"Received: by %b id %b%b; %b\r\n" % (host, queue_id, _for(forward_path), date_time(moment))
+
+
+def _client_in_words(client: bytes) -> bytes:
+    user = user_of(client)
+    if user is not None:
+        return b"uid %d" % user
+    return b"[IPv6:%b]" % client if b":" in client else b"[%b]" % client
 
 
 def _for(forward_path: bytes) -> bytes:

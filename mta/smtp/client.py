@@ -270,12 +270,13 @@ class Client:
             return self._break("the server is closing", reply)
         if self.phase is Phase.GREETING:
             return self._greeted(reply)
-        if self.phase is Phase.HANDSHAKE:
-            return self._break(
-                "a reply in the clear behind the answer to STARTTLS"
-            )  # RFC 3207 6: somebody put it there
         if self.phase is Phase.HELLO:
             return self._known(reply)
+        if self.phase is Phase.HANDSHAKE:  # RFC 3207 6: somebody put it there
+            return self._break("a reply in the clear behind the answer to STARTTLS")
+        return self._answered(reply)
+
+    def _answered(self, reply: Reply) -> list[Event]:
         if not self._sent:
             return self._break("a reply to nothing", reply)
         command = self._sent.popleft()

@@ -22,7 +22,9 @@ AUTHENTICATOR_SECONDS: Final = 30.0  # it hashes, and lets who guesses wait; who
 ENQUEUER_SECONDS: Final = 300.0  # it waits for the disk. RFC 5321 4.5.3.2.6 lets the client wait 600
 STOP_SECONDS: Final = 2.5  # to finish what is in hand; the supervisor allows 5 for the whole house
 
-LOCAL: Final = b"local"  # the service of programs on this machine: the kernel said whose they are, so they need no log-in
+LOCAL: Final = (
+    b"local"  # the service of programs on this machine: the kernel said whose they are, so they need no log-in
+)
 IMPLICIT_TLS: Final = b"submissions"  # the service where a handshake comes before anything is said (RFC 8314 3.3)
 
 NOBODY_KNOWS: Final = e.LoginAnswer(None)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from mta.wire.netstring import WireError, pack, unpack
 
-FORMAT_VERSION = 3  # since 2 a domain says how it is protected and where it is relayed to; since 3, how its mail goes out
+# Since 2 a domain says how it is protected and where it is relayed to; since 3, how its mail goes out.
+FORMAT_VERSION = 3
 MARK = b"postern snapshot"
 CURRENT = "current"
 HEADER_KEY = b""

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 HELLO = (b"PIPELINING", b"8BITMIME", b"SIZE 10000000", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES")
 
@@ -88,7 +89,8 @@ class StubMx:
         self._serve_commands(sock, heard)
 
     def _serve_commands(self, sock: socket.socket, heard: Heard) -> None:
-        stream, turns = sock.makefile("rb"), {}
+        stream = sock.makefile("rb")
+        turns: dict[bytes, int] = {}
         while line := stream.readline():
             line = line.rstrip(b"\r\n")
             heard.commands.append(line)
@@ -117,7 +119,7 @@ class StubMx:
             elif verb == b"QUIT":
                 return
 
-    def _reply(self, verb: bytes, line: bytes, turns: dict, heard: Heard) -> bytes | None:
+    def _reply(self, verb: bytes, line: bytes, turns: dict[bytes, int], heard: Heard) -> bytes | None:
         answer = self.manners.answers.get(verb)
         if isinstance(answer, list):
             turn = turns[verb] = turns.get(verb, -1) + 1
@@ -128,6 +130,7 @@ class StubMx:
             return None  # Without a word.
         if answer is None:
             answer = self._usual(verb, heard)
+        assert isinstance(answer, bytes)
         return answer + b"\r\n"
 
     def _usual(self, verb: bytes, heard: Heard) -> bytes:
@@ -142,8 +145,8 @@ class StubMx:
         }.get(verb, b"250 2.0.0 ok")  # fmt: skip
 
 
-def _content(stream) -> bytes | None:
-    lines = []
+def _content(stream: BinaryIO) -> bytes | None:
+    lines: list[bytes] = []
     while line := stream.readline():
         if line == b".\r\n":
             return b"".join(lines)

@@ -21,4 +21,8 @@ def test_nobody_else_is_taken_for_one(client: bytes) -> None:
 
 def test_listed_networks_may_whatever_they_speak() -> None:
     settings = {"smtpd.relay_clients": b"192.0.2.0/24 2001:db8::/32", "smtpd.qmqp_clients": b"198.51.100.7/32"}
-    assert [str(each) for each in relaying.networks(settings)[1:]] == ["192.0.2.0/24", "2001:db8::/32", "198.51.100.7/32"]
+    assert [str(each) for each in relaying.networks(settings)[1:]] == [
+        "192.0.2.0/24",
+        "2001:db8::/32",
+        "198.51.100.7/32",
+    ]

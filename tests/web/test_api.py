@@ -785,6 +785,9 @@ OTHERS = (
         for of in ("/mailboxes/box@theirs.test", "/domains/theirs.test", "/tenants/{theirs}")
         for verb, body in (("GET", None), ("PATCH", {"per_hour": 7}))
     ),
+    ("GET", "/domains/theirs.test/dkim", None),
+    ("POST", "/domains/theirs.test/dkim/rotate", None),
+    ("POST", "/domains/theirs.test/dkim/finish", None),
     ("GET", "/aliases/alias@theirs.test", None),
     ("PATCH", "/aliases/alias@theirs.test", {"targets": ["own@theirs.test"]}),
     ("DELETE", "/aliases/alias@theirs.test", None),

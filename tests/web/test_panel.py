@@ -678,7 +678,13 @@ def test_a_relayed_domain_is_made_and_its_recipients_pasted(office: Office, oper
 def test_a_route_is_made_changed_and_removed_and_its_password_never_comes_back(operator: Browser) -> None:
     """One form by the route's key; what is refused says why beside the field."""
     operator.get("/routes")
-    fields = {"key": "@shop.test", "next_hop": "smtp.route.test:587", "tls": "verify", "login": "us", "password": "hush hush"}
+    fields = {
+        "key": "@shop.test",
+        "next_hop": "smtp.route.test:587",
+        "tls": "verify",
+        "login": "us",
+        "password": "hush hush",
+    }
     assert error_beside(operator.post("/routes", {**fields, "tls": "may"}).text, "tls")
     refused = operator.post("/routes", {**fields, "source_address": "nowhere"}).text
     assert error_beside(refused, "source_address")

@@ -70,7 +70,12 @@ def test_an_authority_is_for_one_message():
 
 
 LOGIN = {"session": b"session-1", "identity": b"ann@here.example", "expiry": 1_800_000_000}
-SENDER = {"session": b"session-1", "identity": b"ann@here.example", "address": b"info@here.example", "until": 1_800_000_000}
+SENDER = {
+    "session": b"session-1",
+    "identity": b"ann@here.example",
+    "address": b"info@here.example",
+    "until": 1_800_000_000,
+}
 
 
 @pytest.mark.parametrize("field", sorted(LOGIN))
