@@ -95,6 +95,8 @@ class StubMx:
             line = line.rstrip(b"\r\n")
             heard.commands.append(line)
             verb = line.partition(b" ")[0].upper()
+            if verb == b"BDAT":
+                heard.contents.append(stream.read(int(line.split()[1])))
             reply = self._reply(verb, line, turns, heard)
             if reply is None:
                 return
@@ -114,8 +116,6 @@ class StubMx:
                 if reply is None:
                     return
                 sock.sendall(reply)
-            elif verb == b"BDAT":
-                heard.contents.append(stream.read(int(line.split()[1])))
             elif verb == b"QUIT":
                 return
 
