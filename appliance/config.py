@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -100,6 +100,16 @@ def _host_name(value: object) -> object:
     return value.lower()
 
 
+def _routed(value: object) -> object:
+    return value if value == "*" else _host_name(value)
+
+
+def _short(routes: dict[str, Endpoint]) -> dict[str, Endpoint]:
+    if sum(len(name) + len(str(hop)) + 2 for name, hop in routes.items()) > _LONGEST_LIST:
+        raise ValueError("more than travels in one piece")
+    return routes
+
+
 def _database(value: object) -> object:
     if not isinstance(value, str) or not _DATABASE.match(value):
         raise ValueError("not a database address")
@@ -110,12 +120,16 @@ Size = Annotated[int, BeforeValidator(_size)]
 Listening = Annotated[Endpoint, BeforeValidator(_literal)]
 NextHop = Annotated[Endpoint, BeforeValidator(_next_hop)]
 Network = Annotated[str, BeforeValidator(_network)]
+Routed = Annotated[str, BeforeValidator(_routed)]
+Routes = Annotated[dict[Routed, NextHop], AfterValidator(_short)]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database)]
 
 _ENDPOINTS = 'a list of "address:port" with an IP address, such as ["127.0.0.1:2525", "[::1]:2525"]; [] is off'
 _NETWORKS = 'a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]; at most 150'
-_MAX_NETWORKS = 150  # A list travels to the roles in one piece of 8000 octets.
+_MAX_ROUTES = 100
+_MAX_NETWORKS = 150
+_LONGEST_LIST = 8000  # octets in which one setting travels to the roles
 
 
 class Section(BaseModel):
@@ -181,6 +195,11 @@ class Listen(Section):
     )
     submission: list[Listening] = _listen("mail from users, STARTTLS", "127.0.0.1:2587")
     submissions: list[Listening] = _listen("mail from users, TLS from the start", "127.0.0.1:2465")
+    local: bool = Field(
+        True,
+        title="programs on this machine may send, as any user's may by sendmail(8): `postern sendmail`",
+        description="true or false",
+    )
     qmtp: list[Listening] = _listen("Quick Mail Transfer Protocol")
     qmqp: list[Listening] = _listen("Quick Mail Queueing Protocol")
     panel: list[Listening] = _listen("REST API and panel", "127.0.0.1:8080")
@@ -226,6 +245,26 @@ class Smtpd(Section):
     qmqp_clients: list[Network] = _networks("who may speak QMQP")
 
 
+Mechanism = Annotated[str, Field(pattern=r"^(PLAIN|LOGIN|SCRAM-SHA-256)$")]
+
+
+class Submission(Section):
+    """[submission]."""
+
+    workers: int = _number(
+        "how many processes for users who send; other servers' mail never passes through them", 2, 1, 64
+    )
+    max_connections: int = _number("of users at once; other servers' count apart", 500, 1, 100_000)
+    max_connections_per_client: int = _number("of one client address (IPv6: /64); 0 = no limit", 50, 0, 100_000)
+    mechanisms: list[Mechanism] = Field(
+        ["PLAIN", "LOGIN", "SCRAM-SHA-256"],
+        title="how users may log in, always under TLS. Passwords imported as hashes fit SCRAM-SHA-256 only after the first\n"
+        "log-in by another: leave it out while programs that insist on it fail",
+        description='a list of "PLAIN", "LOGIN" and "SCRAM-SHA-256" with at least one of them',
+        min_length=1,
+    )
+
+
 class Dns(Section):
     """[dns]."""
 
@@ -240,12 +279,37 @@ class Dns(Section):
 class Outbound(Section):
     """[outbound]."""
 
-    routes: dict[str, NextHop] = Field(
+    routes: Routes = Field(
         {},
-        title='fixed next hops by domain, such as { "remote.example" = "192.0.2.1:25" }; "*" = smarthost for all others',
-        description='a table of domain = "host:port"',
+        title='fixed next hops by domain, such as { "remote.example" = "192.0.2.1:25" }; "*" = smarthost for all others.\n'
+        "With logins, demands on TLS and for senders: `postern route`",
+        description=f'a table of domain = "host:port"; at most {_MAX_ROUTES}',
+        max_length=_MAX_ROUTES,
     )
     port: int = _number("the port other servers listen on", 25, 1, 65535)
+    max_destinations: int = _number(
+        "destinations that mail goes to at once, each with a process of its own; at most half of them for those that were\n"
+        "in trouble before",
+        100, 2, 5000,
+    )  # fmt: skip
+    connections_per_destination: int = _number("connections to one destination at once", 20, 1, 200)
+    authorities: str = Field(
+        "",
+        title="authorities besides this machine's whose certificates prove who another server is, such as a smarthost of one's own",
+        description="the absolute path of a file of certificates (PEM); empty: none",
+        pattern="^(/.+)?$",
+    )
+    allow_loopback: bool = Field(
+        False,
+        title="may MX records lead to this machine itself? For tests: everywhere else that is a loop",
+        description="true or false",
+    )
+    bounce_format: str = Field(
+        "dsn",
+        title='"qsbmf": failures are told as qmail told them, for tools that read nothing else',
+        pattern="^(dsn|qsbmf)$",
+        description='"dsn" or "qsbmf"',
+    )
 
 
 class Limits(Section):
@@ -253,9 +317,24 @@ class Limits(Section):
 
     queue_lifetime_days: int = _number("days a message is tried before it fails", 5, 1, 30)
     bounce_lifetime_days: int = _number("days a notification of ours is tried before it is dropped", 1, 1, 30)
+    delay_warning_hours: int = _number(
+        "hours after which a sender of ours hears that a message is delayed and still tried; 0 = never", 4, 0, 720
+    )
     max_recipients: int = _number("recipients of one message (RFC 5321 wants at least 100)", 1000, 100, 10_000)
     max_expansion: int = _number("mailboxes that one recipient may expand to", 1000, 1, 100_000)
     default_quota: Size = _bytes("quota of a mailbox made without one; 0 = none", "0", "0", "1024 TiB")
+    sends_per_hour: int = _number(
+        "recipients a mailbox may write to in an hour, where it has no limit of its own; 0 = no limit",
+        1000,
+        0,
+        100_000_000,
+    )
+    sends_per_day: int = _number("the same in a day", 5000, 0, 100_000_000)
+    hijack_brake: bool = Field(
+        True,
+        title="stop a mailbox that writes to many more recipients than it ever did, until somebody looked",
+        description="true or false",
+    )
     unknown_recipients_per_minute: int = _number(
         "unknown recipients a client may name in a minute before answers slow down", 20, 1, 10_000
     )
@@ -301,6 +380,7 @@ class Settings(Section):
     database: Database = Database()
     listen: Listen = Listen()
     smtpd: Smtpd = Smtpd()
+    submission: Submission = Submission()
     dns: Dns = Dns()
     outbound: Outbound = Outbound()
     limits: Limits = Limits()
@@ -316,6 +396,11 @@ class Settings(Section):
         """The database's address with an absolute path."""
         scheme, _, rest = self.database.url.partition(":///")
         return f"sqlite:///{self.file.parent / rest}" if scheme == "sqlite" else self.database.url
+
+    @property
+    def fixed_routes(self) -> dict[str, str]:
+        """[outbound] routes as plain text."""
+        return {name: str(hop) for name, hop in self.outbound.routes.items()}
 
     @property
     def database_file(self) -> Path | None:
@@ -421,8 +506,8 @@ def _toml(value: object, *, is_size: bool = False) -> str:
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f'"{key}" = {_toml(item)}' for key, item in value.items()) + " }" if value else "{}"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int):  # true and false, too
+        return str(value).lower()
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -76,6 +76,15 @@ class Postern:
         finally:
             self.stop()
 
+    def relay(self, domain: str, sink: int) -> None:
+        """From now on take mail of 127.0.0.0/8 for *domain*, and send it to 127.0.0.1:*sink*."""
+        settings = {"relay_clients": '["127.0.0.0/8"]', "routes": f'{{ "{domain}" = "127.0.0.1:{sink}" }}'}
+        text = self.settings.read_text()
+        for name, value in settings.items():
+            text = re.sub(rf"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
+        self.settings.write_text(text)
+        self._run("publish")  # Else the first messages would come before the route is known, and ask DNS.
+
     def start(self, isolation: str = "worker") -> None:
         """Start it and wait for its greeting."""
         text = re.sub(r"^isolation = .*$", f'isolation = "{isolation}"', self.settings.read_text(), flags=re.MULTILINE)

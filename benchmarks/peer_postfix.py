@@ -57,9 +57,16 @@ error     unix  - - n -     -   error
 retry     unix  - - n -     -   error
 discard   unix  - - n -     -   discard
 virtual   unix  - n n -     -   virtual
+smtp      unix  - - n -     -   smtp
 anvil     unix  - - n -     1   anvil
 scache    unix  - - n -     1   scache
 postlog   unix-dgram n - n - 1  postlogd
+"""
+
+
+RELAYING = """\
+smtpd_relay_restrictions = permit_mynetworks,reject_unauth_destination
+transport_maps = inline:{{{{{domain} = smtp:[127.0.0.1]:{sink}}}}}
 """
 
 
@@ -109,6 +116,11 @@ class Postfix:
         for store in (self.mail, *(self.mail / domain for domain in sizes), *stores):
             store.mkdir(mode=0o700, exist_ok=True)
             os.chown(store, VIRTUAL_UID, VIRTUAL_UID)
+
+    def relay(self, domain: str, sink: int) -> None:
+        """From now on take mail of 127.0.0.0/8 for *domain*, and send it to 127.0.0.1:*sink*."""
+        with (self.root / "etc/main.cf").open("a") as settings:
+            settings.write(RELAYING.format(domain=domain, sink=sink))
 
     def start(self, isolation: str = "worker") -> None:  # noqa: ARG002 - it knows one way only
         """Start it and wait for its greeting."""

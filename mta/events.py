@@ -26,7 +26,7 @@ class Kind:
 
 
 _CLIENT = ("session", "client")
-_RECIPIENT = ("queue_id", "original_recipient", "final_recipient", "status", "diagnostic_code")
+_RECIPIENT = ("queue_id", "original_recipient", "final_recipient", "status", "diagnostic_code", "remote_mta")
 
 EVENTS: Final[dict[str, Kind]] = {
     # --- a client and its conversation
@@ -37,16 +37,21 @@ EVENTS: Final[dict[str, Kind]] = {
     ),
     "refused": Kind(
         "a command, a recipient or a message was answered with 4yz or 5yz",
-        ("smtpd",), (*_CLIENT, "reply", "reverse_path", "forward_path"),
+        ("smtpd", "submissiond", "qmtpd"), (*_CLIENT, "reply", "reverse_path", "forward_path"),
     ),
-    "fault": Kind("an error of ours ended a conversation", ("smtpd",), (*_CLIENT, "fault", "error", "where")),
-    "token-refused": Kind("an smtpd asked for a session that is not its own", ("directory",), _CLIENT),
+    "broken-off": Kind("a client of QMTP or QMQP was hung up on", ("qmtpd",), (*_CLIENT, "why")),
+    "fault": Kind(
+        "an error of ours ended a conversation", ("smtpd", "submissiond"), (*_CLIENT, "fault", "error", "where")
+    ),
+    "token-refused": Kind("an smtpd asked for a session that is not its own", ("directory", "authenticator"), _CLIENT),
     "unknown-too-often": Kind("a client guesses addresses; answers slow down", ("directory",), _CLIENT),
     "usage-unknown": Kind("a quota was not looked at: the ledger is away or slow", ("directory",), ("mailbox", "why")),
     "source-trouble": Kind("who knows a relayed domain's recipients cannot be asked", ("source",), ("domain", "why")),
-    "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer",), (*_CLIENT, "what")),
-    "cell-not-started": Kind("no process for a conversation", ("smtpdspawn",), (*_CLIENT, "why")),
-    "cell-ended": Kind("a conversation's process ended with a status", ("smtpdspawn",), (*_CLIENT, "status")),
+    "proof-refused": Kind("a session token or ticket did not hold", ("enqueuer", "signer"), (*_CLIENT, "what")),
+    "cell-not-started": Kind("no process for a conversation", ("smtpdspawn", "submissionspawn"), (*_CLIENT, "why")),
+    "cell-ended": Kind(
+        "a conversation's process ended with a status", ("smtpdspawn", "submissionspawn"), (*_CLIENT, "status")
+    ),
     # --- a message
     "accepted": Kind(
         "a client's message is ours now; it heard 250",
@@ -56,6 +61,17 @@ EVENTS: Final[dict[str, Kind]] = {
         "a notification of our own is in the queue",
         ("enqueuer",), ("queue_id", "original_queue_id", "forward_path", "size"),
     ),
+    "submitted": Kind(
+        "what a user sent was looked at, signed so many times, and is ours now",
+        ("submitter",), (*_CLIENT, "identity", "queue_id", "signatures"),
+    ),
+    "author-refused": Kind(
+        "a user wrote as somebody whom he may not write as", ("submitter",), (*_CLIENT, "identity", "author", "rule")
+    ),
+    "signed": Kind(
+        "a user's message got DKIM signatures", ("signer",), ("session", "identity", "domain", "selectors"), quiet=True
+    ),
+    "signing-keys-unusable": Kind("a domain's keys to sign with make no sense", ("signer",), ("domain", "why")),
     "client-unanswered": Kind("a message was taken, and nobody was there to hear it", ("enqueuer",), ("queue_id",)),
     "delivered": Kind("a copy lies in a mailbox", ("scheduler",), _RECIPIENT),
     "relayed": Kind("another host answers for a copy", ("scheduler",), _RECIPIENT),
@@ -71,6 +87,15 @@ EVENTS: Final[dict[str, Kind]] = {
         "an outsider was told of a failure that could have been refused", ("scheduler",),
         ("queue_id", "reverse_path", "forward_path"),
     ),
+    "destination-down": Kind(
+        "a domain's hosts, or a route's, are left alone for a while; what goes there waits",
+        ("scheduler",), ("domain", "route", "status", "diagnostic_code"),
+    ),
+    "destination-up": Kind("they work again", ("scheduler",), ("domain", "route")),
+    "held": Kind("a message is not tried until it is released", ("scheduler",), ("queue_id",)),
+    "parked": Kind("the same, because its sender is suspended", ("scheduler",), ("queue_id", "identity")),
+    "released": Kind("a held message is tried again", ("scheduler",), ("queue_id",)),
+    "removed": Kind("an operator took a message out; nobody is told", ("scheduler",), ("queue_id",)),
     "queue-size": Kind("messages that are owed", ("scheduler",), ("messages",), figure="messages"),
     # --- the spool
     "disk-refused": Kind("a file could not be written", ("enqueuer", "scheduler", "localspawn"), ("queue_id", "error")),
@@ -85,6 +110,18 @@ EVENTS: Final[dict[str, Kind]] = {
     "local-misbehaved": Kind("a local answered nonsense", ("localspawn",), ("domain",)),
     "local-not-started": Kind("no process for a delivery", ("localspawn",), ("domain", "reason")),
     "local-stuck": Kind("a local did not answer and was ended", ("localspawn",), ("domain",)),
+    "remote-ended": Kind("a remote ended with a status, or was never made", ("remotespawn",), ("domain", "status")),
+    "remote-hurried": Kind(
+        "hosts of a destination were silent while others waited for its place", ("remotespawn",), ("domain", "messages"),
+        quiet=True,
+    ),
+    "remote-lost": Kind("a remote ended with messages in hand", ("remotespawn",), ("domain", "messages")),
+    "remote-misbehaved": Kind("a remote answered nonsense", ("remotespawn",), ("domain",)),
+    "remote-stuck": Kind("a remote did not answer and was ended", ("remotespawn",), ("domain",)),
+    "in-doubt": Kind(
+        "a host has a whole message and never answered; it is sent again, perhaps a second time",
+        ("remotespawn",), ("queue_id", "domain", "remote_mta"),
+    ),
     "store-refused": Kind("a store is not what it should be", ("localspawn",), ("domain", "uid", "reason")),
     "store-failed": Kind("a store could not be made or put aside", ("storekeeper",), ("domain", "reason")),
     "store-of-another": Kind("a store belongs to an unexpected uid", ("storekeeper",), ("domain", "uid")),
@@ -92,9 +129,11 @@ EVENTS: Final[dict[str, Kind]] = {
     "store-task-held": Kind("a store waits for the storekeeper", ("compiler",), ("domain", "task", "why")),
     # --- snapshot, control plane, ledger
     "snapshot-in-use": Kind(
-        "a snapshot can be read again", ("directory", "authenticator", "tls"), ("why",), quiet=True
+        "a snapshot can be read again", ("directory", "authenticator", "tls", "signer"), ("why",), quiet=True
     ),
-    "snapshot-trouble": Kind("the newest snapshot cannot be used", ("directory", "authenticator", "tls"), ("why",)),
+    "snapshot-trouble": Kind(
+        "the newest snapshot cannot be used", ("directory", "authenticator", "tls", "signer"), ("why",)
+    ),
     "snapshot-record-wrong": Kind("a record makes no sense", ("directory",), ("why",)),
     "published": Kind(
         "changes are in force", ("compiler",), ("change", "records", "kind", "milliseconds"), quiet=True
@@ -107,13 +146,26 @@ EVENTS: Final[dict[str, Kind]] = {
     "ledger-begun-anew": Kind("the ledger's store was damaged and put aside", ("ledger",), ("why",)),
     "reservations-expired": Kind("forgotten reservations were removed", ("ledger",), ("count",)),
     # --- passwords
-    "login-refused": Kind("a password or key was wrong", ("authenticator",), ("scope", "login")),
+    "logged-in": Kind("a mailbox logged in to send", ("authenticator",), (*_CLIENT, "login", "how")),
+    "login-refused": Kind("a password or key was wrong", ("authenticator",), ("scope", "login", *_CLIENT)),
+    "login-ticket-refused": Kind("somebody pretended a log-in", ("authenticator",), ("session", "login")),
+    "limits-unknown": Kind("a sending limit was not looked at: the ledger is away or slow", ("directory",), ("login", "why")),
+    "over-limit": Kind("a mailbox, its domain or a tenant sent as much as it may", ("ledger",), ("login", "scope")),
+    "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
-    "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls"), ("why",)),
+    "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls", "signer"), ("why",)),
     # --- TLS
     "secured": Kind("a conversation goes on under TLS", ("tls",), ("session", "tls", "server_name"), quiet=True),
     "handshake-failed": Kind("a client did not get through its TLS handshake", ("tls", "tlsspawn"), ("session", "why")),
     "certificate-unusable": Kind("a certificate or its key makes no sense", ("tls",), ("name", "why")),
+    "tls-results": Kind(
+        "so many sessions for a domain with one of its hosts ended so (the words of RFC 8460)", ("remotespawn",),
+        ("domain", "policy", "mx", "result", "sessions"), quiet=True,
+    ),
+    "policy-trouble": Kind(
+        "a domain announces an MTA-STS policy that cannot be had; the one known before holds on", ("fetcher",),
+        ("domain", "result", "why"),
+    ),
     # --- the journal's own
     "events-lost": Kind("so many events were not told: the journal was away or slow", (ANYBODY,), ("count",)),
     "complaint": Kind("a line that a role wrote to its standard error", ("stderr", "journal"), ("text",)),

@@ -55,10 +55,12 @@ class Role:
     group: str = ""  # the role whose gid it has instead of its own, where two write the same files
     memory_mib: int = 256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
     open_files: int = 256
-    files_each: int = 0  # descriptors, and memory, for each of smtpd.max_connections, where that is more than the above
+    files_each: int = 0  # descriptors, and memory, for each of so many connections, where that is more than the above
     kib_each: int = 0
+    connections: tuple[str, ...] = ("smtpd.max_connections",)  # the settings whose sum that is
     instances: str = ""  # the setting that says how many there are; empty = one
     only_with: tuple[str, str] = ("", "")  # the setting, and its value, with which this process exists; empty = always
+    listens: tuple[str, ...] = ()  # with sockets of one of these services this process exists; empty = always
     pool: tuple[int, int] = (0, 0)  # whom its children may be: the first uid above host.uid_base, and how many
 
 
@@ -80,7 +82,7 @@ class Edge:
     server: str
 
 
-TICKET_KEY = "ticket-key"  # who may say yes, and who must believe it: directory, authenticator, enqueuer
+TICKET_KEY = "ticket-key"  # who may say yes, and who must believe it: directory, authenticator, enqueuer, signer
 SESSION_KEY = "session-key"  # binds a session to its client's address: listener says, directory and enqueuer believe
 ORIGINAL_KEY = "original-key"  # the scheduler's word to the enqueuer that the bouncer may see one message's header
 
@@ -105,7 +107,10 @@ DOMAIN_UIDS_FROM = 100_000  # host.uid_base + this is the first domain's uid
 DOMAIN_UIDS = 1_000_000  # how many there are; an allotted one is never given again
 CELL_UIDS_FROM = 50_000  # the same of conversations
 TLS_CELL_UIDS_FROM = 60_000  # of those under TLS, whose handshake and octets another process has
+SUBMISSION_CELL_UIDS_FROM = 80_000  # of users' conversations
 CELL_UIDS = 10_000  # how many there are; one is given again when nobody lives under it any more
+REMOTE_UIDS_FROM = 70_000  # of destinations that have mail at the moment
+REMOTE_UIDS = 10_000
 _DOMAINS = (DOMAIN_UIDS_FROM, DOMAIN_UIDS)
 
 _EACH_CELL = CELL_UIDS + 1024  # descriptors of a role to which every conversation may have a channel of its own
@@ -113,22 +118,39 @@ _EACH_CELL = CELL_UIDS + 1024  # descriptors of a role to which every conversati
 JOURNAL = _role(
     "journal", 1, Promise.WRITE_FILES, paths=(PathRule("log", _WRITE), PathRule("figures", _WRITE)), open_files=_EACH_CELL,
 )  # fmt: skip
+# The services of users: STARTTLS first, TLS from the start, and programs on this machine, whom the kernel vouches for.
+SUBMISSION = ("submission", "submissions", "local")
+QUICK = ("qmtp", "qmqp")  # the services of hosts that are listed
+_SMTP, _SUBMISSIONS = "smtpd.max_connections", "submission.max_connections"
+
 LISTENER = _role(
     "listener",
     2,
     Promise.ACCEPT,
     Promise.CLIENT_SOCKETS,
     secrets=(SESSION_KEY,),
-    open_files=4096, files_each=1, kib_each=16,
+    open_files=4096, files_each=1, kib_each=16, connections=(_SMTP, _SUBMISSIONS),
 )  # fmt: skip
 SMTPD = _role(
     "smtpd", 3, Promise.CLIENT_SOCKETS, instances="smtpd.workers", only_with=("smtpd.isolation", "worker"), open_files=4096,
     files_each=1, kib_each=64,
 )  # fmt: skip
+SUBMISSIOND = _role(
+    "submissiond", 23, Promise.CLIENT_SOCKETS, instances="submission.workers", only_with=("smtpd.isolation", "worker"),
+    listens=SUBMISSION, open_files=4096, files_each=1, kib_each=64, connections=(_SUBMISSIONS,),
+)  # fmt: skip
+QMTPD = _role(
+    "qmtpd", 30, Promise.CLIENT_SOCKETS, listens=QUICK, memory_mib=2048, open_files=4096,  # whole messages, see its budget
+)  # fmt: skip
 SMTPDSPAWN = _role(
     "smtpdspawn", 18, Promise.CLIENT_SOCKETS, Promise.SPAWN,
     only_with=("smtpd.isolation", "connection"), pool=(CELL_UIDS_FROM, CELL_UIDS),
     memory_mib=64, open_files=_EACH_CELL,
+)  # fmt: skip
+SUBMISSIONSPAWN = _role(
+    "submissionspawn", 24, Promise.CLIENT_SOCKETS, Promise.SPAWN,
+    only_with=("smtpd.isolation", "connection"), listens=SUBMISSION, pool=(SUBMISSION_CELL_UIDS_FROM, CELL_UIDS),
+    memory_mib=64, open_files=_EACH_CELL, connections=(_SUBMISSIONS,),
 )  # fmt: skip
 DIRECTORY = _role(
     "directory", 4, Promise.READ_FILES, trusted=True,
@@ -137,7 +159,8 @@ DIRECTORY = _role(
 )  # fmt: skip
 AUTHENTICATOR = _role(
     "authenticator", 5, Promise.READ_FILES, Promise.THREADS, trusted=True,
-    paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY,), memory_mib=1024,
+    paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=1024,
+    open_files=_EACH_CELL,
 )  # fmt: skip
 LEDGER = _role("ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),))
 ENQUEUER = _role(
@@ -162,7 +185,7 @@ STOREKEEPER = _role(
 TLS = _role(
     "tls", 16, Promise.CLIENT_SOCKETS, Promise.READ_FILES,
     paths=(PathRule("snapshot/certificates", _READ),), memory_mib=512, open_files=4096,
-    files_each=2, kib_each=160,  # idle it is 18 KiB; more while one side waits for the other
+    connections=(_SMTP, _SUBMISSIONS), files_each=2, kib_each=160,  # idle it is 18 KiB; more while one side waits for the other
 )  # fmt: skip
 TLSSPAWN = _role(
     "tlsspawn", 17, Promise.CLIENT_SOCKETS, Promise.SPAWN,
@@ -172,6 +195,14 @@ BOUNCER = _role("bouncer", 11)
 CLEANER = _role(
     "cleaner", 12, Promise.WRITE_FILES, trusted=True,
     paths=tuple(PathRule(f"spool/{part}", _WRITE) for part in ("envelope", "progress", "content")),
+)  # fmt: skip
+SIGNER = _role(
+    # Trusted: its keys sign in the name of every domain, and the ticket key that it checks with could also make tickets.
+    "signer", 26, Promise.READ_FILES, trusted=True, listens=SUBMISSION,
+    paths=(PathRule("snapshot/signing", _READ),), secrets=(TICKET_KEY,), memory_mib=512,
+)  # fmt: skip
+SUBMITTER = _role(
+    "submitter", 25, listens=SUBMISSION, memory_mib=1024, open_files=_EACH_CELL,  # whole messages, see its desk
 )  # fmt: skip
 COMPILER = _role(
     "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
@@ -188,22 +219,39 @@ SOURCE = _role(
     paths=(PathRule("snapshot/sources", _READ), PathRule("hooks", _READ)), open_files=4096,
 )  # fmt: skip
 
+FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024)
+
+REMOTESPAWN = _role(
+    "remotespawn", 27, Promise.READ_FILES, trusted=True,
+    paths=(PathRule("spool/content", _READ), PathRule("snapshot/routes", _READ)), memory_mib=512, open_files=4096,
+)  # fmt: skip
+
 # In the order they start: who is asked comes before who asks.
 ROLES = (
-    JOURNAL, LEDGER, RESOLVER, SOURCE, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, BOUNCER, SCHEDULER, ENQUEUER,
-    COMPILER, TLS, TLSSPAWN, SMTPD, SMTPDSPAWN, LISTENER, WEB,
+    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN,
+    BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
+    SUBMISSIONSPAWN, QMTPD, LISTENER, WEB,
 )  # fmt: skip
 
 # `local` is a role too, but localspawn makes it: one for each domain that has mail at the moment, under that domain's uid.
 LOCAL = _role("local", 15, Promise.WRITE_FILES, open_files=256)
 
-# And so is a cell: smtpdspawn makes one for each conversation, under a uid of the cells' range.
+# And so is a cell: smtpdspawn makes one for each conversation, under a uid of the cells' range; so does submissionspawn.
 CELL = Role("cell", 21, SMTPDSPAWN.module, frozenset({Promise.CONVERSE}), trusted=False, memory_mib=64, open_files=64)
 
 # The same for TLS: a cell of tlsspawn shakes hands with one client and carries its octets.
 TLS_CELL = Role(
     "tlscell", 22, TLSSPAWN.module, _QUIET | {Promise.CLIENT_SOCKETS}, trusted=False, memory_mib=64, open_files=64
 )
+
+# The nursery is remotespawn's first child, and remotes are the nursery's: one for each destination that has mail at the
+# moment. CALL_OUT and CLIENT_SOCKETS are for them: walls only ever get higher, so what they need must be allowed there too.
+_OUTWARD = (Promise.CALL_OUT, Promise.CLIENT_SOCKETS)
+NURSERY = _role(
+    "nursery", 31, Promise.SPAWN, *_OUTWARD, module=f"{REMOTESPAWN.module}.nursery", pool=(REMOTE_UIDS_FROM, REMOTE_UIDS),
+    memory_mib=128,
+)  # fmt: skip
+REMOTE = _role("remote", 28, *_OUTWARD, memory_mib=128)
 
 # Nobody joins a second group. Where a folder has more than two kinds of users, its parent is closed to all, and only the
 # roles that opened it before they gave root away hold it: "others" in its mode are those, and nobody else.
@@ -215,6 +263,8 @@ FOLDERS = (
     Folder("snapshot/credentials", "compiler", "compiler", 0o755),
     Folder("snapshot/certificates", "compiler", "compiler", 0o755),
     Folder("snapshot/sources", "compiler", "compiler", 0o755),
+    Folder("snapshot/routes", "compiler", "compiler", 0o755),
+    Folder("snapshot/signing", "compiler", "compiler", 0o755),
     Folder("spool", "", "", 0o700),
     Folder("spool/content", "enqueuer", "cleaner", 0o735),  # others: localspawn
     Folder("spool/envelope", "enqueuer", "cleaner", 0o735),  # others: scheduler
@@ -222,6 +272,7 @@ FOLDERS = (
     Folder("ledger", "ledger", "ledger", 0o700),
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
+    Folder("inject", "", "", 0o755),  # where programs of this machine's users hand in mail
     Folder("log", "journal", "journal", 0o750),
     Folder("figures", "journal", "compiler", 0o2750),  # that group: web's too
     Folder("run", "", "", 0o700),
@@ -232,26 +283,49 @@ FOLDERS = (
 EDGES = (
     Edge("listener", "smtpd"),
     Edge("listener", "smtpdspawn"),
+    Edge("listener", "submissiond"),
+    Edge("listener", "submissionspawn"),
+    Edge("listener", "qmtpd"),
+    Edge("qmtpd", "directory"),
+    Edge("qmtpd", "enqueuer"),
     Edge("smtpd", "directory"),
     Edge("smtpd", "enqueuer"),
     Edge("smtpd", "tls"),
+    Edge("submissiond", "directory"),
+    Edge("submissiond", "authenticator"),
+    Edge("submissiond", "submitter"),
+    Edge("submissiond", "tls"),
     Edge("smtpdspawn", "directory"),  # where it introduces its cells
     Edge("smtpdspawn", "enqueuer"),
     Edge("smtpdspawn", "tlsspawn"),
+    Edge("submissionspawn", "directory"),
+    Edge("submissionspawn", "authenticator"),
+    Edge("submissionspawn", "submitter"),
+    Edge("submissionspawn", "tlsspawn"),
     Edge("tlsspawn", "tls"),
+    Edge("submitter", "authenticator"),
+    Edge("submitter", "signer"),
+    Edge("submitter", "enqueuer"),
     Edge("directory", "ledger"),
+    Edge("authenticator", "ledger"),
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),
+    Edge("fetcher", "resolver"),
     Edge("enqueuer", "ledger"),
     Edge("enqueuer", "scheduler"),
     Edge("scheduler", "directory"),
+    Edge("scheduler", "ledger"),
     Edge("scheduler", "localspawn"),
+    Edge("scheduler", "remotespawn"),
     Edge("scheduler", "bouncer"),
     Edge("scheduler", "cleaner"),
+    Edge("remotespawn", "resolver"),  # where it introduces its remotes
+    Edge("remotespawn", "fetcher"),
     Edge("localspawn", "storekeeper"),
     Edge("localspawn", "ledger"),
     Edge("bouncer", "enqueuer"),
+    Edge("bouncer", "directory"),  # in which language somebody reads
     Edge("compiler", "storekeeper"),
     Edge("compiler", "ledger"),
     Edge("web", "authenticator"),
@@ -262,10 +336,24 @@ EDGES = (
 
 def started_with(settings: Mapping[str, str]) -> tuple[Role, ...]:
     """The roles that exist with *settings* ("section.key" to its value), in the order they start."""
-    return tuple(role for role in ROLES if not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
+    return tuple(
+        role
+        for role in ROLES
+        if (not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
+        and (not role.listens or any(settings.get(f"listen.{service}") for service in role.listens))
+    )
 
 
-CONNECTIONS = "smtpd.max_connections"  # the setting that `files_each` and `kib_each` are about
+def connections_of(role: Role, settings: Mapping[str, bytes] | Mapping[str, str]) -> int:
+    """How many connections *role* is to be ready for; 0: the settings do not say."""
+    return sum(int(settings[name]) for name in role.connections if name in settings)
+
+
+def servers_of(role: Role) -> tuple[str, ...]:
+    """Whom *role* may ask."""
+    return tuple(edge.server for edge in EDGES if edge.client == role.name)
+
+
 _SPARE_FILES, _SPARE_MIB = 256, 128
 
 
@@ -288,4 +376,4 @@ def role_named(name: str) -> Role:
     return _BY_NAME[name]
 
 
-_BY_NAME = {role.name: role for role in (*ROLES, LOCAL, CELL, TLS_CELL)}
+_BY_NAME = {role.name: role for role in (*ROLES, LOCAL, CELL, TLS_CELL, NURSERY, REMOTE)}

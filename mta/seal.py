@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 PASSWORD_HASH = b"postern sealed hash v1"  # to the authenticator
 TLS_KEY = b"postern sealed tls key v1"  # to tls
 SOURCE_SECRET = b"postern sealed source secret v1"  # to source
+SIGNING_KEY = b"postern sealed signing key v1"  # to signer
+ROUTE_SECRET = b"postern sealed route secret v1"  # to remotespawn
 
 _VERSION = b"\x01"
 _KEY_OCTETS = 32
@@ -57,6 +59,11 @@ class Opener:
         self._key = X25519PrivateKey.from_private_bytes(private_key)
         self._public = self._key.public_key().public_bytes_raw()
         self._purpose = purpose
+
+    @property
+    def public_key(self) -> bytes:
+        """To which one seals for us."""
+        return self._public
 
     def open(self, blob: bytes) -> bytes:
         """What is in *blob*.

@@ -44,11 +44,14 @@ class Word(enum.Enum):
     SUSPENDED = b"suspended"
     FULL = b"full"
     FOREIGN = b"foreign"  # not a domain of ours: relaying refused
+    UNSIGNED = b"unsigned"  # a bounce to an address whose return paths we sign, and this is none of ours
     DENIED = b"denied"  # by an access rule of the host, the domain or the mailbox
     LISTED = b"listed"  # the client stands in a DNS list
     GREYLISTED = b"greylisted"  # come back: who retries is no spray of one message to everybody
     NO_REVERSE_NAME = b"no-reverse-name"  # the client's address has no name that leads back to it
     TOO_FAST = b"too-fast"  # more recipients or messages in a minute than one client may
+    OVER_LIMIT = b"over-limit"  # the mailbox that sends, its domain or a tenant above has had enough recipients for now
+    BRAKED = b"braked"  # the mailbox that sends does what it never did: somebody should look first
     SLOW_DOWN = b"slow-down"  # too many unknown ones
     TRY_LATER = b"try-later"
 

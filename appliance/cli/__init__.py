@@ -23,13 +23,21 @@ VERBS = {
     "domain": ("appliance.cli.domain:app", "domains, hosted here or only relayed"),
     "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
     "alias": ("appliance.cli.alias:app", "addresses that stand for others"),
+    "route": ("appliance.cli.route:app", "where mail goes on to instead of by MX"),
     "rule": ("appliance.cli.rule:app", "whom the host, a domain or a mailbox lets in or keeps out"),
     "tls": ("appliance.cli.tls:app", "certificates"),
+    "dkim": ("appliance.cli.dkim:app", "what domains' mail is signed with"),
     "forward": ("appliance.cli.forward:app", "a mailbox's forwarding"),
+    "app-password": ("appliance.cli.app_password:app", "further passwords of a mailbox, one for each program"),
+    "sender": ("appliance.cli.sender:app", "as which other addresses a mailbox may write"),
+    "sending": ("appliance.cli.sending:app", "how much a mailbox, a domain or a tenant may send, and the hijack brake"),
     "key": ("appliance.cli.key:app", "API keys"),
+    "secret": ("appliance.cli.secret:app", "what return paths of outgoing mail are made with"),
     "operator": ("appliance.cli.operator:app", "operators' passwords"),
     "migrate": ("appliance.cli.migrate:migrate", "bring the database schema to the newest"),
     "publish": ("appliance.cli.publish:publish", "compile and publish the snapshot now"),
+    "queue": ("appliance.cli.queue:app", "what waits to go on, and what may be done about it"),
+    "sendmail": ("appliance.cli.sendmail:main", "send what stands on standard input, with sendmail's options"),
     "explain": ("appliance.cli.explain:explain", "the SMTP replies to a message, and why"),
     "trace": ("appliance.cli.trace:trace", "what happened to a message"),
     "reload": ("appliance.cli.reload:reload", "take up settings that can change without a stop"),
@@ -68,6 +76,10 @@ def _run(arguments: list[str]) -> int:
         rest = take_options(arguments, options)
     except WrongUsage as error:
         return _fail(str(error), WRONG_USAGE)
+    if rest[:1] == ["sendmail"]:  # Its options are older than any convention that a library knows.
+        from appliance.cli.sendmail import sendmail  # noqa: PLC0415
+
+        return sendmail(rest[1:], options.config)
     app = App(
         name="postern", version=VERSION, help="A mail appliance of small, mutually untrusting programs.",
         help_epilogue=EPILOGUE,

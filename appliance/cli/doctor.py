@@ -5,6 +5,7 @@ said, for somebody may count on it.
 """
 
 import ctypes
+import ipaddress
 import os
 import shutil
 import socket
@@ -29,7 +30,8 @@ LANDLOCK_NETWORK_ABI = 4
 SMALLEST_FREE = 256 * 1024 * 1024
 OLD_SECONDS = 60
 CERTIFICATE_DAYS = 21  # before its end, from which on it is said
-AUDIENCES = ("recipients", "credentials", "certificates", "sources")
+AUDIENCES = ("recipients", "credentials", "certificates", "sources", "routes", "signing")
+ALWAYS_WRITTEN = AUDIENCES[:2]  # the others only when something of theirs changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ def _ports(given: Settings) -> Iterator[Finding]:
     if living.supervisor_pid(given) is not None:
         return  # They are taken, by us.
     listen = given.listen
-    for service, endpoints in (("smtp", listen.smtp), ("panel", listen.panel), ("metrics", listen.metrics)):
-        for endpoint in endpoints:
+    for service in ("smtp", "submission", "submissions", "panel", "metrics"):
+        for endpoint in getattr(listen, service):
             reason = _why_not_bound(endpoint)
             if reason:
                 yield Finding(
@@ -171,7 +173,7 @@ def _snapshot(given: Settings) -> Iterator[Finding]:
             continue
         if not published:
             yield Finding(f"no snapshot for {audience} was ever published", "`postern publish`, or `postern up`")
-        elif _changed_at(given) - published > OLD_SECONDS:
+        elif audience in ALWAYS_WRITTEN and _changed_at(given) - published > OLD_SECONDS:
             yield Finding(f"the snapshot for {audience} is older than the database", "`postern publish --full`")
 
 
@@ -201,6 +203,12 @@ def _certificate(given: Settings) -> Iterator[Finding]:
         return
     except ApplianceError:
         return  # `_database` reports it.
+    served = (*given.listen.submission, *given.listen.submissions)
+    if found.origin == certificates.SELF_SIGNED and any(
+        not ipaddress.ip_address(endpoint.host).is_loopback for endpoint in served
+    ):
+        what = f"the certificate for {name} is signed by itself: programs of users who send will warn of it, or refuse"
+        yield Finding(what, "`postern tls install`", note=True)
     days = int(found.not_after - time.time()) // 86400
     if days < CERTIFICATE_DAYS:
         what = f"expires in {days} days" if days >= 0 else "has expired"

@@ -72,6 +72,14 @@ Validation = Annotated[
 ]
 Greylist = Annotated[bool, Parameter(help="have unknown senders come back once")]
 Dnsbl = Annotated[bool, Parameter(help="refuse clients that the host's DNS lists name")]
+Batv = Annotated[
+    bool,
+    Parameter(
+        help="sign return paths, and refuse bounces to unsigned ones. Then bounces of what its people send through other "
+        "servers, receipts, and call-outs of servers that ask whether a sender exists, are refused too"
+    ),
+]
+Language = Annotated[str, Parameter(help="in which notifications to its people are written: en, de")]
 Relaying = Annotated[Relay | None, Parameter(name="*")]
 File = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]  # a hyphen alone is standard input
 
@@ -88,6 +96,8 @@ def describe(domain: Domain) -> dict[str, Any]:
         "validation": domain.validation,
         "greylist": domain.greylist,
         "dnsbl": domain.dnsbl,
+        "batv": domain.batv,
+        "language": domain.language,
         "next_hop": domain.next_hop,
         "source": domain.source or None,
         "source_settings": dict(domain.source_settings),
@@ -106,6 +116,8 @@ def add(
     validation: Validation = "rcpt",
     greylist: Greylist = False,
     dnsbl: Dnsbl = True,
+    batv: Batv = False,
+    language: Language = "en",
     relay: Relaying = None,
 ) -> None:
     """Add a domain, of the operator's or of --tenant; with --alias-of, another name of that domain.
@@ -117,7 +129,7 @@ def add(
         owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
         made = domains.create(
             session, domain, actor=actor(), tenant_id=owner, alias_of=alias_of, catch_all=catch_all,
-            validation=validation, greylist=greylist, dnsbl=dnsbl, route=route,
+            validation=validation, greylist=greylist, dnsbl=dnsbl, batv=batv, language=language, route=route,
         )  # fmt: skip
     say(describe(made), f"added {made.name}")
 
@@ -149,6 +161,8 @@ def set_(
     validation: Validation | None = None,
     greylist: Greylist | None = None,
     dnsbl: Dnsbl | None = None,
+    batv: Batv | None = None,
+    language: Language | None = None,
     tenant: str | None = None,
     relay: Relaying = None,
 ) -> None:
@@ -158,7 +172,7 @@ def set_(
         owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
         changed = domains.update(
             session, domain, actor=actor(), validation=validation, tenant_id=owner, greylist=greylist, dnsbl=dnsbl,
-            route=route,
+            route=route, batv=batv, language=language,
             catch_all=None if no_catch_all else catch_all or UNCHANGED,
         )  # fmt: skip
     say(describe(changed), f"changed {changed.name}")

@@ -25,7 +25,10 @@ def show(address: str) -> None:
     """Show where a mailbox's mail goes."""
     with looking() as session:
         found = forwardings.get(session, address, actor=actor())
-        say_one({"address": address, **(forwardings.describe(found) or {})})
+        failing = {row.address: row.failure for row in found.failing}
+        say_one(
+            {"address": address, **(forwardings.describe(found) or {}), **({"failing": failing} if failing else {})}
+        )
 
 
 @app.command

@@ -128,8 +128,8 @@ def every(list_page: Callable[..., Page[T]], session: Session, **wanted: Any) ->
         cursor = page.next
 
 
-def sealed(*, from_stdin: bool, phc: str | None) -> str | None:
-    """The sealed hash for a password on standard input or a hash given; None for neither.
+def sealed(*, from_stdin: bool, phc: str | None, address: str = "") -> str | None:
+    """The sealed hash for a password on standard input or a hash given; None for neither. *address*: whose mailbox it is for.
 
     Made before the transaction begins: hashing takes as long as a hundred writes.
 
@@ -141,7 +141,7 @@ def sealed(*, from_stdin: bool, phc: str | None) -> str | None:
     if phc is not None:
         return Sealer.of(settings().state).seal_hash(phc)
     if from_stdin:
-        return Sealer.of(settings().state).seal_password(read_password())
+        return Sealer.of(settings().state).seal_password(read_password(), address)
     return None
 
 

@@ -49,7 +49,7 @@ def add(
     name: str = "",
 ) -> None:
     """Add a mailbox; without a password it receives, and nobody can log in yet."""
-    sealed_hash = sealed(from_stdin=password_stdin, phc=password_hash)
+    sealed_hash = sealed(from_stdin=password_stdin, phc=password_hash, address=address)
     limit = octets(quota)
     default = settings().limits.default_quota
     with changing() as session:
@@ -85,7 +85,7 @@ def set_(
     name: str | None = None,
 ) -> None:
     """Change what is given; `--quota none` takes the limit away."""
-    sealed_hash = sealed(from_stdin=password_stdin, phc=password_hash)
+    sealed_hash = sealed(from_stdin=password_stdin, phc=password_hash, address=address)
     with changing() as session:
         changed = mailboxes.update(
             session, address, actor=actor(), sealed_hash=sealed_hash, quota_bytes=octets(quota), display_name=name

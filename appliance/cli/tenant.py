@@ -11,6 +11,9 @@ from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.tenants import Tenant
 
 app = App(name="tenant", help="Resellers and customers.")
+ForwardsOutside = Annotated[
+    bool, Parameter(help="may mail be forwarded to other hosts? Not by anybody below either, without")
+]
 Limit = Annotated[str | None, Parameter(help="a number, or `none`")]
 
 
@@ -25,6 +28,7 @@ def describe(tenant: Tenant) -> dict[str, Any]:
         "max_domains": tenant.max_domains,
         "max_mailboxes": tenant.max_mailboxes,
         "max_aliases": tenant.max_aliases,
+        "forwards_outside": tenant.forwards_outside,
     }
 
 
@@ -57,13 +61,14 @@ def add(
     max_domains: Limit = None,
     max_mailboxes: Limit = None,
     max_aliases: Limit = None,
+    forwards_outside: ForwardsOutside = True,
 ) -> None:
     """Add a reseller or customer, below the operator or --parent."""
     with changing() as session:
         above = tenants.find(session, parent, actor=actor()).id if parent else None
         tenant = tenants.create(
             session, name, kind, actor=actor(), parent_id=above, max_domains=_first(max_domains),
-            max_mailboxes=_first(max_mailboxes), max_aliases=_first(max_aliases),
+            max_mailboxes=_first(max_mailboxes), max_aliases=_first(max_aliases), forwards_outside=forwards_outside,
         )  # fmt: skip
     say(describe(tenant), f"added {tenant.kind} {tenant.name} with the id {tenant.id}")
 
@@ -90,13 +95,14 @@ def set_(
     max_domains: Limit = None,
     max_mailboxes: Limit = None,
     max_aliases: Limit = None,
+    forwards_outside: ForwardsOutside | None = None,
 ) -> None:
     """Change what is given."""
     with changing() as session:
         found = tenants.find(session, tenant, actor=actor())
         changed = tenants.update(
             session, found.id, actor=actor(), name=name, max_domains=limit_of(max_domains),
-            max_mailboxes=limit_of(max_mailboxes), max_aliases=limit_of(max_aliases),
+            max_mailboxes=limit_of(max_mailboxes), max_aliases=limit_of(max_aliases), forwards_outside=forwards_outside,
         )  # fmt: skip
     say(describe(changed), f"changed {changed.name}")
 

@@ -22,29 +22,16 @@ def welcome(settings: Settings, created: Created | None) -> str:
         lines.append(f"operator  {created.operator}")
         if created.password is not None:
             lines.append(f"password  {created.password}  (one-time: the panel asks for a new one)")
-    served = {"smtp": settings.listen.smtp, "panel": settings.listen.panel, "metrics": settings.listen.metrics}
+    listen = settings.listen
+    served = {
+        "smtp": listen.smtp, "submission": listen.submission, "submissions": listen.submissions,
+        "qmtp": listen.qmtp, "qmqp": listen.qmqp, "panel": listen.panel, "metrics": listen.metrics,
+    }  # fmt: skip
     for service, endpoints in served.items():
         lines.append(f"port      {service} {' '.join(map(str, endpoints)) or 'off'}")
-    if idle := without_effect(settings):
-        lines.append(f"not yet   {', '.join(idle)}: this version does nothing with it")
     if settings.listen.smtp:
-        lines.append("not yet   mail for relayed domains is taken and waits: this version does not send to other hosts")
         lines += ["try       one line puts a message into this host's postmaster mailbox:", curl_line(settings)]
     return "\n".join(lines)
-
-
-def without_effect(settings: Settings) -> list[str]:
-    """Settings of the file that this version takes but does not serve, as "section.key": nobody should believe in them."""
-    listen, smtpd = settings.listen, settings.smtpd
-    idle = {
-        "listen.submission": listen.submission,
-        "listen.submissions": listen.submissions,
-        "listen.qmtp": listen.qmtp,
-        "listen.qmqp": listen.qmqp,
-        "smtpd.relay_clients": smtpd.relay_clients,
-        "outbound.routes": settings.outbound.routes,
-    }
-    return [key for key, value in idle.items() if value]
 
 
 def curl_line(settings: Settings) -> str:

@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from appliance.compile.process import Compiler
@@ -23,6 +24,7 @@ def main() -> int:
     role = roster.COMPILER
     start = control.begin(role)
     url = database_url(Path(start.text("config")), Path(start.text("state")))
+    signer = public_key(Path(start.text("state")) / "keys" / "signer.pub")
     for name in ("idna", "idna.core", "idna.idnadata"):  # what render needs of it; inside, nothing can be loaded
         importlib.import_module(name)
     if not url.startswith("sqlite:///"):
@@ -32,7 +34,7 @@ def main() -> int:
     if not os.path.isabs(url.removeprefix("sqlite:///")) and url.startswith("sqlite:///"):  # noqa: PTH117
         url = f"sqlite:///{Path(start.text('state')) / url.removeprefix('sqlite:///')}"
     loop = Loop()
-    compiler, peers = serve(loop, start, url)
+    compiler, peers = serve(loop, start, url, signer)
     loop.run_until_idle()  # The journal should hear of the first publication.
     # Before we say that we serve: the first mail must not find a directory that knows nobody.
     compiler.begin()
@@ -41,10 +43,19 @@ def main() -> int:
     return 0
 
 
-def serve(loop: Loop, start: control.Start, url: str) -> tuple[Compiler, control.Peers]:
+def public_key(file: Path) -> bytes:
+    """The key to which the domains' keys are sealed; nothing in an appliance that has none yet."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def serve(loop: Loop, start: control.Start, url: str, signer: bytes = b"") -> tuple[Compiler, control.Peers]:
     """Everything but the walls: the database at *url*, the compiler, its peers."""
     source = open_source(url)
-    compiler = Compiler(loop, source, Publisher(source, Path(start.text("state")) / "snapshot"))
+    publisher = Publisher(source, Path(start.text("state")) / "snapshot", fixed_routes(start.settings))
+    compiler = Compiler(loop, source, publisher, signer)
     handlers = {
         "web": compiler.poked,
         "storekeeper": compiler.stores.answered,
@@ -61,8 +72,19 @@ def serve(loop: Loop, start: control.Start, url: str) -> tuple[Compiler, control
         elif channel.peer == "ledger":
             compiler.outbox.lost()
 
-    peers = compiler.peers = control.Peers(roster.COMPILER, start, loop, handlers, lost=lost, found=found)
+    def reload(settings: Mapping[str, bytes]) -> None:
+        compiler.reroute(fixed_routes(settings))
+
+    peers = compiler.peers = control.Peers(
+        roster.COMPILER, start, loop, handlers, lost=lost, found=found, reload=reload
+    )
     return compiler, peers
+
+
+def fixed_routes(settings: Mapping[str, bytes]) -> dict[str, str]:
+    """The setting [outbound] routes: next hops by domain."""
+    pairs = (part.partition("=") for part in settings.get("outbound.routes", b"").decode().split())
+    return {key: hop for key, _, hop in pairs}
 
 
 def database_url(config: Path, state: Path) -> str:

@@ -24,6 +24,7 @@ class State:
     host_name: str
     newest: int  # number of the newest change, 0: there never was one
     oldest: int  # of the oldest that is still kept
+    srs_secrets: tuple[str, ...] = ()  # hexadecimal digits, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class TenantRow:
     id: int
     parent_id: int | None
     suspended: bool
+    forwards_outside: bool = True
+    sends_per_hour: int = 0
+    sends_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ class DomainRow:
     source: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     sealed_secret: str = ""
+    batv: bool = False
+    language: str = "en"
+    send_as_any: bool = False
+    sends_per_hour: int = 0
+    sends_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,27 @@ class CertificateRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningRow:
+    """What mail of a domain is signed with now."""
+
+    domain: str
+    keys: tuple[tuple[str, str, str], ...]  # selector, algorithm, sealed key
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRow:
+    """How mail goes on to another server; see `records.Routed` for which it is taken for."""
+
+    key: str
+    next_hop: str
+    tls: str = "may"
+    lmtp: bool = False
+    login: str = ""
+    sealed_password: str = ""
+    source_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AccountRow:
     """Who may log in without being a mailbox owner."""
 
@@ -135,7 +165,8 @@ def state(query: Query) -> State | None:
         return None
     # Each on its own: together they would be counted out by reading the whole table.
     newest, oldest = next(query.rows("SELECT (SELECT max(id) FROM change), (SELECT min(id) FROM change)"))
-    return State(instance[0], instance[1], newest or 0, oldest or 0)
+    secrets = tuple(secret for (secret,) in query.rows("SELECT secret FROM srs_secret ORDER BY id DESC"))
+    return State(instance[0], instance[1], newest or 0, oldest or 0, secrets)
 
 
 def change(query: Query, number: int) -> ChangeRow | None:
@@ -152,15 +183,20 @@ def changes(query: Query, after: int, limit: int) -> list[ChangeRow]:
 
 def tenants(query: Query, ids: Sequence[int] | None = None) -> Iterator[TenantRow]:
     """All tenants, or those with *ids*."""
-    for id_, parent_id, suspended in _select("SELECT id, parent_id, suspended FROM tenant", "id", query, ids):
-        yield TenantRow(id_, parent_id, bool(suspended))
+    statement = (
+        "SELECT t.id, t.parent_id, t.suspended, t.forwards_outside, s.per_hour, s.per_day "
+        "FROM tenant t LEFT JOIN sending s ON s.tenant_id = t.id"
+    )
+    for id_, parent_id, suspended, forwards_outside, per_hour, per_day in _select(statement, "t.id", query, ids):
+        yield TenantRow(id_, parent_id, bool(suspended), bool(forwards_outside), per_hour or 0, per_day or 0)
 
 
 def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[DomainRow]:
     """All domains, or those with *names*."""
     statement = (
         "SELECT d.name, d.kind, d.tenant_id, d.suspended, o.name, d.catch_all, d.validation, d.greylist, d.dnsbl, d.next_hop, "
-        "d.source, d.source_settings, d.sealed_secret FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id"
+        "d.source, d.source_settings, d.sealed_secret, d.batv, d.language, s.any_address, s.per_hour, s.per_day "
+        "FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id LEFT JOIN sending s ON s.domain_id = d.id"
     )
     for row in _select(statement, "d.name", query, names):
         (
@@ -177,12 +213,16 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
             source,
             told,
             secret,
+            batv,
+            language,
+            *sending,
         ) = row
         # PostgreSQL's driver has read the JSON already.
         settings = json.loads(told) if isinstance(told, str) else told
         yield DomainRow(
             name, kind, tenant_id, bool(suspended), alias_of or "", catch_all or "", validation, bool(greylist), bool(dnsbl),
-            next_hop or "", source, settings, secret or "",
+            next_hop or "", source, settings, secret or "", bool(batv), language, bool(sending[0]), sending[1] or 0,
+            sending[2] or 0,
         )  # fmt: skip
 
 
@@ -298,6 +338,28 @@ def certificates(query: Query, names: Sequence[str] | None = None) -> Iterator[C
         if row.name not in best or row.not_after > now or best[row.name].not_after <= now:
             best[row.name] = row
     yield from best.values()
+
+
+def signing_keys(query: Query, names: Sequence[str] | None = None) -> Iterator[SigningRow]:
+    """The keys of all domains that have some in use, or of those with *names*."""
+    statement = "SELECT d.name, k.state, k.selector, k.algorithm, k.sealed_key FROM dkim_key k JOIN domain d ON d.id = k.domain_id"
+    rows = _select(statement, "d.name", query, names, order="k.domain_id, k.id")
+    for name, some in itertools.groupby(rows, itemgetter(0)):
+        in_use = tuple((selector, algorithm, key) for _, state, selector, algorithm, key in some if state == "signing")
+        if in_use:
+            yield SigningRow(name, in_use)
+
+
+def routes(query: Query, keys: Sequence[str] | None = None) -> Iterator[RouteRow]:
+    """All routes, or those with *keys*: relayed domains' next hops, and what was said of the way there and elsewhere."""
+    statement = "SELECT name, next_hop FROM domain"
+    hops = {name: hop for name, hop in _select(statement, "name", query, keys) if hop}
+    statement = 'SELECT "key", next_hop, tls, lmtp, login, sealed_password, source_address FROM route'
+    for key, next_hop, tls, lmtp, login, password, source_address in _select(statement, '"key"', query, keys):
+        hop = next_hop or hops.pop(key, "")
+        hops.pop(key, None)
+        yield RouteRow(key, hop, tls, bool(lmtp), login or "", password or "", source_address or "")
+    yield from (RouteRow(name, hop) for name, hop in hops.items())
 
 
 def accounts(query: Query, names: Sequence[str] | None = None) -> Iterator[AccountRow]:

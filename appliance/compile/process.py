@@ -5,11 +5,13 @@ looked at again every second, for as long as it takes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from appliance.compile import collect
 from appliance.compile.check import NotPublished
+from appliance.compile.facts import apply
+from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
 from appliance.compile.source import DatabaseAway, Query, Source
 from mta.snapshot.cdb import CdbError
@@ -44,24 +46,38 @@ class Ways(Protocol):
 
 
 class Compiler:
-    """Runs *publisher* over *source*. `peers` must be set before `begin`."""
+    """Runs *publisher* over *source*. `peers` must be set before `begin`.
+
+    *signer* is the public key of the role signer; without it domains get no keys to sign with.
+    """
 
     peers: Ways
 
-    def __init__(self, loop: Loop, source: Source, publisher: Publisher) -> None:
+    def __init__(self, loop: Loop, source: Source, publisher: Publisher, signer: bytes = b"") -> None:
         self._loop, self._source, self._publisher = loop, source, publisher
         self._stamp: object = None
         self._trouble = ""
         self._is_compacting = False
         self.stores = Stores(self)
         self.outbox = Outbox(self)
+        self.keys = KeyMaker(loop, self, signer)
 
     def begin(self) -> None:
         """Publish what there is, and look for changes from now on."""
         self._look()
         self.outbox.ask()
         self._expire()
+        self.keys.begin()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
+
+    def look_again(self) -> None:
+        """We wrote a change ourselves; the stamp tells of others' alone."""
+        self._stamp = None
+
+    def reroute(self, fixed: Mapping[str, str]) -> None:
+        """The settings file names these next hops now."""
+        self._publisher.fixed, self._stamp = fixed, None
+        self._work()
 
     def poked(self, channel: Channel, packet: Packet) -> None:
         """Somebody committed a change just now."""
@@ -83,6 +99,13 @@ class Compiler:
             self._complain(str(error))
             return False
         return True
+
+    def change(self, act: Callable[[Query], None]) -> bool:
+        """As `write`, for what is to be published."""
+        is_written = self.write(act)
+        if is_written:
+            self._stamp = None  # It tells what others wrote, and this we did ourselves.
+        return is_written
 
     def read(self, act: Callable[[Query], None]) -> bool:
         """*act* on one state of the database; False when it is away."""
@@ -108,6 +131,7 @@ class Compiler:
                 return True
             self._publish()
             self._serve_requests()
+            self.keys.look()
             with self._source.reading() as query:
                 self.stores.take(query)
             # The stamp from *before* the work: what changed meanwhile is looked at next time.
@@ -173,8 +197,8 @@ class Compiler:
         """Remove access rules whose time is over, and announce it: nobody else does anything at that moment."""
         found: list[tuple[int, str]] = []
         looked = not self._trouble and self.read(lambda query: found.extend(collect.expired(query, int(time.time()))))
-        if looked and found and self.write(lambda query: _remove_rules(query, found)):
-            self._stamp = None  # It tells what others wrote, and this we did ourselves.
+        if looked and found:
+            self.change(lambda query: _remove_rules(query, found))
         self._loop.call_later(EXPIRY_SECONDS, self._expire)
 
     def _prune(self) -> None:
@@ -276,7 +300,7 @@ class Stores:
 class Outbox:
     """What the ledger learned, written where the panel shows it. Applying a fact twice does no harm.
 
-    The rows are ones that no snapshot record shows, and no change is announced: it publishes nothing.
+    Most of it no snapshot record shows; what one does is announced as a change, and published as any other.
     """
 
     def __init__(self, compiler: Compiler) -> None:
@@ -311,8 +335,11 @@ class Outbox:
 
     def _apply(self) -> None:
         facts, self._facts = self._facts, []
-        if facts and self._compiler.write(lambda query: _write_usage(query, facts)):
+        news: list[bool] = []
+        if facts and self._compiler.write(lambda query: news.append(apply(query, facts))):
             self._after = facts[-1].number
+            if any(news):
+                self._compiler.look_again()
             self._ask()
 
 
@@ -325,15 +352,3 @@ def _remove_rules(query: Query, rules: list[tuple[int, str]]) -> None:
 
 def _forget_changes(query: Query, limit: int) -> None:
     query.run("DELETE FROM change WHERE id < ?", (limit,))
-
-
-def _write_usage(query: Query, facts: list[m.Fact]) -> None:
-    statement = (
-        "UPDATE mailbox SET used_bytes = ? WHERE used_bytes <> ? AND folded = ? "
-        "AND domain_id = (SELECT id FROM domain WHERE name = ?)"
-    )
-    for fact in facts:
-        if fact.kind == b"usage":
-            folded, _, domain = fact.key.decode(errors="replace").rpartition("@")
-            used = int(fact.value)
-            query.run(statement, (used, used, folded, domain))

@@ -10,7 +10,7 @@ import fcntl
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -27,9 +27,10 @@ from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.writer import NotContinued, SnapshotWriter
 from mta.wire.netstring import WireError, pack, unpack
 
-ALWAYS = AUDIENCES[2:]  # these say how old the whole is
+ALWAYS = AUDIENCES[4:]  # these say how old the whole is
 # The last published change's number, kind and key: a database with another one has another past.
 LAST_CHANGE_KEY = b"c:"
+FIXED_KEY = b"o:"  # the next hops of the settings file, as they were when they were published
 MOST_CHANGES = 100_000  # in one batch; more are cheaper as a generation anew
 LOCK_SECONDS = 10.0
 LOCK_INTERVAL = 0.02
@@ -51,6 +52,10 @@ class SettingsLike(Protocol):
     def database_url(self) -> str:
         """The database's address."""
 
+    @property
+    def fixed_routes(self) -> Mapping[str, str]:
+        """Next hops by domain; `*` is for all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -66,10 +71,11 @@ class Locked(Exception):
 
 
 class Publisher:
-    """Publishes from *source* below *folder*, the snapshot's."""
+    """Publishes from *source* below *folder*, the snapshot's. *fixed*: the next hops that the settings file names."""
 
-    def __init__(self, source: Source, folder: Path) -> None:
+    def __init__(self, source: Source, folder: Path, fixed: Mapping[str, str] | None = None) -> None:
         self._source, self._folder = source, folder
+        self.fixed: Mapping[str, str] = fixed or {}
         self._writers = {audience: SnapshotWriter(folder / audience) for audience in AUDIENCES}
         self._recipients: Snapshot | None = None
         self._recipients_folder = -1
@@ -122,16 +128,22 @@ class Publisher:
     ) -> Published | None:
         host_key, host = render.host(state)
         is_same_host = self._published_record(host_key) == host
-        if state.newest == after and is_same_host:
+        former = _unpack_fixed(self._published_record(FIXED_KEY))
+        if state.newest == after and is_same_host and former == self.fixed:
             return None
         changes = collect.changes(query, after, MOST_CHANGES + 1)
         if len(changes) > MOST_CHANGES:
             return self._publish_all(query, state, instance, report)
-        rendered = standing.changed(query, changes, state.host_name, is_same_host=is_same_host)
+        rendered = standing.changed(query, changes, state.host_name, self.fixed, is_same_host=is_same_host)
         last = changes[-1] if changes else collect.change(query, after)
         rendered["recipients"][LAST_CHANGE_KEY] = _pack_change(last)
         if not is_same_host:
             rendered["recipients"][host_key] = host
+        if former != self.fixed:
+            keys = [key for key in {**former, **self.fixed} if former.get(key) != self.fixed.get(key)]
+            ways, marks = standing.changed_routes(query, self.fixed, keys)
+            rendered["routes"] |= ways
+            rendered["recipients"] |= marks | {FIXED_KEY: _pack_fixed(self.fixed) or None}
         number = changes[-1].number if changes else after
         for audience, writer in self._writers.items():
             if audience in ALWAYS or rendered[audience]:
@@ -142,8 +154,9 @@ class Publisher:
         tenants, domains = list(collect.tenants(query)), list(collect.domains(query))
         require_substance(len(tenants), len(domains))
         last = _pack_change(collect.change(query, state.newest))
-        records, amount = standing.everything(query, state, tenants, domains)
-        records["recipients"] = itertools.chain([(LAST_CHANGE_KEY, last)], records["recipients"])
+        records, amount = standing.everything(query, state, tenants, domains, self.fixed)
+        own = [(LAST_CHANGE_KEY, last), *([(FIXED_KEY, _pack_fixed(self.fixed))] if self.fixed else ())]
+        records["recipients"] = itertools.chain(own, records["recipients"])
         with _Progress(self._folder / PROGRESS, amount, report) as progress:
             for audience, writer in self._writers.items():
                 writer.publish_all(instance, state.newest, progress.counting(records[audience]))
@@ -214,7 +227,7 @@ def publish_once(settings: SettingsLike, full: bool = False, report: Report | No
         Unable: it does not continue what is published, or the snapshot cannot be written.
     """
     source = open_source(settings.database_url)
-    publisher = Publisher(source, settings.state / "snapshot")
+    publisher = Publisher(source, settings.state / "snapshot", settings.fixed_routes)
     try:
         return publisher.step(full=full, lock_seconds=LOCK_SECONDS, report=report)
     except DatabaseAway as error:
@@ -273,6 +286,18 @@ def _unpack_change(octets: bytes | None) -> ChangeRow | None:
         return ChangeRow(int(number), kind.decode(), key.decode())
     except (WireError, ValueError) as error:
         raise NotPublished("the snapshot's last change cannot be read") from error
+
+
+def _pack_fixed(fixed: Mapping[str, str]) -> bytes:
+    return pack([part.encode() for key in sorted(fixed) for part in (key, fixed[key])])
+
+
+def _unpack_fixed(octets: bytes | None) -> dict[str, str]:
+    try:
+        parts = [part.decode() for part in unpack(octets)] if octets else []
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+    except (WireError, ValueError) as error:
+        raise NotPublished("the snapshot's fixed routes cannot be read") from error
 
 
 def _take(descriptor: int, deadline: float) -> None:

@@ -16,7 +16,9 @@ from appliance.compile.collect import (
     DomainRow,
     KeyRow,
     MailboxRow,
+    RouteRow,
     RulesRow,
+    SigningRow,
     State,
     TenantRow,
 )
@@ -30,7 +32,8 @@ Record = tuple[bytes, bytes]
 def host(state: State) -> Record:
     """The host and who answers for it."""
     name = state.host_name.encode()
-    return records.HOST_KEY, pack_record(records.Host(name, b"postmaster@" + name))
+    secrets = tuple(bytes.fromhex(secret) for secret in state.srs_secrets)
+    return records.HOST_KEY, pack_record(records.Host(name, b"postmaster@" + name, secrets))
 
 
 def tenant_key(id_: int | str) -> bytes:
@@ -41,7 +44,8 @@ def tenant_key(id_: int | str) -> bytes:
 def tenant(row: TenantRow) -> Record:
     """A tenant."""
     parent = b"" if row.parent_id is None else str(row.parent_id).encode()
-    return tenant_key(row.id), pack_record(records.Tenant(parent, row.suspended))
+    record = records.Tenant(parent, row.suspended, row.forwards_outside, row.sends_per_hour, row.sends_per_day)
+    return tenant_key(row.id), pack_record(record)
 
 
 def domain_keys(name: str) -> list[bytes]:
@@ -56,7 +60,8 @@ def domain(row: DomainRow) -> Iterator[Record]:
     own = str(row.tenant_id).encode()
     record = records.Domain(
         own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode(), row.greylist,
-        row.dnsbl, row.next_hop.encode(), row.source.encode(),
+        row.dnsbl, row.next_hop.encode(), row.source.encode(), row.batv, row.language.encode(),
+        row.send_as_any, row.sends_per_hour, row.sends_per_day,
     )  # fmt: skip
     yield first, pack_record(record)
     for key in others:
@@ -133,6 +138,55 @@ def source(row: DomainRow) -> Record | None:
     if row.sealed_secret:
         pairs += (b"sealed_password", _sealed(row.sealed_secret))
     return source_key(row.name), pack_record(records.Source(row.source.encode(), tuple(pairs)))
+
+
+def route_key(key: str) -> bytes:
+    """Where a route stands."""
+    return records.ROUTE + key.encode()
+
+
+def route(row: RouteRow) -> Record:
+    """A route, for remotespawn."""
+    record = records.Route(
+        row.next_hop.encode(), row.tls.encode(), row.lmtp, row.login.encode(), _sealed(row.sealed_password),
+        row.source_address.encode(),
+    )  # fmt: skip
+    return route_key(row.key), pack_record(record)
+
+
+def key_of_route(key: bytes) -> str:
+    """What stands behind `n:`."""
+    return key.removeprefix(records.ROUTE).decode()
+
+
+def routed_key(key: str) -> bytes:
+    """Where it stands that there is a route."""
+    return records.ROUTED + key.encode()
+
+
+def routed(key: str) -> Record:
+    """There is a route, for the directory."""
+    return routed_key(key), _ROUTED
+
+
+_ROUTED = pack_record(records.Routed())
+
+
+def signing_keys_of(domain: str) -> list[bytes]:
+    """Where the keys that a domain's mail is signed with stand: under both its names."""
+    return [records.SIGNING + key.removeprefix(records.DOMAIN) for key in domain_keys(domain)]
+
+
+def signing_keys(row: SigningRow) -> Iterator[Record]:
+    """The keys that a domain's mail is signed with, for the role signer."""
+    triples = tuple(
+        part
+        for selector, algorithm, sealed in row.keys
+        for part in (selector.encode(), algorithm.encode(), _sealed(sealed))
+    )
+    record = pack_record(records.SigningKeys(row.domain.encode(), triples))
+    for key in signing_keys_of(row.domain):
+        yield key, record
 
 
 def mailbox_login_key(key: str) -> bytes:

@@ -4,10 +4,12 @@ from appliance.models.access_rule import AccessRule
 from appliance.models.account import Account
 from appliance.models.alias import Alias, AliasTarget
 from appliance.models.api_key import ApiKey
+from appliance.models.app_password import AppPassword
 from appliance.models.audit_entry import AuditEntry
 from appliance.models.base import Base
 from appliance.models.certificate import Certificate, CertificateName
 from appliance.models.change import Change, PublishRequest, StoreTask
+from appliance.models.dkim_key import DkimKey
 from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
 from appliance.models.given_answer import GivenAnswer
@@ -15,6 +17,10 @@ from appliance.models.instance import Instance
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
 from appliance.models.relay_recipient import RelayRecipient
+from appliance.models.route import Route
+from appliance.models.sender_grant import SenderGrant
+from appliance.models.sending import Sending
+from appliance.models.srs_secret import SrsSecret
 from appliance.models.tenant import Tenant
 
 __all__ = [
@@ -23,11 +29,13 @@ __all__ = [
     "Alias",
     "AliasTarget",
     "ApiKey",
+    "AppPassword",
     "AuditEntry",
     "Base",
     "Certificate",
     "CertificateName",
     "Change",
+    "DkimKey",
     "Domain",
     "Forwarding",
     "ForwardingTarget",
@@ -37,6 +45,10 @@ __all__ = [
     "Mailbox",
     "PublishRequest",
     "RelayRecipient",
+    "Route",
+    "SenderGrant",
+    "Sending",
+    "SrsSecret",
     "StoreTask",
     "Tenant",
 ]

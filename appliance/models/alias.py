@@ -1,6 +1,6 @@
 """An address that stands for others."""
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -28,6 +28,11 @@ class Alias(Row, Base):
     )
 
     @property
+    def failing(self) -> list["AliasTarget"]:
+        """Targets at other hosts that refused what was last sent there, since somebody chose them."""
+        return [row for row in self.rows if row.failed_at is not None]
+
+    @property
     def address(self) -> Address:
         """Local-part as given, at its domain."""
         return Address(self.local_part, self.domain.name)
@@ -42,3 +47,6 @@ class AliasTarget(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"), index=True)
     address: Mapped[str]  # as compared
+    # What the last mail to a target at another host came to, when that was nothing.
+    failed_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    failure: Mapped[str | None] = mapped_column(default=None)  # status (RFC 3463), then the other host's words

@@ -26,6 +26,8 @@ class Domain(Row, Suspendable, Base):
     source: Mapped[str] = mapped_column(default="")  # who knows its recipients: "", list, ldap, call-ahead, hook
     source_settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # never a secret
     sealed_secret: Mapped[str | None] = mapped_column(default=None)  # only the role source can open it
+    batv: Mapped[bool] = mapped_column(default=False)  # return paths are signed, and unsigned bounces refused
+    language: Mapped[str] = mapped_column(default="en")  # of what we write to its people: en, de
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)
     alias_of: Mapped["Domain | None"] = relationship(remote_side="Domain.id", lazy="selectin", join_depth=1)

@@ -19,3 +19,5 @@ class Tenant(Row, Suspendable, Base):
     max_domains: Mapped[int | None] = mapped_column(BigInteger, default=None)
     max_mailboxes: Mapped[int | None] = mapped_column(BigInteger, default=None)
     max_aliases: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    # A right, and nobody below has one that somebody above lacks: may mail be forwarded to other hosts?
+    forwards_outside: Mapped[bool] = mapped_column(default=True)

@@ -9,17 +9,29 @@ import resource
 from appliance.config import Settings
 from mta import roster
 
-MEND = "raise the hard limit (LimitNOFILE= of systemd, `ulimit -Hn`), or lower smtpd.max_connections"
+MEND = "raise the hard limit (LimitNOFILE= of systemd, `ulimit -Hn`), or lower smtpd.max_connections or submission.max_connections"
 
 
-def needed(connections: int) -> int:
+def needed(given: Settings) -> int:
     """The most descriptors that one process will have."""
-    return max(roster.open_files_of(role, connections) for role in roster.ROLES if role.files_each)
+    connections = {
+        "smtpd.max_connections": str(given.smtpd.max_connections),
+        # Who listens nowhere for users needs no room for them.
+        "submission.max_connections": str(given.submission.max_connections if is_submission_served(given) else 0),
+    }
+    return max(
+        roster.open_files_of(role, roster.connections_of(role, connections)) for role in roster.ROLES if role.files_each
+    )
+
+
+def is_submission_served(given: Settings) -> bool:
+    """Is there a port for users?"""
+    return any(getattr(given.listen, service) for service in roster.SUBMISSION)
 
 
 def missing(given: Settings) -> str:
     """What is too low, in one line; empty when nothing is."""
-    wanted = needed(given.smtpd.max_connections)
+    wanted = needed(given)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard >= wanted:
         return ""
@@ -28,7 +40,8 @@ def missing(given: Settings) -> str:
     except (ValueError, PermissionError):
         return (
             f"this host lets a process have {hard} open files,"
-            f" and smtpd.max_connections = {given.smtpd.max_connections} needs {wanted}"
+            f" and smtpd.max_connections = {given.smtpd.max_connections}"
+            f" with submission.max_connections = {given.submission.max_connections} needs {wanted}"
         )
     # We could, so the roles can.
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

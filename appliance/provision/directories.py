@@ -19,7 +19,7 @@ DATABASE_FOLDER = "db"
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 _DATABASE_MODE = 0o660
 # Besides the folders themselves, what lies in these is given back to its owner: commands that root ran may have left files.
-_AUDIENCES = ("recipients", "credentials", "certificates", "sources")
+_AUDIENCES = ("recipients", "credentials", "certificates", "sources", "routes", "signing")
 _CONTENTS_MENDED = ("db", *(f"snapshot/{audience}" for audience in _AUDIENCES), "ledger", "log")
 
 

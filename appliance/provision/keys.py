@@ -1,8 +1,9 @@
 """The key pairs to which secrets are sealed, one for each role that opens some: made once, by `init`.
 
 A reader would otherwise get wrong: nothing else opens what was sealed. Losing the authenticator's private half loses every
-password, losing tls's every private key of a certificate, losing source's the passwords of directories. They belong into
-the backup, apart from the database.
+password, losing tls's every private key of a certificate, losing source's the passwords of directories, losing
+remotespawn's those of routes, losing signer's the keys that mail is signed with. They belong into the backup, apart from
+the database.
 """
 
 import os
@@ -14,6 +15,8 @@ ROLES = (
     "authenticator",
     "tls",
     "source",
+    "remotespawn",
+    "signer",
 )  # who is sealed to; keys/<role>.key is root's, which the role reads before it gives root away
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
-from appliance.models import Alias, Domain, Instance, Mailbox, RelayRecipient
+from appliance.models import Alias, Domain, Instance, Mailbox, RelayRecipient, Tenant
 from mta.vocabulary import MAX_LOCAL_PART, MAX_PATH, Address, fold_local_part, is_domain
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Mailbox",
     "domain_named",
     "fold_local_part",
+    "forwards_outside",
     "holder_of",
     "host_name",
     "key_of",
@@ -257,13 +258,14 @@ def require_no_ring(session: Session, start: str) -> None:
         raise Conflict("mail would run in a ring: " + " → ".join(ring), code="forward_loop", field="targets")
 
 
-def parse_targets(targets: Sequence[str], field: str = "targets") -> list[str]:
-    """The keys of *targets*, each once, in their order.
+def parse_targets(session: Session, targets: Sequence[str], field: str = "targets") -> list[str]:
+    """The keys of *targets*, each once, in their order; of those at other hosts, the address as it is written there.
 
     Raises:
         Invalid: none, too many, or one is not an address.
     """
-    keys = list(dict.fromkeys(key_of(parse_address(target, field)) for target in targets))
+    parsed = (parse_address(target, field) for target in targets)
+    keys = list(dict.fromkeys(_as_target(session, address) for address in parsed))
     if not keys:
         raise Invalid("name at least one target", code="no_targets", field=field)
     if len(keys) > MAX_TARGETS:
@@ -271,22 +273,45 @@ def parse_targets(targets: Sequence[str], field: str = "targets") -> list[str]:
     return keys
 
 
-def require_targets(session: Session, keys: Sequence[str], field: str = "targets") -> None:
-    """Go on when each target is an address of ours that exists. Ask after the change was flushed.
+def _as_target(session: Session, address: Address) -> str:
+    # Which capitals count is for the other host to say (RFC 5321 2.4); and what we send there is quoted where it must be.
+    return key_of(address) if domain_named(session, address.domain) is not None else show(address)
+
+
+def require_targets(
+    session: Session, keys: Sequence[str], field: str = "targets", *, owner: Domain | None = None
+) -> None:
+    """Go on when each target is an address of ours that exists, or is at another host and the tenant of *owner* may that.
+
+    Without an *owner* none may be at another host. Ask after the change was flushed.
 
     Raises:
-        Invalid: one is not hosted here, or nobody answers for it.
+        Invalid: nobody answers for one, or it may not be at another host.
     """
     session.flush()
     for key in keys:
-        if domain_named(session, split_key(key)[1]) is None:
+        if domain_named(session, split_key(key)[1]) is not None:
+            if not _exists(session, key):
+                raise Invalid(f"nobody here answers for {key}", code="target_unknown", field=field)
+        elif owner is None:
+            raise Invalid(f"{key} is not an address of this host", code="target_not_hosted", field=field)
+        elif not forwards_outside(session, owner.tenant_id):
             raise Invalid(
-                f"{key} is not an address of this host; mail cannot go to others yet",
-                code="target_not_hosted",
+                f"{key} is at another host, and mail for {owner.name} may not be forwarded to others",
+                code="target_outside",
                 field=field,
             )
-        if not _exists(session, key):
-            raise Invalid(f"nobody here answers for {key}", code="target_unknown", field=field)
+
+
+def forwards_outside(session: Session, tenant_id: int) -> bool:
+    """May the tenant's mail be forwarded to other hosts? Whoever is above him may have taken the right away."""
+    current: int | None = tenant_id
+    while current is not None:
+        tenant = session.get_one(Tenant, current)
+        if not tenant.forwards_outside:
+            return False
+        current = tenant.parent_id
+    return True
 
 
 def _exists(session: Session, key: str) -> bool:

@@ -15,7 +15,7 @@ def create(session: Session, address: str, targets: Sequence[str], *, actor: Act
     """Let *address* stand for *targets*.
 
     Raises:
-        Invalid: a malformed address; a target that is not hosted here or that nobody answers for.
+        Invalid: a malformed address; a target that nobody answers for, or at another host without the right to that.
         Conflict: mail would run in a ring.
         Taken: a mailbox or alias already answers to the address.
         LimitReached: the tenant, or one above it, has no room.
@@ -23,7 +23,7 @@ def create(session: Session, address: str, targets: Sequence[str], *, actor: Act
     """
     parsed = addresses.parse_address(address)
     domain = holders.domain_for(session, actor, "alias.create", parsed)
-    keys = addresses.parse_targets(targets)
+    keys = addresses.parse_targets(session, targets)
     folded = addresses.require_free(session, domain, parsed)
     limits.require_room(session, domain.tenant_id, "aliases")
     alias = Alias(domain=domain, local_part=parsed.local_part, folded=folded, targets=keys)
@@ -68,7 +68,7 @@ def update(session: Session, address: str, targets: Sequence[str], *, actor: Act
         Invalid, Conflict, NotFound, Forbidden: as for `create`.
     """
     alias = holders.find(session, actor, "alias.update", Alias, address)
-    keys = addresses.parse_targets(targets)
+    keys = addresses.parse_targets(session, targets)
     before = list(alias.targets)
     if keys != before:
         alias.targets = keys
@@ -93,5 +93,5 @@ def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
 
 
 def _require_sound(session: Session, alias: Alias, keys: list[str]) -> None:
-    addresses.require_targets(session, keys)
+    addresses.require_targets(session, keys, owner=alias.domain)
     addresses.require_no_ring(session, addresses.key_of(alias.address))

@@ -11,7 +11,10 @@ smaller than the snapshot's is an older copy, so entries are removed only below 
     account   its name                                     an account or its sealed hash is different or gone
     key       its public id                                an API key was made or revoked
     rules     empty, a domain, or an address key           the access rules of host, domain or mailbox are different
+    signing   a domain                                     what its mail is signed with is different
+    route     its key                                      a route to other servers is different or gone
     name      A-label or *.domain                          a certificate for it came or went
+    senders   folded local-part @ domain                   who may write as it is different; or its app passwords, how much it sends
 """
 
 from sqlalchemy import Select, delete, func, insert, literal, select
@@ -26,7 +29,10 @@ __all__ = [
     "KEY",
     "NAME",
     "PASSWORD",
+    "ROUTE",
     "RULES",
+    "SENDERS",
+    "SIGNING",
     "TENANT",
     "Change",
     "PublishRequest",
@@ -45,7 +51,7 @@ __all__ = [
 ]
 
 TENANT, DOMAIN, ADDRESS, PASSWORD, ACCOUNT, KEY = "tenant", "domain", "address", "password", "account", "key"
-RULES, NAME = "rules", "name"
+RULES, NAME, SIGNING, ROUTE, SENDERS = "rules", "name", "signing", "route", "senders"
 
 
 def announce(session: Session, kind: str, key: str) -> None:

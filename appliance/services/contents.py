@@ -7,7 +7,18 @@ each is announced all the same, since the compiler learns of nothing else.
 from sqlalchemy import delete, select
 
 from appliance.database.session import Session
-from appliance.models import AccessRule, Account, Alias, Domain, Mailbox, RelayRecipient
+from appliance.models import (
+    AccessRule,
+    Account,
+    Alias,
+    AppPassword,
+    DkimKey,
+    Domain,
+    Mailbox,
+    RelayRecipient,
+    SenderGrant,
+    Sending,
+)
 from appliance.services import addresses, changes, holders
 
 
@@ -25,6 +36,9 @@ def remove(session: Session, domain: Domain) -> None:
         changes.announce_each(
             session, changes.ADDRESS, select(model.folded + suffix).where(model.domain_id == domain.id)
         )
+    aliases = select(Alias.folded + suffix).where(Alias.domain_id == domain.id)
+    changes.announce_each(session, changes.SENDERS, aliases)
+    _announce_senders(session, domain)
     with_password = select(Mailbox.folded + suffix).where(
         Mailbox.domain_id == domain.id, Mailbox.sealed_hash.is_not(None)
     )
@@ -34,8 +48,26 @@ def remove(session: Session, domain: Domain) -> None:
     remove_accounts(session, domain)
     _remove_rules(session, domain)
     remove_recipients(session, domain)
+    changes.announce(session, changes.SIGNING, domain.name)
+    session.execute(delete(DkimKey).where(DkimKey.domain_id == domain.id))
     session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
     session.execute(delete(Alias).where(Alias.domain_id == domain.id))
+
+
+def _announce_senders(session: Session, domain: Domain) -> None:
+    """What its mailboxes sent and wrote as goes with them; so does what others wrote as in it."""
+    suffix = f"@{domain.name}"
+    own = Mailbox.domain_id == domain.id
+    for model in (AppPassword, Sending):
+        with_some = select(Mailbox.folded + suffix).join(model, model.mailbox_id == Mailbox.id).where(own).distinct()
+        changes.announce_each(session, changes.SENDERS, with_some)
+    tagged = select(Mailbox.folded + suffix).where(own, Mailbox.folded.contains("+"))
+    changes.announce_each(session, changes.SENDERS, tagged)
+    granted = select(SenderGrant.address).join(Mailbox, SenderGrant.mailbox_id == Mailbox.id).where(own).distinct()
+    changes.announce_each(session, changes.SENDERS, granted)
+    into = SenderGrant.address.endswith(suffix, autoescape=True)
+    changes.announce_each(session, changes.SENDERS, select(SenderGrant.address).where(into).distinct())
+    session.execute(delete(SenderGrant).where(into))
 
 
 def _remove_rules(session: Session, domain: Domain) -> None:

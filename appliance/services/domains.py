@@ -16,6 +16,7 @@ from appliance.services.paging import Page, page_along
 from appliance.services.relays import Route
 
 __all__ = [
+    "LANGUAGES",
     "VALIDATIONS",
     "Domain",
     "Removal",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 VALIDATIONS = ("rcpt", "data", "off")
+LANGUAGES = ("en", "de")  # in which notifications are written
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Removal:
     forwarded_by: list[str]
 
 
-def create(
+def create(  # noqa: PLR0913 - all that may be said of one
     session: Session,
     name: str,
     *,
@@ -53,6 +55,8 @@ def create(
     validation: str = "rcpt",
     greylist: bool = False,
     dnsbl: bool = True,
+    batv: bool = False,
+    language: str = "en",
     route: Route | None = None,
 ) -> Domain:
     """A new domain of *tenant_id* (the actor's own when not given); with *alias_of*, another name of that domain.
@@ -60,7 +64,8 @@ def create(
     With a *route* its mail is only relayed.
 
     Raises:
-        Invalid: not a domain name, no such validation, a catch-all that nobody answers for, a source that makes no sense.
+        Invalid: not a domain name, no such validation or language, a catch-all that nobody answers for, a source that makes
+            no sense.
         Taken: it is served already, whoever has it.
         LimitReached: the tenant, or one above it, has no room.
         NotFound, Forbidden: tenant or domain is not the actor's.
@@ -81,6 +86,7 @@ def create(
     kind = "alias" if real else "relay" if route is not None else "hosted"
     domain = Domain(name=label, kind=kind, tenant=tenant, alias_of=real, greylist=greylist, dnsbl=dnsbl)
     domain.validation = _validation(validation)
+    domain.batv, domain.language = batv, _language(language)
     domain.source, domain.source_settings = "", {}
     if route is not None:
         relays.set_route(domain, actor, route)
@@ -88,6 +94,7 @@ def create(
     session.flush()
     if catch_all:
         _set_catch_all(session, domain, catch_all)
+    _take_over_targets(session, label)
     _refuse_revived_rings(session, label)
     _tell(session, actor, "domain.created", domain, after=_describe(domain))
     return domain
@@ -143,7 +150,7 @@ def counts(session: Session, domains: Sequence[Domain]) -> dict[int, tuple[int, 
     return {number: (pair[0], pair[1]) for number, pair in found.items()}
 
 
-def update(
+def update(  # noqa: PLR0913 - as above
     session: Session,
     name: str,
     *,
@@ -152,13 +159,15 @@ def update(
     validation: str | None = None,
     greylist: bool | None = None,
     dnsbl: bool | None = None,
+    batv: bool | None = None,
+    language: str | None = None,
     route: Route | None = None,
     tenant_id: int | None = None,
 ) -> Domain:
     """Change what is given; a catch_all of None means that unknown recipients are refused.
 
     Raises:
-        Invalid: no such validation, nobody answers for the catch-all, or a source that makes no sense.
+        Invalid: no such validation or language, nobody answers for the catch-all, or a source that makes no sense.
         LimitReached: the new tenant has no room.
         Conflict: mail would run in a ring.
         NotFound, Forbidden: it is not the actor's to change.
@@ -169,6 +178,8 @@ def update(
         domain.validation = _validation(validation)
     domain.greylist = domain.greylist if greylist is None else greylist
     domain.dnsbl = domain.dnsbl if dnsbl is None else dnsbl
+    domain.batv = domain.batv if batv is None else batv
+    domain.language = domain.language if language is None else _language(language)
     if route is not None:
         _reroute(session, actor, domain, route)
     if not isinstance(catch_all, Unchanged):
@@ -269,6 +280,24 @@ def _refuse_host_domain(session: Session, domain: Domain) -> None:
         )
 
 
+def _take_over_targets(session: Session, name: str) -> None:
+    """What was an address at another host is one of ours now, and compared as those are."""
+    ending = f"@{name}"
+    rows: list[AliasTarget | ForwardingTarget] = []
+    for model in (AliasTarget, ForwardingTarget):
+        rows += session.scalars(select(model).where(model.address.endswith(ending, autoescape=True)))
+    for row in rows:
+        key = addresses.key_of(addresses.parse_address(row.address))
+        holder: Alias | Mailbox | None
+        if isinstance(row, AliasTarget):  # noqa: SIM108 - in one line it is too long to be read
+            holder = session.get(Alias, row.alias_id)
+        else:
+            holder = session.get(Mailbox, row.forwarding_id)
+        if key != row.address and holder is not None:
+            row.address = key
+            changes.announce(session, changes.ADDRESS, addresses.key_of(holder.address))
+
+
 def _refuse_revived_rings(session: Session, name: str) -> None:
     """A name that was served before may still be somebody's target; with it, a ring may close."""
     ending = f"@{name}"
@@ -284,13 +313,20 @@ def _validation(value: str) -> str:
     return value
 
 
+def _language(value: str) -> str:
+    if value not in LANGUAGES:
+        raise Invalid(f"language is one of {', '.join(LANGUAGES)}", field="language")
+    return value
+
+
 def _set_catch_all(session: Session, domain: Domain, target: str | None) -> None:
     if not target:
         domain.catch_all = None
         return
-    key = addresses.parse_targets([target], "catch_all")[0]
+    key = addresses.parse_targets(session, [target], "catch_all")[0]
     domain.catch_all = None
-    # Asked before it is set: with it, every address of the domain would exist.
+    # Asked before it is set: with it, every address of the domain would exist. And never at another host: whoever invents
+    # addresses here would have us write there.
     addresses.require_targets(session, [key], "catch_all")
     domain.catch_all = key
     addresses.require_no_ring(session, key)
@@ -315,6 +351,8 @@ def _describe(domain: Domain) -> dict[str, Any]:
         "validation": domain.validation,
         "greylist": domain.greylist,
         "dnsbl": domain.dnsbl,
+        "batv": domain.batv,
+        "language": domain.language,
         **({"next_hop": domain.next_hop, "source": domain.source} if domain.kind == "relay" else {}),
         **({"source_settings": dict(domain.source_settings)} if domain.source_settings else {}),
     }

@@ -28,7 +28,9 @@ from mta import roster
 from mta.roles.directory import access
 from mta.roles.directory.__main__ import protections
 from mta.roles.directory.desk import Desk
+from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
+from mta.roles.directory.srs import Kept
 from mta.roles.ledger.__main__ import FILE as LEDGER_FILE
 from mta.roles.ledger.book import Book
 from mta.roles.ledger.store import Store, StoreTooNew
@@ -77,7 +79,7 @@ class Explanation:
     word: str = ""  # the directory's; empty: it was not asked
     steps: list[Step] = field(default_factory=list)
     dialog: list[Exchange] = field(default_factory=list)
-    recipients: list[str] = field(default_factory=list)  # the mailboxes at the end of the way
+    recipients: list[str] = field(default_factory=list)  # the addresses at the end of the way, here and elsewhere
 
 
 def explain(
@@ -327,13 +329,37 @@ class _Talk:
         if not self._say("DATA", b"DATA\r\n", (b"3",)) or not self._say("content", CONTENT):
             told.accepted = self._offered
         if told.accepted:
-            found = self._directory.resolver.expand(forward_path.encode())
-            if isinstance(found, Obstacle):
-                told.steps.append(Step("where it goes", found.name.lower().replace("_", " ")))
-            else:
-                told.recipients = [final.recipient.decode("utf-8", "backslashreplace") for final in found]
-                told.steps.append(Step("where it goes", ", ".join(told.recipients)))
+            self._follow(forward_path.encode(), reverse_path.encode())
         return told
+
+    def _follow(self, recipient: bytes, reverse_path: bytes) -> None:
+        """Where the message goes on to, as the scheduler would be told."""
+        told, resolver = self._told, self._directory.resolver
+        home = resolver.home_of(recipient)
+        if isinstance(home, Kept):
+            told.steps.append(Step("a return path of ours", f"the ledger knows whose, as {wording.text(home.token)}"))
+            return
+        if home is not None:
+            told.steps.append(Step("a return path of ours", f"of {wording.text(home)}"))
+            recipient = home
+        found = resolver.expand(recipient)
+        if home is not None and found is Obstacle.FOREIGN:
+            found = resolver.outside(recipient)
+        if isinstance(found, Obstacle):
+            told.steps.append(Step("where it goes", found.name.lower().replace("_", " ")))
+            return
+        told.recipients = [wording.text(end.recipient) for end in found]
+        told.steps.append(Step("where it goes", ", ".join(told.recipients)))
+        for end in found:
+            if isinstance(end, Beyond):
+                told.steps.append(Step(f"to {wording.text(end.recipient)}", self._way_to(end, reverse_path)))
+
+    def _way_to(self, end: Beyond, sender: bytes) -> str:
+        resolver = self._directory.resolver
+        route = resolver.route_of(end, sender)
+        way = f"the route of {wording.text(route)}" if route else f"the MX records of {wording.text(end.domain)}"
+        path, _ = resolver.reverse_path_of(end, sender, is_own=False)
+        return f"by {way}, with the return path <{wording.text(path)}>"
 
     def _say(self, shown: str, octets: bytes = b"", good: tuple[bytes, ...] = (b"2",)) -> bool:
         replies = self._carry_out(self._core.receive(octets or shown.encode() + b"\r\n"))
@@ -368,6 +394,8 @@ def _about(judgement: Judgement) -> Iterator[str]:
         ("the DNS lists count", judgement.dnsbl),
         ("unknown senders have to come back", judgement.greylist and judgement.word is Word.ACCEPT),
         ("a source elsewhere decides", judgement.asks_source),
+        ("a return path that we made: for bounces alone", judgement.is_return),
+        ("bounces need a signed return path", judgement.wants_tag),
     ):
         if holds:
             yield name

@@ -25,19 +25,19 @@ def put(
     """Forward the mailbox's mail to *targets*.
 
     Raises:
-        Invalid: a malformed address; a target that is not hosted here or that nobody answers for.
+        Invalid: a malformed address; a target that nobody answers for, or at another host without the right to that.
         Conflict: mail would run in a ring.
         NotFound, Forbidden: the mailbox is not the actor's.
     """
     mailbox = mailboxes.find(session, actor, "forwarding.set", address)
-    keys = addresses.parse_targets(targets)
+    keys = addresses.parse_targets(session, targets)
     before = describe(mailbox.forwarding)
     forwarding = mailbox.forwarding
     if forwarding is None:
         forwarding = mailbox.forwarding = Forwarding(mailbox_id=mailbox.id)
     forwarding.targets = keys
     forwarding.keep_copy, forwarding.enabled, forwarding.changed_at = keep_copy, enabled, now()
-    addresses.require_targets(session, keys)
+    addresses.require_targets(session, keys, owner=mailbox.domain)
     # Also when it is not enabled: whoever enables it later should not be the one to find out.
     _require_no_ring(session, mailbox, forwarding)
     if describe(forwarding) != before:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from appliance.database.session import Session
 from appliance.errors import Conflict
 from appliance.models import Instance, Tenant
-from appliance.services import accounts, certificates, changes, domains, mailboxes
+from appliance.services import accounts, certificates, changes, domains, mailboxes, srs_secrets
 from appliance.services.actor import Actor
 from appliance.services.certificates import Offered
 
@@ -33,7 +33,7 @@ def found(
         raise Conflict("this database is initialised already", code="already_initialised")
     instance = Instance(instance_id=str(uuid.uuid4()), host_name=host_name)
     root = Tenant(name="operator", kind="operator")
-    session.add_all([instance, root])
+    session.add_all([instance, root, srs_secrets.new()])
     session.flush()
     changes.announce(session, changes.TENANT, str(root.id))
     accounts.create(session, operator, actor=actor, sealed_hash=sealed_hash, must_change=must_change)

@@ -111,3 +111,5 @@ def tell(
         tenant_id=holder.domain.tenant_id, domain_id=holder.domain_id, before=before, after=after,
     )  # fmt: skip
     changes.announce(session, changes.ADDRESS, key)
+    if isinstance(holder, Alias) or "+" in holder.folded:
+        changes.announce(session, changes.SENDERS, key)  # Whom it leads to may write as it, or nobody else may.

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid
 from appliance.models import AccessRule, Domain, LoginSession, Mailbox
-from appliance.services import addresses, audit, authorisation, changes, holders, limits
+from appliance.services import addresses, audit, authorisation, changes, holders, limits, senders
 from appliance.services.actor import Actor
 from appliance.services.common import check_name
 from appliance.services.paging import Page
@@ -201,6 +201,7 @@ def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
     _tell(session, actor, "mailbox.removed", mailbox, before=_describe(mailbox))
     if session.scalar(select(AccessRule.id).where(AccessRule.mailbox_id == mailbox.id).limit(1)) is not None:
         changes.announce(session, changes.RULES, addresses.key_of(mailbox.address))  # They go with it.
+    senders.forget(session, mailbox)
     session.delete(mailbox)
     session.flush()
     return left

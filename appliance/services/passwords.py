@@ -1,21 +1,24 @@
 """Passwords: hashed with argon2id, then sealed so that only the authenticator can read the hash.
 
+Beside a mailbox's hash lies what SCRAM-SHA-256 wants of its password (`mta.scram`). Hashes that other programs made are taken
+as they are (`mta.schemes` has the list); the authenticator replaces them when the password is next shown.
+
 A reader would otherwise get wrong: nothing here can open a seal. Database, backups and the web process hold sealed hashes
 only, so a copy of them gives nobody a hash to guess against.
 
-The format of a seal stands in `mta.seal`; what is sealed is the hash in PHC string format.
+The format of a seal stands in `mta.seal`.
 """
 
 import base64
+import hashlib
 import secrets
 from pathlib import Path
 
-from argon2 import PasswordHasher, extract_parameters
-from argon2.exceptions import InvalidHashError
-from argon2.low_level import Type
+from argon2 import PasswordHasher
 
 from appliance.errors import Invalid, Unable
-from mta import seal
+from appliance.services import addresses
+from mta import schemes, scram, seal
 
 PUBLIC_KEY = Path("keys/authenticator.pub")
 PRIVATE_KEY = Path("keys/authenticator.key")
@@ -23,8 +26,6 @@ MIN_LENGTH, MAX_LENGTH = 8, 1000  # characters, octets (one field of the wire)
 
 # 17 ms on this year's machines (19 MiB, two passes): IMAP and SMTP clients log in often.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-# What an imported hash may cost us at each login.
-_MAX_MEMORY_KIB, _MAX_TIME, _MAX_LANES = 256 * 1024, 10, 8
 # No letters or digits that are read for one another: one-time passwords are copied by hand.
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -50,33 +51,45 @@ class Sealer:
         except (OSError, ValueError) as error:
             raise Unable(f"{state / PUBLIC_KEY} cannot be read: `postern init` makes it", code="no_key") from error
 
-    def seal_password(self, password: str) -> str:
-        """The sealed hash of *password*; takes as long as a login.
+    def seal_password(self, password: str, address: str = "") -> str:
+        """The sealed hash of *password*; takes as long as a login. With the *address* of a mailbox SCRAM can be had with it.
 
         Raises:
             Invalid: too short or too long.
         """
-        return self.seal(_HASHER.hash(check_password(password)))
+        return self.seal(_HASHER.hash(check_password(password)), self._keys(password, address))
 
-    def seal_hash(self, phc: str) -> str:
-        """The sealed form of a hash made elsewhere.
+    def seal_hash(self, text: str) -> str:
+        """The sealed form of a hash made elsewhere: argon2id in PHC string format, or one of the schemes of `mta.schemes`.
 
         Raises:
-            Invalid: it is not argon2id in PHC string format, or costs more than we would spend at each login.
+            Invalid: it is none of those, or costs more than we would spend at each login.
         """
         try:
-            cost = extract_parameters(phc)
-        except (InvalidHashError, ValueError) as error:
-            raise _bad_hash("a password hash starts with $argon2id$v=19$") from error
-        if cost.type is not Type.ID or cost.version != 19 or not phc.isascii() or len(phc) > 300:
-            raise _bad_hash("a password hash starts with $argon2id$v=19$")
-        if cost.memory_cost > _MAX_MEMORY_KIB or cost.time_cost > _MAX_TIME or cost.parallelism > _MAX_LANES:
-            raise _bad_hash(f"this hash costs too much: at most m={_MAX_MEMORY_KIB},t={_MAX_TIME},p={_MAX_LANES}")
-        return self.seal(phc)
+            known = schemes.recognise(text.encode())
+        except (schemes.SchemeError, UnicodeEncodeError) as error:
+            raise Invalid(str(error), code="bad_password_hash", field="password_hash") from error
+        if known.family is schemes.Family.PLAIN:
+            return self.seal(_HASHER.hash(known.text))
+        return self.seal(text)
 
-    def seal(self, phc: str) -> str:
-        """The blob for *phc*."""
-        return base64.b64encode(seal.seal(self._recipient, seal.PASSWORD_HASH, phc.encode())).decode()
+    def seal_app_password(self, secret: str, address: str) -> str:
+        """The same for an app password, which is random and needs no slow hash."""
+        return self.seal("sha256:" + hashlib.sha256(secret.encode()).hexdigest(), self._keys(secret, address))
+
+    def _keys(self, secret: str, address: str) -> scram.Keys | None:
+        if not address:
+            return None
+        try:
+            key = addresses.key_of(addresses.parse_address(address)).encode()
+        except Invalid:
+            return None  # Whoever makes the mailbox says what is wrong with it.
+        return scram.keys_of(secret.encode(), scram.salt_of(self._recipient, key))
+
+    def seal(self, stored: str, keys: scram.Keys | None = None) -> str:
+        """The blob for a hash, and the keys beside it."""
+        content = scram.join(stored.encode(), keys)
+        return base64.b64encode(seal.seal(self._recipient, seal.PASSWORD_HASH, content)).decode()
 
 
 def check_password(password: str) -> str:
@@ -96,10 +109,6 @@ def check_password(password: str) -> str:
             field="password",
         )
     return password
-
-
-def _bad_hash(sentence: str) -> Invalid:
-    return Invalid(sentence, code="bad_password_hash", field="password_hash")
 
 
 def one_time_password() -> str:

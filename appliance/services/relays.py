@@ -14,7 +14,7 @@ from appliance.models import Domain
 from appliance.services import addresses
 from appliance.services.actor import Actor
 
-__all__ = ["SETTINGS", "SOURCES", "Route", "parse_next_hop", "set_route"]
+__all__ = ["SETTINGS", "SOURCES", "Route", "parse_next_hop", "require_public", "set_route"]
 
 SOURCES = ("", "list", "ldap", "call-ahead", "hook")
 # Of each source: its settings, with what is taken when nothing is said; None: something must be.
@@ -81,7 +81,7 @@ def set_route(domain: Domain, actor: Actor, route: Route) -> None:
     if route.next_hop is not None:
         hop = parse_next_hop(route.next_hop)
         if hop != domain.next_hop:
-            _require_public(actor, hop)
+            require_public(actor, hop)
         domain.next_hop = hop
     source, settings = route.source, route.settings
     if source is not None and source not in SOURCES:
@@ -99,7 +99,12 @@ def set_route(domain: Domain, actor: Actor, route: Route) -> None:
         domain.sealed_secret = route.sealed_secret or None
 
 
-def _require_public(actor: Actor, hop: str) -> None:
+def require_public(actor: Actor, hop: str) -> None:
+    """Go on when *actor* may have mail sent to *hop* (as `parse_next_hop` writes it).
+
+    Raises:
+        Forbidden: it is an address of the operator's own network.
+    """
     host = hop.rpartition(":")[0].strip("[]")
     try:
         address = ipaddress.ip_address(host)

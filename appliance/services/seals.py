@@ -7,7 +7,9 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance import signing_keys
 from appliance.errors import Unable
+from appliance.signing_keys import NewKey
 from mta import seal
 
 
@@ -17,11 +19,13 @@ class Seals:
 
     tls: bytes
     source: bytes
+    signer: bytes
+    remotespawn: bytes
 
     @classmethod
     def of(cls, state: Path) -> "Seals":
         """Those of the appliance whose state folder is *state*."""
-        return cls(_read(state, "tls"), _read(state, "source"))
+        return cls(_read(state, "tls"), _read(state, "source"), _read(state, "signer"), _read(state, "remotespawn"))
 
     def tls_key(self, pem: bytes) -> str:
         """A certificate's private key, for the role tls.
@@ -39,6 +43,23 @@ class Seals:
         """
         return _seal(self.source, seal.SOURCE_SECRET, secret.encode(), "source") if secret else ""
 
+    def route_secret(self, secret: str) -> str:
+        """A password for another server, for the role remotespawn; empty for an empty one.
+
+        Raises:
+            Unable: the role has no key of its own yet.
+        """
+        return _seal(self.remotespawn, seal.ROUTE_SECRET, secret.encode(), "remotespawn") if secret else ""
+
+    def new_signing_keys(self) -> tuple[NewKey, ...]:
+        """Fresh keys that mail of a domain can be signed with, sealed to the role signer. Takes its time.
+
+        Raises:
+            Unable: the role has no key of its own yet.
+        """
+        _require(self.signer, "signer")
+        return signing_keys.make(self.signer)
+
 
 def _read(state: Path, role: str) -> bytes:
     try:
@@ -47,7 +68,11 @@ def _read(state: Path, role: str) -> bytes:
         return b""  # An appliance of before; its next start makes the key.
 
 
-def _seal(key: bytes, purpose: bytes, octets: bytes, role: str) -> str:
+def _require(key: bytes, role: str) -> None:
     if not key:
         raise Unable(f"keys/{role}.pub is missing: `postern up` makes it", code="no_key")
+
+
+def _seal(key: bytes, purpose: bytes, octets: bytes, role: str) -> str:
+    _require(key, role)
     return base64.b64encode(seal.seal(key, purpose, octets)).decode()

@@ -57,6 +57,7 @@ def create(
     max_domains: int | None = None,
     max_mailboxes: int | None = None,
     max_aliases: int | None = None,
+    forwards_outside: bool = True,
 ) -> Tenant:
     """A new tenant below *parent_id* (the actor's own tenant when not given).
 
@@ -72,7 +73,7 @@ def create(
     given = {"max_domains": max_domains, "max_mailboxes": max_mailboxes, "max_aliases": max_aliases}
     limits.check(given)
     tenant = Tenant(name=_free_name(session, name, parent.id), kind=kind, parent_id=parent.id, **given)
-    tenant.suspended = False
+    tenant.suspended, tenant.forwards_outside = False, forwards_outside
     session.add(tenant)
     session.flush()
     _tell(session, actor, "tenant.created", tenant, after=_describe(tenant))
@@ -127,8 +128,12 @@ def update(
     max_domains: int | Unchanged | None = UNCHANGED,
     max_mailboxes: int | Unchanged | None = UNCHANGED,
     max_aliases: int | Unchanged | None = UNCHANGED,
+    forwards_outside: bool | None = None,
 ) -> Tenant:
     """Change what is given; a limit of None is no limit.
+
+    Without *forwards_outside* no mail for the tenant, or for anybody below, goes on to other hosts: from now on, whatever
+    was forwarded before.
 
     Raises:
         Invalid, Taken, NotFound, Forbidden: as for `create`.
@@ -142,6 +147,7 @@ def update(
         tenant.name = _free_name(session, name, tenant.parent_id)
     for key, value in changed.items():
         setattr(tenant, key, value)
+    tenant.forwards_outside = tenant.forwards_outside if forwards_outside is None else forwards_outside
     before, after = audit.difference(before, _describe(tenant))
     if after:
         tenant.version += 1
@@ -221,6 +227,7 @@ def _describe(tenant: Tenant) -> dict[str, Any]:
         "max_domains": tenant.max_domains,
         "max_mailboxes": tenant.max_mailboxes,
         "max_aliases": tenant.max_aliases,
+        "forwards_outside": tenant.forwards_outside,
     }
 
 

@@ -17,9 +17,11 @@ def of_record(record: Record) -> str:  # noqa: PLR0911 - one for each kind
         case Domain():
             kind = f"relayed to {text(record.next_hop)}" if record.next_hop else "hosted"
             catch_all = f", catch-all {text(record.catch_all)}" if record.catch_all else ""
-            return f"{kind}, validation {text(record.validation)}{catch_all}{_suspended(record.suspended)}"
-        case Tenant(_, suspended):
-            return f"active{_suspended(suspended)}" if not suspended else "suspended"
+            signed = ", return paths are signed" if record.batv else ""
+            return f"{kind}, validation {text(record.validation)}{catch_all}{signed}{_suspended(record.suspended)}"
+        case Tenant():
+            state = "suspended" if record.suspended else "active"
+            return state if record.forwards_outside else f"{state}, forwards nothing to other hosts"
         case Rules(entries):
             return "; ".join(
                 f"{text(verb)} {text(pattern)}" for verb, pattern in zip(entries[::2], entries[1::2], strict=True)
@@ -35,6 +37,8 @@ def of_answer(question: m.Message, answer: m.Message) -> tuple[str, str]:
             return f"usage of {text(mailbox)}", f"{stored} octets stored, {reserved} on their way"
         case m.Grey(), m.Greyed(_, wait_seconds):
             return "greylist", f"wait {wait_seconds} seconds" if wait_seconds else "passes"
+        case m.PathOf(_, token), m.KeptPath(_, path):
+            return f"whose return path {text(token)} is", text(path) or "nobody's"
         case m.LookUp(_, name, kind), m.Found(_, outcome, _, records):
             return f"DNS {text(kind)} of {text(name)}", f"{text(outcome)} {_list(records)}".strip()
         case _:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from appliance.supervisor import ports
+from appliance.supervisor import door, ports
 from appliance.supervisor.plan import SERVICES, Plan
 from appliance.supervisor.tree import Tree
 from mta import roster
@@ -58,15 +58,18 @@ class House:
         os.chdir("/")
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._watch_signals()
+        orders = door.Door(self._status.parent, self._loop, self._tree.order)
+        self._tree.told, self._tree.untold = orders.told, orders.away
         try:
             self._write_status()  # What a predecessor wrote is true no more.
             self._tree.start()
             while self._tree.alive or not self._tree.stopping:
                 self._loop.run_once(None)
         finally:
+            orders.close()
             self._tree.kill()
             self._bury()
-            for name in ("status.json", "supervisor.pid"):
+            for name in ("status.json", "supervisor.pid", door.NAME):
                 with contextlib.suppress(FileNotFoundError):
                     self._status.with_name(name).unlink()
         return self._status_code

@@ -12,10 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
-_SECTIONS = ("smtpd", "limits", "dns")  # whose keys every role is told, as "section.key"
+_SECTIONS = ("smtpd", "submission", "limits", "dns", "outbound")  # whose keys every role is told, as "section.key"
+
+INJECT = "inject/smtp"  # below the state folder: where programs on this machine hand in mail
 
 # Which role is handed the sockets of which service. What is listened on but stands here nowhere is not served.
-SERVICES: Mapping[str, str] = {"smtp": "listener", "panel": "web", "metrics": "web"}
+SERVICES: Mapping[str, str] = {
+    "smtp": "listener",
+    "submission": "listener",
+    "submissions": "listener",
+    "local": "listener",
+    "qmtp": "listener",
+    "qmqp": "listener",
+    "panel": "web",
+    "metrics": "web",
+}
 
 
 class SettingsLike(Protocol):
@@ -42,12 +53,20 @@ class SettingsLike(Protocol):
         """[smtpd]."""
 
     @property
+    def submission(self) -> Any:  # noqa: ANN401 - as above
+        """[submission]."""
+
+    @property
     def limits(self) -> Any:  # noqa: ANN401 - as above
         """[limits]."""
 
     @property
     def dns(self) -> Any:  # noqa: ANN401 - as above
         """[dns]."""
+
+    @property
+    def outbound(self) -> Any:  # noqa: ANN401 - as above
+        """[outbound]."""
 
 
 class Plan(TypedDict):
@@ -70,18 +89,32 @@ def plan_of(settings: SettingsLike) -> Plan:
     }
     for section in _SECTIONS:
         for name, value in vars(getattr(settings, section)).items():
-            values[f"{section}.{name}"] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            values[f"{section}.{name}"] = _text(value)
+    listen = {service: _places(settings, service) for service in SERVICES}
+    for service, places in listen.items():
+        values[f"listen.{service}"] = " ".join(f"{host}:{port}" for host, port in places)
     return {
         "state": str(settings.state),
         "config": str(settings.file),
         "uid_base": settings.host.uid_base,
-        "listen": {
-            service: [(endpoint.host, endpoint.port) for endpoint in getattr(settings.listen, service)]
-            for service in SERVICES
-        },
-        "instances": {"smtpd": settings.smtpd.workers},
+        "listen": listen,
+        "instances": {"smtpd": settings.smtpd.workers, "submissiond": settings.submission.workers},
         "settings": values,
     }
+
+
+def _text(value: object) -> str:
+    """As roles read it: of several, each apart by a space, named ones as name=value."""
+    if isinstance(value, dict):
+        return " ".join(f"{name}={each}" for name, each in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _places(settings: SettingsLike, service: str) -> list[tuple[str, int]]:
+    """Where *service* is to be had: hosts and ports; a socket's path is a host without a port."""
+    if service == "local":
+        return [(str(settings.state / INJECT), 0)] if settings.listen.local else []
+    return [(endpoint.host, endpoint.port) for endpoint in getattr(settings.listen, service)]
 
 
 def main() -> int:

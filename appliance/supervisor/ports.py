@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _BACKLOG = 4096  # The kernel cuts it at net.core.somaxconn.
 
@@ -26,7 +27,7 @@ class Listening:
 
 
 def listen(wanted: Mapping[str, Sequence[tuple[str, int]]]) -> list[Listening]:
-    """Bind all that is *wanted* (service: addresses and ports).
+    """Bind all that is *wanted* (service: addresses and ports; a path is an address without a port).
 
     Raises:
         PortError: one of them is taken or not ours.
@@ -35,6 +36,8 @@ def listen(wanted: Mapping[str, Sequence[tuple[str, int]]]) -> list[Listening]:
 
 
 def _listen(service: str, host: str, port: int) -> Listening:
+    if host.startswith("/"):
+        return _listen_locally(service, host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     address = f"[{host}]:{port}" if family is socket.AF_INET6 else f"{host}:{port}"
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -49,3 +52,17 @@ def _listen(service: str, host: str, port: int) -> Listening:
         sock.close()
         raise PortError(f"cannot listen on {address} for {service}: {os.strerror(error.errno or 0)}") from error
     return Listening(service, address, sock)
+
+
+def _listen_locally(service: str, path: str) -> Listening:
+    """A socket in the file system. Everybody may connect: whose program it is, the kernel tells the listener."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        Path(path).unlink(missing_ok=True)  # of a former start; we hold the lock of this state folder
+        sock.bind(path)
+        Path(path).chmod(0o666)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise PortError(f"cannot listen on {path} for {service}: {error.strerror or error}") from error
+    return Listening(service, path, sock)

@@ -50,6 +50,8 @@ class Tree:
     """The house. *changed* is told after each start, readiness and end."""
 
     def __init__(self, plan: Plan, sockets: list[Listening], loop: Loop, changed: Callable[[], None]) -> None:
+        self.told: Callable[[m.QueueTold], None] = lambda _: None  # what scheduler answers an operator
+        self.untold: Callable[[], None] = lambda: None  # it ended, and answers nothing more
         self.members = [
             Member(role, instance)
             for role in roster.started_with(plan["settings"])
@@ -96,6 +98,14 @@ class Tree:
         self._plan["settings"] = dict(settings)
         for member in self.members:
             self._say(member, m.Reload(_flat({name: value.encode() for name, value in settings.items()})))
+
+    def order(self, message: m.QueueOrder) -> bool:
+        """Tell scheduler what an operator wants; False: it is away."""
+        for member in self.members:
+            if member.role is roster.SCHEDULER and member.ready:
+                self._say(member, message)
+                return True
+        return False
 
     def stop(self) -> None:
         """Stop all, those who ask before those whom they ask; whoever is not gone in time is killed."""
@@ -166,6 +176,8 @@ class Tree:
             member.ready = True
             self.served = self.served or self.ready
             self._changed()
+        elif isinstance(packet[0], m.QueueTold) and member.role is roster.SCHEDULER:
+            self.told(packet[0])
 
     def _hung_up(self, member: Member) -> None:
         """Its control channel closed: it is ending, or said what it may not. Either way it ends."""
@@ -176,6 +188,8 @@ class Tree:
         if member.control is not None:
             member.control.close()
         member.pid, member.control, member.ready = 0, None, False
+        if member.role is roster.SCHEDULER:
+            self.untold()
         if self.stopping:
             return
         delay = member.restarts.delay_after(time.monotonic() - member.since, failed=status != 0)

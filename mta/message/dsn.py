@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mta.message.dsn_words import Words, words_in
 from mta.message.header import header_section, whole_lines
 from mta.message.trace import date_time
 
@@ -21,19 +22,12 @@ MAX_SHOWN_BEYOND_ASCII = 96  # Characters; each may take ten octets.
 
 _UNPRINTABLE = re.compile(rb"[^ -~]+")
 _BARE = re.compile(rb"\r\n|\r|\n")
+_REPLY = re.compile(rb"[2-5][0-9][0-9][ -]")  # RFC 5321 4.2
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ADDRESS_TYPE = re.compile(rb"[A-Za-z0-9-]{1,40}\Z")
 _EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 
-_FAILED, _DELAYED, _DELIVERED, _RELAYED, _EXPANDED = b"failed", b"delayed", b"delivered", b"relayed", b"expanded"
-# In the order in which a person wants to know (RFC 3464 2.3.3 has the words).
-_ABOUT = {
-    _FAILED: (b"could not be delivered", b"It could not be delivered to:"),
-    _DELAYED: (b"is delayed", b"It is delayed, and still tried for:"),
-    _DELIVERED: (b"was delivered", b"It was delivered to:"),
-    _RELAYED: (b"was passed on", b"It was passed on to a host that sends no such notifications, for:"),
-    _EXPANDED: (b"was delivered", b"It was passed on to everybody behind:"),
-}
+_FAILED, _DELAYED = b"failed", b"delayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,13 @@ class RecipientReport:
     action: bytes
     status: bytes
     diagnostic_code: bytes
-    remote_mta: bytes = b""
+    remote_mta: bytes = b""  # who said that, when it was another host
+    last_attempt: int = 0  # seconds since 1970
+
+    @property
+    def is_reply(self) -> bool:
+        """Is the diagnostic what an SMTP server said, rather than what we say of it?"""
+        return bool(self.remote_mta) and _REPLY.match(self.diagnostic_code) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Report:
     utf_8: bool = False  # the original was an SMTPUTF8 message, so whoever sent it can read UTF-8 (RFC 6533)
     unnamed: int = 0  # so many more in the same message
     retry_until: int = 0  # seconds since 1970: when what is delayed fails
+    language: bytes = b"en"  # what the reader understands (RFC 5646)
 
 
 def compose(report: Report) -> bytes:
@@ -126,14 +127,15 @@ def _shown(path: bytes, *, utf_8: bool) -> bytes:
 
 
 def _header_fields(report: Report, boundary: bytes, body: bytes) -> bytes:
-    what = b"Mail" if report.reverse_path else b"A notification"
+    words = words_in(report.language)
+    what = words.subject if report.reverse_path else words.subject_of_notification
     actions = {recipient.action for recipient in report.recipients}
-    happened = next((_ABOUT[action][0] for action in _ABOUT if action in actions), _ABOUT[_FAILED][0])
+    happened = next((words.about[action][0] for action in words.about if action in actions), words.about[_FAILED][0])
     return b"".join(
         (
             b"From: Mail delivery <postmaster@%b>\r\n" % report.host,
-            b"To: %b\r\n" % _to(report),
-            b"Subject: %b %b\r\n" % (what, happened),
+            b"To: %b\r\n" % addressee(report),
+            b"Subject: %b\r\n" % f"{what} {happened}".encode("ascii"),
             b"Date: %b\r\n" % date_time(report.moment),
             b"Message-ID: <dsn.%b.%d@%b>\r\n" % (report.queue_id, report.moment, report.host),
             b"Auto-Submitted: auto-replied\r\n",  # RFC 3834 5: nobody's vacation reply answers this
@@ -144,7 +146,8 @@ def _header_fields(report: Report, boundary: bytes, body: bytes) -> bytes:
     )
 
 
-def _to(report: Report) -> bytes:
+def addressee(report: Report) -> bytes:
+    """To whom it is, for a To field."""
     path = report.reverse_path or b"postmaster@" + report.host
     # A path that would need SMTPUTF8 or quoting goes by the envelope alone; the field only tells a reader.
     if re.fullmatch(rb"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.\[\]:-]+", path) and len(path) < MAX_LINE - 10:
@@ -153,38 +156,45 @@ def _to(report: Report) -> bytes:
 
 
 def _words(report: Report) -> bytes:
-    what = b"The message that you sent" if report.reverse_path else b"A delivery status notification that"
-    lines = [
-        b"This is the mail system at %b." % report.host,
-        b"",
-        b"%b arrived here at %b." % (what, date_time(report.arrival)),
-        b"",
-    ]
-    for action, (_, words) in _ABOUT.items():
+    """The part for a person, in the reader's language (RFC 3464 2.1, RFC 6522 3)."""
+    words = words_in(report.language)
+    lines = [words.host % report.host.decode("ascii", "replace"), ""]
+    arrived = words.arrived if report.reverse_path else words.notification_arrived
+    lines += [arrived % words.moment(report.arrival), ""]
+    for action, (_, above) in words.about.items():
         about = [recipient for recipient in report.recipients if recipient.action == action]
         if about:
-            lines += [words, b"", *(line for each in about for line in _words_about(each, report.utf_8))]
+            lines += [above, "", *(line for each in about for line in _words_about(each, report.utf_8, words))]
     if report.unnamed:
-        lines += [b"  and %d more" % report.unnamed, b""]
+        lines += ["  " + words.more % report.unnamed, ""]
     if report.retry_until and any(recipient.action == _DELAYED for recipient in report.recipients):
-        lines += [b"You need not send it again: it is tried until %b." % date_time(report.retry_until), b""]
+        lines += [words.retry_until % words.moment(report.retry_until), ""]
     if any(recipient.action == _FAILED for recipient in report.recipients):
-        lines += [b"No further attempt will be made for whom it could not be delivered to.", b""]
-    lines += [b"What is known of the message is attached.", b""]
-    text = b"\r\n".join(lines)
+        lines += [words.final, ""]
+    text = "\r\n".join([*lines, words.attached, ""]).encode()
+    head = b"Content-Language: %b\r\n" % words.name  # RFC 3282 2
     if text.isascii():
-        return b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + text
-    return b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + text
+        return b"Content-Type: text/plain; charset=us-ascii\r\n%b\r\n%b" % (head, text)
+    encoding, text = (b"8bit", text) if report.utf_8 else (b"quoted-printable", _quoted_printable(text))
+    kind = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n" % encoding
+    return kind + head + b"\r\n" + text
 
 
-def _words_about(recipient: RecipientReport, utf_8: bool) -> Iterator[bytes]:
-    written_to = _shown(recipient.forward_path, utf_8=utf_8)
-    final = _shown(recipient.final_recipient, utf_8=utf_8)
-    yield b"  <%b>" % final if final == written_to else b"  <%b> (you wrote to <%b>)" % (final, written_to)
-    why = printable(recipient.diagnostic_code)
+def _words_about(recipient: RecipientReport, utf_8: bool, words: Words) -> Iterator[str]:
+    written_to = _shown(recipient.forward_path, utf_8=utf_8).decode()
+    final = _shown(recipient.final_recipient, utf_8=utf_8).decode()
+    yield f"  <{final}>" if final == written_to else f"  <{final}> {words.written_to % written_to}"
+    why = printable(recipient.diagnostic_code).decode()
     if why or recipient.action in (_FAILED, _DELAYED):
-        yield b"    %b  %b" % (printable(recipient.status), why or b"no reason was given")
-    yield b""
+        yield f"    {printable(recipient.status).decode()}  {why or words.no_reason}"
+    if recipient.is_reply:
+        yield "    " + words.said_by % printable(recipient.remote_mta).decode()
+    yield ""
+
+
+def _quoted_printable(octets: bytes) -> bytes:
+    # It breaks lines as the first one ended.
+    return _BARE.sub(b"\r\n", binascii.b2a_qp(octets, istext=True))
 
 
 def _delivery_status(report: Report) -> bytes:
@@ -212,7 +222,11 @@ def _fields_about(recipient: RecipientReport, report: Report) -> Iterator[bytes]
     if recipient.remote_mta:
         yield b"Remote-MTA: dns; %b" % printable(recipient.remote_mta)
     if recipient.diagnostic_code:
-        yield b"Diagnostic-Code: x-postern; %b" % printable(recipient.diagnostic_code)
+        # RFC 3464 2.3.6, 9.2: `smtp` is for what an SMTP server said, word for word.
+        kind = b"smtp" if recipient.is_reply else b"x-postern"
+        yield b"Diagnostic-Code: %b; %b" % (kind, printable(recipient.diagnostic_code))
+    if recipient.last_attempt:
+        yield b"Last-Attempt-Date: %b" % date_time(recipient.last_attempt)
     if recipient.action == _DELAYED and report.retry_until:
         yield b"Will-Retry-Until: %b" % date_time(report.retry_until)
     yield b""
@@ -232,9 +246,8 @@ def _returned(report: Report) -> bytes:
         return _part(b"text/rfc822-headers", b"7bit", kept)
     if not broken and report.utf_8 and _is_utf_8(kept):
         return _part(b"message/global-headers", b"8bit", kept)
-    # RFC 6522 4: broken header sections may be made legal by quoted-printable. (It breaks lines as the first one ended.)
-    encoded = _BARE.sub(b"\r\n", binascii.b2a_qp(kept, istext=True))
-    return _part(b"text/rfc822-headers", b"quoted-printable", encoded)
+    # RFC 6522 4: broken header sections may be made legal by quoted-printable.
+    return _part(b"text/rfc822-headers", b"quoted-printable", _quoted_printable(kept))
 
 
 def _part(kind: bytes, encoding: bytes, octets: bytes) -> bytes:

@@ -8,6 +8,8 @@ import functools
 import re
 import time
 
+from mta.relaying import user_of
+
 MAX_HELO = 255
 MAX_TLS = 100  # Octets of version and cipher.
 
@@ -30,13 +32,13 @@ def received_field(
     *, helo: bytes, client: bytes, host: bytes, protocol: bytes, queue_id: bytes, forward_path: bytes, moment: int,
     tls: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """The `Received` field of a message that *client* (an IP address) handed us, with its line end.
+    """The `Received` field of a message that *client* (an IP address, see also `relaying`) handed us, with its line end.
 
     *protocol* is a word of RFC 3848 or RFC 6531 4.3. *forward_path* is empty unless there is only one recipient: the
     others' addresses are not for him to know (RFC 5321 7.2). *tls* is version and cipher of the connection, or empty.
     """
     name = _NOT_IN_A_NAME.sub(b"?", helo[:MAX_HELO]) or b"unknown"
-    literal = b"[IPv6:%b]" % client if b":" in client else b"[%b]" % client
+    literal = _client_in_words(client)
     # A comment, not the `tls` clause of RFC 8314 7.4: that one has no place for the version.
     how = b" (%b)" % _NOT_IN_TLS.sub(b"?", tls[:MAX_TLS]) if tls else b""
     return b"Received: from %b (%b)\r\n\tby %b with %b%b id %b%b; %b\r\n" % (
@@ -47,6 +49,13 @@ def received_field(
 def received_from_ourselves(*, host: bytes, queue_id: bytes, forward_path: bytes, moment: int) -> bytes:
     """The `Received` field of a message that this host wrote itself, with its line end."""
     return b"Received: by %b id %b%b; %b\r\n" % (host, queue_id, _for(forward_path), date_time(moment))
+
+
+def _client_in_words(client: bytes) -> bytes:
+    user = user_of(client)
+    if user is not None:
+        return b"uid %d" % user
+    return b"[IPv6:%b]" % client if b":" in client else b"[%b]" % client
 
 
 def _for(forward_path: bytes) -> bytes:

@@ -39,7 +39,7 @@ def enter(
     state, root = start.text("state"), start.number("root") == 1
     uid_base = start.number("uid_base")
     folders = [(_open(os.path.join(state, rule.path)), rule.access) for rule in role.paths]  # noqa: PTH118
-    limits.bound(role, alone=root, connections=int(start.settings.get(roster.CONNECTIONS, b"0")))
+    limits.bound(role, alone=root, connections=roster.connections_of(role, start.settings))
     close_all_but({*_STANDARD, start.control.fileno(), *keep, *(descriptor for descriptor, _ in folders)})
     if root:
         _change_root(state if role.paths else os.path.join(state, _EMPTY))  # noqa: PTH118
@@ -89,16 +89,16 @@ def confine_domain(uid: int, folder: int, *, keep: Collection[int] = ()) -> None
 class CellWalls:
     """What a cell puts up around itself. Made once by whoever forks cells, after it entered: a cell then only has to enter.
 
-    *role* says what the cell keeps.
+    *role* says what the cell keeps. *ports*: as for `enter`.
 
     Raises:
         OSError: the kernel refuses the rules.
     """
 
-    def __init__(self, role: roster.Role = roster.CELL) -> None:
+    def __init__(self, role: roster.Role = roster.CELL, *, ports: Collection[int] | None = ()) -> None:
         self._role = role
         self._steps = identity.steps_of_a_fork()
-        ruleset = confinement.ruleset_of(())
+        ruleset = confinement.ruleset_of((), ports)
         if ruleset is not None:
             self._steps.append(kernel.Prepared("landlock_restrict_self", ruleset, 0))
         # No pid is its own: what it may signal is nobody, itself included.

@@ -10,7 +10,8 @@ an address that somebody typed may be no mail server at all, and it hears no wor
     client.patience                                       seconds to wait for what is awaited now
 
 Commands travel together where the server takes that (RFC 2920), else one by one; each `Answered` names its command, in the
-order they were asked.
+order they were asked. Content is sent in between as it is (`push`): the dots are somebody else's business. Behind a positive
+answer to STARTTLS nothing is said or heard until `secured`.
 """
 
 import enum
@@ -37,6 +38,7 @@ class Phase(enum.Enum):
     GREETING = "greeting"
     HELLO = "hello"  # the answer to EHLO, or to HELO
     READY = "ready"  # nothing, or answers to commands
+    HANDSHAKE = "handshake"  # of TLS, which is not ours: `secured` ends it
     OVER = "over"
 
 
@@ -47,6 +49,9 @@ class Kind(enum.Enum):
     RCPT = "rcpt"
     RSET = "rset"
     DATA = "data"
+    BDAT = "bdat"  # with `push` behind it for its octets (RFC 3030)
+    STARTTLS = "starttls"
+    AUTH = "auth"  # and each further line of that exchange (RFC 4954 4)
     CONTENT_END = "content-end"
     QUIT = "quit"
 
@@ -56,12 +61,15 @@ _PATIENCE: Final = {
     Kind.RCPT: 300.0,  # 4.5.3.2.3
     Kind.RSET: 300.0,
     Kind.DATA: 120.0,  # 4.5.3.2.4
+    Kind.BDAT: 600.0,  # RFC 3030 says nothing; its last one ends the content
+    Kind.STARTTLS: 300.0,
+    Kind.AUTH: 180.0,  # RFC 4954 4
     Kind.CONTENT_END: 600.0,  # 4.5.3.2.6
     Kind.QUIT: 30.0,  # Nothing depends on it any more.
 }
 GREETING_SECONDS: Final = 300.0  # 4.5.3.2.1
 HELLO_SECONDS: Final = 300.0
-_LAST_OF_GROUP: Final = frozenset({Kind.DATA, Kind.CONTENT_END, Kind.QUIT})
+_LAST_OF_GROUP: Final = frozenset({Kind.DATA, Kind.STARTTLS, Kind.AUTH, Kind.CONTENT_END, Kind.QUIT})
 
 
 class Command(NamedTuple):
@@ -146,6 +154,11 @@ class ReplyReader:
             raise ReplyError("a line of a reply is too long")
         return found
 
+    @property
+    def is_empty(self) -> bool:
+        """No reply has begun."""
+        return not self._rest and not self._lines
+
     def _take(self, line: bytes) -> Reply | None:
         code, separator, text = line[:3], line[3:4], line[4:]
         if len(code) < 3 or not _DIGITS.issuperset(code) or code[0] not in _FIRST_DIGITS:
@@ -166,11 +179,13 @@ class ReplyReader:
 class Client:
     """One conversation."""
 
-    def __init__(self, name: bytes) -> None:
-        """*name*: what we call ourselves in EHLO."""
+    def __init__(self, name: bytes, *, lmtp: bool = False) -> None:
+        """*name*: what we call ourselves in EHLO; with *lmtp* in LHLO (RFC 2033 4.1)."""
         self.phase = Phase.GREETING
         self.extensions: dict[bytes, bytes] = {}
-        self._name = name
+        self.greeting = b""  # what the server said first, and what it calls itself in answer to EHLO
+        self.steps = 0  # goes up with every whole reply: time for the next one runs from then on
+        self._name, self._hello = name, b"LHLO" if lmtp else b"EHLO"
         self._reader = ReplyReader()
         self._is_plain_hello = False
         self._to_send: list[bytes] = []
@@ -191,6 +206,22 @@ class Client:
         self._asked.extend(commands)
         self._send_commands()
 
+    def push(self, octets: bytes) -> None:
+        """Send *octets* as they are, behind what was sent: content, after its DATA was answered or its BDAT was asked."""
+        if self.phase is Phase.READY:
+            self._to_send.append(octets)
+
+    def expect(self, command: Command, times: int) -> None:
+        """*command* will be answered *times* more often: the content's end in LMTP, once for each recipient (RFC 2033 4.2)."""
+        if self.phase is Phase.READY:
+            self._sent.extend([command] * times)
+
+    def secured(self) -> None:
+        """The handshake is done. All that was said before it is forgotten (RFC 3207 4.2); we say hello anew."""
+        self.extensions, self._is_plain_hello, self._reader = {}, False, ReplyReader()
+        self.phase = Phase.HELLO
+        self._to_send.append(b"%b %b\r\n" % (self._hello, self._name))
+
     def receive(self, octets: bytes) -> list[Event]:
         """What follows from *octets* of the server."""
         if self.phase is Phase.OVER:
@@ -198,7 +229,10 @@ class Client:
         events: list[Event] = []
         try:
             for reply in self._reader.read(octets):
+                self.steps += 1
                 events += self._hear(reply)
+            if self.phase is Phase.HANDSHAKE and not self._reader.is_empty:
+                events += self._break("octets in the clear behind the answer to STARTTLS")
         except ReplyError as error:
             events += self._break(str(error))
         self._send_commands()
@@ -223,7 +257,7 @@ class Client:
         """For how many seconds without an octet the server may be waited for; 0: nothing is awaited."""
         if self.phase is Phase.GREETING:
             return GREETING_SECONDS
-        if self.phase is Phase.HELLO:
+        if self.phase in (Phase.HELLO, Phase.HANDSHAKE):
             return HELLO_SECONDS
         return _PATIENCE[self._sent[0].kind] if self._sent else 0.0
 
@@ -238,26 +272,35 @@ class Client:
             return self._greeted(reply)
         if self.phase is Phase.HELLO:
             return self._known(reply)
+        if self.phase is Phase.HANDSHAKE:  # RFC 3207 6: somebody put it there
+            return self._break("a reply in the clear behind the answer to STARTTLS")
+        return self._answered(reply)
+
+    def _answered(self, reply: Reply) -> list[Event]:
         if not self._sent:
             return self._break("a reply to nothing", reply)
         command = self._sent.popleft()
         if command.kind is Kind.QUIT:
             self.phase = Phase.OVER
+        elif command.kind is Kind.STARTTLS and reply.code == 220:
+            self.phase = Phase.HANDSHAKE
         return [Answered(command, reply)]
 
     def _greeted(self, reply: Reply) -> list[Event]:
         if reply.code != 220:
             return self._break("the server does not take mail now", reply)
         self.phase = Phase.HELLO
-        self._to_send.append(b"EHLO %b\r\n" % self._name)
+        self.greeting = reply.text
+        self._to_send.append(b"%b %b\r\n" % (self._hello, self._name))
         return []
 
     def _known(self, reply: Reply) -> list[Event]:
         if reply.code == 250:
             self.extensions = {} if self._is_plain_hello else _extensions(reply.text)
+            self.greeting = reply.text.partition(b"\n")[0]
             self.phase = Phase.READY
             return [Ready(self.extensions)]
-        if reply.is_permanent and not self._is_plain_hello:  # RFC 5321 3.2: an old server
+        if reply.is_permanent and not self._is_plain_hello and self._hello == b"EHLO":  # RFC 5321 3.2: an old server
             self._is_plain_hello = True
             self._to_send.append(b"HELO %b\r\n" % self._name)
             return []

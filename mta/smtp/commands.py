@@ -52,8 +52,8 @@ def parse_hello(argument: bytes) -> bytes:
     return argument
 
 
-def parse_mail(argument: bytes, *, secured: bool) -> Mail:
-    """What stands behind MAIL, on a connection with TLS (*secured*) or without.
+def parse_mail(argument: bytes, *, secured: bool, submitted: bool = False) -> Mail:
+    """What stands behind MAIL, on a connection with TLS (*secured*) or without; *submitted* by somebody who logged in.
 
     Raises:
         Refused: syntax, a parameter that we did not offer, or one with a wrong value.
@@ -65,7 +65,7 @@ def parse_mail(argument: bytes, *, secured: bool) -> Mail:
         path = parse_reverse_path(text)
     except BadPath as error:
         raise Refused(_REVERSE_PATH_REPLIES[error.fault]) from error
-    declared = parameters.of_mail(text, path, secured=secured)
+    declared = parameters.of_mail(text, path, secured=secured, submitted=submitted)
     if not declared.utf8 and not path.address.isascii():
         raise Refused(replies.NOT_ASCII)
     return Mail(path.address, declared)

@@ -4,7 +4,7 @@ A reader would otherwise get wrong: the order of the events in a list is the ord
 once, behind everything else but `StartTls` and `HangUp`.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mta.vocabulary import Word
 
@@ -17,6 +17,17 @@ class Send(NamedTuple):
     octets: bytes
 
 
+class Login(NamedTuple):
+    """Who logged in, and the authenticator's proof of it; empty: nobody did."""
+
+    identity: bytes = b""
+    expiry: int = 0
+    ticket: bytes = b""
+
+
+NOBODY: Final = Login()
+
+
 class Ask(NamedTuple):
     """A question to the directory; answer with `verdict` and the same number."""
 
@@ -24,6 +35,33 @@ class Ask(NamedTuple):
     reverse_path: bytes
     forward_path: bytes
     size: int
+    login: Login = NOBODY
+
+
+class LogIn(NamedTuple):
+    """A question to the authenticator; answer with `logged_in`. Kept nowhere: it has a password in it."""
+
+    name: bytes
+    secret: bytes
+
+
+class ScramBegin(NamedTuple):
+    """The first message of SCRAM-SHA-256, for the authenticator; answer with `challenged`, or with `logged_in`."""
+
+    first: bytes
+
+
+class ScramEnd(NamedTuple):
+    """The last message of what `ScramBegin` began; answer with `logged_in`. Empty: the client broke off, no answer."""
+
+    final: bytes
+
+
+class AskSender(NamedTuple):
+    """A question to the authenticator: may who logged in write from here? Answer with `sender_judged`."""
+
+    reverse_path: bytes
+    login: Login
 
 
 class Recipient(NamedTuple):
@@ -45,6 +83,7 @@ class Offer(NamedTuple):
     reverse_path: bytes
     recipients: tuple[Recipient, ...]
     tls: bytes = b""  # version and cipher, empty without TLS
+    login: Login = NOBODY
 
 
 class Block(NamedTuple):
@@ -82,7 +121,9 @@ class HangUp(NamedTuple):
     unasked: bool
 
 
-Event = Send | Ask | Offer | Block | Withdraw | StartTls | Note | HangUp
+Event = (
+    Send | Ask | Offer | Block | Withdraw | StartTls | Note | HangUp | LogIn | ScramBegin | ScramEnd | AskSender
+)  # fmt: skip
 
 
 # --- what goes in --------------------------------------------------------------------------------------------------
@@ -97,3 +138,18 @@ class Verdict(NamedTuple):
     ticket: bytes = b""
     late: bool = False  # told after the content, a yes as much as a no
     detail: bytes = b""  # words for the client instead of the usual ones
+
+
+class LoginAnswer(NamedTuple):
+    """The authenticator's answer to a `LogIn` or `ScramEnd`."""
+
+    right: bool | None  # None: nobody can tell at the moment
+    login: Login = NOBODY
+    server_final: bytes = b""  # the last word of SCRAM, which the client wants before it believes us
+
+
+class SenderAnswer(NamedTuple):
+    """The authenticator's answer to an `AskSender`."""
+
+    yes: bool | None  # None: nobody can tell at the moment
+    rule: bytes = b""  # words for the client

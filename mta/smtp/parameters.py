@@ -3,7 +3,7 @@
 A reader would otherwise get wrong: ENVID and ORCPT stay in the xtext they came in. Whoever writes a notification decodes
 them; until then they are words without spaces, which is how envelopes keep them.
 
-SIZE is RFC 1870, BODY RFC 6152, SMTPUTF8 RFC 6531, RET ENVID NOTIFY ORCPT RFC 3461, REQUIRETLS RFC 8689.
+SIZE is RFC 1870, BODY RFC 6152, SMTPUTF8 RFC 6531, RET ENVID NOTIFY ORCPT RFC 3461, REQUIRETLS RFC 8689, AUTH RFC 4954 5.
 """
 
 import re
@@ -16,6 +16,7 @@ from mta.smtp.replies import Refused
 MAX_SIZE_DIGITS = 20  # RFC 1870 5
 MAX_ENVID = 100  # RFC 3461 4.4, octets
 MAX_ORCPT = 500  # RFC 3461 4.2, octets
+MAX_AUTH = 500  # RFC 4954 3 (6), octets
 
 # RFC 5321 4.1.2: a keyword, perhaps with a value that has neither "=" nor space nor control characters; RFC 6531 3.3 adds
 # what is not ASCII to values.
@@ -23,6 +24,7 @@ _PARAMETERS = re.compile(rb"(?: ++[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~\x80-\xff]
 # RFC 3461 4: printable ASCII, "+" and two hexadecimal digits for "+", "=", space and whatever else one likes to encode.
 _XTEXT = rb"(?:[!-*,-<>-~]|\+(?:[2-6][0-9A-F]|7[0-9A-E]))++"
 _ENVID = re.compile(_XTEXT + rb"\Z")
+_AUTH = re.compile(rb"(?:<>|%b)\Z" % _XTEXT)
 # Beyond ASCII the type should be utf-8 (below), but Postfix 3.7 encodes UTF-8 octet by octet under the type rfc822.
 _ORCPT = re.compile(rb"[A-Za-z0-9!#$%%&'*/?^_`{|}~.-]++;(?:%b|\+[89A-F][0-9A-F])++\Z" % _XTEXT)
 # RFC 6533 3: after the type utf-8, characters as they are or as \x{number}.
@@ -41,8 +43,8 @@ class MailParameters(NamedTuple):
 NO_PARAMETERS = MailParameters(0, False, b"")
 
 
-def of_mail(text: bytes, path: Parsed, *, secured: bool) -> MailParameters:
-    """The parameters behind the *path* at the beginning of *text*; REQUIRETLS counts only when TLS is on.
+def of_mail(text: bytes, path: Parsed, *, secured: bool, submitted: bool = False) -> MailParameters:
+    """The parameters behind the *path* at the beginning of *text*; REQUIRETLS only under TLS, AUTH only for who logged in.
 
     Raises:
         Refused: malformed, said twice, or not offered.
@@ -64,6 +66,9 @@ def of_mail(text: bytes, path: Parsed, *, secured: bool) -> MailParameters:
         elif keyword == b"SMTPUTF8" or (keyword == b"REQUIRETLS" and secured):
             utf8 = utf8 or keyword == b"SMTPUTF8"
             options.append(_without_value(keyword, value))
+        elif keyword == b"AUTH" and submitted:
+            # RFC 4954 5 lets us take it for `<>`: who wrote the message first is nothing that we could believe a client.
+            _matching(value, _AUTH, MAX_AUTH)
         else:
             raise Refused(replies.UNKNOWN_PARAMETER)
     return MailParameters(size, utf8, b" ".join(options))

@@ -46,6 +46,8 @@ RECIPIENT_OK = Reply(250, "2.1.5", "Recipient OK")  # RFC 3463 3.2, X.1.5
 CANNOT_VERIFY = Reply(252, "2.1.5", "Not told here; send mail and see")  # RFC 5321 3.5.3
 CHUNK_TAKEN = Reply(250, "2.0.0", "Chunk taken")  # RFC 3030 2
 HELP = Reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS")  # RFC 5321 4.1.1.8
+HELP_OF_SUBMISSION = Reply(214, "2.0.0", HELP.text + " AUTH")
+HELP_ON_AUTH = Reply(214, "2.0.0", "AUTH mechanism [response]: log in, where EHLO offers it")
 HELP_ON = {
     topic: Reply(214, "2.0.0", text)
     for topic, text in (
@@ -63,6 +65,7 @@ HELP_ON = {
         (b"STARTTLS", "STARTTLS: go on under TLS, where EHLO offers it"),
     )
 }
+LOGGED_IN = Reply(235, "2.7.0", "Logged in")  # RFC 4954 6
 START_CONTENT = Reply(354, "", "End with <CRLF>.<CRLF>")  # RFC 5321 4.1.1.4
 
 # Not now.
@@ -74,9 +77,12 @@ SLOW_DOWN = Reply(421, "4.7.0", "Too many unknown recipients; slow down")  # RFC
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors")
 TOO_MANY_COMMANDS = Reply(421, "4.7.0", "Too many commands and no mail")
 NOT_SMTP = Reply(421, "4.7.0", "This is SMTP")
+TOO_MANY_LOGINS = Reply(421, "4.7.0", "Too many refused log-ins")
 LOST_COUNT = Reply(421, "4.7.0", "Nobody can tell where your chunk ends")
 TLS_AWAY = Reply(454, "4.7.0", "TLS is not to be had at the moment; go on without, or come back")  # RFC 3207 4
+LOGIN_AWAY = Reply(454, "4.7.0", "Nobody can tell now whether that is right; try again later")  # RFC 4954 6
 PLAINTEXT_BEHIND_STARTTLS = Reply(421, "4.7.0", "Nothing may follow STARTTLS before TLS is on")  # RFC 3207 4.2
+OVER_LIMIT = Reply(450, "4.7.1", "Sending limit reached; send the rest later")  # RFC 3463 3.8, X.7.1
 NO_REVERSE_NAME = Reply(
     450, "4.7.25", "Your address has no name that leads back to it; mend its PTR record"
 )  # RFC 7372 3.3
@@ -91,6 +97,10 @@ TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send again for t
 UNKNOWN_COMMAND = Reply(500, "5.5.2", "Unknown command")  # RFC 3463 3.6, X.5.2
 LINE_TOO_LONG = Reply(500, "5.5.2", "Command line too long")  # RFC 5321 4.5.3.1.4
 BAD_LINE = Reply(500, "5.5.2", "A command is ASCII without control characters and ends with CR LF")  # RFC 5321 2.3.8
+NOT_BASE64 = Reply(501, "5.5.2", "A response is base64")  # RFC 4954 4
+BAD_RESPONSE = Reply(501, "5.5.2", "That is not what this mechanism says")
+BAD_AUTH = Reply(501, "5.5.4", "Say AUTH and a mechanism, then perhaps its first response")  # RFC 4954 4
+CANCELLED = Reply(501, "5.7.0", "Not logged in, as you wish")  # RFC 4954 4
 NO_ARGUMENT_WANTED = Reply(501, "5.5.4", "This command has no argument")  # RFC 3463 3.6, X.5.4
 BAD_HELLO = Reply(501, "5.5.4", "Say your domain name or address literal")  # RFC 5321 4.1.1.1
 BAD_VRFY = Reply(501, "5.5.4", "Verify whom?")
@@ -108,13 +118,22 @@ MAIL_FIRST = Reply(503, "5.5.1", "Say MAIL first")
 RECIPIENT_FIRST = Reply(503, "5.5.1", "Say RCPT first")
 NESTED_MAIL = Reply(503, "5.5.1", "There is a sender already")
 CHUNKS_BEGUN = Reply(503, "5.5.1", "The message began with BDAT; go on with BDAT, or say RSET")  # RFC 3030 2
+IS_LOGGED_IN = Reply(503, "5.5.1", "You are logged in already")  # RFC 4954 4
 TLS_IS_ON = Reply(503, "5.5.1", "TLS is on already")  # RFC 3207 4.2
+NO_MECHANISM = Reply(504, "5.5.4", "No such mechanism here")  # RFC 4954 4
 NO_HELP = Reply(504, "5.5.4", "No such command to help with")  # RFC 5321 4.3.2
+STARTTLS_FIRST = Reply(530, "5.7.0", "Must issue a STARTTLS command first")  # RFC 3207 4
+LOG_IN_FIRST = Reply(530, "5.7.0", "Log in first")  # RFC 4954 6
+WRONG_LOGIN = Reply(535, "5.7.8", "The name or the password is wrong")  # RFC 4954 6: one reply for all causes
+CLEARTEXT_LOGIN = Reply(538, "5.7.11", "Log in under TLS only; say STARTTLS first")  # RFC 4954 6
 UNKNOWN = Reply(550, "5.1.1", "No such mailbox here")  # RFC 3463 3.2, X.1.1
 SUSPENDED = Reply(550, "5.2.1", "The mailbox takes no mail")  # RFC 3463 3.3, X.2.1
 BARE_CR_LF_NUL = Reply(550, "5.6.0", "The message has a bare CR, a bare LF or a NUL in it")  # RFC 5321 2.3.8
+UNSIGNED = Reply(550, "5.7.1", "That bounce is for mail which we did not send; its return path is forged")
 DENIED = Reply(550, "5.7.1", "The recipient does not take mail from you; ask by another way")  # RFC 3463 3.8, X.7.1
+BRAKED = Reply(550, "5.7.1", "Sending is stopped: unusually much was sent from this mailbox; ask your administrator")
 LISTED = Reply(550, "5.7.1", "Your address is on a list of senders of unwanted mail")
+NOT_YOUR_ADDRESS = Reply(550, "5.7.1", "You may not write from that address")
 FOREIGN = Reply(550, "5.7.1", "We do not take mail for that domain")  # RFC 3463 3.8, X.7.1
 TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we take")  # RFC 1870 6.1; RFC 3463 3.4, X.3.4
 NOT_ASCII = Reply(553, "5.6.7", "An address beyond ASCII needs SMTPUTF8 behind MAIL")  # RFC 6531 3.5
@@ -134,9 +153,10 @@ def hello(hostname: bytes) -> bytes:
 
 
 def extended_hello(
-    hostname: bytes, max_message_size: int, max_recipients: int, *, starttls: bool = False, secured: bool = False
-) -> bytes:
-    """The answer to EHLO; with *starttls* it offers TLS, with *secured* TLS is on."""
+    hostname: bytes, max_message_size: int, max_recipients: int, *, starttls: bool = False, secured: bool = False,
+    mechanisms: tuple[bytes, ...] = (),
+) -> bytes:  # fmt: skip
+    """The answer to EHLO; with *starttls* it offers TLS, with *secured* TLS is on and *mechanisms* may be used to log in."""
     offered = [
         b"PIPELINING",  # RFC 2920
         b"SIZE %d" % max_message_size,  # RFC 1870
@@ -151,6 +171,8 @@ def extended_hello(
         offered.append(b"STARTTLS")  # RFC 3207
     if secured:
         offered.append(b"REQUIRETLS")  # RFC 8689 2, which wants it offered under TLS only
+    if secured and mechanisms:
+        offered.append(b"AUTH " + b" ".join(mechanisms))  # RFC 4954 3; passwords in the clear are not invited
     lines = [hostname, *offered, b"HELP"]
     return b"".join([b"250-%b\r\n" % line for line in lines[:-1]]) + b"250 %b\r\n" % lines[-1]
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from mta.smtp import replies
+from mta.smtp import auth, replies
+from mta.smtp.auth import MAX_AUTH_LINE
 from mta.smtp.commands import (
     MAX_COMMAND_LINE,
     SOUND_LINE,
@@ -27,9 +28,23 @@ from mta.smtp.commands import (
     parse_rcpt,
 )
 from mta.smtp.content import ChunkReader, ContentReader
-from mta.smtp.events import Ask, Event, HangUp, Note, Offer, Recipient, Send, StartTls, Verdict
+from mta.smtp.events import (
+    NOBODY,
+    Ask,
+    AskSender,
+    Event,
+    HangUp,
+    LoginAnswer,
+    Note,
+    Offer,
+    Recipient,
+    Send,
+    SenderAnswer,
+    StartTls,
+    Verdict,
+)
 from mta.smtp.intake import Intake
-from mta.smtp.parameters import NO_PARAMETERS
+from mta.smtp.parameters import NO_PARAMETERS, MailParameters
 from mta.smtp.replies import Refused, Reply
 from mta.vocabulary import Word
 
@@ -51,6 +66,8 @@ class Policy:
     # `wind_up` after so long, `break_off` after twice that, for a message that began before.
     session_seconds: float = 3600.0
     starttls: bool = False  # somebody is there who can terminate TLS
+    # Of AUTH. With any this is submission (RFC 6409): users, under TLS, who log in before anything else.
+    mechanisms: tuple[bytes, ...] = ()
     greeting: bytes = field(init=False)
     hello: bytes = field(init=False)
     extended_hello: bytes = field(init=False)
@@ -63,7 +80,7 @@ class Policy:
             replies.extended_hello, self.hostname, self.max_message_size, self.max_recipients, starttls=self.starttls
         )
         object.__setattr__(self, "extended_hello", offers())
-        object.__setattr__(self, "secured_hello", offers(secured=True))
+        object.__setattr__(self, "secured_hello", offers(secured=True, mechanisms=self.mechanisms))
 
 
 class Phase(enum.Enum):
@@ -73,6 +90,9 @@ class Phase(enum.Enum):
     CONTENT = "content"  # of DATA
     CHUNK = "chunk"  # of BDAT
     HANDSHAKE = "handshake"  # STARTTLS was said, and TLS is not on yet
+    RESPONSE = "response"  # AUTH was said, and the next line is the client's response
+    LOGIN = "login"  # the authenticator has what the client said
+    SENDER = "sender"  # MAIL was said, and the authenticator has the reverse-path
     COMMIT = "commit"  # the end of the content was read; the enqueuer has the word
     OVER = "over"
 
@@ -81,6 +101,9 @@ _COMMANDS: Final = Phase.COMMANDS
 _CONTENT: Final = Phase.CONTENT
 _CHUNK: Final = Phase.CHUNK
 _HANDSHAKE: Final = Phase.HANDSHAKE
+_RESPONSE: Final = Phase.RESPONSE
+_LOGIN: Final = Phase.LOGIN
+_SENDER: Final = Phase.SENDER
 _COMMIT: Final = Phase.COMMIT
 _OVER: Final = Phase.OVER
 
@@ -89,17 +112,23 @@ _REFUSALS = {
     Word.SUSPENDED: replies.SUSPENDED,
     Word.FULL: replies.FULL,
     Word.FOREIGN: replies.FOREIGN,
+    Word.UNSIGNED: replies.UNSIGNED,
     Word.DENIED: replies.DENIED,
     Word.LISTED: replies.LISTED,
     Word.GREYLISTED: replies.GREYLISTED,
     Word.NO_REVERSE_NAME: replies.NO_REVERSE_NAME,
     Word.TOO_FAST: replies.TOO_FAST,
+    Word.OVER_LIMIT: replies.OVER_LIMIT,
+    Word.BRAKED: replies.BRAKED,
     Word.SLOW_DOWN: replies.SLOW_DOWN,
     Word.TRY_LATER: replies.TRY_LATER,
 }
 
 _GOODBYE: Final = 421  # RFC 5321 4.2.2: we hang up behind it
-_INTERRUPTED: Final = frozenset({Phase.CONTENT, Phase.CHUNK, Phase.HANDSHAKE})  # where the client's leaving ends all
+_OF_LOGIN: Final = frozenset({235, 454, 535})  # RFC 4954 6: how a log-in ends that was said as it should be
+_INTERRUPTED: Final = frozenset(
+    {Phase.CONTENT, Phase.CHUNK, Phase.HANDSHAKE, Phase.RESPONSE}
+)  # where the client's leaving ends all
 _MAY_GO_BEYOND_ASCII: Final = frozenset({b"MAIL ", b"RCPT ", b"VRFY ", b"EXPN "})  # RFC 6531 3.3, 3.5
 
 # A browser that was tricked into speaking to us says these first, and then an attacker's octets: do not read on.
@@ -119,9 +148,11 @@ class _Question:
 class Server:
     """One conversation."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, implicit_tls: bool = False) -> None:
+        """With *implicit_tls* (RFC 8314 3) the handshake comes first: nothing may be told but `secured`, which greets."""
         self._policy = policy
-        self.phase = _COMMANDS
+        self.phase = _HANDSHAKE if implicit_tls else _COMMANDS
+        self._greets_late = implicit_tls
         # Who terminates TLS was there when we offered it, and is not now. Whoever drives us says so.
         self.tls_away = False
         self.steps = 0  # goes up with each whole command and each piece of content: has anything been achieved?
@@ -141,6 +172,9 @@ class Server:
         self._extended = False
         self._tls = b""  # version and cipher, when TLS is on
         self._starting_tls = False
+        self._login = NOBODY
+        self._logins = auth.LogIns(policy.mechanisms) if policy.mechanisms else None
+        self._asked_sender: tuple[bytes, MailParameters] = (b"", NO_PARAMETERS)  # of the MAIL that waits for its answer
         self._chunk_left = 0  # octets of this chunk still to come
         self._chunk_last = False
         self._chunk_unwanted: Reply | None = None  # there is no message that this chunk could belong to
@@ -159,7 +193,10 @@ class Server:
     @property
     def waiting(self) -> bool:
         """Is there an answer without which we do not go on?"""
-        return self.phase is _COMMIT or self.phase is _HANDSHAKE or bool(self._questions)
+        phase = self.phase
+        return bool(self._questions) or (
+            phase is _COMMIT or phase is _HANDSHAKE or phase is _LOGIN or phase is _SENDER
+        )  # fmt: skip
 
     @property
     def pending(self) -> int:
@@ -231,6 +268,37 @@ class Server:
         self._tls = tls
         self._helo = b""
         self._extended = False
+        if self._greets_late:
+            self._greets_late = False
+            self._out.append(self._policy.greeting)
+        return self._go_on()
+
+    def challenged(self, text: bytes) -> list[Event]:
+        """The authenticator wants *text* answered."""
+        if self.phase is not _LOGIN or self._logins is None:
+            return []
+        self._follow(self._logins.challenged(text))
+        return self._go_on()
+
+    def logged_in(self, answer: LoginAnswer) -> list[Event]:
+        """The authenticator knows whether the log-in is right, or somebody else that it does not."""
+        if self.phase is not _LOGIN or self._logins is None:
+            return []
+        self._follow(self._logins.answered(answer))
+        return self._go_on()
+
+    def sender_judged(self, answer: SenderAnswer) -> list[Event]:
+        """The authenticator knows whether who logged in may write from the address that MAIL named."""
+        if self.phase is not _SENDER:
+            return []
+        self.phase = _COMMANDS
+        if answer.yes:
+            self._begin_message(*self._asked_sender)
+        else:
+            no = replies.in_words(replies.NOT_YOUR_ADDRESS, answer.rule)
+            reply = replies.TRY_LATER if answer.yes is None else no
+            self._note_refused(reply, self._asked_sender[0])
+            self._out.append(reply.octets)
         return self._go_on()
 
     def end_of_input(self) -> list[Event]:
@@ -278,6 +346,9 @@ class Server:
             elif self.phase is _CHUNK:
                 octets, self._input = self._input[: self._chunk_left], self._input[self._chunk_left :]
                 self._read_chunk(octets)
+            elif self.phase is _RESPONSE:
+                if not self._step_response():
+                    break
             else:
                 break
         if self._ending is not None or self._end_of_input or self._lost:
@@ -285,7 +356,7 @@ class Server:
         return self._take_events()
 
     def _end_if_due(self) -> None:
-        if self.phase is _COMMANDS and not self._questions:
+        if (self.phase is _COMMANDS and not self._questions) or (self.phase is _RESPONSE and self._ending is not None):
             if self._ending is not None:
                 self._end(self._ending)
             else:
@@ -316,7 +387,7 @@ class Server:
         end = self._input.find(b"\n") + 1
         if not end:
             if self._skipping or len(self._input) >= MAX_COMMAND_LINE:
-                self._skipping, self._input = True, b""
+                self._skip_if_too_long()
             return False
         line = self._input[:end]
         if self._questions:
@@ -330,7 +401,7 @@ class Server:
         return True
 
     def _obey(self, line: bytes) -> None:
-        if self._skipping or len(line) > MAX_COMMAND_LINE:
+        if self._skipping or (len(line) > MAX_COMMAND_LINE and len(line) > self._most_of(line)):
             self._skipping = False
             self._complain(replies.LINE_TOO_LONG)
             return
@@ -346,6 +417,14 @@ class Server:
             command(self, argument)
         except Refused as refused:
             self._complain(refused.reply)
+
+    def _skip_if_too_long(self) -> None:
+        if self._skipping or len(self._input) >= self._most_of(self._input):
+            self._skipping, self._input = True, b""
+
+    def _most_of(self, line: bytes) -> int:
+        """How long *line* may become: with a response in it, longer than any other command."""
+        return MAX_AUTH_LINE if self._policy.mechanisms and line[:5].upper() == b"AUTH " else MAX_COMMAND_LINE
 
     def _ask_also(self, line: bytes) -> bool:
         """Ask about another RCPT while earlier ones are unanswered, if the answer to it cannot depend on theirs."""
@@ -383,13 +462,23 @@ class Server:
             raise Refused(replies.HELLO_FIRST)
         if self._reverse_path is not None:
             raise Refused(replies.NESTED_MAIL)
-        reverse_path, declared = parse_mail(argument, secured=bool(self._tls))
+        submitted = self._logins is not None
+        if submitted and self._login is NOBODY:
+            raise Refused(replies.LOG_IN_FIRST if self._tls else replies.STARTTLS_FIRST)
+        reverse_path, declared = parse_mail(argument, secured=bool(self._tls), submitted=submitted)
         if declared.utf8 and not self._extended:
             raise Refused(replies.UNKNOWN_PARAMETER)
         if declared.size > self._policy.max_message_size:
             self._out.append(replies.TOO_LARGE.octets)  # RFC 1870 6.1; no error of the client's, so not counted
             self._note_refused(replies.TOO_LARGE, reverse_path)
-            return
+        elif submitted:
+            self._asked_sender = reverse_path, declared
+            self._events.append(AskSender(reverse_path, self._login))
+            self.phase = _SENDER
+        else:
+            self._begin_message(reverse_path, declared)
+
+    def _begin_message(self, reverse_path: bytes, declared: MailParameters) -> None:
         self._reverse_path, self._declared = reverse_path, declared
         self._out.append(replies.SENDER_OK.octets)
 
@@ -468,6 +557,8 @@ class Server:
     def _help(self, argument: bytes) -> None:
         self._count_fruitless()
         reply = replies.HELP_ON.get(argument.upper(), replies.NO_HELP) if argument else replies.HELP
+        if self._policy.mechanisms and argument.upper() in (b"", b"AUTH"):
+            reply = replies.HELP_ON_AUTH if argument else replies.HELP_OF_SUBMISSION
         if reply is replies.NO_HELP:
             raise Refused(reply)
         self._out.append(reply.octets)
@@ -494,6 +585,19 @@ class Server:
         self.phase = _HANDSHAKE
         self._starting_tls = True
 
+    def _auth(self, argument: bytes) -> None:
+        self._count_fruitless()
+        if self._logins is None:
+            raise Refused(replies.NOT_OFFERED)
+        if not self._tls:
+            raise Refused(replies.CLEARTEXT_LOGIN)
+        if not self._extended:
+            raise Refused(replies.HELLO_FIRST)
+        if self._login is not NOBODY:
+            raise Refused(replies.IS_LOGGED_IN)
+        # And so never in the middle of a message (RFC 4954 4): who is not logged in cannot have begun one.
+        self._follow(self._logins.begin(argument))
+
     def _not_offered(self, _argument: bytes) -> None:
         raise Refused(replies.NOT_OFFERED)
 
@@ -510,12 +614,59 @@ class Server:
             return
         self._complain(replies.UNKNOWN_COMMAND)
 
+    # --- log-in
+
+    def _follow(self, step: auth.Step | Reply) -> None:
+        """What follows from a step of a log-in."""
+        assert self._logins is not None
+        if isinstance(step, auth.Challenge):
+            self.phase = _RESPONSE
+            self._out.append(auth.challenge(step.text))
+            return
+        if not isinstance(step, Reply):
+            self.phase = _LOGIN
+            self._events.append(step)
+            return
+        self.phase = _COMMANDS
+        self._events += self._logins.end()
+        self._login = self._logins.login
+        if step.code in _OF_LOGIN:
+            self._out.append(step.octets)
+        else:
+            self._complain(step)
+        if self._logins.too_many and self.phase is not _OVER:
+            self._note_refused(replies.TOO_MANY_LOGINS)
+            self._end(replies.TOO_MANY_LOGINS)
+
+    def _step_response(self) -> bool:
+        """One line of input that is a response, when there is a whole one."""
+        if self._ending is not None:
+            return False
+        end = self._input.find(b"\n") + 1
+        if not end:
+            if self._skipping or len(self._input) >= MAX_AUTH_LINE:
+                self._skipping, self._input = True, b""
+            return False
+        line, self._input = self._input[:end], self._input[end:]
+        self.steps += 1
+        assert self._logins is not None
+        if self._skipping or len(line) > MAX_AUTH_LINE:
+            self._skipping = False
+            self._follow(replies.LINE_TOO_LONG)  # RFC 4954 4
+        elif not SOUND_LINE.match(line):
+            self._follow(replies.BAD_LINE)
+        else:
+            self._follow(self._logins.respond(line[:-2]))
+        return True
+
     # --- recipients
 
     def _ask(self, rcpt: Rcpt) -> None:
         self._number += 1
         self._questions[self._number] = _Question(rcpt)
-        self._events.append(Ask(self._number, self._reverse_path or b"", rcpt.forward_path, self._declared.size))
+        self._events.append(
+            Ask(self._number, self._reverse_path or b"", rcpt.forward_path, self._declared.size, self._login)
+        )
 
     def _judge(self, rcpt: Rcpt, verdict: Verdict) -> None:
         if self._alone or (verdict.late and self._recipients):
@@ -525,13 +676,13 @@ class Server:
             return
         if verdict.word is Word.ACCEPT or verdict.late:
             self._alone = verdict.late
-            self._late_refusal = None if verdict.word is Word.ACCEPT else _refusal(verdict)
+            self._late_refusal = None if verdict.word is Word.ACCEPT else refusal_of(verdict)
             self._recipients.append(
                 Recipient(rcpt.forward_path, verdict.counted, verdict.expiry, verdict.ticket, rcpt.options)
             )
             self._out.append(replies.RECIPIENT_OK.octets)
             return
-        reply = _refusal(verdict)
+        reply = refusal_of(verdict)
         self._note_refused(reply, forward_path=rcpt.forward_path)
         if verdict.word is Word.SLOW_DOWN:
             self._end(reply)
@@ -544,9 +695,12 @@ class Server:
         protocol = b"SMTP"
         if self._extended:  # RFC 3848, RFC 6531 4.3
             protocol = (b"UTF8SMTP" if self._declared.utf8 else b"ESMTP") + (b"S" if self._tls else b"")
+            if self._login is not NOBODY:
+                protocol += b"A"
         offer = Offer(
-            self._helo, protocol, self._declared.options, self._reverse_path or b"", tuple(self._recipients), self._tls
-        )
+            self._helo, protocol, self._declared.options, self._reverse_path or b"", tuple(self._recipients),
+            self._tls, self._login,
+        )  # fmt: skip
         return Intake(offer, self._policy.max_message_size, keeping=self._late_refusal is None)
 
     def _read_content(self, octets: bytes) -> None:
@@ -645,6 +799,8 @@ class Server:
 
     def _give_up(self) -> None:
         self._forget()
+        if self._logins is not None:
+            self._events += self._logins.end()
         self._questions.clear()
         self._input = b""
         self.phase = _OVER
@@ -669,10 +825,10 @@ class Server:
         b"QUIT": _quit,
         b"BDAT": _bdat,
         b"STARTTLS": _starttls,
-        # Known to RFC 5321, RFC 4954 and RFC 1985, and not offered here (4.2.4: 502, not 500).
+        b"AUTH": _auth,
+        # Known to RFC 5321 and RFC 1985, and not offered here (4.2.4: 502, not 500).
         b"EXPN": _not_offered,
         b"TURN": _not_offered,
-        b"AUTH": _not_offered,
         b"ETRN": _not_offered,
     }
 
@@ -687,5 +843,6 @@ def _is_sound(line: bytes) -> bool:
     return line[:5].upper() in _MAY_GO_BEYOND_ASCII and SOUND_LINE_BEYOND_ASCII.match(line) is not None
 
 
-def _refusal(verdict: Verdict) -> Reply:
+def refusal_of(verdict: Verdict) -> Reply:
+    """What a client hears of a recipient who may not have it."""
     return replies.in_words(_REFUSALS[verdict.word], verdict.detail)

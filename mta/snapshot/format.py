@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 from mta.wire.netstring import WireError, pack, unpack
 
-FORMAT_VERSION = 2  # since 2 a domain says how it is protected and where it is relayed to
+# Since 2 a domain says how it is protected and where it is relayed to; since 3, how its mail goes out.
+FORMAT_VERSION = 3
 MARK = b"postern snapshot"
 CURRENT = "current"
 HEADER_KEY = b""
@@ -224,4 +225,4 @@ class Layout:
 
 
 # An older version stays here for as long as an upgrade from it is promised.
-LAYOUTS: Mapping[int, Layout] = {1: Layout(), FORMAT_VERSION: Layout()}
+LAYOUTS: Mapping[int, Layout] = {1: Layout(), 2: Layout(), FORMAT_VERSION: Layout()}

@@ -9,23 +9,37 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   d:<domain, A-label or U-label>      Domain
                   t:<tenant id>                       Tenant
                   r:, r:<domain>, r:<address key>     Rules: of the host, of a domain, of a mailbox
+                  o:<domain>, o:@<domain>, o:*        Routed: the same key has a Route
+                  w:<address key>                     Sending, of a mailbox for which it is not as for most
     credentials   m:<address key>, u:<account name>   Login
+                  p:<address key>                     AppPasswords
+                  f:<address key>                     Senders
                   k:<key id>                          ApiKey
                   d:…, t:…                            as above: who may log in follows the same chain
     certificates  c:<A-label name, or *.domain>       Certificate; c: alone is the one for all other names
     sources       s:<domain>                          Source
+    signing       g:<domain, A-label or U-label>      SigningKeys
+    routes        n:<domain>                          Route of mail to that domain
+                  n:@<domain>                         Route of mail that a domain of ours sends
+                  n:*                                 Route of all other mail
 """
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mta.wire.netstring import WireError, pack, unpack
 
 HOST_KEY = b"h:"
 ADDRESS, DOMAIN, TENANT = b"a:", b"d:", b"t:"
 RULES, CERTIFICATE, SOURCE = b"r:", b"c:", b"s:"
+ROUTED, ROUTE = b"o:", b"n:"  # with a route's key behind: a domain, `@domain` of a sender, or `*`
+SMARTHOST = b"*"
+SIGNING = b"g:"
 MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
+APP_PASSWORDS, SENDERS, SENDING = b"p:", b"f:", b"w:"
+ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
 MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
 MAX_TARGETS = 4096
 
@@ -42,6 +56,7 @@ class Host:
 
     name: bytes
     postmaster: bytes
+    srs_secrets: tuple[bytes, ...] = ()  # what return paths are made with; the newest first, which alone makes new ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,11 @@ class Domain:
     dnsbl: bool = True  # refuses whom the host's DNS lists name; a host that asks no list refuses nobody
     next_hop: bytes = b""  # host:port that gets this domain's mail; empty: the mailboxes are here
     source: bytes = b""  # who knows a relayed domain's recipients: `list`, `ldap`, `call-ahead`, `hook`; empty: nobody
+    batv: bool = False  # return paths of its addresses are signed, and no bounce to an unsigned one is taken
+    language: bytes = b"en"  # of what people here can read (RFC 5646)
+    send_as_any: bool = False  # a mailbox of it may write as any address of it
+    sends_per_hour: int = 0  # recipients that its mailboxes may write to together; 0: no limit
+    sends_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +128,27 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """There is a route under this key, for whoever decides and may not see where it leads.
+
+    Mail to a domain takes its `o:<domain>`; else, when it comes from a domain of ours, that one's `o:@<domain>`; else `o:*`;
+    else it goes by MX. A relayed domain has a `Routed` too. The key without `o:` names the route to role remotespawn.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How mail goes on to another server. *tls*: `none`; `may`, when it can; `verify`, by a certificate that holds; `dane`."""
+
+    next_hop: bytes = b""  # host:port; empty: by MX, for the sake of the rest
+    tls: bytes = b"may"
+    lmtp: bool = False
+    login: bytes = b""  # name for AUTH; empty: without
+    sealed_password: bytes = b""  # octets that only remotespawn opens (`mta.seal`, keys/remotespawn)
+    source_address: bytes = b""  # an IP address of this machine; empty: whichever the kernel takes
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """What a name shows of itself in TLS. *sealed_key* is its private key in PEM, sealed to the role tls."""
 
@@ -116,11 +157,22 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """What mail of a domain is signed with: selector, algorithm, key sealed to the role signer, and again."""
+
+    domain: bytes  # A-label, whatever key this stands under
+    triples: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """A node of the tree of who pays; its suspension reaches everything below."""
 
     parent: bytes  # empty: the root
     suspended: bool = False
+    forwards_outside: bool = True  # else mail for its addresses ends here, and so for everybody below
+    sends_per_hour: int = 0  # recipients that all mailboxes below may write to together; 0: no limit
+    sends_per_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +186,31 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class AppPasswords:
+    """Further secrets of a mailbox, each for one program: hashes, each sealed to the authenticator."""
+
+    sealed: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Who may write as this address besides its owner: address keys of mailboxes. An address without one has its owner alone."""
+
+    members: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How much a mailbox may send, and whether it may. Most have none, and what the host's settings say."""
+
+    per_hour: int = -1  # recipients; 0: no limit; -1: the host's
+    per_day: int = -1
+    brake: bool = True  # stopped when it does what it never did
+    braked: bool = False  # it was
+    released: int = 0  # when somebody last looked and let it go, in seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key's secret, hashed (256 random bits need no slow hash), and for whom it acts."""
 
@@ -142,7 +219,10 @@ class ApiKey:
     tenant: bytes
 
 
-Record = Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Source | Certificate | Login | ApiKey
+Record = (
+    Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Sending | Source | Routed | Route | Certificate | SigningKeys
+    | Login | AppPasswords | Senders | ApiKey
+)  # fmt: skip
 
 
 def pack_record(record: Record) -> bytes:
@@ -175,8 +255,8 @@ def unpack_record(octets: bytes) -> Record:
 
 def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
     match record:
-        case Host(name, postmaster):
-            return [b"host", name, postmaster]
+        case Host(name, postmaster, srs_secrets):
+            return [b"host", name, postmaster, pack(srs_secrets)]
         case Mailbox(address, store, quota_bytes, suspended, keep_copy, targets):
             return [b"mailbox", address, store, b"%d" % quota_bytes, _flag(suspended), _flag(keep_copy), *targets]
         case Alias(targets):
@@ -187,21 +267,48 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return _domain_fields(record)
         case Rules(entries):
             return [b"rules", *entries]
-        case Certificate(chain, sealed_key):
-            return [b"certificate", chain, sealed_key]
-        case Source(kind, pairs):
-            return [b"source", kind, *pairs]
-        case Tenant(parent, suspended):
-            return [b"tenant", parent, _flag(suspended)]
+        case Tenant(parent, suspended, forwards_outside, per_hour, per_day):
+            return [b"tenant", parent, _flag(suspended), _flag(forwards_outside), b"%d" % per_hour, b"%d" % per_day]
+        case Login() | AppPasswords() | Senders() | ApiKey():
+            return _credential_fields(record)
+        case _:
+            return _other_fields(record)
+
+
+def _credential_fields(record: Login | AppPasswords | Senders | ApiKey) -> list[bytes]:
+    match record:
         case Login(sealed, suspended, domain, tenant):
             return [b"login", sealed, _flag(suspended), domain, tenant]
+        case AppPasswords(several):
+            return [b"app-passwords", *several]
+        case Senders(members):
+            return [b"senders", *members]
         case ApiKey(sha256, revoked, tenant):
             return [b"key", sha256, _flag(revoked), tenant]
 
 
+def _other_fields(record: Sending | Source | Routed | Route | Certificate | SigningKeys) -> list[bytes]:
+    match record:
+        case Sending(per_hour, per_day, brake, braked, released):
+            numbers = [b"%d" % per_hour, b"%d" % per_day]
+            return [b"sending", *numbers, _flag(brake), _flag(braked), b"%d" % released]
+        case Source(kind, pairs):
+            return [b"source", kind, *pairs]
+        case Routed():
+            return [b"routed"]
+        case Route(next_hop, tls, lmtp, login, sealed_password, source_address):
+            return [b"route", next_hop, tls, _flag(lmtp), login, sealed_password, source_address]
+        case Certificate(chain, sealed_key):
+            return [b"certificate", chain, sealed_key]
+        case SigningKeys(domain, triples):
+            return [b"signing-keys", domain, *triples]
+
+
 def _domain_fields(record: Domain) -> list[bytes]:
     first = [record.tenant, _flag(record.suspended), record.alias_of, record.catch_all, record.validation]
-    return [b"domain", *first, _flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
+    protections = [_flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
+    outbound = [_flag(record.send_as_any), b"%d" % record.sends_per_hour, b"%d" % record.sends_per_day]
+    return [b"domain", *first, *protections, _flag(record.batv), record.language, *outbound]
 
 
 def _flag(value: bool) -> bytes:
@@ -220,15 +327,40 @@ def _mailbox(fields: list[bytes]) -> Mailbox:
 
 
 def _domain(fields: list[bytes]) -> Domain:
-    # What was written before there were the later fields ends earlier, and means their defaults.
     tenant, suspended, alias_of, catch_all, validation, *later = fields
     domain = Domain(tenant, _is_set(suspended), alias_of, catch_all, validation)
-    if not later:
-        return domain
-    greylist, dnsbl, next_hop, source = later
-    return dataclasses.replace(
-        domain, greylist=_is_set(greylist), dnsbl=_is_set(dnsbl), next_hop=next_hop, source=source
-    )
+    return dataclasses.replace(domain, **_later(later, _LATER_OF_DOMAIN))
+
+
+_Later = tuple[tuple[tuple[str, Callable[[bytes], Any]], ...], ...]
+
+
+def _later(fields: list[bytes], known: _Later) -> dict[str, Any]:
+    """Fields by name. What an earlier version wrote ends where that version's did, and the rest has its defaults."""
+    found: dict[str, Any] = {}
+    for version in known:
+        if len(found) == len(fields):
+            return found
+        given = fields[len(found) : len(found) + len(version)]
+        found |= {name: read(field) for (name, read), field in zip(version, given, strict=True)}
+    if len(found) != len(fields):
+        raise ValueError("more fields than there are")
+    return found
+
+
+# In the order in which they came, those of one version together; new ones go to the end.
+_LATER_OF_DOMAIN: _Later = (
+    (("greylist", _is_set), ("dnsbl", _is_set), ("next_hop", bytes), ("source", bytes)),
+    (("batv", _is_set), ("language", bytes)),
+    (("send_as_any", _is_set), ("sends_per_hour", int), ("sends_per_day", int)),
+)
+_LATER_OF_TENANT: _Later = ((("forwards_outside", _is_set),), (("sends_per_hour", int), ("sends_per_day", int)))
+_LATER_OF_HOST: _Later = ((("srs_secrets", lambda field: tuple(unpack(field))),),)
+
+
+def _host(fields: list[bytes]) -> Host:
+    name, postmaster, *later = fields
+    return Host(name, postmaster, **_later(later, _LATER_OF_HOST))
 
 
 def _relayed(fields: list[bytes]) -> Relayed:
@@ -249,14 +381,38 @@ def _source(fields: list[bytes]) -> Source:
     return Source(kind, tuple(pairs))
 
 
+def _routed(fields: list[bytes]) -> Routed:
+    () = fields
+    return Routed()
+
+
+def _route(fields: list[bytes]) -> Route:
+    next_hop, tls, lmtp, login, sealed_password, source_address = fields
+    if tls not in ROUTE_TLS:
+        raise ValueError("no such demand on TLS")
+    return Route(next_hop, tls, _is_set(lmtp), login, sealed_password, source_address)
+
+
+def _signing_keys(fields: list[bytes]) -> SigningKeys:
+    domain, *triples = fields
+    if len(triples) % 3:
+        raise ValueError("not three of each")
+    return SigningKeys(domain, tuple(triples))
+
+
 def _tenant(fields: list[bytes]) -> Tenant:
-    parent, suspended = fields
-    return Tenant(parent, _is_set(suspended))
+    parent, suspended, *later = fields
+    return Tenant(parent, _is_set(suspended), **_later(later, _LATER_OF_TENANT))
 
 
 def _login(fields: list[bytes]) -> Login:
     sealed, suspended, domain, tenant = fields
     return Login(sealed, _is_set(suspended), domain, tenant)
+
+
+def _sending(fields: list[bytes]) -> Sending:
+    per_hour, per_day, brake, braked, released = fields
+    return Sending(int(per_hour), int(per_day), _is_set(brake), _is_set(braked), int(released))
 
 
 def _api_key(fields: list[bytes]) -> ApiKey:
@@ -265,7 +421,7 @@ def _api_key(fields: list[bytes]) -> ApiKey:
 
 
 _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
-    b"host": lambda fields: Host(*fields),
+    b"host": _host,
     b"mailbox": _mailbox,
     b"alias": lambda fields: Alias(tuple(fields)),
     b"relayed": _relayed,
@@ -273,7 +429,13 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"rules": _rules,
     b"certificate": lambda fields: Certificate(*fields),
     b"source": _source,
+    b"routed": _routed,
+    b"route": _route,
+    b"signing-keys": _signing_keys,
     b"tenant": _tenant,
     b"login": _login,
+    b"app-passwords": lambda fields: AppPasswords(tuple(fields)),
+    b"senders": lambda fields: Senders(tuple(fields)),
+    b"sending": _sending,
     b"key": _api_key,
 }

@@ -19,6 +19,7 @@ MAX_ENVELOPE = 16 << 20  # Octets; more than MAX_RECIPIENTS with the longest pat
 _MAGIC = b"postern-envelope "
 _CHECKSUM_OCTETS = 8
 _CHECKSUM_FIELD = len(b"8:,") + _CHECKSUM_OCTETS
+_IDENTITY = b"IDENTITY="  # among the options, in hexadecimal: which mailbox submitted it; no client can declare that
 _FIXED_FIELDS = 8  # before the recipients
 _RECIPIENT_FIELDS = 3
 
@@ -59,7 +60,7 @@ class Envelope:
     arrival: int  # seconds since 1970
     size: int  # octets of the content file, so that one that lost its end to a crash is known without reading it
     reverse_path: bytes
-    options: bytes  # what MAIL declared: space-separated KEY=value
+    options: bytes  # what MAIL declared, and who submitted it: space-separated KEY=value
     session: bytes
     client: bytes
     generation: Generation
@@ -69,9 +70,33 @@ class Envelope:
         """The value of the MAIL option *name*, or nothing."""
         return _option(self.options, name)
 
+    @property
+    def identity(self) -> bytes:
+        """The address key of the mailbox that submitted it, or nothing."""
+        try:
+            return bytes.fromhex(self.option(_IDENTITY[:-1]).decode())
+        except ValueError:
+            return b""
+
+    @property
+    def mail_options(self) -> bytes:
+        """What MAIL declared, and no more."""
+        return without_identity(self.options)
+
     def declares(self, name: bytes) -> bool:
         """Did MAIL have the option *name*, with a value or without?"""
         return any(option.partition(b"=")[0].upper() == name for option in self.options.split())
+
+
+def without_identity(options: bytes) -> bytes:
+    """*options* without what only the enqueuer may write there."""
+    return b" ".join(option for option in options.split() if not option.upper().startswith(_IDENTITY))
+
+
+def with_identity(options: bytes, identity: bytes) -> bytes:
+    """*options* and the mailbox that submitted the message; empty: nobody logged in."""
+    own = without_identity(options)
+    return (own + b" " + _IDENTITY + identity.hex().encode()).strip() if identity else own
 
 
 Reader = Callable[[list[bytes]], Envelope]

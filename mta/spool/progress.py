@@ -17,6 +17,7 @@ MAX_PROGRESS = (
 MAX_DIAGNOSTIC = 1000  # Octets of another's words that are kept.
 
 _REPORTED = b"reported"
+_HELD, _RELEASED, _REMOVED = b"held", b"released", b"removed"
 _DELAY_REPORTED = b"delay-reported"
 _BOUNCED = b"bounced"  # what the version before this one wrote, once all was decided, for all that had failed
 _OUTCOME_FIELDS = 8
@@ -49,6 +50,8 @@ class Progress:
     reported: int = 0  # what was decided in attempts up to this one is in a notification: not to be told again
     delay_reported: bool = False  # the sender knows that it takes long: once is enough
     torn: bool = False  # the last line has no end, so the next must begin with one
+    held: bytes = b""  # why it is not tried until somebody releases it, or empty
+    removed: bool = False  # an operator took it out: nobody is owed anything, and nobody is told
 
 
 def line_of(outcome: Outcome) -> bytes:
@@ -69,6 +72,15 @@ def line_of(outcome: Outcome) -> bytes:
 DELAY_REPORTED_LINE = pack([_DELAY_REPORTED]) + b"\n"
 
 
+RELEASED_LINE = pack([_RELEASED]) + b"\n"
+REMOVED_LINE = pack([_REMOVED]) + b"\n"
+
+
+def held_line(why: bytes) -> bytes:
+    """The line that says that the message waits for somebody to release it, and *why* (a word)."""
+    return pack([_HELD, why]) + b"\n"
+
+
 def reported_line(attempt: int) -> bytes:
     """The line that says that the sender knows what was decided in attempts up to *attempt*."""
     return pack([_REPORTED, b"%d" % attempt]) + b"\n"
@@ -82,7 +94,9 @@ def parse(octets: bytes) -> Progress:
     reported = [int(row[1]) for row in rows if row[0] == _REPORTED and len(row) == 2 and _NUMBER.match(row[1])]
     if [_BOUNCED] in rows:
         reported += [outcome.attempt for outcome in outcomes]
-    return Progress(outcomes, max(reported, default=0), [_DELAY_REPORTED] in rows, torn=bool(rest))
+    holds = [row for row in rows if row[0] in (_HELD, _RELEASED)][-1:]
+    held = holds[0][1] if holds and holds[0][0] == _HELD and len(holds[0]) == 2 else b""
+    return Progress(outcomes, max(reported, default=0), [_DELAY_REPORTED] in rows, bool(rest), held, [_REMOVED] in rows)
 
 
 def _rows(lines: list[bytes]) -> Iterator[list[bytes]]:

@@ -90,10 +90,12 @@ class Peers:
         sockets: Callable[[str, str, int], None] | None = None,
         reload: Callable[[Mapping[str, bytes]], None] = lambda settings: None,
         stop: Callable[[], None] | None = None,
+        ordered: Callable[[m.QueueOrder], None] | None = None,
     ) -> None:  # fmt: skip
         self._role, self._start, self._loop, self._handlers = (role, start, loop, handlers)
         self._lost, self._found, self._sockets, self._reload = (lost, found, sockets, reload)
         self._stop = stop or loop.stop
+        self._ordered = ordered
         self._servers: dict[str, dict[int, Channel]] = {}
         self._untold = 0  # events that the journal could not hear
         self._missed: dict[tuple[str, int], float] = {}  # since when (time.monotonic) a server is away
@@ -118,6 +120,10 @@ class Peers:
     def ready(self) -> None:
         """Tell the supervisor that we serve."""
         self._start.control.send(m.Ready())
+
+    def report(self, message: m.Message) -> None:
+        """Tell the supervisor, for somebody who asked it."""
+        self._start.control.send(message)
 
     def tell(self, name: str, message: m.Message) -> bool:
         """Send what needs no answer; False when the peer is away."""
@@ -154,6 +160,10 @@ class Peers:
             self._sockets(message.service.decode(), message.address.decode(), descriptors[0])
         elif isinstance(message, m.Reload):
             self._reload(settings_of(message.pairs))
+        elif isinstance(message, m.QueueOrder):
+            if self._ordered is None:
+                raise ChannelClosed(f"{self._role.name} has no queue")
+            self._ordered(message)
         elif isinstance(message, m.Stop):
             self._stop()
 

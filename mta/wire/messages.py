@@ -1,28 +1,16 @@
-"""The whole language between roles: one frozen dataclass for each request and each reply.
-
-A reader would otherwise get wrong: the type annotation *is* the wire format. `bytes`, `int` and `bool` are one netstring
-each; a last field of `tuple[bytes, ...]` takes the rest. Bounds stand in the annotation and are checked when reading,
-because the writer may have been taken over.
+"""The whole language between roles: one class for each request and each reply; `language` says how they are made.
 
 `tag` is chosen by the asker and comes back in the answer: channels carry many conversations at once.
+
+A reader would otherwise get wrong: what stands here is understood by nobody yet. Who may say it to whom is in `permits`.
 """
 
-import dataclasses
-import typing
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
-from mta.wire.netstring import MAX_MESSAGE, WireError
-
-
-@dataclass(frozen=True)
-class Max:
-    """Longest value of a field, in octets (of a tuple: of each member)."""
-
-    octets: int
-
+from mta.wire.language import Max
+from mta.wire.language import Message as Message  # noqa: PLC0414 - whoever speaks of messages means these two, too
+from mta.wire.language import read_message as read_message  # noqa: PLC0414
 
 Name = Annotated[bytes, Max(64)]
 Text = Annotated[bytes, Max(1000)]
@@ -30,149 +18,17 @@ Path = Annotated[bytes, Max(1000)]  # A mailbox path: RFC 5321 wants 256; SMTPUT
 Mac = Annotated[bytes, Max(64)]
 Block = Annotated[bytes, Max(60 * 1024)]  # Leaves room for the fields beside it in a packet.
 MAX_INT = 1 << 63
-
-_MESSAGES: dict[bytes, type["Message"]] = {}
-
-
-class Message:
-    """Base of all messages; a subclass registers itself under its verb."""
-
-    __slots__ = ()
-    verb: ClassVar[bytes]
-    descriptors: ClassVar[int] = 0  # how many descriptors travel beside it
-    _pack: ClassVar[Callable[[Any], bytes]]
-    _read: ClassVar[Callable[[type["Message"], list[bytes]], Any]]
-
-    def __init_subclass__(cls, verb: str = "", descriptors: int = 0) -> None:
-        super().__init_subclass__()
-        if verb:  # Without: dataclass(slots=True) makes the class a second time, with its verb already in it.
-            cls.verb, cls.descriptors = verb.encode(), descriptors
-        known = _MESSAGES.setdefault(cls.verb, cls)
-        if known.__qualname__ != cls.__qualname__:
-            raise TypeError(f"two messages with the verb {cls.verb!r}")
-        _MESSAGES[cls.verb] = cls
-
-    @property
-    def carries(self) -> int:
-        """How many descriptors travel beside this one; where that differs, a class says so."""
-        return self.descriptors
-
-    def encode(self) -> bytes:
-        """The packet of this message.
-
-        Raises:
-            WireError: it does not fit in one packet.
-        """
-        cls = type(self)
-        if "_pack" not in cls.__dict__:
-            _compile(cls)
-        return cls._pack(self)
-
-    @classmethod
-    def decode(cls, fields: list[bytes]) -> Self:
-        """Read the fields after the verb.
-
-        Raises:
-            WireError: too few, too many, or a value out of its bounds.
-        """
-        if "_read" not in cls.__dict__:
-            _compile(cls)
-        return cls._read(cls, fields)  # type: ignore[no-any-return]
-
-
-def read_message(fields: list[bytes], permitted: frozenset[type[Message]]) -> Message:
-    """The message in *fields*, if it is one that the other side may send us.
-
-    Raises:
-        WireError: unknown, not permitted on this channel, or malformed.
-    """
-    kind = _MESSAGES.get(fields[0]) if fields else None
-    if kind is None or kind not in permitted:
-        raise WireError(f"a message that is not permitted here: {fields[0][:20]!r}" if fields else "an empty packet")
-    return kind.decode(fields[1:])
-
-
-def _compile(cls: type[Message]) -> None:
-    """Write the two functions that the annotations of *cls* describe, once for each class.
-
-    They are written as source, as dataclasses are, because every packet of the house passes through them: a loop over the
-    fields costs three times as much. The source is made of our own field names and bounds, of nothing that arrives.
-    """
-    hints = typing.get_type_hints(cls, include_extras=True)
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    rest = names.pop() if names and typing.get_origin(hints[names[-1]]) is tuple else None
-    space: dict[str, Any] = {"WireError": WireError, "read_int": _read_int, "read_bool": _read_bool}
-    exec(_source_of_pack(cls, names, rest, hints) + _source_of_read(names, rest, hints), space)  # noqa: S102 - see above
-    cls._pack, cls._read = space["pack"], space["read"]
-
-
-def _source_of_pack(cls: type[Message], names: list[str], rest: str | None, hints: dict[str, Any]) -> str:
-    """`pack(self)`: one format string for all fields of fixed number."""
-    write = {int: "b'%d' % self.{0}", bool: "b'1' if self.{0} else b'0'", bytes: "self.{0}"}
-    lines = [f"    {name} = {write[_bare(hints[name])].format(name)}" for name in names]
-    template = b"%d:%b," % (len(cls.verb), cls.verb) + b"%d:%b," * len(names)
-    values = "".join(f"len({name}), {name}, " for name in names)
-    more = f" + b''.join([b'%d:%b,' % (len(f), f) for f in self.{rest}])" if rest else ""
-    return "\n".join([
-        "def pack(self):", *lines,
-        f"    packet = {template!r} % ({values}){more}",
-        f"    if len(packet) > {MAX_MESSAGE}:",
-        f"        raise WireError(f'a packet of {{len(packet)}} octets is over the bound of {MAX_MESSAGE}')",
-        "    return packet", "",
-    ])  # fmt: skip
-
-
-def _source_of_read(names: list[str], rest: str | None, hints: dict[str, Any]) -> str:
-    """`read(cls, fields)`: number, bounds, then the values."""
-    wrong = f"len(fields) < {len(names)}" if rest else f"len(fields) != {len(names)}"
-    lines = [f"    if {wrong}:", "        raise WireError(f'{cls.__name__}: {len(fields)} fields')"]
-    take = [*names, f"*{rest}"] if rest else names
-    if take:
-        lines.append(f"    {', '.join(take)}{',' if len(take) == 1 else ''} = fields")
-    bounds = [f"len({name}) > {_limit(hints[name])}" for name in names if _bare(hints[name]) is bytes]
-    if rest:
-        bounds.append(f"any([len(f) > {_limit(typing.get_args(hints[rest])[0])} for f in {rest}])")
-    if bounds:
-        lines += [f"    if {' or '.join(bounds)}:", "        raise WireError(f'{cls.__name__}: a field is too long')"]
-    read = {int: "read_int({0})", bool: "read_bool({0})", bytes: "{0}"}
-    values = [read[_bare(hints[name])].format(name) for name in names] + ([f"tuple({rest})"] if rest else [])
-    return "\n".join(["def read(cls, fields):", *lines, f"    return cls({', '.join(values)})", ""])
-
-
-def _bare(hint: Any) -> type:  # noqa: ANN401 - an annotation can be anything
-    return typing.cast("type", typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint)
-
-
-def _limit(hint: Any) -> int:  # noqa: ANN401 - as above
-    if _bare(hint) is not bytes or typing.get_origin(hint) is not Annotated:
-        raise TypeError(f"{hint} has no wire format with a bound")
-    octets: int = typing.get_args(hint)[1].octets
-    return octets
-
-
-def _read_int(field: bytes) -> int:
-    if not field.isdigit() or len(field) > 19 or (field[0] == 0x30 and len(field) > 1):
-        raise WireError("not a number")
-    return int(field)
-
-
-def _read_bool(field: bytes) -> bool:
-    if field not in (b"0", b"1"):
-        raise WireError("neither yes nor no")
-    return field == b"1"
-
+MAX_SEND_RECIPIENTS = 100  # of one Send: what a server must take in one transaction (RFC 5321 4.5.3.1.8)
 
 # --- supervisor and every role -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Begin(Message, verb="begin"):
     """supervisor -> role, once. Settings and secrets of this role: name, value, name, value …"""
 
     pairs: tuple[Annotated[bytes, Max(8000)], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Peer(Message, verb="peer", descriptors=1):
     """supervisor -> role. A channel to *role*; it replaces the one before. `serving`: the other end asks, we answer."""
 
@@ -181,7 +37,6 @@ class Peer(Message, verb="peer", descriptors=1):
     serving: bool
 
 
-@dataclass(frozen=True, slots=True)
 class ListeningSocket(Message, verb="listening-socket", descriptors=1):
     """supervisor -> listener, web. A bound and listening socket for *service* (smtp, panel, metrics)."""
 
@@ -189,27 +44,42 @@ class ListeningSocket(Message, verb="listening-socket", descriptors=1):
     address: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Reload(Message, verb="reload"):
     """supervisor -> role. Settings that may change without a stop."""
 
     pairs: tuple[Annotated[bytes, Max(8000)], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Stop(Message, verb="stop"):
     """supervisor -> role. Finish what is in hand and end with status 0."""
 
 
-@dataclass(frozen=True, slots=True)
 class Ready(Message, verb="ready"):
     """role -> supervisor. Sandboxed, all peers there, serving."""
+
+
+class QueueOrder(Message, verb="queue-order"):
+    """supervisor -> scheduler. An operator wants to see messages of the queue, or have something done with them."""
+
+    tag: int
+    what: Name  # list, show, hold, release, retry, remove, flush
+    by: Name  # whose: `id`, `domain` (of a recipient), `sender` (reverse-path or who logged in), `all`
+    value: Path  # that id, domain or address
+    after: Name  # a list goes on behind this queue id; empty: from the beginning
+    count: int  # how many a list may name
+
+
+class QueueTold(Message, verb="queue-told"):
+    """scheduler -> supervisor. Part of the answer to a `QueueOrder`: name, value, name, value … of one message, or of the end."""
+
+    tag: int
+    last: bool
+    pairs: tuple[Path, ...]
 
 
 # --- listener and smtpd --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Accepted(Message, verb="accepted", descriptors=1):
     """listener -> smtpd. A client's socket, with the session token that proves who the client is to directory and enqueuer."""
 
@@ -220,24 +90,20 @@ class Accepted(Message, verb="accepted", descriptors=1):
     token: Mac
 
 
-@dataclass(frozen=True, slots=True)
 class Finished(Message, verb="finished"):
     """smtpd -> listener. The conversation ended; the client counts one less."""
 
     session: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Retire(Message, verb="retire"):
     """smtpd -> listener. This process has served its number and asks for no more clients. Asked again: it insists."""
 
 
-@dataclass(frozen=True, slots=True)
 class Retired(Message, verb="retired"):
     """listener -> smtpd. No client comes after this one message; whoever was sent before has arrived before it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Attach(Message, verb="attach", descriptors=1):
     """smtpdspawn -> directory, enqueuer, tls, journal. The channel of a new cell: an smtpd that may speak of *session* only."""
 
@@ -247,14 +113,12 @@ class Attach(Message, verb="attach", descriptors=1):
 # --- smtpd and tls -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Offering(Message, verb="offering"):
     """tls -> smtpd, tlsspawn -> smtpdspawn. May STARTTLS be offered? At the beginning, and when it changes."""
 
     yes: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Secure(Message, verb="secure", descriptors=1):
     """smtpd -> tls, tlsspawn. The client of *session* waits for a TLS handshake on this socket, which is tls's from now on."""
 
@@ -263,7 +127,6 @@ class Secure(Message, verb="secure", descriptors=1):
     service: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Secured(Message, verb="secured", descriptors=1):
     """tls -> smtpd. The handshake is done; beside it the end of a socket pair that carries the plaintext from now on."""
 
@@ -272,7 +135,6 @@ class Secured(Message, verb="secured", descriptors=1):
     server_name: Text  # what the client asked for (RFC 6066 3), empty without
 
 
-@dataclass(frozen=True, slots=True)
 class NotSecured(Message, verb="not-secured"):
     """tls -> smtpd. The handshake failed, and the client's connection with it."""
 
@@ -280,7 +142,6 @@ class NotSecured(Message, verb="not-secured"):
     why: Text
 
 
-@dataclass(frozen=True, slots=True)
 class KeyOf(Message, verb="key-of"):
     """a cell of tlsspawn -> tls. The certificate for the name that the client of *session* asks for; once in its life."""
 
@@ -288,7 +149,6 @@ class KeyOf(Message, verb="key-of"):
     server_name: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Certified(Message, verb="certified"):
     """tls -> a cell of tlsspawn. Chain and private key in PEM; both empty when there is none. We hang up behind it."""
 
@@ -299,7 +159,6 @@ class Certified(Message, verb="certified"):
 # --- smtpd, scheduler and directory --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Question(Message, verb="question"):
     """smtpd -> directory. May this forward-path have mail from this reverse-path now?"""
 
@@ -310,9 +169,11 @@ class Question(Message, verb="question"):
     reverse_path: Path
     forward_path: Path
     size: int  # octets the client declared (RFC 1870), 0 = not said
+    identity: Path = b""  # address key of the mailbox that logged in; empty: nobody did
+    login: Mac = b""  # the authenticator's word for that, which holds until `login_expiry` (seconds since 1970)
+    login_expiry: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Verdict(Message, verb="verdict"):
     """directory -> smtpd. One `Word`; with accept, a ticket for the enqueuer and, when a quota applies, the mailbox to count.
 
@@ -328,7 +189,6 @@ class Verdict(Message, verb="verdict"):
     detail: Annotated[bytes, Max(200)] = b""  # ASCII words for the client instead of the usual ones; empty: those
 
 
-@dataclass(frozen=True, slots=True)
 class Expand(Message, verb="expand"):
     """scheduler -> directory. Into which mailboxes does this recipient's mail go?"""
 
@@ -336,9 +196,11 @@ class Expand(Message, verb="expand"):
     recipient: Path
     queue_id: Name = b""  # of the message: when it arrived
     reverse_path: Path = b""  # of a message that a client brought, and that would be bounced there; else empty
+    sender: Path = b""  # the envelope's reverse-path, whatever brought it: what goes on to other hosts bears it
+    identity: Path = b""  # address key of the mailbox that submitted it; empty: nobody logged in
+    client: Name = b""  # who brought it without logging in: an IP address; empty: it is ours
 
 
-@dataclass(frozen=True, slots=True)
 class Expansion(Message, verb="expansion"):
     """directory -> scheduler. One final mailbox; `last` ends the list."""
 
@@ -350,7 +212,17 @@ class Expansion(Message, verb="expansion"):
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
+class Outward(Message, verb="outward"):
+    """directory -> scheduler. One final recipient at another host, among the `Expansion`; `last` ends the list."""
+
+    tag: int
+    recipient: Path
+    domain: Text  # A-label: whose MX is asked
+    route: Text  # key in snapshot/routes, or empty: by MX
+    reverse_path: Path  # with which it goes there; the envelope's own where no rule says otherwise
+    last: bool
+
+
 class Unresolved(Message, verb="unresolved"):
     """directory -> scheduler. No mailbox: fail or defer with this status (RFC 3463)."""
 
@@ -360,26 +232,40 @@ class Unresolved(Message, verb="unresolved"):
     diagnostic_code: Text
     # The directory knew it when the message came, and whoever hears of it is no sender of ours: promise P3 is broken.
     refusable: bool = False
+    parked: bool = False  # its sender is suspended: hold the message until somebody looked at it
+
+
+class LanguageOf(Message, verb="language-of"):
+    """bouncer -> directory. In which language is a notification written, whose reader is *reverse_path*?"""
+
+    tag: int
+    reverse_path: Path
+    recipient: Path  # one of those that it is about
+
+
+class Language(Message, verb="language"):
+    """directory -> bouncer. That of the reader's domain when it is ours, else of the recipient's; empty: neither is."""
+
+    tag: int
+    language: Name  # RFC 5646
 
 
 # --- directory and resolver ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class LookUp(Message, verb="look-up"):
-    """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX) of a domain name, please."""
+    """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX, CNAME, TLSA) of a domain name, please."""
 
     tag: int
     name: Text  # text as RFC 1035 5.1 writes it; for an address's name its in-addr.arpa or ip6.arpa name
     kind: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Found(Message, verb="found"):
     """resolver -> directory. What the name servers said, or that they said nothing in time.
 
-    A and AAAA records are addresses, PTR names without the last dot, in lower case, MX `preference name`, TXT the strings
-    of one record joined.
+    A and AAAA records are addresses, PTR and CNAME names without the last dot, in lower case, MX `preference name`, TXT the
+    strings of one record joined, TLSA `usage selector matching-type hexadecimal-digits`.
     """
 
     tag: int
@@ -388,10 +274,32 @@ class Found(Message, verb="found"):
     records: tuple[Annotated[bytes, Max(4096)], ...]
 
 
+# --- remote and fetcher --------------------------------------------------------------------------------------------
+
+
+class Fetch(Message, verb="fetch"):
+    """remote -> fetcher. Which MTA-STS policy (RFC 8461) does this domain have for its mail?"""
+
+    tag: int
+    domain: Text  # A-label
+
+
+class Fetched(Message, verb="fetched"):
+    """fetcher -> remote. The policy in force; with the mode `none`, there is none.
+
+    *trouble* is empty, or the result type of RFC 8460 4.3.2.1 for what went wrong when a newer one was looked for.
+    """
+
+    tag: int
+    mode: Name  # none, testing, enforce
+    max_age: int  # seconds for which it still holds
+    trouble: Name
+    patterns: tuple[Annotated[bytes, Max(255)], ...]  # which MX are the domain's: names, or `*.` and a name
+
+
 # --- directory and source ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Exists(Message, verb="exists"):
     """directory -> source. Does the relayed domain's own server know this address (folded, as address keys are)?"""
 
@@ -399,7 +307,6 @@ class Exists(Message, verb="exists"):
     address: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Existence(Message, verb="existence"):
     """source -> directory. `accept`, `unknown`, `full` or `try-later`, and how long that may be believed."""
 
@@ -411,7 +318,6 @@ class Existence(Message, verb="existence"):
 # --- ledger --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Grey(Message, verb="grey"):
     """directory -> ledger. Was this triplet here before? Its client's *network* (text), and a digest of all three."""
 
@@ -420,7 +326,6 @@ class Grey(Message, verb="grey"):
     triplet: Mac
 
 
-@dataclass(frozen=True, slots=True)
 class Greyed(Message, verb="greyed"):
     """ledger -> directory. Seconds until it may pass; 0: it may."""
 
@@ -428,7 +333,6 @@ class Greyed(Message, verb="greyed"):
     wait_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
 class UsageOf(Message, verb="usage-of"):
     """directory -> ledger."""
 
@@ -436,7 +340,6 @@ class UsageOf(Message, verb="usage-of"):
     mailbox: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Usage(Message, verb="usage"):
     """ledger -> directory. Octets stored and octets on their way."""
 
@@ -445,7 +348,34 @@ class Usage(Message, verb="usage"):
     reserved: int
 
 
-@dataclass(frozen=True, slots=True)
+class TargetFailed(Message, verb="target-failed"):
+    """scheduler -> ledger. Another host refused for good what was forwarded to *target*; whoever forwards may see. Not answered."""
+
+    target: Path
+    text: Text  # status (RFC 3463), then the host's words
+
+
+class KeepPath(Message, verb="keep-path"):
+    """directory -> ledger. Mail of *path* goes out under a return path in which there is room for *token* only. Not answered."""
+
+    token: Name
+    path: Path
+
+
+class PathOf(Message, verb="path-of"):
+    """directory -> ledger. A bounce came home: whose is it?"""
+
+    tag: int
+    token: Name
+
+
+class KeptPath(Message, verb="kept-path"):
+    """ledger -> directory. Empty: nothing is kept under that token, or no more."""
+
+    tag: int
+    path: Path
+
+
 class Reserve(Message, verb="reserve"):
     """enqueuer -> ledger. *size* octets are on their way to *mailbox*. Not answered."""
 
@@ -454,7 +384,6 @@ class Reserve(Message, verb="reserve"):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
 class Stored(Message, verb="stored"):
     """localspawn -> ledger. The reservation became *size* octets in the mailbox. Not answered."""
 
@@ -463,7 +392,6 @@ class Stored(Message, verb="stored"):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
 class Release(Message, verb="release"):
     """localspawn -> ledger. The message will not reach the mailbox. Not answered."""
 
@@ -471,7 +399,46 @@ class Release(Message, verb="release"):
     mailbox: Path
 
 
-@dataclass(frozen=True, slots=True)
+class Spend(Message, verb="spend"):
+    """directory -> ledger. A mailbox that logged in wants to write to one more recipient. May it, and if so it has.
+
+    *limits* belong to the mailbox, its domain, and each of *tenants* (ids, the nearest first), in this order: `hour/day` with
+    a space between, in recipients; 0 means none.
+    """
+
+    tag: int
+    identity: Path  # address key of the mailbox
+    domain: Text
+    tenants: Text
+    limits: Text
+    recipients: int  # 0: none is spent, is it braked?
+    digest: Mac = b""  # of the recipient: to whom is not the ledger's business, but how many different ones are
+    brake: bool = True  # may what is unusual for this mailbox stop it?
+    released: int = 0  # seconds since 1970: what stopped it before then is forgiven
+
+
+class Spent(Message, verb="spent"):
+    """ledger -> directory. `yes`, `limit` or `braked`. Of a limit whose it is: `mailbox hour`, `domain day` …"""
+
+    tag: int
+    word: Name
+    scope: Text
+
+
+class Missed(Message, verb="missed"):
+    """directory -> ledger. The mailbox *identity* wrote to a recipient that does not exist. Not answered."""
+
+    identity: Path
+
+
+class Rehash(Message, verb="rehash"):
+    """authenticator -> ledger. A better hash of the password that *identity* showed just now. Not answered."""
+
+    identity: Path
+    was: Mac  # digest of what it replaces: a password that was changed in the meantime stays changed
+    sealed: Text  # to the authenticator itself, as all of them
+
+
 class Outbox(Message, verb="outbox"):
     """compiler -> ledger. Facts numbered above *after*, please; those up to it are applied and may be forgotten."""
 
@@ -479,7 +446,6 @@ class Outbox(Message, verb="outbox"):
     after: int
 
 
-@dataclass(frozen=True, slots=True)
 class Fact(Message, verb="fact"):
     """ledger -> compiler. One thing learned, e.g. kind `usage`, key a mailbox, value its octets. Number 0: no more now."""
 
@@ -493,7 +459,6 @@ class Fact(Message, verb="fact"):
 # --- smtpd, bouncer and enqueuer -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Offer(Message, verb="offer"):
     """smtpd -> enqueuer. A message begins, with its first recipient."""
 
@@ -511,9 +476,11 @@ class Offer(Message, verb="offer"):
     ticket: Mac
     recipient_options: Text = b""  # what RCPT declared: NOTIFY, ORCPT (RFC 3461 4); space-separated KEY=value
     tls: Text = b""  # version and cipher of the client's connection, or empty
+    identity: Path = b""  # address key of the mailbox that logged in; empty: nobody did
+    login: Mac = b""  # the authenticator's word for that (`tickets.login_ticket`)
+    login_expiry: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class OfferRecipient(Message, verb="offer-recipient"):
     """smtpd -> enqueuer. One more recipient of the message *tag*."""
 
@@ -525,7 +492,6 @@ class OfferRecipient(Message, verb="offer-recipient"):
     options: Text = b""  # as `Offer.recipient_options`
 
 
-@dataclass(frozen=True, slots=True)
 class Content(Message, verb="content"):
     """smtpd, bouncer -> enqueuer. The next block of the content; with `last`, take charge of the whole."""
 
@@ -534,14 +500,12 @@ class Content(Message, verb="content"):
     block: Block
 
 
-@dataclass(frozen=True, slots=True)
 class Withdraw(Message, verb="withdraw"):
     """smtpd, bouncer -> enqueuer. The client went away or was refused; forget the message *tag*. Not answered."""
 
     tag: int
 
 
-@dataclass(frozen=True, slots=True)
 class Taken(Message, verb="taken"):
     """enqueuer -> smtpd, bouncer. Durable: we answer for it now."""
 
@@ -549,7 +513,6 @@ class Taken(Message, verb="taken"):
     queue_id: Name
 
 
-@dataclass(frozen=True, slots=True)
 class Declined(Message, verb="declined"):
     """enqueuer -> smtpd, bouncer. Not taken, nothing kept. Reply code (RFC 5321 4.2), status (RFC 3463), words for the client."""
 
@@ -559,7 +522,6 @@ class Declined(Message, verb="declined"):
     text: Text
 
 
-@dataclass(frozen=True, slots=True)
 class OfferDsn(Message, verb="offer-dsn"):
     """bouncer -> enqueuer. A notification about *queue_id* begins. Enqueuer itself knows to whom it goes: it wrote the envelope."""
 
@@ -570,7 +532,6 @@ class OfferDsn(Message, verb="offer-dsn"):
     eight_bit: bool = False  # the content has octets beyond ASCII (RFC 6152)
 
 
-@dataclass(frozen=True, slots=True)
 class OriginalOf(Message, verb="original-of"):
     """bouncer -> enqueuer. One message's header section, or with *full* its content, with the scheduler's authority to ask."""
 
@@ -580,7 +541,6 @@ class OriginalOf(Message, verb="original-of"):
     full: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Original(Message, verb="original"):
     """enqueuer -> bouncer. The content when it is *whole*, else its header section, cut at the size of a block.
 
@@ -592,17 +552,39 @@ class Original(Message, verb="original"):
     octets: Block
 
 
+# --- submitter and signer ------------------------------------------------------------------------------------------
+
+
+class Sign(Message, verb="sign"):
+    """submitter -> signer. A DKIM signature for the domain of *address*, which the From field holds and *identity* may use."""
+
+    tag: int
+    session: Name
+    identity: Path
+    address: Path
+    until: int  # seconds since 1970; with *sender_ticket*, the authenticator's word (`tickets.sender_ticket`)
+    sender_ticket: Mac
+    body_hash: Mac  # SHA-256 of the body in relaxed form (RFC 6376 3.4.4)
+    header: Block  # the fields that may be signed, as they stand, each with its line end
+
+
+class Signed(Message, verb="signed"):
+    """signer -> submitter. `signed`: the fields to be put before the others; `none`: that domain has no key; `refused`."""
+
+    tag: int
+    word: Name
+    fields: Block
+
+
 # --- enqueuer and scheduler ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Queued(Message, verb="queued"):
     """enqueuer -> scheduler. Durable messages: queue id, envelope (the octets; nothing: too many, read the file), and again."""
 
     pairs: tuple[Block, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Recovered(Message, verb="recovered"):
     """enqueuer -> scheduler, first on each channel. What a crash left half-taken is gone: each whole envelope is owed now."""
 
@@ -610,7 +592,6 @@ class Recovered(Message, verb="recovered"):
 # --- scheduler and its hands ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Deliver(Message, verb="deliver"):
     """scheduler -> localspawn. One message into one mailbox."""
 
@@ -623,7 +604,6 @@ class Deliver(Message, verb="deliver"):
     counted: Path
 
 
-@dataclass(frozen=True, slots=True)
 class Attempted(Message, verb="attempted"):
     """localspawn -> scheduler, local -> localspawn. What became of it: an `Action`, a status (RFC 3463), the octets stored."""
 
@@ -634,7 +614,6 @@ class Attempted(Message, verb="attempted"):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
 class Write(Message, verb="write", descriptors=1):
     """localspawn -> local. Put the content behind the descriptor into this store of your domain."""
 
@@ -645,7 +624,6 @@ class Write(Message, verb="write", descriptors=1):
     store: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Stage(Message, verb="stage", descriptors=1):
     """localspawn -> local. What the Stage before this one put into tmp/ is on the disk: rename it. Then put these into tmp/.
 
@@ -663,14 +641,12 @@ class Stage(Message, verb="stage", descriptors=1):
         return len(self.deliveries) // self.FIELDS
 
 
-@dataclass(frozen=True, slots=True)
 class Staged(Message, verb="staged"):
     """local -> localspawn. A Stage was done, but for what an Attempted before this spoke of. *sizes*: tag, octets; tag …"""
 
     sizes: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Bounce(Message, verb="bounce"):
     """scheduler -> bouncer. Compose a notification about *queue_id*; *recipients* `ReportedRecipient` follow."""
 
@@ -685,7 +661,6 @@ class Bounce(Message, verb="bounce"):
     recipients: int
 
 
-@dataclass(frozen=True, slots=True)
 class ReportedRecipient(Message, verb="reported-recipient"):
     """scheduler -> bouncer. One recipient of the `Bounce` *tag* (RFC 3464 2.3)."""
 
@@ -697,9 +672,9 @@ class ReportedRecipient(Message, verb="reported-recipient"):
     status: Name
     diagnostic_code: Text
     remote_mta: Text
+    last_attempt: int = 0  # seconds since 1970; 0: nobody remembers
 
 
-@dataclass(frozen=True, slots=True)
 class Bounced(Message, verb="bounced"):
     """bouncer -> scheduler. `done`: the notification is queued (or must not be sent); else try again later."""
 
@@ -707,14 +682,12 @@ class Bounced(Message, verb="bounced"):
     done: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Clean(Message, verb="clean"):
     """scheduler -> cleaner. These messages are finished: remove them."""
 
     queue_ids: tuple[Name, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Cleaned(Message, verb="cleaned"):
     """cleaner -> scheduler. Gone (`done`), or try again later."""
 
@@ -722,10 +695,113 @@ class Cleaned(Message, verb="cleaned"):
     queue_ids: tuple[Name, ...]
 
 
+# --- the way out ---------------------------------------------------------------------------------------------------
+
+
+class Send(Message, verb="send"):
+    """scheduler -> remotespawn. One message to recipients at one destination; *recipients* `SendRecipient` follow at once.
+
+    Each of them is answered by one `Sent`, and then the whole by `SendDone`, whatever becomes of whom.
+    """
+
+    tag: int
+    queue_id: Name
+    domain: Text  # A-label: whose MX
+    route: Text  # the key of a route in snapshot/routes; empty: by MX
+    reverse_path: Path
+    options: Text  # as the envelope has them: BODY, SMTPUTF8, RET, ENVID, REQUIRETLS; space-separated KEY=value
+    size: int  # octets of the content
+    recipients: int  # 1 to MAX_SEND_RECIPIENTS
+    doubtful: bool = False  # the destination was in trouble last time: it may not take the room that healthy ones need
+
+
+class Hatch(Message, verb="hatch", descriptors=1):
+    """remotespawn -> nursery. Fork the remote *number*, with this as its channel to us."""
+
+    number: int
+
+
+class HatchEnded(Message, verb="hatch-ended"):
+    """nursery -> remotespawn. The remote *number* is no more, or could not be made: its exit status, or why not."""
+
+    number: int
+    status: Text
+
+
+class Destination(Message, verb="destination"):
+    """remotespawn -> remote, first of all. Where everything goes that it will be handed."""
+
+    domain: Text  # A-label: whose MX, unless there is a next hop
+    next_hop: Text  # of a route: host, host:port or [address]:port; empty: by MX
+    tls: Name  # of a route: none, may, verify or dane; empty: as the domain's own policy wants it
+    lmtp: bool
+    login: Text  # for AUTH, with the password; empty: none
+    password: Text
+    source_address: Name  # from which to connect; empty: any
+    pairs: tuple[Text, ...]  # settings: name, value, name, value …
+
+
+class SendRecipient(Message, verb="send-recipient"):
+    """scheduler -> remotespawn -> remote. One recipient of the `Send` or `Transmit` *tag*; *index* counts from 0, in order."""
+
+    tag: int
+    index: int
+    recipient: Path
+    options: Text  # NOTIFY, ORCPT (RFC 3461 4); space-separated KEY=value
+
+
+class Transmit(Message, verb="transmit", descriptors=1):
+    """remotespawn -> remote. One message for your destination, beside it its content. *recipients* `SendRecipient` follow."""
+
+    tag: int
+    reverse_path: Path
+    options: Text  # as in `Send`
+    size: int
+    recipients: int
+
+
+class Hurry(Message, verb="hurry"):
+    """remotespawn -> remote. Others wait for your place: give up whatever the host can not have yet, and open no connection."""
+
+
+class Sent(Message, verb="sent"):
+    """remote -> remotespawn -> scheduler. What became of one recipient: relayed, delivered (by LMTP), failed or delayed."""
+
+    tag: int
+    index: int
+    action: Name
+    status: Name  # RFC 3463
+    diagnostic_code: Text  # what the host said (RFC 3464 2.3.6), or what we say; printable ASCII
+    remote_mta: Text  # who said it: `name (address)`, or empty when nobody said anything
+    tls: Text = b""  # version and cipher of the connection, or empty
+    notifies: bool = False  # relayed to a host that will itself tell the sender what he asked for (RFC 3461 5.2.1)
+    in_doubt: bool = False  # delayed, but the host has all of the content and never answered: it may have arrived
+
+
+class TlsResults(Message, verb="tls-results"):
+    """remote -> remotespawn. So many sessions with the host *mx* ended so (RFC 8460 4.3), as the *policy* wanted it (4.4)."""
+
+    policy: Name
+    mx: Text
+    result: Name
+    sessions: int
+
+
+class SendDone(Message, verb="send-done"):
+    """remote -> remotespawn -> scheduler. Every recipient of *tag* was answered.
+
+    `host_trouble`: not the message but the destination was at fault (no host could be found, reached or waited for, or it
+    said that it is closing): others that go there had better wait too, at least *retry_after* seconds (0: we do not know).
+    """
+
+    tag: int
+    host_trouble: bool
+    retry_after: int
+
+
 # --- storekeeper ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class OpenStore(Message, verb="open-store"):
     """localspawn -> storekeeper. The folder of *domain*, made when missing, and the uid it belongs to."""
 
@@ -733,7 +809,6 @@ class OpenStore(Message, verb="open-store"):
     domain: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Store(Message, verb="store", descriptors=1):
     """storekeeper -> localspawn. The domain's uid (0 when the appliance has only one) and its folder, opened."""
 
@@ -741,7 +816,6 @@ class Store(Message, verb="store", descriptors=1):
     uid: int
 
 
-@dataclass(frozen=True, slots=True)
 class MakeStore(Message, verb="make-store"):
     """compiler -> storekeeper. A mailbox came into being."""
 
@@ -750,7 +824,6 @@ class MakeStore(Message, verb="make-store"):
     store: Text
 
 
-@dataclass(frozen=True, slots=True)
 class TrashStore(Message, verb="trash-store"):
     """compiler -> storekeeper. A mailbox (or with an empty *store* the whole domain) is gone; keep its mail aside to be undone."""
 
@@ -759,7 +832,6 @@ class TrashStore(Message, verb="trash-store"):
     store: Text
 
 
-@dataclass(frozen=True, slots=True)
 class StoreDone(Message, verb="store-done"):
     """storekeeper -> localspawn, compiler. The request is done, or could not be done now, and why."""
 
@@ -771,7 +843,6 @@ class StoreDone(Message, verb="store-done"):
 # --- authenticator, compiler ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Verify(Message, verb="verify"):
     """web -> authenticator. Is this the secret of *name*? `scope` is account, mailbox or key."""
 
@@ -781,7 +852,6 @@ class Verify(Message, verb="verify"):
     secret: Text
 
 
-@dataclass(frozen=True, slots=True)
 class Verified(Message, verb="verified"):
     """authenticator -> web."""
 
@@ -789,7 +859,83 @@ class Verified(Message, verb="verified"):
     right: bool
 
 
-@dataclass(frozen=True, slots=True)
+class LogIn(Message, verb="log-in"):
+    """submissiond -> authenticator. The client of *session* says that it is *name* and shows a secret (RFC 4616)."""
+
+    tag: int
+    session: Name
+    client: Name
+    token: Mac
+    name: Path
+    secret: Text
+
+
+class LoggedIn(Message, verb="logged-in"):
+    """authenticator -> submissiond. `right`, `wrong` or `later` (nobody can tell now); with right, who it is, and the proof."""
+
+    tag: int
+    word: Name
+    identity: Path  # address key of the mailbox
+    expiry: int  # seconds since 1970; part of what the ticket covers
+    ticket: Mac
+
+
+class ScramBegin(Message, verb="scram-begin"):
+    """submissiond -> authenticator. A log-in by SCRAM-SHA-256 begins: the client-first-message (RFC 5802 7)."""
+
+    tag: int
+    session: Name
+    client: Name
+    token: Mac
+    first: Text
+
+
+class ScramChallenge(Message, verb="scram-challenge"):
+    """authenticator -> submissiond. The server-first-message for the client. `ScramDone` instead: it ends here."""
+
+    tag: int
+    text: Text
+
+
+class ScramEnd(Message, verb="scram-end"):
+    """submissiond -> authenticator. The client-final-message. Empty: the client broke off; not answered then."""
+
+    tag: int
+    final: Text
+
+
+class ScramDone(Message, verb="scram-done"):
+    """authenticator -> submissiond. As `LoggedIn`; with right, the server-final-message too."""
+
+    tag: int
+    word: Name
+    server_final: Text
+    identity: Path
+    expiry: int
+    ticket: Mac
+
+
+class MayUse(Message, verb="may-use"):
+    """submissiond, submitter -> authenticator. May *identity*, who logged in, write as *address*? Empty: the null reverse-path."""
+
+    tag: int
+    session: Name
+    identity: Path
+    expiry: int
+    ticket: Mac  # of the log-in
+    address: Path
+
+
+class Using(Message, verb="using"):
+    """authenticator -> submissiond, submitter. Yes or no, and by which rule, in words for its user; with yes, the proof."""
+
+    tag: int
+    yes: bool
+    rule: Text
+    until: int  # seconds since 1970; part of what the ticket covers
+    sender_ticket: Mac
+
+
 class Poke(Message, verb="poke"):
     """web -> compiler. Something changed; look now. Not answered."""
 
@@ -797,7 +943,6 @@ class Poke(Message, verb="poke"):
 # --- journal -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Event(Message, verb="event"):
     """any role -> journal. One decision: its name, then key, value, key, value … Never content, never a secret."""
 

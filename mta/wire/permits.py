@@ -12,6 +12,20 @@ _Kinds = frozenset[type[m.Message]]
 _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "smtpd"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
     ("listener", "smtpdspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("listener", "submissionspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("submissionspawn", "authenticator"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "directory"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "submitter"): (frozenset({m.Attach}), frozenset()),
+    ("submissionspawn", "tlsspawn"): (frozenset({m.Attach}), frozenset({m.Offering})),
+    ("submissiond", "tlsspawn"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured})),
+    ("listener", "submissiond"): (frozenset({m.Accepted, m.Retired}), frozenset({m.Finished, m.Retire})),
+    ("listener", "qmtpd"): (frozenset({m.Accepted}), frozenset({m.Finished})),
+    ("qmtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
+    ("qmtpd", "enqueuer"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
     ("smtpdspawn", "directory"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
     ("smtpdspawn", "tlsspawn"): (frozenset({m.Attach}), frozenset({m.Offering})),
@@ -19,16 +33,32 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("tlsspawn", "tls"): (frozenset({m.Attach}), frozenset({m.Offering})),
     ("tls", "tls"): (frozenset({m.KeyOf}), frozenset({m.Certified})),  # a cell of tlsspawn and the keeper of keys
     ("smtpd", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
+    ("submissiond", "tls"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured, m.Offering})),
+    ("submissiond", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "directory"): (frozenset({m.Question}), frozenset({m.Verdict})),
     ("smtpd", "enqueuer"): (
         frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined}),
     ),
+    ("submissiond", "submitter"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
+    ("submitter", "enqueuer"): (
+        frozenset({m.Offer, m.OfferRecipient, m.Content, m.Withdraw}),
+        frozenset({m.Taken, m.Declined}),
+    ),
+    ("submitter", "signer"): (frozenset({m.Sign}), frozenset({m.Signed})),
+    ("bouncer", "directory"): (frozenset({m.LanguageOf}), frozenset({m.Language})),
     ("bouncer", "enqueuer"): (
         frozenset({m.OfferDsn, m.OriginalOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Original}),
     ),
-    ("directory", "ledger"): (frozenset({m.UsageOf, m.Grey}), frozenset({m.Usage, m.Greyed})),
+    ("directory", "ledger"): (
+        frozenset({m.UsageOf, m.Grey, m.Spend, m.Missed, m.KeepPath, m.PathOf}),
+        frozenset({m.Usage, m.Greyed, m.Spent, m.KeptPath}),
+    ),
+    ("authenticator", "ledger"): (frozenset({m.Rehash}), frozenset()),
     ("source", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
     ("directory", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
@@ -36,14 +66,26 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("enqueuer", "scheduler"): (frozenset({m.Recovered, m.Queued}), frozenset()),
     ("scheduler", "directory"): (
         frozenset({m.Expand}),
-        frozenset({m.Expansion, m.Unresolved}),
+        frozenset({m.Expansion, m.Outward, m.Unresolved}),
     ),
+    ("scheduler", "ledger"): (frozenset({m.TargetFailed}), frozenset()),
     ("scheduler", "localspawn"): (frozenset({m.Deliver}), frozenset({m.Attempted})),
     ("scheduler", "bouncer"): (
         frozenset({m.Bounce, m.ReportedRecipient}),
         frozenset({m.Bounced}),
     ),
     ("scheduler", "cleaner"): (frozenset({m.Clean}), frozenset({m.Cleaned})),
+    ("scheduler", "remotespawn"): (frozenset({m.Send, m.SendRecipient}), frozenset({m.Sent, m.SendDone})),
+    ("remotespawn", "nursery"): (frozenset({m.Hatch}), frozenset({m.HatchEnded})),
+    ("remotespawn", "remote"): (
+        frozenset({m.Destination, m.Peer, m.Transmit, m.SendRecipient, m.Hurry}),
+        frozenset({m.Sent, m.SendDone, m.TlsResults}),
+    ),
+    ("remotespawn", "resolver"): (frozenset({m.Attach}), frozenset()),
+    ("remote", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
+    ("remotespawn", "fetcher"): (frozenset({m.Attach}), frozenset()),
+    ("remote", "fetcher"): (frozenset({m.Fetch}), frozenset({m.Fetched})),
+    ("fetcher", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("localspawn", "local"): (frozenset({m.Write, m.Stage}), frozenset({m.Attempted, m.Staged})),
     ("localspawn", "storekeeper"): (
         frozenset({m.OpenStore}),
@@ -56,14 +98,26 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ),
     ("compiler", "ledger"): (frozenset({m.Outbox}), frozenset({m.Fact})),
     ("web", "authenticator"): (frozenset({m.Verify}), frozenset({m.Verified})),
+    ("submissiond", "authenticator"): (
+        frozenset({m.LogIn, m.ScramBegin, m.ScramEnd, m.MayUse}),
+        frozenset({m.LoggedIn, m.ScramChallenge, m.ScramDone, m.Using}),
+    ),
+    ("submitter", "authenticator"): (frozenset({m.MayUse}), frozenset({m.Using})),
     ("web", "compiler"): (frozenset({m.Poke}), frozenset()),
 }
 
 # Who may introduce others, and whom: each of its cells gets a channel of its own, as a client of that kind.
-INTRODUCES: dict[str, str] = {"smtpdspawn": "smtpd", "tlsspawn": "tls"}
+INTRODUCES: dict[str, str] = {
+    "smtpdspawn": "smtpd",
+    "submissionspawn": "submissiond",
+    "tlsspawn": "tls",
+    "remotespawn": "remote",
+}
 
-FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop})
-TO_SUPERVISOR: _Kinds = frozenset({m.Ready})
+FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder})
+TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})
+FROM_OPERATOR: _Kinds = frozenset({m.QueueOrder})  # at the supervisor's socket in run/
+TO_OPERATOR: _Kinds = frozenset({m.QueueTold})
 
 
 def readable_by_server(client: str, server: str) -> _Kinds:

@@ -1,4 +1,4 @@
-"""The three proofs that travel between roles: session token, ticket, original authority. Keyed blake2b over netstrings.
+"""The proofs that travel between roles: session token, tickets, original authority. Keyed blake2b over netstrings.
 
 A reader would otherwise get wrong: these are not secrets but *statements*. Whoever holds one learns nothing, and may
 use it only for exactly the fields it covers; every field is length-prefixed, so no two lists of fields make the same
@@ -14,10 +14,13 @@ MAC_OCTETS = 16
 KEY_OCTETS = 32
 TICKET_SECONDS = 3600  # From RCPT to DATA; RFC 5321 4.5.3.2 lets a client take five minutes for each further RCPT.
 SESSION_SECONDS = 3 * 3600  # smtpd ends each conversation after two hours at the latest
+LOGIN_SECONDS = SESSION_SECONDS  # who logged in stays so for the conversation; what he may is looked up anew each time
 
 _SESSION = b"postern session"
 _TICKET = b"postern ticket"
 _ORIGINAL = b"postern original"
+_LOGIN = b"postern login"
+_SENDER = b"postern sender"
 
 
 def session_token(key: bytes, session: bytes, client: bytes) -> bytes:
@@ -59,6 +62,28 @@ def ticket_holds(
     """Did somebody with *key* say yes to exactly these, and is *now* (seconds since 1970) not after *expiry*?"""
     expected = ticket(key, session, reverse_path, forward_path, counted, expiry)
     return hmac.compare_digest(mac, expected) and now <= expiry
+
+
+def login_ticket(key: bytes, session: bytes, identity: bytes, expiry: int) -> bytes:
+    """The authenticator's word: the client of *session* is the mailbox *identity* (address key) until *expiry*."""
+    return _mac(key, _LOGIN, session, identity, b"%d" % expiry)
+
+
+def login_ticket_holds(key: bytes, mac: bytes, session: bytes, identity: bytes, expiry: int, now: int) -> bool:
+    """Did somebody with *key* say exactly this, and is *now* (seconds since 1970) not after *expiry*?"""
+    return hmac.compare_digest(mac, login_ticket(key, session, identity, expiry)) and now <= expiry
+
+
+def sender_ticket(key: bytes, session: bytes, identity: bytes, address: bytes, until: int) -> bytes:
+    """The authenticator's word: *identity*, logged in in *session*, may write as *address* (as it was asked) until *until*."""
+    return _mac(key, _SENDER, session, identity, address, b"%d" % until)
+
+
+def sender_ticket_holds(
+    key: bytes, mac: bytes, session: bytes, identity: bytes, address: bytes, until: int, now: int
+) -> bool:  # fmt: skip
+    """Did somebody with *key* say exactly this, and is *now* (seconds since 1970) not after *until*?"""
+    return hmac.compare_digest(mac, sender_ticket(key, session, identity, address, until)) and now <= until
 
 
 def original_authority(key: bytes, queue_id: bytes, *, full: bool) -> bytes:

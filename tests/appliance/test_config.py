@@ -114,6 +114,8 @@ def test_the_file_is_never_overwritten(tmp_path):
         ('[host]\nname = "mx"\n', "host.name", "a full host name"),
         ("", "host", "missing"),
         (LEAST + "[smtp]\n", "smtp", "no such setting"),
+        (LEAST + "[submission]\nmechanisms = []\n", "submission.mechanisms", "at least one"),
+        (LEAST + '[submission]\nmechanisms = ["NTLM"]\n', "submission.mechanisms.0", '"PLAIN", "LOGIN"'),
         (LEAST + "[smtpd]\nworker = 2\n", "smtpd.worker", "no such setting"),
         ('file = "x"\n' + LEAST, "file", "no such setting"),
         (LEAST + "[limits]\nqueue_lifetime_days = 1.5\n", "limits.queue_lifetime_days", "a whole number"),

@@ -7,7 +7,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from appliance.compile import collect
+from appliance.compile import collect, facts
+from appliance.compile import sending as compiled
 from appliance.compile.source import open_source
 from appliance.database import schema
 from appliance.database.engine import open_engine
@@ -25,10 +26,14 @@ from appliance.services import (
     keys,
     mailboxes,
     recipients,
+    senders,
+    sending,
     sessions,
     tenants,
 )
 from appliance.services.relays import Route
+from mta.snapshot.records import unpack_record
+from mta.wire import messages as m
 from tests.fixtures.bulk import count_mailboxes, fill
 from tests.fixtures.database import HOST, OPERATOR
 
@@ -176,3 +181,34 @@ def test_a_server_that_is_away_is_unavailable(tmp_path):
     with pytest.raises(DatabaseUnavailable), reading(away) as session:
         session.execute(text("SELECT 1"))
     away.dispose()
+
+
+def test_what_is_sent_as_whom_and_how_much(engine):
+    """Limits and senders out, a brake and its audit entry back."""
+    joe = "joe+tag@own.example"
+    with unit_of_work(engine) as session:
+        domains.create(session, "own.example", actor=OPERATOR)
+        mailboxes.create(session, joe, sealed_hash="c2VhbGVk", actor=OPERATOR)
+        senders.give(session, joe, "team@own.example", actor=OPERATOR)
+        sending.change(session, "own.example", actor=OPERATOR, per_hour=7, any_address=True)
+    source = open_source(engine.url.render_as_string(hide_password=False))
+    try:
+        with source.writing() as query:
+            assert facts.apply(query, [m.Fact(1, 1, b"braked", joe.encode(), b"1700000000 300 recipients")])
+        with source.reading() as query:
+            (row,) = collect.domains(query, ["own.example"])
+            assert (row.sends_per_hour, row.send_as_any) == (7, True)
+            told = {
+                key: unpack_record(octets) for key, octets in [*compiled.of_mailboxes(query), *compiled.senders(query)]
+            }
+            limits, who = compiled.changed(query, [joe, "team@own.example"])
+        assert told[b"w:" + joe.encode()].braked
+        assert told[b"f:team@own.example"].members == (joe.encode(),)
+        assert {key: value for key, value in told.items() if key in limits | who} == {
+            key: unpack_record(value) for key, value in (limits | who).items() if value
+        }
+    finally:
+        source.close()
+    with unit_of_work(engine) as session:
+        assert [standing.subject for standing in sending.braked(session, actor=OPERATOR)] == [joe]
+        assert sending.release(session, joe, actor=OPERATOR).braked_at is None

@@ -161,6 +161,7 @@ def test_each_dependency_is_used_by_the_product() -> None:
     signs = {
         "argon2-cffi": r"^\s*from argon2\b",
         "dnspython": r"^import dns\.message\b",
+        "libpass": r"^from passlib\b",
         "python-multipart": r"\brequest\.form\(",  # Starlette imports it when a form is read
     }
     product = [path for package in ("appliance", "web", "mta", "migrations") for path in (TREE / package).rglob("*.py")]

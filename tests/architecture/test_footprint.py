@@ -17,19 +17,23 @@ WATCHED = {
     "tempfile", "threading", "tomllib", "unittest", "urllib.request", "xml", "xmlrpc", "zipfile",
 }  # fmt: skip
 
+_HOLDS_CONVERSATIONS = {
+    "aiosmtpd": "the session's shell", "attr": "aiosmtpd", "attrs": "aiosmtpd", "public": "aiosmtpd",
+    "uvloop": "the loop", "cython_runtime": "uvloop", "_cython_3_3_0": "uvloop",
+    "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
+    "email": "aiosmtpd, at import only; our subclass parses addresses itself", "logging": "asyncio, aiosmtpd",
+    "subprocess": "asyncio; the sandbox refuses to start anything", "threading": "asyncio, logging",
+}  # fmt: skip
+
 # What a role may have beyond the rest of the standard library, and why. Everything that is not listed fails the test.
 EVERY_ROLE = {"ctypes": "the sandbox makes its system calls through it"}
 MAY_HAVE: dict[str, dict[str, str]] = {
-    "smtpd": {
-        "aiosmtpd": "the session's shell", "attr": "aiosmtpd", "attrs": "aiosmtpd", "public": "aiosmtpd",
-        "uvloop": "the loop", "cython_runtime": "uvloop", "_cython_3_3_0": "uvloop",
-        "asyncio": "aiosmtpd and uvloop", "concurrent": "asyncio", "ssl": "asyncio, aiosmtpd",
-        "email": "aiosmtpd, at import only; our subclass parses addresses itself", "logging": "asyncio, aiosmtpd",
-        "subprocess": "asyncio; the sandbox refuses to start anything", "threading": "asyncio, logging",
-    },
+    "smtpd": _HOLDS_CONVERSATIONS,
+    "submissiond": _HOLDS_CONVERSATIONS,
     "authenticator": {
         "argon2": "it verifies", "_argon2_cffi_bindings": "argon2", "_cffi_backend": "argon2, cryptography",
         "_openssl": "cryptography",
+        "passlib": "it checks imported hashes", "bcrypt": "likewise", "typing_extensions": "passlib",
         "cryptography": "it opens sealed hashes", "threading": "one thread verifies while another answers",
         "concurrent": "a pool of one thread", "logging": "concurrent",
     },
@@ -40,6 +44,14 @@ MAY_HAVE: dict[str, dict[str, str]] = {
         "sansldap": "it reads what directories say", "ssl": "directories that speak TLS", "urllib": "their URLs",
         "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
     },
+    "signer": {
+        "cryptography": "its job", "_cffi_backend": "cryptography", "_openssl": "cryptography",
+        "bcrypt": "cryptography, at import, where it is installed",
+    },
+    "remotespawn": {
+        "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
+    },
+    "fetcher": {"ssl": "web servers speak TLS", "h11": "it reads what they say"},
     "tlsspawn": {"ssl": "its cells' job, loaded before they are forked"},
     "ledger": {"sqlite3": "its own store, which nobody else opens"},
     "journal": {"json": "its log lines are JSON"},

@@ -1,6 +1,7 @@
 """The roster, the folders below mta/roles and the manuals say the same."""
 
 import ast
+import itertools
 import re
 from itertools import chain
 from pathlib import Path
@@ -11,7 +12,9 @@ from mta import roster
 
 TREE = Path(__file__).resolve().parents[2]
 ROLES = TREE / "mta/roles"
-EVERYBODY = (*roster.ROLES, roster.LOCAL)
+CHILDREN = (roster.LOCAL, roster.REMOTE)  # whom other roles make
+EVERYBODY = (*roster.ROLES, *CHILDREN)
+UNCOUNTED = (roster.CELL, roster.TLS_CELL, roster.NURSERY)  # made by others too, with no folder of their own
 HEADINGS = ("Serves", "Holds", "Believes", "Fails")
 
 
@@ -25,7 +28,7 @@ def test_each_role_can_be_started(role: roster.Role) -> None:
     """`python -m <module>` is how the supervisor starts it (and how localspawn's child begins its life)."""
     folder = TREE.joinpath(*role.module.split("."))
     assert (folder / "__init__.py").is_file()
-    assert role is roster.LOCAL or (folder / "__main__.py").is_file()
+    assert role in CHILDREN or (folder / "__main__.py").is_file()
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent.name for path in ROLES.glob("*/__init__.py")))
@@ -40,7 +43,7 @@ def test_each_role_has_a_manual(folder: str) -> None:
 
 
 def test_no_two_roles_share_a_uid() -> None:
-    numbers = [role.number for role in EVERYBODY]
+    numbers = [role.number for role in (*EVERYBODY, *UNCOUNTED)]
     assert len(set(numbers)) == len(numbers)
     assert max(numbers) < roster.DOMAIN_UIDS_FROM
 
@@ -85,6 +88,31 @@ def test_the_role_that_talks_to_strangers_holds_nothing() -> None:
         "tls",
         "journal",
     }
+
+
+def test_children_of_different_kinds_never_share_a_uid() -> None:
+    """Strangers' cells, users' cells, TLS cells and remotes have ranges of their own, below those of domains."""
+    makers = [
+        role for role in (*roster.ROLES, roster.NURSERY) if role.pool[1] and role.pool[0] < roster.DOMAIN_UIDS_FROM
+    ]
+    assert len(makers) >= 4
+    ranges = sorted(role.pool for role in makers)
+    for (first, count), (following, _) in itertools.pairwise([*ranges, (roster.DOMAIN_UIDS_FROM, 0)]):
+        assert first + count <= following
+    assert min(ranges)[0] > max(role.number for role in EVERYBODY)
+
+
+def test_users_and_strangers_never_meet_in_a_process() -> None:
+    """submissiond holds as little as smtpd, asks one more (who knows passwords), and the two have no way to each other."""
+    role = roster.SUBMISSIOND
+    assert (role.paths, role.secrets, role.group, role.trusted) == ((), (), "", False)
+    assert role.promises == roster.SMTPD.promises
+    asked = {edge.server for edge in roster.EDGES if edge.client == "submissiond"}
+    assert asked <= {"authenticator", "directory", "enqueuer", "submitter", "tls", "journal"}
+    assert len(asked & {"enqueuer", "submitter"}) == 1
+    assert "authenticator" not in {edge.server for edge in roster.EDGES if edge.client in ("smtpd", "smtpdspawn")}
+    pairs = [{edge.client, edge.server} for edge in roster.EDGES]
+    assert {"smtpd", "submissiond"} not in pairs
 
 
 def test_only_the_control_plane_reaches_the_database_and_never_the_mail() -> None:

@@ -66,12 +66,12 @@ def say(pid: int, *messages: m.Message | bytes, to_supervisor: bool = False) -> 
     return taken
 
 
-def begin_anew(house: House) -> None:
+def begin_anew(house: House, role: str = "smtpd") -> None:
     """A liar was hung up on; another takes its place."""
-    pid = house.pid("smtpd")
+    pid = house.pid(role)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, 9)
-    house.wait_for_restart("smtpd", pid)
+    house.wait_for_restart(role, pid)
 
 
 def spool(house: House) -> list[str]:
@@ -136,6 +136,7 @@ def test_a_real_ticket_is_good_for_nothing_else(house: House) -> None:
         m.Deliver(1, b"0" * 20, b"", b"a@b.test", b"b.test", b"a", b""),  # the scheduler's
         m.Clean((b"0" * 20,)),
         m.Reserve(b"0" * 20, POSTMASTER.encode(), 1 << 40),
+        m.KeepPath(b"token", b"evil@evil.test"),  # the directory's
         m.TrashStore(1, b"mx.house.test", b"postmaster"),  # the compiler's
         m.Verify(1, b"account", b"operator", b"guess"),  # the web's
         m.Poke(),
@@ -153,6 +154,21 @@ def test_a_taken_over_smtpd_cannot_speak_for_others(house: House, lie: m.Message
     house.send(POSTMASTER, b"Subject: still here\r\n\r\n.\r\n")
     house.wait_for_messages(POSTMASTER, had + 1)
     assert len(house.messages(POSTMASTER)) == had + 1
+
+
+@pytest.mark.must_show
+@pytest.mark.parametrize(
+    "lie",
+    [m.Expand(1, POSTMASTER.encode()), m.PathOf(1, b"token"), m.TargetFailed(b"x@away.test", b"5.1.1 forged")],
+    ids=lambda lie: type(lie).__name__,
+)
+def test_a_taken_over_bouncer_asks_for_a_language_and_for_nothing_else(house: House, lie: m.Message) -> None:
+    """Not where mail goes, not whose return path it is; and what it says of others' hosts nobody hears."""
+    before = all_pids(house)
+    assert say(house.pid("bouncer"), m.LanguageOf(1, POSTMASTER.encode(), b""), lie) >= 2
+    begin_anew(house, "bouncer")
+    settled(house, before, "bouncer")
+    assert house.rcpt(POSTMASTER)[0] == 250
 
 
 def test_an_event_bears_the_name_of_the_channel_it_came_over(house: House) -> None:

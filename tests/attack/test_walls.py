@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the injector knows the registers of x86_64 only"),
 ]
 
-ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker"})]
+EVERYWHERE = {f"listen.{service}": "a port" for service in roster.SUBMISSION}  # of what is not always listened on
+ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", **EVERYWHERE})]
 UID_BASE = 1_900_000_000  # as `init` writes it where uids are not scarce
 SETSOCKOPT = 54
 ENTER = "mta/sandbox/__init__.py"
@@ -52,7 +53,7 @@ TAKEN_DOWN = {
     ),
     "hardening": ("    identity.harden()\n    confinement", "    identity.kernel.prctl(38, 1)\n    confinement"),
     "limits": (
-        '    limits.bound(role, alone=root, connections=int(start.settings.get(roster.CONNECTIONS, b"0")))\n',
+        "    limits.bound(role, alone=root, connections=roster.connections_of(role, start.settings))\n",
         "",
     ),
 }  # fmt: skip
@@ -87,7 +88,7 @@ def place() -> Iterator[Path]:
 
 def start(folder: Path, tree: Tree | None = None) -> House:
     """A house with something in it to want."""
-    house = House(folder, tree=tree) if tree else House(folder)
+    house = House(folder, tree=tree, submission=True) if tree else House(folder, submission=True)
     house.start()
     plant(house)
     return house
@@ -197,6 +198,29 @@ def test_a_taken_over_resolver_asks_on_the_servers_port_and_listens_nowhere(hous
     if confinement.abi() < confinement.NETWORK_ABI:
         assert answers["tcp"].pop("elsewhere") == 0, "without the wall it leads anywhere, or the attempt was clumsy"
     assert {answer for each in answers.values() for answer in each.values()} <= REFUSED
+
+
+@pytest.mark.must_show
+def test_a_taken_over_fetcher_calls_web_servers_only_and_cannot_be_called(house: House) -> None:
+    """TCP leads to port 443 only (Landlock ABI 4); no datagrams, nothing to listen on, no socket of the host's programs."""
+    elsewhere, web = (in_address("127.0.0.1", port) for port in (house.port("smtp"), 443))
+    with injected(house.pid("fetcher")) as victim:
+        descriptor = victim.syscall(NUMBERS["socket"], 2, 1 | socket.SOCK_CLOEXEC, 0)
+        assert descriptor >= 0, "it could not even do its work"
+        answers = {
+            "bind": victim.syscall(NUMBERS["bind"], descriptor, in_address("0.0.0.0", 0), 16),
+            "listen": victim.syscall(NUMBERS["listen"], descriptor, 1),
+            "set": victim.syscall(SETSOCKOPT, descriptor, 1, 2, b"\1\0\0\0", 4),
+            "udp": victim.syscall(NUMBERS["socket"], 2, 2 | socket.SOCK_CLOEXEC, 0),
+            "raw": victim.syscall(NUMBERS["socket"], 2, 3 | socket.SOCK_CLOEXEC, 0),
+            "elsewhere": victim.syscall(NUMBERS["connect"], descriptor, elsewhere, 16),
+        }
+        reached = victim.syscall(NUMBERS["connect"], descriptor, web, 16)
+        assert reached in (0, -errno.ECONNREFUSED, -errno.EISCONN)
+        victim.syscall(NUMBERS["close"], descriptor)
+    if confinement.abi() < confinement.NETWORK_ABI:
+        assert answers.pop("elsewhere") == 0, "without the wall it leads anywhere, or the attempt was clumsy"
+    assert set(answers.values()) <= REFUSED, answers
 
 
 @pytest.mark.must_show

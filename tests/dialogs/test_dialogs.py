@@ -15,14 +15,17 @@ One line each:
     =stop            the shell is told to stop
     =settings K V    with this setting; only before anything is said, and in a house of its own
     =with tls        in a house where somebody terminates TLS
+    =with submission in one where users log in, and TLS comes by STARTTLS; with submissions, from the start
+    =asked text      so the authenticator was asked last: what, the name, how many octets of secret
     =tls             we make the handshake
-    =no tls          who terminates it is gone
+    =no tls          who terminates it is gone; so with the names of other roles
     =crowd N         so many others are connected before us
     =only ISOLATION  this isolation alone has anything to say here
     # words          why
 """
 
 import ast
+import contextlib
 import re
 import smtplib
 import socket
@@ -35,9 +38,9 @@ from typing import BinaryIO
 
 import pytest
 
-from mta.smtp import replies
+from mta.smtp import auth, replies
 from mta.wire import messages as m
-from tests.fakes.smtpd_house import SHELLS, SmtpdHouse, eventually
+from tests.fakes.smtpd_house import SHELLS, SUBMISSION_SHELLS, SmtpdHouse, eventually
 from tests.fixtures import certificates
 from tests.fixtures.smtpd_house import reachable
 
@@ -58,9 +61,12 @@ class Script:
         ]
         words = [line.split(" ", 2) for _, line in self.lines]
         self.settings = {each[1]: each[2] for each in words if each[0] == "=settings"}
-        self.shells = [each[1] for each in words if each[0] == "=only"] or list(SHELLS)
+        wanted = [each[1] for each in words if each[0] == "=with"]
+        self.service = next((each for each in wanted if each.startswith("submission")), "smtp")
+        shells = SHELLS if self.service == "smtp" else SUBMISSION_SHELLS
+        self.shells = [each[1] for each in words if each[0] == "=only"] or list(shells)
         self.crowd = sum(int(each[1]) for each in words if each[0] == "=crowd")
-        self.tls = ["=with", "tls"] in words
+        self.tls = bool(wanted)  # nobody logs in without
         self.spends_house = any(each[0] in {"=stop", "=no"} for each in words)
 
 
@@ -117,6 +123,8 @@ class Dialog:
             eventually(lambda: len(self.taken()) == int(rest), SECONDS)
         elif what == "=content":
             assert self.taken()[-1][1] == octets(rest)
+        elif what == "=asked":
+            eventually(lambda: self.house.log_ins()[-1:] == [rest], SECONDS)
         elif what == "=envelope":
             key, _, value = rest.partition(" ")
             assert self.taken()[-1][0][key] == ast.literal_eval(value)
@@ -145,7 +153,8 @@ class Dialog:
         elif what == "=stop":
             self.house.controls[self.house.shell].send(m.Stop())
         elif what == "=no":
-            self.house.kill("tlsspawn" if "tlsspawn" in self.house.modules else "tls")
+            tls = "tlsspawn" if "tlsspawn" in self.house.modules else "tls"
+            self.house.kill(tls if rest == "tls" else rest)
             time.sleep(NOTICED_SECONDS)
         elif what == "=tls":
             self.begin_tls()
@@ -153,7 +162,12 @@ class Dialog:
             self.check(what, rest)
 
 
-def offers_tls(house: SmtpdHouse) -> bool:
+def has_tls(house: SmtpdHouse) -> bool:
+    if house.service == "submissions":
+        context = ssl._create_unverified_context()
+        with contextlib.suppress(OSError), smtplib.SMTP_SSL("127.0.0.1", house.port, timeout=SECONDS, context=context):
+            return True
+        return False
     with smtplib.SMTP("127.0.0.1", house.port, local_hostname="client.test", timeout=SECONDS) as client:
         client.ehlo()
         return client.has_extn("starttls")
@@ -166,14 +180,16 @@ def house_for(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
         made: dict[object, SmtpdHouse] = {}
 
         def make(isolation: str, script: Script) -> SmtpdHouse:
-            key = (isolation, script.tls, *sorted(script.settings.items()))
+            key = (isolation, script.tls, script.service, *sorted(script.settings.items()))
             if script.spends_house or key not in made:
                 folder = reachable(tmp_path_factory.mktemp("dialog"))
                 if script.tls:
                     certificates.publish(folder, {"": certificates.make("mx.example.test")})
-                house = stack.enter_context(SmtpdHouse(folder, isolation, tls=script.tls, **script.settings))
+                house = stack.enter_context(
+                    SmtpdHouse(folder, isolation, tls=script.tls, service=script.service, **script.settings)
+                )
                 if script.tls:
-                    eventually(lambda: offers_tls(house), SECONDS)
+                    eventually(lambda: has_tls(house), SECONDS)
                 if script.spends_house:
                     return house
                 made[key] = house
@@ -218,6 +234,7 @@ def every_reply() -> dict[str, str]:
     named = {name: value for name, value in vars(replies).items() if isinstance(value, replies.Reply)}
     named |= {f"HELP_ON {topic.decode()}": reply for topic, reply in replies.HELP_ON.items()}
     said = {name: reply.octets for name, reply in named.items()}
+    said["challenge"] = auth.challenge(b"")
     said |= {
         "greeting": replies.greeting(b"mx.example.test"),
         "hello": replies.hello(b"mx.example.test"),
@@ -226,12 +243,19 @@ def every_reply() -> dict[str, str]:
         "in_words": b"550 5.7.1 In words of the directory's own",
     }
     for starttls, secured in ((False, False), (True, False), (True, True)):
-        lines = replies.extended_hello(b"mx.example.test", 1048576, 100, starttls=starttls, secured=secured)
+        lines = replies.extended_hello(
+            b"mx.example.test",
+            1048576,
+            100,
+            starttls=starttls,
+            secured=secured,
+            mechanisms=(b"PLAIN", b"LOGIN", b"SCRAM-SHA-256"),
+        )
         said |= {f"EHLO {line.decode()}": line for line in lines.splitlines()}
     return {name: words.decode().rstrip("\r\n") for name, words in said.items()}
 
 
-# `fault` follows an error of ours, which no client can bring about: tests/mta/roles/smtpd/test_session.py has it.
+# `fault` follows an error of ours, which no client can bring about: tests/mta/shells/test_session.py has it.
 @pytest.mark.parametrize(("name", "words"), every_reply().items())
 def test_every_reply_is_in_a_dialog(name: str, words: str) -> None:
     """Word for word; a reply that no dialog draws out is one that nobody knows how to get, or that nobody can get."""

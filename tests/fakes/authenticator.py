@@ -37,7 +37,7 @@ class FakeAuthenticator:
         if sealed is None:
             return False
         try:
-            return PasswordHasher().verify(self._open(sealed), password)
+            return PasswordHasher().verify(self._open(sealed).partition("\n")[0], password)
         except VerificationError:
             return False
 

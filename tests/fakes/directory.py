@@ -2,7 +2,7 @@
 
 `unknown@`, `suspended@`, `full@`, `slow-down@`, `try-later@`: that word. `silent@`: nothing. `dies@`: it ends.
 `late-<word>@`: the word, a while later. `told-<word>@`: the word with a detail. Any other at example.test: accept; any other
-domain: foreign. At data.test the same, but marked as told after the content only.
+domain: foreign, for who logged in accept. At data.test the same, but marked as told after the content only.
 """
 
 import sys
@@ -46,6 +46,11 @@ def main() -> int:
         detail = DETAIL if question.forward_path.startswith(b"told-") else b""
         channel.send(m.Verdict(question.tag, word.value, b"", expiry, ticket, late, detail))
 
+    def has_logged_in(question: m.Question) -> bool:
+        return tickets.login_ticket_holds(
+            ticket_key, question.login, question.session, question.identity, question.login_expiry, now()
+        )
+
     def asked(channel: Channel, packet: Packet) -> None:
         question = packet[0]
         assert isinstance(question, m.Question)
@@ -58,12 +63,14 @@ def main() -> int:
         if local_part == b"silent":
             return
         word = word_for(question.forward_path)
+        if word is Word.FOREIGN and has_logged_in(question):
+            word = Word.ACCEPT
         if local_part.startswith(b"late-"):
             loop.call_later(LATE_SECONDS, lambda: answer(channel, question, word))
         else:
             answer(channel, question, word)
 
-    peers = Peers(roster.DIRECTORY, start, loop, {"smtpd": asked})
+    peers = Peers(roster.DIRECTORY, start, loop, {"smtpd": asked, "submissiond": asked})
     peers.ready()
     loop.run()
     return 0

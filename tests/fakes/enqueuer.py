@@ -84,6 +84,11 @@ class Enqueuer:
             recipient.counted, recipient.expiry, now(),
         )  # fmt: skip
 
+    def is_logged_in(self, offer: m.Offer) -> bool:
+        return tickets.login_ticket_holds(
+            self.ticket_key, offer.login, offer.session, offer.identity, offer.login_expiry, now()
+        )
+
     def add_content(self, channel: Channel, content: m.Content) -> None:
         message = self.open.get((channel, content.tag))
         if message is None:
@@ -115,17 +120,18 @@ class Enqueuer:
                 "reverse_path": offer.reverse_path, "recipients": message.recipients, "helo": offer.helo,
                 "protocol": offer.protocol, "options": offer.options, "client": offer.client,
                 "recipient_options": message.recipient_options, "tls": offer.tls,
+                "identity": offer.identity, "proved": self.is_logged_in(offer),
                 "blocks": [len(block) for block in message.blocks],
             }  # fmt: skip
             (self.folder / f"{self.number}.envelope").write_text(repr(envelope))
         channel.send(m.Taken(tag, b"%016x%04x" % (self.number, 0)))
 
 
-def main() -> int:
+def main(role: roster.Role = roster.ENQUEUER, client: str = "smtpd") -> int:
     """Serve until told to stop."""
-    start = begin(roster.ENQUEUER)
+    start = begin(role)
     loop = Loop()
-    peers = Peers(roster.ENQUEUER, start, loop, {"smtpd": Enqueuer(start, loop).hear})
+    peers = Peers(role, start, loop, {client: Enqueuer(start, loop).hear})
     peers.ready()
     loop.run()
     return 0

@@ -1,4 +1,4 @@
-"""A listener that hands every client to the one smtpd or smtpdspawn it knows, and counts in the file `finished` who is through."""
+"""A listener that hands every client to the one taker it knows, and counts in the file `finished` who is through."""
 
 import os
 import socket
@@ -12,6 +12,8 @@ from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers, begin
 from mta.wire.loop import Loop
 
+TAKERS = ("smtpd", "smtpdspawn", "submissiond", "submissionspawn")
+
 
 def main() -> int:
     """Serve until told to stop."""
@@ -21,7 +23,7 @@ def main() -> int:
     loop = Loop()
     sessions = 0
 
-    def accept(listening: socket.socket) -> None:
+    def accept(service: str, listening: socket.socket) -> None:
         nonlocal sessions
         try:
             client, (address, port, *_) = listening.accept()
@@ -31,16 +33,16 @@ def main() -> int:
             sessions += 1
             session, ip = b"s%d" % sessions, address.encode()
             token = tickets.session_token(key, session, ip)
-            for taker in [*peers.all_to("smtpd"), *peers.all_to("smtpdspawn")]:
+            for taker in [channel for name in TAKERS for channel in peers.all_to(name)]:
                 try:
-                    taker.send(m.Accepted(session, ip, port, b"smtp", token), (client.fileno(),))
+                    taker.send(m.Accepted(session, ip, port, service.encode(), token), (client.fileno(),))
                 except ChannelClosed:
                     return
 
-    def listen(_service: str, _address: str, descriptor: int) -> None:
+    def listen(service: str, _address: str, descriptor: int) -> None:
         listening = socket.socket(fileno=descriptor)
         listening.setblocking(False)
-        loop.add_reader(descriptor, lambda: accept(listening))
+        loop.add_reader(descriptor, lambda: accept(service, listening))
 
     def over(channel: Channel, packet: Packet) -> None:
         message = packet[0]
@@ -49,7 +51,7 @@ def main() -> int:
         else:
             channel.send(m.Retired())
 
-    peers = Peers(roster.LISTENER, start, loop, {"smtpd": over, "smtpdspawn": over}, sockets=listen)
+    peers = Peers(roster.LISTENER, start, loop, dict.fromkeys(TAKERS, over), sockets=listen)
     peers.ready()
     loop.run()
     return 0

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
 FAKES = {role: f"tests.fakes.{role}" for role in ("journal", "directory", "enqueuer", "listener")}
 SHELLS = {"worker": "smtpd", "connection": "smtpdspawn"}  # smtpd.isolation: who holds the conversations
+SUBMISSION_SHELLS = {"worker": "submissiond", "connection": "submissionspawn"}  # the same of users' conversations
 UID_BASE = 1_900_000_000
 Event = tuple[str, bytes, dict[bytes, bytes]]
 
@@ -32,16 +33,24 @@ Event = tuple[str, bytes, dict[bytes, bytes]]
 class SmtpdHouse:
     """Starts the five processes; `port` is where clients connect, `shell` who holds the conversations."""
 
-    def __init__(self, folder: Path, isolation: str = "worker", *, tls: bool = False, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, isolation: str = "worker", *, tls: bool = False, service: str = "smtp", **settings: str
+    ) -> None:
         """With *tls* the real role stands beside it; its certificates must have been published in *folder*."""
-        self.shell = SHELLS[isolation]
-        self.modules = {**FAKES, self.shell: f"mta.roles.{self.shell}"}
-        self.edges = (*((self.shell, name) for name in ("journal", "directory", "enqueuer")), ("listener", self.shell))
+        self.service = service
+        self.shell = (SHELLS if service == "smtp" else SUBMISSION_SHELLS)[isolation]
+        fakes, asked = dict(FAKES), ["journal", "directory", "enqueuer"]
+        if service != "smtp":
+            del fakes["enqueuer"]
+            fakes |= {"authenticator": "tests.fakes.log_in", "submitter": "tests.fakes.submitter"}
+            asked = ["journal", "directory", "submitter", "authenticator"]
+        self.modules = {**fakes, self.shell: f"mta.roles.{self.shell}"}
+        self.edges = (*((self.shell, name) for name in asked), ("listener", self.shell))
         if tls:
-            more = ("tls",) if self.shell == "smtpd" else ("tls", "tlsspawn")
-            self.modules = {**FAKES, **{name: f"mta.roles.{name}" for name in (*more, self.shell)}}
-            asked = ((self.shell, more[-1]), *([("tlsspawn", "tls")] if len(more) > 1 else []))
-            self.edges = (*((name, "journal") for name in more), *self.edges, *asked)
+            more = ("tls",) if isolation == "worker" else ("tls", "tlsspawn")
+            self.modules = {**fakes, **{name: f"mta.roles.{name}" for name in (*more, self.shell)}}
+            shaking = ((self.shell, more[-1]), *([("tlsspawn", "tls")] if len(more) > 1 else []))
+            self.edges = (*((name, "journal") for name in more), *self.edges, *shaking)
         self.folder = folder
         (folder / "run/empty").mkdir(parents=True)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -49,7 +58,8 @@ class SmtpdHouse:
         self.settings = {
             "state": str(folder), "root": "1" if os.geteuid() == 0 else "0", "uid_base": str(UID_BASE),
             "host.name": "mx.example.test", "smtpd.max_message_size": str(1024 * 1024),
-            "limits.max_recipients": "100", "limits.tarpit_seconds": "1", "fake.folder": str(folder), **settings,
+            "limits.max_recipients": "100", "limits.tarpit_seconds": "1",
+            "submission.mechanisms": "PLAIN LOGIN SCRAM-SHA-256", "fake.folder": str(folder), **settings,
         }  # fmt: skip
         self.keys = {name: os.urandom(32) for name in (roster.TICKET_KEY, roster.SESSION_KEY)}
         self.pids: dict[str, int] = {}
@@ -95,7 +105,8 @@ class SmtpdHouse:
 
     def begin(self, name: str, control: Channel) -> None:
         self.controls[name] = control
-        secrets = {key: self.keys[key] for key in roster.role_named(name).secrets if key in self.keys}
+        held = roster.role_named("enqueuer" if name == "submitter" else name).secrets  # The fake stands for both.
+        secrets = {key: self.keys[key] for key in held if key in self.keys}
         settings = {**{key: value.encode() for key, value in self.settings.items()}, **secrets}
         control.send(m.Begin(tuple(part for key, value in settings.items() for part in (key.encode(), value))))
         try:
@@ -113,7 +124,9 @@ class SmtpdHouse:
 
     def hand_port(self) -> None:
         """The listening socket to the listener."""
-        self.controls["listener"].send(m.ListeningSocket(b"smtp", b"127.0.0.1"), (self.listening.fileno(),))
+        self.controls["listener"].send(
+            m.ListeningSocket(self.service.encode(), b"127.0.0.1"), (self.listening.fileno(),)
+        )
 
     def restart(self, name: str) -> None:
         """Kill a role and put a fresh one into its place, as the supervisor does."""
@@ -181,6 +194,11 @@ class SmtpdHouse:
     def finished(self) -> list[str]:
         """Sessions that smtpd told the listener are over."""
         return (self.folder / "finished").read_text().split()
+
+    def log_ins(self) -> list[str]:
+        """What the authenticator was asked."""
+        path = self.folder / "log_in"
+        return path.read_text().splitlines() if path.exists() else []
 
     def withdrawn(self) -> int:
         """Offers that were taken back."""

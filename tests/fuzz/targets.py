@@ -4,7 +4,10 @@ What a parser may raise for nonsense is caught by name; anything else is a findi
 read can be written), it is gone, for two readers of the same octets must not see two things.
 """
 
+import base64
 import contextlib
+import datetime as dt
+import functools
 import ipaddress
 import os
 import re
@@ -13,9 +16,19 @@ import sys
 from collections.abc import Callable
 
 import sansldap
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from mta import schemes, scram
 from mta.message import dsn, header
+from mta.message.dkim.canonical import BodyHash, NotAHeader, split_fields
+from mta.message.dkim.signature import NoSignature, read_signature
+from mta.message.dkim.signing import ED25519, SigningKey, sign
+from mta.message.dkim.tags import BadTags, read_tags
+from mta.message.dkim.verifying import verify
+from mta.message.mailboxes import NotMailboxes, mailboxes
 from mta.message.trace import received_field
+from mta.roles.authenticator import exchange
+from mta.roles.directory import batv, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
@@ -23,8 +36,11 @@ from mta.roles.listener import networks, proxy
 from mta.roles.resolver.query import KINDS, Answer, Query
 from mta.roles.source.hook import Hook
 from mta.roles.source.ldap import Directory, Login, Search
+from mta.roles.submitter.draft import NotSubmittable, examine, mend
+from mta.roles.submitter.holding import Holding
 from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.tunnel import Broken, Tunnel
+from mta.security import dane, sts
 from mta.smtp import addresses, client, commands
 from mta.smtp.replies import Refused, declined
 from mta.snapshot import format as snapshot_format
@@ -32,14 +48,14 @@ from mta.snapshot.cdb import Cdb, CdbError
 from mta.snapshot.reader import SnapshotMissing
 from mta.snapshot.records import RecordError, pack_record, unpack_record
 from mta.spool import envelope, progress
-from mta.vocabulary import AddressError, Word, fold_local_part, local_part_of_store, store_name
-from mta.wire import messages, netstring
+from mta.vocabulary import MAX_LOCAL_PART, AddressError, Word, fold_local_part, local_part_of_store, store_name
+from mta.wire import language, messages, netstring
 from mta.wire.netstring import WireError
-from tests.fuzz import conversation
+from tests.fuzz import conversation, submission
 from tests.fuzz.dice import Dice
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_KINDS = sorted(messages._MESSAGES.items())
+_KINDS = sorted(language._MESSAGES.items())
 _ALL = frozenset(kind for _, kind in _KINDS)
 
 
@@ -114,6 +130,39 @@ def smtp_chunks(octets: bytes) -> None:
     conversation.chunked(octets)
 
 
+def smtp_submission(octets: bytes) -> None:
+    """See `submission`."""
+    submission.run(octets)
+
+
+def password_scheme(octets: bytes) -> None:
+    """A hash is recognised or refused with words; what lies in a seal comes apart or has no keys."""
+    with contextlib.suppress(schemes.SchemeError):
+        known = schemes.recognise(octets)
+        assert known.text or known.digest or known.family is schemes.Family.PLAIN
+        assert len(known.salt) <= schemes.MAX_SALT
+    stored, keys = scram.split(octets)
+    assert octets.startswith(stored)
+    assert keys is None or scram.split(scram.join(stored, keys)) == (stored, keys)
+
+
+def scram_exchange(octets: bytes) -> None:
+    """A first message begins an exchange or is refused; no final message proves what nobody has."""
+    first, _, final = octets.partition(b"\0")
+    nobody = scram.Keys(b"k" * 32, b"s" * 32)
+    begun = exchange.Begun(b"joe", b"n,,", b"n=joe,r=x", b"xy", b"r=xy,s=c2FsdA==,i=10000")
+    with contextlib.suppress(exchange.ExchangeError):
+        begun = exchange.begin(first, b"random", b"salt")
+        assert exchange.read_name(first) == begun.name
+        assert begun.server_first.startswith(b"r=" + begun.nonce)
+    assert exchange.finish(begun, final, [nobody]) is None
+
+
+def smtp_log_in(octets: bytes) -> None:
+    """One reply for one line, and nobody in who was not let in."""
+    submission.lockstep(octets)
+
+
 def message_header(octets: bytes) -> None:
     """Slices of what was given."""
     section = header.header_section(octets)
@@ -122,6 +171,72 @@ def message_header(octets: bytes) -> None:
     kept = header.whole_lines(section, 50)
     assert len(kept) <= 50
     assert section.startswith(kept)
+
+
+def message_dkim(octets: bytes) -> None:
+    """A header and a body from anybody: read or refused; what we sign of it holds, and with one octet more it does not."""
+    for read in (
+        lambda: read_tags(octets),
+        lambda: read_signature(b"DKIM-Signature: " + octets[:2000] + b"\r\n", 1_800_000_000),
+        lambda: mailboxes(octets[:2000]),
+    ):
+        with contextlib.suppress(BadTags, NoSignature, NotMailboxes):
+            read()
+    section, _, body = octets.partition(b"\r\n\r\n")
+    try:
+        fields = split_fields(section + b"\r\n")
+    except NotAHeader:
+        return
+    assert b"".join(fields) == section + b"\r\n"
+    digests = []
+    for cut in (0, len(body) // 2, len(body) // 3):
+        hashed = BodyHash()
+        hashed.update(body[:cut])
+        hashed.update(body[cut:])
+        digests.append(hashed.digest())
+    assert len({*digests}) == 1, "where it was cut means something"
+    key, record = _signing_key()
+    field = sign(fields, digests[0], key, b"example.org", 1_800_000_000)
+    message = field + b"".join(fields) + b"\r\n" + body
+
+    def word(changed: bytes) -> str:
+        return next(iter(verify(changed, lambda _name: [record], 1_800_000_000))).word
+
+    assert word(message) == "pass"
+    assert word(message + b"x\r\n") == "fail"
+    assert word(field + b"".join(fields) + b"Subject: one more\r\n\r\n" + body) == "fail"
+
+
+@functools.cache
+def _signing_key() -> tuple[SigningKey, bytes]:
+    private = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    public = base64.b64encode(private.public_key().public_bytes_raw())
+    return SigningKey(b"s", ED25519, private), b"v=DKIM1; k=ed25519; p=" + public
+
+
+def submitted(octets: bytes) -> None:
+    """What a user submits, cut anywhere: refused with a reply, or one author at least, nothing hidden, and well formed."""
+    holding = Holding(1 << 20)
+    try:
+        for start in range(0, len(octets), 7):
+            holding.take(octets[start : start + 7])
+        holding.finish()
+        draft = mend(examine(holding.header), host=b"mx.test", moment=0, identity=b"a@b.test", random=b"12345678")
+    except NotSubmittable as error:
+        if error.refusal[0] not in {550, 552}:
+            raise AssertionError(error.refusal) from error
+        return
+    content = b"".join(holding.blocks(b"".join(draft.fields)))
+    assert content.endswith(b"\r\n")
+    assert content.count(b"\r\n") == content.count(b"\r") == content.count(b"\n")
+    names = [
+        line.partition(b":")[0].strip().lower()
+        for line in content.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        if line[:1] not in b" \t"
+    ]
+    assert names.count(b"from") == 1
+    assert b"bcc" not in names
+    assert draft.authors
 
 
 def message_dsn(octets: bytes) -> None:
@@ -197,6 +312,26 @@ def snapshot_judgement(octets: bytes) -> None:
             ask(path)
 
 
+def return_paths(octets: bytes) -> None:
+    """What we made for a sender leads back to him, in 64 octets; and nobody else's octets lead anywhere."""
+    dice = Dice(octets)
+    path, key, day = dice.line(), b"k" * 32, dice.octet() * 9
+    for begin in (b"", b"SRS0=", b"srs1="):
+        assert srs.restore(begin + path, [key], day) is None
+    assert batv.read(b"prvs=0014" + path, b"a.test", [key], day) is None
+    made, kept = srs.rewrite(path, b"mx.test", key, day)
+    local_part = made.rpartition(b"@")[0]
+    assert len(local_part) <= MAX_LOCAL_PART
+    found = srs.restore(local_part.swapcase(), [key], day)
+    if kept is not None:
+        assert found == kept
+    elif path[:3].lower() != b"srs":
+        assert isinstance(found, bytes)
+        assert found.lower() == path.lower()
+    tagged = batv.sign(path, b"a.test", key, day)
+    assert tagged == path or batv.read(tagged, b"a.test", [key], day) == path
+
+
 def spool_envelope(octets: bytes) -> None:
     """Torn, unknown, or an envelope; and one that we write is read as it was."""
     dice = Dice(octets)
@@ -260,6 +395,34 @@ def dns_answer(octets: bytes) -> None:
         if isinstance(found, Answer):
             packet = messages.Found(1, found.outcome, found.secure, found.records).encode()
             assert messages.read_message(netstring.unpack(packet), _ALL)
+
+
+def sts_policy(octets: bytes) -> None:
+    """What a web server sent: a policy within its bounds, or none; and what fits into a packet for who asked."""
+    sts.record_id([octets, b"v=STSv1;" + octets])
+    for text in (octets, _POLICY + octets, octets + _POLICY):
+        with contextlib.suppress(sts.PolicyError):
+            policy = sts.read_policy(text)
+            assert policy.mode in sts.MODES
+            assert 0 <= policy.max_age <= sts.MAX_AGE_SECONDS
+            assert not policy.allows("")
+            patterns = tuple(pattern.encode() for pattern in policy.patterns)
+            messages.Fetched(1, policy.mode.encode(), policy.max_age, b"", patterns).encode()
+
+
+def tlsa_records(octets: bytes) -> None:
+    """What a zone and a server said: never proof by an empty chain, and of a spoilt certificate nothing but no."""
+    texts = octets.split(b"\n")
+    records = dane.read_records([*texts, *(b"3 1 1 " + text.hex().encode() for text in texts)])
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    assert dane.holds(records, [], ("mx.test",), now)
+    dane.holds(records, [octets, *texts], ("mx.test",), now)
+    if octets:
+        whole = dane.read_records([b"3 0 0 " + octets.hex().encode(), b"2 1 0 " + octets.hex().encode()])
+        dane.holds(whole, [octets], ("mx.test",), now)
+
+
+_POLICY = b"version: STSv1\nmode: enforce\nmx: mx.test\nmax_age: 600\n"
 
 
 def smtp_client(octets: bytes) -> None:
@@ -412,8 +575,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         wire_netstring, wire_message, smtp_commands, smtp_addresses, smtp_conversation, smtp_lockstep, smtp_chunks,
-        message_header, message_dsn, snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, spool_envelope,
+        smtp_submission, smtp_log_in, password_scheme, scram_exchange,
+        message_header, message_dkim, submitted, message_dsn,
+        snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, return_paths, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
-        smtp_client, client_addresses, tls_hello, source_ldap, source_hook,
+        smtp_client, sts_policy, tlsa_records, client_addresses, tls_hello, source_ldap, source_hook,
     )
 }  # fmt: skip

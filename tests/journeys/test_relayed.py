@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.mx import Manners, StubMx
 from tests.fixtures.house import House, wait_until
 from tests.fixtures.slapd import BASE, BIND_DN, PASSWORD
 from tests.mta.roles.source._rig import Server, smtp
@@ -85,9 +86,29 @@ def test_an_operators_hook_is_asked_over_its_socket(house, tmp_path):
         process.wait()
 
 
-def test_mail_for_a_relayed_domain_is_kept_and_tried_again(house):
-    """There is no way out to other hosts yet: deferred, not lost, not bounced."""
-    add(house, "kept.test")
-    house.send("anybody@kept.test", b"Subject: x\r\n\r\nbody\r\n")
+def test_mail_for_a_relayed_domain_goes_on_to_its_next_hop(house):
+    """The content as it came, under our Received; and what the next hop refuses comes back to its sender."""
+    host = StubMx(Manners(answers={b"RCPT": lambda line: b"550 5.1.1 who?" if b"jim" in line else b"250 2.1.5 ok"}))
+    add(house, "kept.test", next_hop=f"127.0.0.1:{host.port}")
+    house.send("anybody@kept.test", b"Subject: x\r\n\r\n.body\r\n")
+    wait_until(lambda: host.contents, 10, house.said)
+    (content,) = host.contents
+    assert content.startswith(b"Received: ")
+    assert content.endswith(b"Subject: x\r\n\r\n.body\r\n")
+    (relayed,) = wait_until(lambda: house.events("relayed"), 10, house.said)
+    assert (relayed["final_recipient"], relayed["diagnostic_code"]) == ("anybody@kept.test", "250 2.0.0 queued as stub")
+    house.expects_backscatter = True
+    house.send("jim@kept.test", b"Subject: x\r\n\r\nbody\r\n")
+    (failed,) = wait_until(lambda: house.events("failed"), 10, house.said)
+    assert (failed["status"], failed["diagnostic_code"]) == ("5.1.1", "550 5.1.1 who?")
+    host.close()
+
+
+def test_mail_for_a_next_hop_that_is_away_is_kept_and_tried_again(house):
+    """Deferred, not lost, not bounced."""
+    host = StubMx()
+    host.close()
+    add(house, "away.test", next_hop=f"127.0.0.1:{host.port}")
+    house.send("anybody@away.test", b"Subject: x\r\n\r\nbody\r\n")
     (deferred,) = wait_until(lambda: house.events("deferred"), 10, house.said)
-    assert (deferred["original_recipient"], deferred["status"]) == ("anybody@kept.test", "4.4.0")
+    assert (deferred["original_recipient"], deferred["status"]) == ("anybody@away.test", "4.4.1")

@@ -10,7 +10,7 @@ from sqlalchemy import inspect, select, text
 from appliance.database import schema
 from appliance.database.engine import open_engine
 from appliance.database.session import unit_of_work
-from appliance.models import AccessRule, Base, Domain, RelayRecipient
+from appliance.models import AccessRule, Alias, Base, Domain, RelayRecipient, SrsSecret
 
 
 @pytest.fixture
@@ -116,3 +116,29 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(empty, monkeypatch
     with pytest.raises(RuntimeError):
         schema.migrate(empty)
     assert inspect(empty).get_table_names() == []
+
+
+def test_ways_out_come_to_an_installation_that_is_there_and_go_again(empty):
+    """It gets a secret for its return paths; on the way down, targets that an older program would not find are taken away."""
+    schema.migrate(empty, "0003")
+    common = "created_at, version, suspended"
+    with unit_of_work(empty) as session:
+        for statement in (
+            "INSERT INTO instance (instance_id, host_name, made_at) VALUES ('i', 'mx.test', 0)",
+            f"INSERT INTO tenant (name, kind, {common}) VALUES ('o', 'operator', 0, 1, 0)",
+            f"INSERT INTO domain (name, kind, tenant_id, validation, {common}) VALUES ('one.test', 'hosted', 1, 'rcpt', 0, 1, 0)",
+        ):
+            session.execute(text(statement))
+    schema.migrate(empty)
+    with unit_of_work(empty) as session:
+        (secret,) = session.scalars(select(SrsSecret.secret))
+        assert len(bytes.fromhex(secret)) == 32
+        domain = session.scalars(select(Domain)).one()
+        assert (domain.batv, domain.language, domain.tenant.forwards_outside) == (False, "en", True)
+        session.add(
+            Alias(domain=domain, local_part="a", folded="a", targets=["b@one.test", "C@else.test", '"d@e"@else.test'])
+        )
+    schema.migrate(empty, "0003")
+    with unit_of_work(empty) as session:
+        assert session.execute(text("SELECT address FROM alias_target")).all() == [("b@one.test",)]
+    schema.migrate(empty)

@@ -9,7 +9,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import func, select
 
 from appliance.database.session import reading, unit_of_work
-from appliance.models import AuditEntry, Change, Domain, GivenAnswer
+from appliance.models import AuditEntry, Change, Domain, ForwardingTarget, GivenAnswer, Route
 from appliance.services import addresses, domains, mailboxes
 from appliance.services.certificates import make_self_signed
 from tests.fixtures.panel import HOST, PASSWORD, SYSTEM, Api, Office, make_office
@@ -254,17 +254,27 @@ def test_forwarding_is_put_read_and_deleted(shop: Api) -> None:
     here = "/mailboxes/anna@shop.test/forwarding"
     expect_problem(shop("GET", here), 404, "not_found")
     body = {"targets": ["Ben@shop.test"], "keep_copy": False, "enabled": True}
-    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"]}
+    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"], "failing": []}
     assert shop("GET", here).json()["keep_copy"] is False
     assert shop("DELETE", here).status_code == 204
     assert shop("DELETE", here).status_code == 204
     expect_problem(shop("GET", here), 404, "not_found")
 
 
+def test_a_dead_target_is_shown_until_the_targets_are_set_anew(office: Office, shop: Api) -> None:
+    here, body = "/mailboxes/anna@shop.test/forwarding", {"targets": ["Ben@away.test", "x@away.test"]}
+    shop("PUT", here, body)
+    with unit_of_work(office.engine) as session:
+        row = session.scalars(select(ForwardingTarget).where(ForwardingTarget.address == "Ben@away.test")).one()
+        row.failed_at, row.failure = 1_800_000_000, "5.1.1 no such user"
+    (failing,) = shop("GET", here).json()["failing"]
+    assert failing == {"address": "Ben@away.test", "failed_at": "2027-01-15T08:00:00Z", "failure": "5.1.1 no such user"}
+    assert shop("PUT", here, body).json()["failing"] == []
+
+
 @pytest.mark.parametrize(
     ("targets", "status", "code"),
     [
-        (["ben@elsewhere.test"], 422, "target_not_hosted"),
         (["nobody@shop.test"], 422, "target_unknown"),
         (["anna@shop.test"], 409, "forward_loop"),
         (["ben"], 422, "bad_address"),
@@ -326,6 +336,8 @@ def test_a_relayed_domain_is_made_and_its_password_never_shown(office: Office, a
     changed = api("PATCH", "/domains/away.test", {"source": "list", "validation": "data", "greylist": True}).json()
     assert (changed["source"], changed["source_settings"], changed["has_source_password"]) == ("list", {}, False)
     assert (changed["validation"], changed["greylist"], changed["dnsbl"]) == ("data", True, True)
+    changed = api("PATCH", "/domains/away.test", {"batv": True, "language": "de"}).json()
+    assert (changed["batv"], changed["language"], changed["dnsbl"]) == (True, "de", True)
     expect_problem(api("POST", "/mailboxes", {"address": "x@away.test"}), 409, "domain_is_relay", "address")
 
 
@@ -445,6 +457,70 @@ def test_a_rule_that_makes_no_sense_is_refused(
     before = state_of(office)
     expect_problem(shop("POST", "/domains/shop.test/rules", body), 422, code, field)
     assert state_of(office) == before
+
+
+# ---- routes
+
+
+def test_a_customer_has_a_smarthost_with_a_login(office: Office) -> None:
+    """The password is sealed, never shown; a new next hop forgets it, since it would go to another server."""
+    mine = office.tenant("Mine Ltd")
+    operator, customer = office.api(), office.api(mine)
+    operator("POST", "/domains", {"name": "mine.test", "tenant_id": mine})
+    body = {"next_hop": "smtp.example.net:587", "tls": "verify", "login": "us", "password": "correct horse"}
+    made = customer("PUT", "/routes/@Mine.test", body)
+    assert made.status_code == 200, made.text
+    expected = {"key": "@mine.test", "next_hop": "smtp.example.net:587", "tls": "verify", "login": "us", "lmtp": False}
+    assert {name: made.json()[name] for name in expected} == expected
+    assert "horse" not in customer("GET", "/routes").text + operator("GET", "/audit").text
+    with reading(office.engine) as session:
+        assert "horse" not in (session.scalar(select(Route.sealed_password)) or "horse")
+    elsewhere = customer("PUT", "/routes/@mine.test", {"next_hop": "smtp.evil.test"}).json()
+    assert (elsewhere["next_hop"], elsewhere["login"]) == ("smtp.evil.test:25", None)
+    assert customer("DELETE", "/routes/@mine.test").status_code == 204
+    expect_problem(customer("GET", "/routes/@mine.test"), 404, "not_found")
+    assert [item["key"] for item in operator("GET", "/routes").json()["items"]] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "status", "code", "field"),
+    [
+        ("@mine.test", {"tls": "verify", "login": "us", "next_hop": "a.test"}, 422, "half_a_login", "login"),
+        ("@mine.test", {"login": "us", "password": "x", "next_hop": "a.test"}, 422, "invalid", "tls"),
+        ("@mine.test", {"login": "us", "password": "x", "tls": "verify"}, 422, "invalid", "next_hop"),
+        ("@mine.test", {"password": "x"}, 422, "half_a_login", "login"),
+        ("@mine.test", {"next_hop": "10.0.0.1:25"}, 403, "operators_next_hop", None),
+        ("@mine.test", {"next_hop": "127.0.0.1"}, 403, "operators_next_hop", None),
+        ("@mine.test", {"next_hop": "not a host"}, 422, None, "next_hop"),
+        ("@mine.test", {"source_address": "192.0.2.1"}, 403, "operators_address", None),
+        ("@mine.test", {"source_address": "somewhere"}, 422, "invalid", "source_address"),
+        ("@mine.test", {"login": "a\nb"}, 422, "invalid", "login"),
+        ("@not a domain", {"tls": "may"}, 422, None, "key"),
+        ("@mine.test", {"tls": "perhaps"}, 422, None, "tls"),
+    ],
+)
+def test_a_route_that_makes_no_sense_is_refused(
+    office: Office, key: str, body: dict[str, object], status: int, code: str | None, field: str | None
+) -> None:
+    """And nothing of it is kept."""
+    mine = office.tenant("Mine Ltd")
+    operator, customer = office.api(), office.api(mine)
+    operator("POST", "/domains", {"name": "mine.test", "tenant_id": mine})
+    response = customer("PUT", f"/routes/{key}", body)
+    expect_problem(response, status, code or response.json()["code"], field)
+    assert customer("GET", "/routes").json()["items"] == []
+
+
+def test_where_mail_of_others_goes_is_the_operators_to_say(office: Office) -> None:
+    """Smarthost, partners' domains, addresses of this machine, private next hops; not for mail that stays here."""
+    operator = office.api()
+    for key, body in (
+        ("*", {"next_hop": "10.0.0.1:26", "source_address": "192.0.2.1"}), ("partner.test", {"tls": "dane"}),
+    ):  # fmt: skip
+        assert operator("PUT", f"/routes/{key}", body).status_code == 200
+    expect_problem(operator("PUT", f"/routes/{HOST}", {"tls": "verify"}), 422, "not_relayed", "key")
+    assert operator("PUT", f"/routes/@{HOST}", {"source_address": "192.0.2.2"}).status_code == 200
+    assert [item["key"] for item in operator("GET", "/routes").json()["items"]] == ["*", f"@{HOST}", "partner.test"]
 
 
 # ---- certificates
@@ -697,6 +773,21 @@ OTHERS = (
     ("GET", "/mailboxes/box@theirs.test/forwarding", None),
     ("PUT", "/mailboxes/box@theirs.test/forwarding", {"targets": ["own@theirs.test"]}),
     ("DELETE", "/mailboxes/box@theirs.test/forwarding", None),
+    ("GET", "/mailboxes/box@theirs.test/app-passwords", None),
+    ("POST", "/mailboxes/box@theirs.test/app-passwords", {"name": "mine"}),
+    ("DELETE", "/mailboxes/box@theirs.test/app-passwords/1", None),
+    ("GET", "/mailboxes/box@theirs.test/senders", None),
+    ("PUT", "/mailboxes/box@theirs.test/senders/box@theirs.test", None),
+    ("DELETE", "/mailboxes/box@theirs.test/senders/box@theirs.test", None),
+    ("POST", "/mailboxes/box@theirs.test/sending/release", None),
+    *(
+        (verb, f"{of}/sending", body)
+        for of in ("/mailboxes/box@theirs.test", "/domains/theirs.test", "/tenants/{theirs}")
+        for verb, body in (("GET", None), ("PATCH", {"per_hour": 7}))
+    ),
+    ("GET", "/domains/theirs.test/dkim", None),
+    ("POST", "/domains/theirs.test/dkim/rotate", None),
+    ("POST", "/domains/theirs.test/dkim/finish", None),
     ("GET", "/aliases/alias@theirs.test", None),
     ("PATCH", "/aliases/alias@theirs.test", {"targets": ["own@theirs.test"]}),
     ("DELETE", "/aliases/alias@theirs.test", None),
@@ -721,6 +812,11 @@ OTHERS = (
     ),
     ("GET", "/certificates/1", None),
     ("DELETE", "/certificates/1", None),
+    *(
+        (verb, f"/routes/{key}", body)
+        for key in ("@theirs.test", "elsewhere.test", "*")
+        for verb, body in (("GET", None), ("PUT", {"tls": "verify"}), ("DELETE", None))
+    ),
     ("POST", "/keys", {"tenant_id": 0}),
     ("GET", "/keys/{key}", None),
     ("DELETE", "/keys/{key}", None),
@@ -731,7 +827,7 @@ OTHERS = (
 
 def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -> None:
     """A new endpoint has to be added above, or this fails."""
-    nouns = ("me", "tenants", "domains", "mailboxes", "aliases", "certificates", "keys", "audit")
+    nouns = ("me", "tenants", "domains", "mailboxes", "aliases", "routes", "certificates", "keys", "audit")
     # A certificate is refused for the names in it, which has a test of its own.
     own_lists = {*(("GET", f"/{noun}") for noun in nouns), ("POST", "/certificates")}
     told = {
@@ -742,7 +838,11 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -
     tried = {
         (
             verb,
-            re.sub(r"(box|alias)@theirs.test|theirs.test|\{theirs\}|\{key\}|(?<=/)1\Z", "{}", path.partition("?")[0]),
+            re.sub(
+                r"(box|alias)?@theirs.test|theirs.test|elsewhere.test|\*|\{theirs\}|\{key\}|(?<=/)1\Z",
+                "{}",
+                path.partition("?")[0],
+            ),
         )
         for verb, path, _ in OTHERS
     }
@@ -781,7 +881,9 @@ def test_lists_hold_only_ones_own(office: Office) -> None:
     for domain in ("mine", "theirs"):
         operator("POST", "/mailboxes", {"address": f"box@{domain}.test"})
         operator("POST", "/aliases", {"address": f"alias@{domain}.test", "targets": [f"box@{domain}.test"]})
-    for noun in ("tenants", "domains", "mailboxes", "aliases", "certificates", "keys", "audit"):
+        operator("PUT", f"/routes/@{domain}.test", {"tls": "verify"})
+    operator("PUT", "/routes/theirs-partner.test", {"tls": "verify"})
+    for noun in ("tenants", "domains", "mailboxes", "aliases", "routes", "certificates", "keys", "audit"):
         text = stranger("GET", f"/{noun}").text
         assert "theirs" not in text.lower(), noun
         assert "Theirs" not in text, noun

@@ -56,7 +56,7 @@ def list_mailboxes(
 @router.post("", summary="Add a mailbox", status_code=201, responses=refusals(403, 404, 409, 422))
 def create(asking: Making, body: NewMailbox, response: Response, dry_run: DryRun = False) -> Mailbox:
     """It receives mail within a second of the answer. With neither password nor hash nobody can log in yet."""
-    sealed = sealed_of(asking.wiring.sealer, body)
+    sealed = sealed_of(asking.wiring.sealer, body, body.address)
     quota = asking.wiring.settings.limits.default_quota if body.quota_bytes is None else body.quota_bytes
     with asking.posting(response, body, dry_run=dry_run) as posting:
         row = mailboxes.create(
@@ -71,8 +71,8 @@ def create(asking: Making, body: NewMailbox, response: Response, dry_run: DryRun
         return posting.answer(mailbox, location=f"/mailboxes/{quote(mailbox.address, safe='@')}")
 
 
-def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword) -> str | None:
-    """The sealed form of the password or hash in *body*; None when it has neither.
+def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword, address: str) -> str | None:
+    """The sealed form of the password or hash in *body* for the mailbox *address*; None when it has neither.
 
     Raises:
         Invalid: it has both, or one that will not do.
@@ -80,7 +80,7 @@ def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword) -> str | None:
     if body.password is not None and body.password_hash is not None:
         raise Invalid("a password or its hash, not both", code="two_passwords", field="password_hash")
     if body.password is not None:
-        return sealer.seal_password(body.password)
+        return sealer.seal_password(body.password, address)
     return sealer.seal_hash(body.password_hash) if body.password_hash is not None else None
 
 
@@ -114,7 +114,7 @@ def set_password(asking: Asking, address: Address, body: NewPassword, dry_run: D
     """Whoever was logged in with the former one is out. With null for both, nobody can log in any more."""
     if not body.model_fields_set:
         raise Invalid("name a password or its hash", code="no_password", field="password")
-    sealed = sealed_of(asking.wiring.sealer, body)
+    sealed = sealed_of(asking.wiring.sealer, body, address)
     with asking.wiring.changing(dry_run=dry_run) as session:
         mailboxes.set_password(session, address, sealed, actor=asking.actor)
 

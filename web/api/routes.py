@@ -2,11 +2,40 @@
 
 from fastapi import APIRouter, Depends
 
-from web.api import aliases, audit, certificates, docs, domains, keys, mailboxes, me, recipients, rules, tenants
+from web.api import (
+    aliases,
+    audit,
+    certificates,
+    dkim,
+    docs,
+    domains,
+    keys,
+    mailboxes,
+    me,
+    recipients,
+    rules,
+    sending,
+    tenants,
+    ways_out,
+)
 from web.api.dependencies import describe_key
 
 router = APIRouter()
 router.include_router(docs.router)
-for module in (me, tenants, domains, recipients, rules, mailboxes, aliases, certificates, keys, audit):
-    noun = module.__name__.rpartition(".")[2]
+for module in (
+    me,
+    sending,
+    tenants,
+    domains,
+    dkim,
+    recipients,
+    rules,
+    mailboxes,
+    aliases,
+    ways_out,
+    certificates,
+    keys,
+    audit,
+):
+    noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2]  # this module has that name
     router.include_router(module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key)])

@@ -58,6 +58,7 @@ def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceErro
             errors=faults,
             address=addresses.show(alias.address),
             domain=alias.domain.name,
+            failing=alias.failing,
         )
 
 

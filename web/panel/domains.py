@@ -19,6 +19,7 @@ from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
 
+LANGUAGES = (("en", "English"), ("de", "German"))
 MAX_OWNERS = 500  # in a form's list; whoever has more tenants makes domains on the tenant's page
 
 
@@ -149,11 +150,24 @@ def _settings(desk: Desk, name: str, form: Typed | None, refusal: ApplianceError
         view = shown(session, [domain])[0]
         may = authorisation.allows(session, desk.actor, "domain.remove", domain)
         is_host = domain.name == addresses.host_name(session)
-    form = form or Typed(catch_all=view.catch_all or "")
-    faults = faults_of(refusal, "catch_all") if refusal else Typed()
+        kept = Typed(catch_all=view.catch_all or "", language=domain.language)
+    faults = faults_of(refusal, "catch_all", "language") if refusal else Typed()
     return desk.page(
-        "domains/settings.html", refusal=refusal, form=form, errors=faults, domain=view, may_remove=may and not is_host
-    )
+        "domains/settings.html", refusal=refusal, form=Typed({**kept, **(form or {})}), errors=faults, domain=view,
+        may_remove=may and not is_host, languages=LANGUAGES,
+    )  # fmt: skip
+
+
+@router.post("/domains/{name}/language")
+def set_language(desk: Signed, name: str, form: Form) -> Response:
+    """Say in which language the domain's people are written to."""
+    try:
+        with desk.changing() as session:
+            domain = domains.update(session, name, actor=desk.actor, language=form["language"])
+    except ApplianceError as refusal:
+        return _settings(desk, name, form, refusal)
+    notice = f"Notifications are written in {dict(LANGUAGES)[domain.language]}."
+    return desk.see_other(url("domains", domain.name, "settings"), notice)
 
 
 @router.post("/domains/{name}/catch-all")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from appliance.config import render_size
 from appliance.errors import ApplianceError
-from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes
+from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes, sending
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
 from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending
@@ -39,11 +39,12 @@ def create(desk: Signed, name: str, form: Form) -> Response:
     """Make a mailbox, then show it."""
     try:
         quota_bytes = size_in(form, "quota") or desk.wiring.settings.limits.default_quota
-        sealed = desk.wiring.sealer.seal_password(form["password"]) if form["password"] else None
+        address = address_in(form, name)
+        sealed = desk.wiring.sealer.seal_password(form["password"], address) if form["password"] else None
         with desk.changing() as session:
             mailbox = mailboxes.create(
                 session,
-                address_in(form, name),
+                address,
                 actor=desk.actor,
                 sealed_hash=sealed,
                 quota_bytes=quota_bytes,
@@ -113,6 +114,7 @@ def show_mailbox(
             rules=access_rules.list_rules(session, actor=desk.actor, mailbox=address),
             rule_form=rule_form or Typed(),
             mailbox=mailbox,
+            standing=sending.show(session, address, actor=desk.actor),
             address=addresses.show(mailbox.address),
             quota_form=Typed(quota=form["quota"] or (render_size(mailbox.quota_bytes) if mailbox.quota_bytes else "")),
             forwarding=forwarding,
@@ -158,7 +160,7 @@ def set_password(desk: Signed, address: str, form: Form) -> Response:
         with desk.reading() as session:
             # Before the hash is made, and with a right that owners have not: theirs is the other way.
             mailboxes.find(session, desk.actor, "mailbox.update", address)
-        sealed = desk.wiring.sealer.seal_password(form["password"])
+        sealed = desk.wiring.sealer.seal_password(form["password"], address)
         with desk.changing() as session:
             mailboxes.set_password(session, address, sealed, actor=desk.actor)
     except ApplianceError as refusal:

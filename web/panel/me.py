@@ -76,6 +76,7 @@ class Me:
             ("Domains", "/domains", "globe2", self.manages),
             ("Tenants", "/tenants", "building", self.may_add_tenants),
             ("Rules", "/rules", "shield-lock", self.actor.sees_everything),
+            ("Routes", "/routes", "signpost-split", self.may_add_domains),
             ("Certificates", "/certificates", "door-open", self.may_add_domains),
             ("API keys", "/keys", "key", self.may_add_domains),
             ("Audit", "/audit", "journal-text", self.manages),

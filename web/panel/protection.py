@@ -70,6 +70,7 @@ def _of_domain(domain: domains.Domain) -> dict[str, str]:
         "validation": domain.validation,
         "greylist": "yes" if domain.greylist else "",
         "dnsbl": "yes" if domain.dnsbl else "",
+        "batv": "yes" if domain.batv else "",
         "next_hop": domain.next_hop or "",
         "source": domain.source,
         **settings,
@@ -78,15 +79,15 @@ def _of_domain(domain: domains.Domain) -> dict[str, str]:
 
 @router.post("/domains/{name}/protection")
 def protect(desk: Signed, name: str, form: Form) -> Response:
-    """Validation, greylisting, DNS lists."""
+    """Validation, greylisting, DNS lists, signed return paths."""
     try:
         with desk.changing() as session:
             domain = domains.update(
                 session, name, actor=desk.actor, validation=form["validation"], greylist=bool(form["greylist"]),
-                dnsbl=bool(form["dnsbl"]),
+                dnsbl=bool(form["dnsbl"]), batv=bool(form["batv"]),
             )  # fmt: skip
     except ApplianceError as refusal:
-        return _domain_page(desk, name, Typed({"greylist": "", "dnsbl": "", **form}), refusal)
+        return _domain_page(desk, name, Typed({"greylist": "", "dnsbl": "", "batv": "", **form}), refusal)
     return desk.see_other(url("domains", domain.name, "protection"), "The protection is changed.")
 
 

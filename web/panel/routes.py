@@ -2,9 +2,35 @@
 
 from fastapi import APIRouter
 
-from web.panel import aliases, audit, certificates, domains, keys, mailboxes, protection, start, tenants
+from web.panel import (
+    aliases,
+    audit,
+    certificates,
+    dkim,
+    domains,
+    keys,
+    mailboxes,
+    protection,
+    sending,
+    start,
+    tenants,
+    ways_out,
+)
 
 router = APIRouter()
 # Before domains, whose pages would else take "new" for a domain's name, come those that stand below a domain.
-for module in (start, protection, mailboxes, aliases, domains, tenants, certificates, keys, audit):
+for module in (
+    start,
+    protection,
+    dkim,
+    sending,
+    mailboxes,
+    aliases,
+    domains,
+    tenants,
+    ways_out,
+    certificates,
+    keys,
+    audit,
+):
     router.include_router(module.router)

@@ -138,7 +138,7 @@ def _change_password(desk: Desk, form: Typed) -> None:
     require_right(desk.wiring, desk.me.name, form["current"], client_of(desk.request))
     if form["password"] == form["current"]:
         raise Invalid("That is the present password. Choose another.", code="same_password", field="password")
-    sealed = desk.wiring.sealer.seal_password(form["password"])
+    sealed = desk.wiring.sealer.seal_password(form["password"], "" if desk.me.manages else desk.me.name)
     replace = accounts.set_password if desk.me.manages else mailboxes.set_password
     with desk.changing() as session:
         replace(session, desk.me.name, sealed, actor=desk.actor, keep_session=desk.me.session_id)

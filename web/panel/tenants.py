@@ -1,5 +1,7 @@
 """Tenants and who administers them, for operators and resellers."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -57,6 +59,7 @@ def _new(desk: Desk, form: Typed, refusal: ApplianceError | None) -> Response:
 def create(desk: Signed, form: Form) -> Response:
     """Make a tenant, then show it: the next step is to give it an administrator."""
     try:
+        limits: dict[str, Any] = {limit: number_in(form, limit) for limit in LIMITS}
         with desk.changing() as session:
             tenant = tenants.create(
                 session,
@@ -64,7 +67,7 @@ def create(desk: Signed, form: Form) -> Response:
                 form["kind"] or "customer",
                 actor=desk.actor,
                 parent_id=number_in(form, "parent_id"),
-                **{limit: number_in(form, limit) for limit in LIMITS},
+                **limits,
             )
     except ApplianceError as refusal:
         return _new(desk, form, refusal)
@@ -84,8 +87,9 @@ def _detail(desk: Desk, tenant_id: int, form: Typed | None, refusal: ApplianceEr
         limits = {limit: getattr(tenant, limit) for limit in LIMITS}
         if form is None:
             form = Typed(
-                {limit: "" if value is None else str(value) for limit, value in limits.items()}, name=tenant.name
-            )
+                {limit: "" if value is None else str(value) for limit, value in limits.items()}, name=tenant.name,
+                forwards_outside="yes" if tenant.forwards_outside else "",
+            )  # fmt: skip
         return desk.page(
             "tenants/detail.html",
             refusal=refusal,
@@ -102,11 +106,14 @@ def _detail(desk: Desk, tenant_id: int, form: Typed | None, refusal: ApplianceEr
 
 @router.post("/tenants/{tenant_id}")
 def update(desk: Signed, tenant_id: int, form: Form) -> Response:
-    """Change name and limits; an empty limit is none."""
+    """Change name, limits and the right to forward to other hosts; an empty limit is none."""
     try:
         limits = {limit: number_in(form, limit) for limit in LIMITS}
         with desk.changing() as session:
-            tenants.update(session, tenant_id, actor=desk.actor, name=form["name"], **limits)
+            tenants.update(
+                session, tenant_id, actor=desk.actor, name=form["name"], forwards_outside=bool(form["forwards_outside"]),
+                **limits,
+            )  # fmt: skip
     except ApplianceError as refusal:
         return _detail(desk, tenant_id, form, refusal)
     return desk.see_other(url("tenants", tenant_id), "Saved.")

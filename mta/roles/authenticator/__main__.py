@@ -1,13 +1,19 @@
 """Wiring of authenticator: read the private key, open the credential snapshot's folder, lose the rights, serve."""
 
+import ipaddress
 import os
 import sys
 import time
 from pathlib import Path
 
 from mta import roster, sandbox
+from mta.roles.authenticator import hashing
+from mta.roles.authenticator.credentials import Credentials
 from mta.roles.authenticator.desk import Desk
-from mta.roles.authenticator.patience import Patience
+from mta.roles.authenticator.hashers import Hashers
+from mta.roles.authenticator.logins import Logins, Secrets
+from mta.roles.authenticator.patience import Guesses, Patience
+from mta.roles.authenticator.renewal import Renewal
 from mta.seal import PASSWORD_HASH, read_opener
 from mta.snapshot.reader import Snapshot
 from mta.wire import control
@@ -23,23 +29,35 @@ def main() -> int:
     state = Path(start.text("state"))
     opener = read_opener(state / KEY, PASSWORD_HASH)
     folder = os.open(state / "snapshot" / "credentials", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    hashing.load()
     sandbox.enter(role, start, keep=(folder,))
     loop = Loop()
-    desk = Desk(loop, Snapshot(folder), opener, Patience(time.monotonic))
-    peers = serve(loop, start, desk)
+    hashers = Hashers(loop)
+    peers = serve(loop, start, Credentials(Snapshot(folder), opener), hashers)
     loop.run_until_idle()  # the journal should hear what follows
     if opener is None:
         peers.event("no-key", why=f"{KEY} cannot be read: no password can be checked")
     peers.ready()
     loop.run()
-    desk.close()
+    hashers.close()
     return 0
 
 
-def serve(loop: Loop, start: control.Start, desk: Desk) -> control.Peers:
-    """Everything but the walls: threads and peers."""
-    desk.begin()
-    peers = desk.peers = control.Peers(roster.AUTHENTICATOR, start, loop, {"web": desk.asked})
+def serve(loop: Loop, start: control.Start, credentials: Credentials, hashers: Hashers) -> control.Peers:
+    """Everything but the walls: threads, desks and peers."""
+    hashers.begin()
+    renewal = Renewal(credentials)
+    desk = Desk(loop, credentials, hashers, Patience(time.monotonic), renewal.renew)
+    secrets = Secrets(start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY])
+    trusted = [
+        ipaddress.ip_network(each.decode(), strict=False)
+        for each in start.settings.get("smtpd.allow_clients", b"").split()
+    ]
+    guesses = Guesses(time.monotonic, os.urandom(32), trusted)
+    logins = Logins(loop, credentials, hashers, guesses, secrets, renewal.renew)
+    handlers = {"web": desk.asked, "submissiond": logins.asked, "submitter": logins.asked}
+    peers = control.Peers(roster.AUTHENTICATOR, start, loop, handlers, lost=logins.lost)
+    credentials.peers = renewal.peers = peers
     return peers
 
 

@@ -1,73 +1,114 @@
-"""Right or wrong, from the snapshot: which hash a name has, whether it may be used at all, and whether the secret fits.
+"""What the snapshot says of a name: which secrets it has, whether it may be used at all, and as whom it may write.
 
-A reader would otherwise get wrong: a name that does not exist, one without a password and one that is suspended cost exactly
-as much time as a wrong password: each is checked, against a hash that no secret fits.
+A reader would otherwise get wrong: a name that does not exist, one without a password and one that is suspended look the same
+from here on: no content of a seal. Whoever asked is answered after a check against a hash that no secret fits.
 """
 
 import hashlib
 import hmac
 from collections.abc import Callable
 
-from argon2.exceptions import Argon2Error, InvalidHashError
-from argon2.low_level import Type, hash_secret, verify_secret
-
+from mta.scram import Keys, split
 from mta.seal import NotOpened, Opener
 from mta.snapshot.records import (
     ACCOUNT_LOGIN,
     API_KEY,
+    APP_PASSWORDS,
     DOMAIN,
     MAILBOX_LOGIN,
+    SENDERS,
     TENANT,
     ApiKey,
+    AppPasswords,
     Domain,
     Login,
     Record,
     RecordError,
+    Senders,
     Tenant,
     unpack_record,
 )
 from mta.vocabulary import fold_local_part
 
 MAX_TENANTS = 16
-# As the control plane hashes (19 MiB, two passes): else time would tell who exists.
-_TIME, _MEMORY_KIB, _LANES = 2, 19 * 1024, 1
+APP_PREFIX = b"sha256:"  # what stands before the digest of an app password, which is random and needs no slow hash
 
 Get = Callable[[bytes], bytes | None]
 
 
-def dummy_hash(random: bytes) -> bytes:
-    """A hash that no secret fits, made from *random* octets."""
-    return hash_secret(random, random[:16], _TIME, _MEMORY_KIB, _LANES, 32, Type.ID)
-
-
-def phc_of(scope: bytes, name: bytes, get: Get, opener: Opener) -> bytes | None:
-    """The hash to check against, in PHC string format; None: nobody of that name may log in.
+def identity_of(name: bytes, get: Get) -> bytes:
+    """The address key that *name*, as a client gave it, stands for, whether there is such a mailbox or not; empty: none.
 
     Raises:
-        NotOpened: it is sealed to another key.
+        RecordError, SnapshotMissing: as `content_of`.
+    """
+    local_part, at, domain = name.rpartition(b"@")
+    if not at or not local_part or not domain:
+        return b""
+    try:
+        folded = fold_local_part(local_part.decode()).encode()
+        domain = domain.decode().lower().encode()
+    except UnicodeError:
+        return b""
+    record = _record(get, DOMAIN + domain)
+    real = record.alias_of if isinstance(record, Domain) else b""
+    return folded + b"@" + (real or domain)
+
+
+def login_of(scope: bytes, name: bytes, get: Get) -> Login | None:
+    """Who may log in as *name* (of a mailbox: its address key); None: nobody.
+
+    Raises:
         RecordError: what stands in the snapshot is no login.
         SnapshotMissing: there is nothing to look in.
     """
-    key = _key(scope, name)
-    login = _record(get, key) if key else None
-    if not isinstance(login, Login) or not login.sealed or login.suspended or _is_suspended(get, login):
+    key = {b"account": ACCOUNT_LOGIN, b"mailbox": MAILBOX_LOGIN}.get(scope)
+    login = _record(get, key + name) if key else None
+    if not isinstance(login, Login) or login.suspended or _is_suspended(get, login):
         return None
-    return opener.open(login.sealed)
+    return login
 
 
-def fits(phc: bytes, secret: bytes) -> bool:
-    """Was *phc* made from *secret*? Takes milliseconds and megabytes, on purpose."""
-    try:
-        return verify_secret(phc, secret, Type.ID)
-    except (Argon2Error, InvalidHashError):
-        return False
+def content_of(scope: bytes, name: bytes, get: Get, opener: Opener) -> bytes | None:
+    """Hash and keys (`mta.scram`) of the password of *name*; None: nobody logs in by that.
+
+    Raises:
+        NotOpened: they are sealed to another key.
+        RecordError, SnapshotMissing: as `login_of`.
+    """
+    login = login_of(scope, name, get)
+    return opener.open(login.sealed) if login is not None and login.sealed else None
+
+
+def app_contents(identity: bytes, get: Get, opener: Opener) -> list[bytes]:
+    """The same of its app passwords.
+
+    Raises:
+        NotOpened, RecordError, SnapshotMissing: as `content_of`.
+    """
+    if login_of(b"mailbox", identity, get) is None:
+        return []
+    record = _record(get, APP_PASSWORDS + identity)
+    return [opener.open(sealed) for sealed in record.sealed] if isinstance(record, AppPasswords) else []
+
+
+def is_app_password(secret: bytes, contents: list[bytes]) -> bool:
+    """Is *secret* one of those?"""
+    digest = APP_PREFIX + hashlib.sha256(secret).hexdigest().encode()
+    found = [hmac.compare_digest(split(content)[0], digest) for content in contents]
+    return any(found)
+
+
+def keys_of(contents: list[bytes]) -> list[Keys]:
+    """What can be proved by SCRAM."""
+    return [keys for content in contents if (keys := split(content)[1]) is not None]
 
 
 def is_right_key(name: bytes, secret: bytes, get: Get) -> bool:
     """Is *secret* that of the API key *name*, and is the key good?
 
     Raises:
-        RecordError, SnapshotMissing: as `phc_of`.
+        RecordError, SnapshotMissing: as `login_of`.
     """
     record = _record(get, API_KEY + name)
     digest = hashlib.sha256(secret).digest()
@@ -77,16 +118,42 @@ def is_right_key(name: bytes, secret: bytes, get: Get) -> bool:
     return right and not record.revoked and not _is_tenant_suspended(get, record.tenant)
 
 
-def _key(scope: bytes, name: bytes) -> bytes | None:
-    if scope == b"account":
-        return ACCOUNT_LOGIN + name
-    if scope == b"mailbox":
-        local_part, _, domain = name.rpartition(b"@")
-        try:
-            return MAILBOX_LOGIN + fold_local_part(local_part.decode()).encode() + b"@" + domain.lower()
-        except UnicodeError:
-            return None
-    return None
+def may_use(identity: bytes, address: bytes, get: Get) -> tuple[bool, bytes]:
+    """May the mailbox *identity* (address key) write as *address*, and by which rule, in words for its user?
+
+    Raises:
+        RecordError, SnapshotMissing: as `login_of`.
+    """
+    if login_of(b"mailbox", identity, get) is None:
+        return False, b"%b may not send at the moment" % identity
+    if not address:
+        return True, b"a notification has no sender"  # RFC 5321 4.5.5, RFC 8098 3
+    rule = _rule_for(identity, identity_of(address, get), get)
+    if rule:
+        return True, rule
+    return False, b"%b is neither an address or alias of %b nor given to it" % (address[:400], identity[:400])
+
+
+def _rule_for(identity: bytes, key: bytes, get: Get) -> bytes:
+    """By which rule *identity* may use the address of *key*; empty: by none."""
+    if key == identity:
+        return b"it is your own address"
+    record = _record(get, SENDERS + key) if key else None
+    if isinstance(record, Senders):
+        if identity in record.members:
+            return b"it is an alias of yours, or was given to you"
+    elif key and _is_tagged(key, identity) and get(MAILBOX_LOGIN + key) is None:
+        return b"it is your own address with a tag"
+    domain = identity.rpartition(b"@")[2]
+    ours = _record(get, DOMAIN + domain)
+    if isinstance(ours, Domain) and ours.send_as_any and key.rpartition(b"@")[2] == domain:
+        return b"your domain allows any address of it"
+    return b""
+
+
+def _is_tagged(key: bytes, identity: bytes) -> bool:
+    local_part, _, domain = identity.rpartition(b"@")
+    return key.startswith(local_part + b"+") and key.endswith(b"@" + domain)
 
 
 def _is_suspended(get: Get, login: Login) -> bool:
@@ -116,4 +183,7 @@ def _record(get: Get, key: bytes) -> Record | None:
     return None if octets is None else unpack_record(octets)
 
 
-__all__ = ["NotOpened", "RecordError", "dummy_hash", "fits", "is_right_key", "phc_of"]
+__all__ = [
+    "NotOpened", "RecordError", "app_contents", "content_of", "identity_of", "is_app_password", "is_right_key", "keys_of",
+    "login_of", "may_use",
+]  # fmt: skip

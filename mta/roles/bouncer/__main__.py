@@ -1,6 +1,7 @@
 """Wiring of bouncer: lose the rights, serve."""
 
 import sys
+from collections.abc import Mapping
 
 from mta import roster, sandbox
 from mta.roles.bouncer.desk import Desk
@@ -15,12 +16,20 @@ def main() -> int:
     sandbox.enter(role, start)
 
     loop = Loop()
-    desk = Desk(start.settings["host.name"])
-    handlers = {"scheduler": desk.take, "enqueuer": desk.met_enqueuer}
-    desk.peers = control.Peers(role, start, loop, handlers, lost=desk.lost)
+    desk = Desk(start.settings["host.name"], qsbmf=_wants_qsbmf(start.settings))
+    handlers = {"scheduler": desk.take, "enqueuer": desk.met_enqueuer, "directory": desk.met_directory}
+
+    def reload(settings: Mapping[str, bytes]) -> None:
+        desk.qsbmf = _wants_qsbmf(settings)
+
+    desk.peers = control.Peers(role, start, loop, handlers, lost=desk.lost, reload=reload)
     desk.peers.ready()
     loop.run()
     return 0
+
+
+def _wants_qsbmf(settings: Mapping[str, bytes]) -> bool:
+    return settings.get("outbound.bounce_format") == b"qsbmf"
 
 
 if __name__ == "__main__":

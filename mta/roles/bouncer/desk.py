@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mta.message.dsn import RecipientReport, Report, compose
+from mta.message.qsbmf import compose_qsbmf
 from mta.vocabulary import arrival_of, is_queue_id
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -28,6 +29,8 @@ class Notification:
     bounce: m.Bounce
     recipients: list[RecipientReport] = field(default_factory=list)
     missing: int = 0
+    original: m.Original | None = None
+    language: bytes | None = None  # None: not known yet
 
 
 class Desk:
@@ -35,8 +38,10 @@ class Desk:
 
     peers: Peers
 
-    def __init__(self, host: bytes, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, host: bytes, clock: Callable[[], float] = time.time, *, qsbmf: bool = False) -> None:
+        """*qsbmf*: failures are told as qmail told them, where that can be."""
         self._host, self._clock = host, clock
+        self.qsbmf = qsbmf
         self._waiting: dict[int, Notification] = {}
 
     def take(self, channel: Channel, packet: Packet) -> None:
@@ -57,13 +62,21 @@ class Desk:
         elif isinstance(message, m.Declined):
             self._finish(message.tag, done=message.reply_code >= 500)
 
+    def met_directory(self, _: Channel, packet: Packet) -> None:
+        """The directory's answer."""
+        message = packet[0]
+        if isinstance(message, m.Language) and message.tag in self._waiting:
+            self._know_language(self._waiting[message.tag], message.language)
+
     def lost(self, channel: Channel) -> None:
-        """Without enqueuer nothing can be told; without scheduler nobody wants to know."""
+        """Without enqueuer nothing can be told; without scheduler nobody wants to know; without directory it is English."""
         for tag, notification in list(self._waiting.items()):
             if notification.channel is channel:
                 del self._waiting[tag]
             elif channel.peer == "enqueuer":
                 self._finish(tag, done=False)
+            elif channel.peer == "directory" and notification.language is None and not notification.missing:
+                self._know_language(notification, b"")
 
     def _bounce(self, channel: Channel, message: m.Bounce) -> None:
         if (
@@ -89,28 +102,45 @@ class Desk:
             notification.recipients.append(
                 RecipientReport(
                     message.original_recipient, message.forward_path, message.final_recipient, message.action,
-                    message.status, message.diagnostic_code, message.remote_mta,
+                    message.status, message.diagnostic_code, message.remote_mta, message.last_attempt,
                 )
             )  # fmt: skip
+        if not notification.missing:
+            self._gather(notification)
+
+    def _gather(self, notification: Notification) -> None:
+        """Ask for what is needed to write it."""
         bounce = notification.bounce
-        if not notification.missing and not self.peers.tell(
-            "enqueuer", m.OriginalOf(bounce.tag, bounce.queue_id, bounce.authority, bounce.full)
-        ):
+        if not self.peers.tell("enqueuer", m.OriginalOf(bounce.tag, bounce.queue_id, bounce.authority, bounce.full)):
             self._finish(bounce.tag, done=False)
+            return
+        recipient = notification.recipients[0].forward_path
+        if not self.peers.tell("directory", m.LanguageOf(bounce.tag, bounce.reverse_path, recipient)):
+            self._know_language(notification, b"")
+
+    def _know_language(self, notification: Notification, language: bytes) -> None:
+        if notification.language is None:
+            notification.language = language
+            self._offer(notification)
 
     def _original(self, message: m.Original) -> None:
         notification = self._waiting.get(message.tag)
-        if notification is None:
+        if notification is not None and notification.original is None:
+            notification.original = message
+            self._offer(notification)
+
+    def _offer(self, notification: Notification) -> None:
+        """Once both are known."""
+        bounce, original = notification.bounce, notification.original
+        if original is None or notification.language is None:
             return
-        bounce = notification.bounce
-        content = compose(
-            Report(
-                self._host, bounce.queue_id, bounce.reverse_path, bounce.envelope_id, int(arrival_of(bounce.queue_id)),
-                int(self._clock()), message.octets, tuple(notification.recipients), whole=message.whole,
-                utf_8=bounce.utf_8, unnamed=bounce.recipients - len(notification.recipients),
-                retry_until=bounce.retry_until,
-            )
+        report = Report(
+            self._host, bounce.queue_id, bounce.reverse_path, bounce.envelope_id, int(arrival_of(bounce.queue_id)),
+            int(self._clock()), original.octets, tuple(notification.recipients), whole=original.whole,
+            utf_8=bounce.utf_8, unnamed=bounce.recipients - len(notification.recipients),
+            retry_until=bounce.retry_until, language=notification.language,
         )  # fmt: skip
+        content = (compose_qsbmf(report) if self.qsbmf else None) or compose(report)
         requests: list[m.Message] = [
             m.OfferDsn(bounce.tag, bounce.queue_id, bounce.authority, bounce.full, not content.isascii())
         ]

@@ -3,14 +3,15 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mta import roster, sandbox
+from mta import relaying, roster, sandbox
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import Clients
 from mta.roles.directory.desk import Desk, Protections
 from mta.roles.directory.resolve import MAX_EXPANSION, Resolver
+from mta.roles.directory.senders import HostLimits
 from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot
 from mta.windows import Window
@@ -38,14 +39,18 @@ def main() -> int:
 def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     """Everything but the walls: the snapshot below *folder*, the desk, its peers."""
     snapshot = Snapshot.open(folder)
-    resolver = Resolver(snapshot.get, _number(start, "limits.max_expansion", MAX_EXPANSION))
+    has_way_out = roster.Edge("scheduler", "remotespawn") in roster.EDGES
+    most = _number(start, "limits.max_expansion", MAX_EXPANSION)
+    resolver = Resolver(snapshot.get, most, has_way_out=has_way_out)
     asking = Asking(loop)
     desk = Desk(
         loop, snapshot, resolver, protections(start, asking), asking,
         start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY],
     )  # fmt: skip
     answers = dict.fromkeys(("ledger", "resolver", "source"), asking.answered)
-    handlers = {"smtpd": desk.asked, "scheduler": desk.expand, **answers}
+    handlers = {"smtpd": desk.asked, "submissiond": desk.asked, "qmtpd": desk.asked, "scheduler": desk.expand,
+        "bouncer": desk.tell_language, **answers,
+    }  # fmt: skip
 
     def reload(settings: Mapping[str, bytes]) -> None:
         desk.protect(protections(control.Start(start.control, start.settings | dict(settings)), asking))
@@ -66,9 +71,17 @@ def protections(start: control.Start, asking: Asking) -> Protections:
     wants_names = start.settings.get("smtpd.reverse_dns", b"off") == b"require"
     clients = Clients(asking, time.monotonic, zones, wants_names=wants_names)
     per_minute = _number(start, "limits.recipients_per_minute", 0)
-    networks = start.settings.get("smtpd.allow_clients", b"").split()
-    trusted = Scope(tuple(part for network in networks for part in (b"allow", network)))
-    return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted)
+    trusted = _scope(start.settings.get("smtpd.allow_clients", b"").split())
+    relayers = _scope(str(network).encode() for network in relaying.networks(start.settings))
+    sending = HostLimits(
+        _number(start, "limits.sends_per_hour", 0), _number(start, "limits.sends_per_day", 0),
+        brake=start.settings.get("limits.hijack_brake", b"true") != b"false",
+    )  # fmt: skip
+    return Protections(unknowns, clients, Window(time.monotonic), per_minute, trusted, relayers, sending)
+
+
+def _scope(networks: Iterable[bytes]) -> Scope:
+    return Scope(tuple(part for network in networks for part in (b"allow", network)))
 
 
 def _number(start: control.Start, name: str, default: int) -> int:

@@ -21,6 +21,10 @@ class Scope:
             _parsed(verb == b"allow", pattern) for verb, pattern in zip(entries[::2], entries[1::2], strict=True)
         ]
 
+    def __bool__(self) -> bool:
+        """Is there any rule?"""
+        return bool(self._rules)
+
     def decide(self, client: bytes, reverse_path: bytes) -> bool | None:
         """Is mail with *reverse_path* from the address *client* (text) let in (True), kept out (False), or neither?"""
         version, number = _address(client)

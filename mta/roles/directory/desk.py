@@ -8,7 +8,7 @@ The order of the checks at RCPT, from what costs nothing and tells nothing to wh
 
     1  the session token, and that its session is not over           try-later
     2  who guessed too often is told nothing more                    slow-down
-    3  the domain is ours                                            foreign
+    3  the domain is ours; a bounce has a signed return path         foreign, unsigned
     4  access rules: mailbox, domain, host                           denied
     5  more recipients in a minute than one client may               too-fast
     6  the recipient exists, is not suspended                        unknown, suspended, try-later
@@ -20,6 +20,7 @@ The order of the checks at RCPT, from what costs nothing and tells nothing to wh
 What is known already of 7 goes before 6: whom a list names learns nothing about recipients.
 """
 
+import dataclasses
 import functools
 import hashlib
 import itertools
@@ -29,10 +30,12 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mta.roles.directory import access
+from mta.roles.directory import access, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
-from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
+from mta.roles.directory.outward import Beyond
+from mta.roles.directory.resolve import Final, Judgement, Obstacle, Resolver
+from mta.roles.directory.senders import NO_LIMITS, HostLimits, Sender, Senders
 from mta.roles.directory.unknowns import Unknowns
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import RecordError
@@ -66,6 +69,7 @@ _UNRESOLVED = {
     Obstacle.FOREIGN: (True, b"5.4.4", b"This host does not send mail to that domain"),
 }
 _NOT_NOW = (False, b"4.3.0", b"Recipients cannot be looked up now")
+_PARKED = (False, b"4.7.0", b"Its sender is suspended or braked; it waits until somebody looked at it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ Waiting = Callable[[Callable[[object], None]], bool]  # begins to find something
 Steps = Generator[Waiting, object, Decision]
 
 ACCEPT = Decision(Word.ACCEPT)
+MAY_NOT_SEND = Decision(Word.DENIED, b"Your mailbox is suspended and may not send")
 _WORDS_OF_SOURCE = {word.value: word for word in (Word.ACCEPT, Word.UNKNOWN, Word.FULL)}
 
 
@@ -92,6 +97,12 @@ class Protections:
     recipients: Window
     recipients_per_minute: int  # of one client; 0: no limit
     trusted: Scope  # who has none
+    relayers: Scope  # who may send to others' domains without a login
+    sending: HostLimits = NO_LIMITS
+
+
+class _LedgerAway(Exception):
+    """What has to be kept cannot be."""
 
 
 class _Case(NamedTuple):
@@ -110,6 +121,7 @@ class Desk:
     ) -> None:  # fmt: skip
         """*clock* gives seconds since 1970, for the tickets' expiry. *asking* has its peers before the first message."""
         self._loop, self._snapshot, self._resolver, self._asking = loop, snapshot, resolver, asking
+        self._senders = Senders(snapshot.get, protections.sending)
         self.protect(protections)
         self._ticket_key, self._session_key, self._clock = ticket_key, session_key, clock
         self._looked = 0.0
@@ -122,7 +134,8 @@ class Desk:
     def protect(self, protections: Protections) -> None:
         """From now on by *protections*; what was counted before is forgotten."""
         self._unknowns, self._clients = protections.unknowns, protections.clients
-        self._trusted = protections.trusted
+        self._trusted, self._relayers = protections.trusted, protections.relayers
+        self._senders.limits = protections.sending
         self._recipients, self._most_recipients = protections.recipients, protections.recipients_per_minute
 
     @property
@@ -148,9 +161,15 @@ class Desk:
             self._answer(_Case(channel, question, Judgement(Word.SLOW_DOWN)), Decision(Word.SLOW_DOWN))
             return
         judgement = self._judge(question.forward_path)
+        is_login = self._is_logged_in(question)
+        if is_login or self._is_relayer(question.client):
+            judgement = self._for_customer(question, judgement)
+        judgement = judgement.with_reverse_path(question.reverse_path)
         case = _Case(channel, question, judgement, time.monotonic() + LATE_SECONDS if judgement.late else 0.0)
         decision = self._decide_now(question, judgement)
-        if decision is not None:
+        if is_login:
+            self._ask_for(case, decision)
+        elif decision is not None:
             self._answer(case, decision)
         elif self._waiting < MAX_WAITING:
             self._waiting += 1
@@ -163,6 +182,71 @@ class Desk:
         return tickets.session_token_holds(
             self._session_key, question.token, question.session, question.client
         ) and not tickets.is_session_over(question.session, self._clock())
+
+    def _is_logged_in(self, question: m.Question) -> bool:
+        """Does the authenticator's word hold that it is one of ours who asks?"""
+        return bool(question.identity) and tickets.login_ticket_holds(
+            self._ticket_key, question.login, question.session, question.identity, question.login_expiry,
+            int(self._clock()),
+        )  # fmt: skip
+
+    def _ask_for(self, case: "_Case", decision: Decision | None) -> None:
+        """Answer a mailbox that logged in: what holds for all, and then whether it may send as much."""
+        try:
+            sender = self._senders.find(case.question.identity)
+        except (SnapshotMissing, RecordError) as error:
+            self._complain(error)
+            self._answer(case, Decision(Word.TRY_LATER))
+            return
+        if sender is None or sender.braked:
+            self._answer(case, MAY_NOT_SEND if sender is None else Decision(Word.BRAKED))
+        elif decision is not None and decision.word is not Word.ACCEPT:
+            self._miss(sender, decision)
+            self._answer(case, decision)
+        elif self._waiting < MAX_WAITING:
+            self._waiting += 1
+            self._go(case, self._decide_for(case, sender, decision), None)
+        else:
+            self._answer(case, Decision(Word.TRY_LATER))
+
+    def _decide_for(self, case: "_Case", sender: Sender, decision: Decision | None) -> Steps:
+        if decision is None:
+            decision = yield from self._decide(case.question, case.judgement)
+        if decision.word is not Word.ACCEPT:
+            self._miss(sender, decision)
+            return decision
+        answer = yield later(
+            self._asking, "ledger", lambda tag: sender.spend(tag, case.question.forward_path), LEDGER_SECONDS
+        )
+        word = self._senders.heed(sender, answer)
+        if not isinstance(answer, m.Spent):
+            self.peers.event("limits-unknown", login=sender.identity, why="the ledger is away or slow")
+        if word is Word.OVER_LIMIT and isinstance(answer, m.Spent):
+            return Decision(word, b"Sending limit reached (%b); send the rest later" % answer.scope[:100])
+        return Decision(word)
+
+    def _miss(self, sender: Sender, decision: Decision) -> None:
+        if decision.word is Word.UNKNOWN and sender.brake:
+            self.peers.tell("ledger", m.Missed(sender.identity))
+
+    def _is_relayer(self, client: bytes) -> bool:
+        return bool(self._relayers and self._relayers.decide(client, b""))
+
+    def _for_customer(self, question: m.Question, judgement: Judgement) -> Judgement:
+        """What is said to one of ours: others' domains too, and no doubt of the client; but whom we know not is unknown."""
+        word = judgement.word
+        if word is Word.FOREIGN and not isinstance(self._resolver.outside(question.forward_path), Obstacle):
+            word = Word.ACCEPT
+        return dataclasses.replace(
+            judgement,
+            word=word,
+            scopes=(),
+            checks_client=False,
+            dnsbl=False,
+            greylist=False,
+            late=False,
+            wants_tag=False,
+        )
 
     def _judge(self, forward_path: bytes) -> Judgement:
         self._look()
@@ -200,7 +284,9 @@ class Desk:
     def _is_too_fast(self, client: bytes) -> bool:
         most = self._most_recipients
         return bool(
-            most and self._recipients.count(client_key(client)) >= most and not self._trusted.decide(client, b"")
+            most
+            and self._recipients.count(client_key(client)) >= most
+            and not (self._trusted.decide(client, b"") or self._is_relayer(client))
         )
 
     def _decide(self, question: m.Question, judgement: Judgement) -> Steps:
@@ -282,7 +368,30 @@ class Desk:
         if not isinstance(question, m.Expand):
             channel.close()
             return
-        self._expansions.append((channel, self._answers(question)))
+        self._look()
+        try:
+            home = self._resolver.home_of(question.recipient)
+        except (SnapshotMissing, RecordError):
+            home = None  # Told with the answer.
+        if isinstance(home, srs.Kept):
+            self._ask_whose(channel, question, home.token)
+        else:
+            self._begin(channel, self._answers(_for(question, home)))
+
+    def _ask_whose(self, channel: Channel, question: m.Expand, token: bytes) -> None:
+        """Expand a bounce whose sender the ledger knows."""
+
+        def hear(answer: m.Message | None) -> None:
+            if not isinstance(answer, m.KeptPath):
+                self._begin(channel, iter([m.Unresolved(question.tag, *_NOT_NOW)]))
+            else:
+                self._begin(channel, self._answers(_for(question, answer.path)))
+
+        if not self._asking.ask("ledger", lambda tag: m.PathOf(tag, token), LEDGER_SECONDS, hear):
+            hear(None)
+
+    def _begin(self, channel: Channel, answers: Iterator[m.Message]) -> None:
+        self._expansions.append((channel, answers))
         if len(self._expansions) == 1:
             self._go_on()
 
@@ -301,18 +410,38 @@ class Desk:
     def _answers(self, question: m.Expand) -> Iterator[m.Message]:
         self._look()
         try:
+            identity = question.identity
+            if identity and (self._resolver.is_suspended(identity) or self._senders.is_braked(identity)):
+                yield m.Unresolved(question.tag, *_PARKED, parked=True)
+                return
             found = self._resolver.expand(question.recipient)
-        except (SnapshotMissing, RecordError) as error:
+            if found is Obstacle.FOREIGN and self._may_leave(question):
+                found = self._resolver.outside(question.recipient)
+            ends = found if isinstance(found, Obstacle) else [self._answer_of(question, end) for end in found]
+        except (SnapshotMissing, RecordError, _LedgerAway) as error:
             self._complain(error)
             yield m.Unresolved(question.tag, *_NOT_NOW)
             return
-        if isinstance(found, Obstacle):
-            permanent, status, words = _UNRESOLVED[found]
+        if isinstance(ends, Obstacle):
+            permanent, status, words = _UNRESOLVED[ends]
             yield m.Unresolved(question.tag, permanent, status, words, permanent and self._could_have_refused(question))
             return
-        for final in found:
-            is_last = final is found[-1]
-            yield m.Expansion(question.tag, final.recipient, final.domain, final.store, final.counted, is_last)
+        yield from ends[:-1]
+        yield ends[-1].but(last=True)
+
+    def _answer_of(self, question: m.Expand, end: Final | Beyond) -> m.Expansion | m.Outward:
+        if isinstance(end, Final):
+            return m.Expansion(question.tag, end.recipient, end.domain, end.store, end.counted, last=False)
+        route = self._resolver.route_of(end, question.sender)
+        is_own = self._may_leave(question)
+        reverse_path, kept = self._resolver.reverse_path_of(end, question.sender, is_own=is_own)
+        if kept is not None and not self.peers.tell("ledger", m.KeepPath(kept.token, question.sender)):
+            raise _LedgerAway  # Its bounce could not come home.
+        return m.Outward(question.tag, end.recipient, end.domain, route, reverse_path, last=False)
+
+    def _may_leave(self, question: m.Expand) -> bool:
+        """May this message go to others' domains? Those of strangers are for us; a domain of ours may be gone since."""
+        return not question.client or bool(question.identity) or self._is_relayer(question.client)
 
     def _could_have_refused(self, question: m.Expand) -> bool:
         """Would we have said so when the message came, so that its client and no innocent outsider would have heard of it?
@@ -328,6 +457,22 @@ class Desk:
             )
         except (SnapshotMissing, RecordError):
             return False
+
+    # --- bouncer ------------------------------------------------------------------------------------------------------
+
+    def tell_language(self, channel: Channel, packet: Packet) -> None:
+        """A `LanguageOf` of the bouncer."""
+        question = packet[0]
+        if not isinstance(question, m.LanguageOf):
+            channel.close()
+            return
+        self._look()
+        try:
+            language = self._resolver.language_of(question.reverse_path, question.recipient)
+        except (SnapshotMissing, RecordError) as error:
+            self._complain(error)
+            language = b""
+        _send(channel, m.Language(question.tag, language))
 
     # --- snapshot -----------------------------------------------------------------------------------------------------
 
@@ -354,6 +499,11 @@ class Desk:
         if self._snapshot.serial != self._complained and isinstance(error, RecordError):
             self._complained = self._snapshot.serial
             self.peers.event("snapshot-record-wrong", why=str(error))
+
+
+def _for(question: m.Expand, home: bytes | None) -> m.Expand:
+    """*question*, with *home* in place of a return path that we made: leading it on is our own promise, whoever brought it."""
+    return question if not home else question.but(recipient=home, client=b"")
 
 
 def _send(channel: Channel, message: m.Message) -> bool:

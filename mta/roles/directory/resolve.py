@@ -1,4 +1,4 @@
-"""Where an address leads, judged from the snapshot alone: no clock, no files, no sockets.
+"""Where an address leads, judged from the snapshot and the number of today: no files, no sockets.
 
 A reader would otherwise get wrong: one address may lead to many mailboxes by many ways, and a way may lead back. So each
 address is looked at once, whatever the snapshot says, and a ring ends where it began.
@@ -8,14 +8,18 @@ its +tag; in a domain that we only relay for, who is asked about its recipients;
 postmaster@ and abuse@, the domain's catch-all.
 """
 
+import dataclasses
 import enum
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mta.roles.directory import batv, srs
 from mta.roles.directory.access import Scope
+from mta.roles.directory.outward import Beyond, a_label, beyond, route_of
 from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,
@@ -42,6 +46,7 @@ MAX_STEPS = (
 MAX_DEPTH = 20  # aliases one behind the other
 MAX_TENANTS = 16  # levels of the tree of tenants
 MAX_REMEMBERED = 10_000  # domains and verdicts kept until the snapshot changes
+GRACE_DAYS = 7  # a bounce that was taken in time may wait here a little
 
 ROLE_ADDRESSES = frozenset({b"postmaster", b"abuse"})  # RFC 5321 4.5.1, RFC 2142: they reach someone in every domain
 ASKED_SOURCES = frozenset({b"ldap", b"call-ahead", b"hook"})  # where the role `source` must be asked
@@ -55,7 +60,7 @@ class Obstacle(enum.Enum):
     """Why a way leads to no mailbox, the weightiest first: the one that decides when all ways end."""
 
     TOO_MANY = enum.auto()
-    RELAYED = enum.auto()  # no obstacle to taking the mail: it is for another host
+    RELAYED = enum.auto()  # for another host, and nobody here goes there; no obstacle to taking the mail
     SUSPENDED = enum.auto()
     UNKNOWN = enum.auto()
     RING = enum.auto()
@@ -92,6 +97,15 @@ class Judgement:
     dnsbl: bool = False  # ... because a DNS list names it
     greylist: bool = False
     asks_source: bool = False  # only the role `source` can tell whether the address exists
+    is_return: bool = False  # a return path that we rewrote: for bounces, and nothing else
+    wants_tag: bool = False  # its bounces come to signed return paths, and this is none
+    until_changed: bool = True  # today's date is no part of it
+
+    def with_reverse_path(self, reverse_path: bytes) -> "Judgement":
+        """The same, now that it is known whether it is about a bounce."""
+        if self.word is not Word.ACCEPT or not (self.is_return if reverse_path else self.wants_tag):
+            return self
+        return dataclasses.replace(self, word=Word.UNKNOWN if reverse_path else Word.UNSIGNED)
 
     def with_usage(self, stored: int, reserved: int, size: int) -> Word:
         """The word, now that octets *stored* and on their way (*reserved*) are known, for a message of *size* octets."""
@@ -106,6 +120,7 @@ class _Place:
     suspended: bool
     record: Domain
     scope: Scope | None  # its access rules
+    forwards_outside: bool
 
     @property
     def catch_all(self) -> bytes:
@@ -129,9 +144,13 @@ class Resolver:
     Every method raises what *get* raises, and RecordError for a record that is none.
     """
 
-    def __init__(self, get: Get, max_expansion: int = MAX_EXPANSION) -> None:
+    def __init__(
+        self, get: Get, max_expansion: int = MAX_EXPANSION, *, has_way_out: bool = True, clock: Callable[[], float] = time.time
+    ) -> None:  # fmt: skip
+        """*has_way_out*: whether this house has the roles that carry mail to others. *clock* gives seconds since 1970."""
+        self._clock = clock
         self._get = get
-        self._max_expansion = max_expansion
+        self._max_expansion, self._has_way_out = max_expansion, has_way_out
         self._places: dict[bytes, _Place | None] = {}
         self._judgements: dict[bytes, Judgement] = {}
         self._host: Host | None = None
@@ -148,15 +167,19 @@ class Resolver:
         judgement = self._judgements.get(forward_path)
         if judgement is None:
             judgement = self._judge(forward_path)
-            _remember(self._judgements, forward_path, judgement)
+            if judgement.until_changed:
+                _remember(self._judgements, forward_path, judgement)
         return judgement
 
-    def expand(self, recipient: bytes) -> list[Final] | Obstacle:
-        """Every mailbox that mail for *recipient* goes to now, each once; or why there is none."""
+    def expand(self, recipient: bytes) -> list[Final | Beyond] | Obstacle:
+        """Every mailbox, here or elsewhere, that mail for *recipient* goes to now, each once; or why there is none.
+
+        FOREIGN is about *recipient* itself: `outside` says where such mail goes, if it may.
+        """
         start = self._start(recipient)
         if isinstance(start, Obstacle):
             return start
-        finals: list[Final] = []
+        finals: list[Final | Beyond] = []
         obstacles: set[Obstacle] = set()
         for end in self._ends(start):
             if isinstance(end, Obstacle):
@@ -166,9 +189,66 @@ class Resolver:
             if end is Obstacle.TOO_MANY or len(finals) > self._max_expansion:
                 # Part of them would be some who get it and some who silently do not.
                 return Obstacle.TOO_MANY
-        if Obstacle.RELAYED in obstacles:
+        if not self._has_way_out and any(isinstance(final, Beyond) for final in finals):
             return Obstacle.RELAYED  # As above: not some of them.
+        if len(finals) == 1 and isinstance(finals[0], Beyond) and finals[0].recipient == start:
+            return [dataclasses.replace(finals[0], recipient=_without_route(recipient))]  # as the sender wrote it
         return finals or _weightiest(obstacles)
+
+    def outside(self, recipient: bytes) -> list[Final | Beyond] | Obstacle:
+        """Where mail for *recipient*, who is not ours, goes."""
+        split = split_path(recipient)
+        end = beyond(recipient, split[1]) if split and self._has_way_out else None
+        return [end] if end else Obstacle.FOREIGN
+
+    def route_of(self, end: Beyond, sender: bytes) -> bytes:
+        """The key of the route to *end* for mail of *sender*, a reverse-path; empty: by MX."""
+        place = self._place_of(sender) if sender and not end.is_relayed else None
+        return route_of(self._get, end, place.name if place else b"")
+
+    def home_of(self, path: bytes, grace_days: int = GRACE_DAYS) -> bytes | srs.Kept | None:
+        """Who sent what the return path *path* was made for here; None: it is none of ours, or too old."""
+        local_part, host = self._return_path(path), self._the_host()
+        return (
+            srs.restore(local_part, host.srs_secrets, self._today(), srs.VALID_DAYS + grace_days)
+            if local_part
+            else None
+        )
+
+    def _return_path(self, path: bytes) -> bytes:
+        """The local-part of *path* when that claims to be a return path which we rewrote; else empty."""
+        local_part, _, domain = path.rpartition(b"@")
+        return local_part if srs.is_ours(local_part) and domain.lower() == self._the_host().name else b""
+
+    def reverse_path_of(self, end: Beyond, sender: bytes, *, is_own: bool) -> tuple[bytes, srs.Kept | None]:
+        """With which reverse-path mail of *sender* goes to *end*, and what the ledger keeps for it. *is_own*: we let it in.
+
+        Bounces of what a stranger sent must find their way through us, or the stranger's domain would have to vouch for us
+        (RFC 7208 9.1.1). Whom we relay for, and who is at home here, needs no detour.
+        """
+        secrets, place = self._the_host().srs_secrets, self._place_of(sender) if sender else None
+        if not sender or not secrets or self._return_path(sender):
+            return sender, None
+        if place is not None and is_own:
+            local_part, _, domain = sender.rpartition(b"@")
+            if place.record.batv:
+                local_part = batv.sign(local_part, place.name, secrets[0], self._today())
+            return local_part + b"@" + domain, None
+        if not end.is_forwarded:
+            return sender, None
+        return srs.rewrite(sender, self._the_host().name, secrets[0], self._today())
+
+    def language_of(self, *paths: bytes) -> bytes:
+        """The language of the first of *paths* whose domain is ours; empty: none is."""
+        places = (self._place_of(path) for path in paths if path)
+        return next((place.record.language for place in places if place is not None), b"")
+
+    def is_suspended(self, key: bytes) -> bool:
+        """Is the mailbox with the address *key*, its domain or its tenant suspended, or gone?"""
+        local_part, _, domain = key.rpartition(b"@")
+        place = self._place(domain)
+        record = None if place is None else self._record(ADDRESS + local_part + b"@" + place.name)
+        return place is None or place.suspended or not isinstance(record, Mailbox) or record.suspended
 
     def is_ours(self, path: bytes) -> bool:
         """Is *path* in a domain that we have mail of, or pass mail on for?"""
@@ -184,7 +264,12 @@ class Resolver:
         return None if split is None else self._place(split[1] or self._postmaster().rpartition(b"@")[2])
 
     def _judge(self, forward_path: bytes) -> Judgement:
-        start = self._start(forward_path)
+        if self._return_path(forward_path):
+            word = Word.UNKNOWN if self.home_of(forward_path, 0) is None else Word.ACCEPT
+            return Judgement(
+                word, key=forward_path.lower(), scopes=self._of_host(), is_return=True, until_changed=False
+            )
+        start = self._start(forward_path, 0)
         if isinstance(start, Obstacle):
             return Judgement(Word.FOREIGN if start is Obstacle.FOREIGN else Word.UNKNOWN)
         local_part, _, domain = start.rpartition(b"@")
@@ -196,6 +281,8 @@ class Resolver:
             found = Judgement(Word.ACCEPT)
         # Whoever was refused by mistake must be able to say so: RFC 5321 4.5.1.
         is_role = local_part.partition(b"+")[0] in ROLE_ADDRESSES
+        is_tagged = b"prvs=" in forward_path.lower()  # or something like it, and then nothing is remembered
+        is_signed = is_tagged and not batv.is_tagged(local_part)
         return Judgement(
             found.word,
             found.counted,
@@ -207,11 +294,13 @@ class Resolver:
             dnsbl=place.record.dnsbl,
             greylist=place.record.greylist and not is_role,
             asks_source=not is_role and found.word is Word.ACCEPT and self._is_asked_elsewhere(local_part, place),
+            wants_tag=place.record.batv and not is_role and not is_signed and batv.can_sign(local_part),
+            until_changed=not is_tagged,
         )
 
     def _lead(self, start: bytes) -> Judgement:
         """Whether any way from *start* ends well."""
-        first: Final | None = None
+        first: Final | Beyond | None = None
         obstacles: set[Obstacle] = set()
         for end in self._ends(start):
             if isinstance(end, Obstacle):
@@ -223,7 +312,11 @@ class Resolver:
                 return Judgement(Word.ACCEPT)
         if first is None or Obstacle.TOO_MANY in obstacles:
             return Judgement(_WORDS[_weightiest(obstacles)])
-        return Judgement(Word.ACCEPT, first.counted, first.quota_bytes)
+        return (
+            Judgement(Word.ACCEPT, first.counted, first.quota_bytes)
+            if isinstance(first, Final)
+            else Judgement(Word.ACCEPT)
+        )
 
     def _is_asked_elsewhere(self, local_part: bytes, place: _Place) -> bool:
         record = place.record
@@ -237,16 +330,19 @@ class Resolver:
         own = self._scope(local_part + b"@" + place.name)
         if own is None and base and base != local_part:
             own = self._scope(base + b"@" + place.name)
+        return (*((own,) if own else ()), *((place.scope,) if place.scope else ()), *self._of_host())
+
+    def _of_host(self) -> tuple[Scope, ...]:
         if self._host_scope is None:
             host = self._scope(b"")
             self._host_scope = (host,) if host else ()
-        return (*((own,) if own else ()), *((place.scope,) if place.scope else ()), *self._host_scope)
+        return self._host_scope
 
     def _scope(self, name: bytes) -> Scope | None:
         record = self._record(RULES + name)
         return Scope(record.entries) if isinstance(record, Rules) else None
 
-    def _start(self, path: bytes) -> bytes | Obstacle:
+    def _start(self, path: bytes, grace_days: int = GRACE_DAYS) -> bytes | Obstacle:
         """The address key that *path* stands for, when its domain is ours."""
         split = split_path(path)
         if split is None:
@@ -254,13 +350,17 @@ class Resolver:
         local_part, domain = split
         if not domain:
             return self._postmaster()
-        if self._place(domain) is None:
+        place = self._place(domain)
+        if place is None:
             return Obstacle.FOREIGN
-        if len(local_part) > MAX_LOCAL_PART:
+        if len(local_part) > MAX_LOCAL_PART or self._return_path(path):
             return Obstacle.UNKNOWN
+        if batv.is_tagged(local_part):
+            secrets = self._the_host().srs_secrets
+            local_part = batv.read(local_part, place.name, secrets, self._today(), grace_days) or local_part
         return local_part + b"@" + domain
 
-    def _ends(self, start: bytes) -> Iterator[Final | Obstacle]:
+    def _ends(self, start: bytes) -> Iterator[Final | Beyond | Obstacle]:
         """Every end of the ways from *start*, as they are found."""
         waiting = [(start, 0)]
         seen: set[bytes] = set()
@@ -286,7 +386,7 @@ class Resolver:
                 else:
                     yield end
 
-    def _look(self, local_part: bytes, place: _Place, seen: set[bytes]) -> Iterator[bytes | Final | Obstacle]:
+    def _look(self, local_part: bytes, place: _Place, seen: set[bytes]) -> Iterator[bytes | Final | Beyond | Obstacle]:
         """One address: where it ends, and the address keys to which it goes on, last first."""
         if place.suspended:
             # Somebody must be reachable about a domain even, and above all, when it is switched off.
@@ -298,19 +398,22 @@ class Resolver:
         if isinstance(record, Mailbox):
             yield from self._mailbox(base + b"@" + place.name, place, record, seen)
         elif isinstance(record, Alias):
-            yield from reversed(record.targets)
+            yield from self._onward(record.targets, place, seen)
         elif place.record.next_hop:
-            yield self._relayed(base, place, record)
+            yield self._relayed(local_part, base, place, record)
         elif base in ROLE_ADDRESSES and base + b"@" + place.name != self._postmaster():
             yield self._postmaster()
         elif place.catch_all:
-            yield place.catch_all
+            # Never out: whoever invents addresses here would have us write to one elsewhere.
+            yield place.catch_all if self.is_ours(place.catch_all) else Obstacle.FOREIGN
         else:
             yield Obstacle.UNKNOWN
 
-    def _relayed(self, base: bytes, place: _Place, record: Record | None) -> Obstacle:
+    def _relayed(self, local_part: bytes, base: bytes, place: _Place, record: Record | None) -> Beyond | Obstacle:
         is_listed = place.record.source != b"list" or isinstance(record, Relayed) or base in ROLE_ADDRESSES
-        return Obstacle.RELAYED if is_listed else Obstacle.UNKNOWN
+        if not is_listed:
+            return Obstacle.UNKNOWN
+        return Beyond(local_part + b"@" + place.name, a_label(place.name) or place.name, is_relayed=True)
 
     def _find(self, local_part: bytes, place: _Place) -> tuple[bytes, Record | None]:
         """The record of *local_part*, else of what stands before its +tag, and under which local-part it was found."""
@@ -321,9 +424,24 @@ class Resolver:
         record = self._record(ADDRESS + base + b"@" + place.name)
         return (base, record) if record is not None or base in ROLE_ADDRESSES else (local_part, None)
 
+    def _onward(
+        self, targets: tuple[bytes, ...], place: _Place, seen: set[bytes]
+    ) -> Iterator[bytes | Beyond | Obstacle]:
+        """Where an alias or a forwarding of *place* leads, last first: on to addresses of ours, or out."""
+        for target in reversed(targets):
+            domain = target.rpartition(b"@")[2]
+            end = None
+            if self._place(domain) is not None:
+                yield target
+            elif target not in seen:
+                seen.add(target)
+                if place.forwards_outside:
+                    end = beyond(target, domain, is_forwarded=True)
+                yield end or Obstacle.FOREIGN
+
     def _mailbox(
         self, key: bytes, place: _Place, record: Mailbox, seen: set[bytes]
-    ) -> Iterator[bytes | Final | Obstacle]:
+    ) -> Iterator[bytes | Final | Beyond | Obstacle]:
         if record.suspended:
             yield Obstacle.SUSPENDED
             return
@@ -331,7 +449,7 @@ class Resolver:
         if (record.keep_copy or not record.targets) and mark not in seen:
             seen.add(mark)
             yield Final(record.address, place.name, record.store, key, record.quota_bytes)
-        yield from reversed(record.targets)
+        yield from self._onward(record.targets, place, seen)
 
     def _place(self, domain: bytes) -> _Place | None:
         if domain in self._places:
@@ -346,31 +464,39 @@ class Resolver:
             record = self._record(DOMAIN + domain)
             if not isinstance(record, Domain):
                 return None
-            suspended = suspended or record.suspended or self._is_tenant_suspended(record.tenant)
+            above = list(self._tenants(record.tenant))
+            suspended = suspended or record.suspended or any(tenant.suspended for tenant in above)
             if not record.alias_of:
-                return _Place(domain, suspended, record, self._scope(domain))
+                forwards_outside = all(tenant.forwards_outside for tenant in above)
+                return _Place(domain, suspended, record, self._scope(domain), forwards_outside)
             domain = record.alias_of
         return None
 
-    def _is_tenant_suspended(self, tenant: bytes) -> bool:
+    def _tenants(self, tenant: bytes) -> Iterator[Tenant]:
+        """The tenant and those above it."""
         for _ in range(MAX_TENANTS):
             if not tenant:
-                return False
+                return
             record = self._record(TENANT + tenant)
             if not isinstance(record, Tenant):
                 raise RecordError("a domain of a tenant that does not exist")
-            if record.suspended:
-                return True
+            yield record
             tenant = record.parent
         raise RecordError("a tree of tenants without a root")
 
     def _postmaster(self) -> bytes:
+        return self._the_host().postmaster
+
+    def _the_host(self) -> Host:
         if self._host is None:
             record = self._record(HOST_KEY)
             if not isinstance(record, Host):
                 raise RecordError("a snapshot without its host")
             self._host = record
-        return self._host.postmaster
+        return self._host
+
+    def _today(self) -> int:
+        return int(self._clock()) // 86_400
 
     def _record(self, key: bytes) -> Record | None:
         octets = self._get(key)
@@ -405,6 +531,10 @@ def split_path(path: bytes) -> tuple[bytes, bytes] | None:
 def _fold_domain(domain: str) -> bytes:
     # The snapshot holds a domain under both its forms, so nobody here needs to convert between them.
     return unicodedata.normalize("NFC", domain.casefold()).encode()
+
+
+def _without_route(path: bytes) -> bytes:
+    return path.partition(b":")[2] if path.startswith(b"@") else path
 
 
 def _weightiest(obstacles: set[Obstacle]) -> Obstacle:

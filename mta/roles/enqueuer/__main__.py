@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mta import roster, sandbox
+from mta.relaying import LOCAL_USERS
 from mta.roles.enqueuer.disk import Disk, Room
 from mta.roles.enqueuer.gather import Gather
 from mta.roles.enqueuer.recovery import recover
@@ -29,11 +30,11 @@ def main() -> int:
         host=start.settings["host.name"], max_message_size=start.number("smtpd.max_message_size"),
         pace=Pace(
             int(start.settings.get("limits.messages_per_minute", b"0")),
-            start.settings.get("smtpd.allow_clients", b"").split(),
+            [*start.settings.get("smtpd.allow_clients", b"").split(), str(LOCAL_USERS).encode()],
         ),
     )  # fmt: skip
     loop = Loop()
-    handlers = {"smtpd": store.take, "bouncer": store.take}
+    handlers = {"smtpd": store.take, "submitter": store.take, "qmtpd": store.take, "bouncer": store.take}
     store.peers = control.Peers(role, start, loop, handlers, lost=store.lost, found=store.found)
     loop.after_burst.append(Gather(loop, store.waiting, store.commit))
     loop.call_later(1.0, lambda: tell(store.peers, found.owed, found.removed, found.unknown_version))

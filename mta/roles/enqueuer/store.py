@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from mta.message.trace import received_field, received_from_ourselves
 from mta.roles.enqueuer.disk import DISK_FULL, Batched, Disk, Room, refusal
 from mta.roles.enqueuer.originals import Originals
-from mta.spool.envelope import MAX_ENVELOPE, MAX_RECIPIENTS, Envelope, Generation, Recipient, render
+from mta.spool.envelope import MAX_ENVELOPE, MAX_RECIPIENTS, Envelope, Generation, Recipient, render, with_identity
 from mta.spool.layout import write_all
 from mta.vocabulary import is_queue_id
 from mta.windows import Window, client_key
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers
-from mta.wire.tickets import session_token_holds, ticket_holds
+from mta.wire.tickets import login_ticket_holds, session_token_holds, ticket_holds
 
 SMALL = 64 * 1024  # Octets of content kept in memory; more go to the file as they come.
 MAX_HELD = 64 << 20  # Octets in memory over all messages; beyond it every message goes to its file.
@@ -181,11 +181,14 @@ class Store:
         if not self._ticket_holds(message, message):
             self._suspect(channel, message, b"ticket")
             return
+        if message.identity and not self._login_holds(message):
+            self._suspect(channel, message, b"log-in")
+            return
         if self._pace.is_too_fast(message.client):
             self._refuse(channel, message.tag, TOO_FAST)
             return
         incoming = Incoming(
-            channel, message, message.reverse_path, message.options,
+            channel, message, message.reverse_path, with_identity(message.options, message.identity),
             Generation.ORDINARY if message.reverse_path else Generation.BOUNCE, [], int(self._clock()), message.tag,
         )  # fmt: skip
         self._open[channel][message.tag] = incoming
@@ -390,6 +393,13 @@ class Store:
             self._keys.ticket, recipient.ticket, offer.session, offer.reverse_path, recipient.forward_path,
             recipient.counted, recipient.expiry, int(self._clock()),
         )  # fmt: skip
+
+    def _login_holds(self, offer: m.Offer) -> bool:
+        """What stands in the envelope about who submitted it is believed by scheduler and directory."""
+        now = int(self._clock())
+        return login_ticket_holds(
+            self._keys.ticket, offer.login, offer.session, offer.identity, offer.login_expiry, now
+        )
 
     def _suspect(self, channel: Channel, offer: m.Offer, what: bytes) -> None:
         """An smtpd that follows the protocol cannot come here but with an expired ticket: the journal hears of it."""

@@ -31,7 +31,9 @@ def serve(loop: Loop, start: control.Start) -> tuple[Book, control.Peers]:
     """Everything but the walls: the store, the book, its peers."""
     store, damage = open_store(Path(start.text("state")) / FILE)
     book = Book(loop, store)
-    handlers = dict.fromkeys(("directory", "enqueuer", "localspawn", "compiler"), book.heed)
+    handlers = dict.fromkeys(
+        ("directory", "enqueuer", "localspawn", "compiler", "authenticator", "scheduler"), book.heed
+    )
     peers = book.peers = control.Peers(roster.LEDGER, start, loop, handlers)
     loop.call_later(EXPIRE_AFTER, book.expire)
     if damage:

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from mta.roles.ledger.store import Store
+from mta.roles.ledger.sending import Limit
+from mta.roles.ledger.store import Sender, Store
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
@@ -51,24 +52,58 @@ class Book:
             case m.UsageOf(tag, mailbox):
                 channel.send(m.Usage(tag, *self._store.usage_of(mailbox)))
                 return
+            case m.PathOf(tag, token):
+                channel.send(m.KeptPath(tag, self._store.path_of(token)))
+                return
             case m.Grey(tag, network, triplet):
                 channel.send(m.Greyed(tag, self._store.wait(network, triplet, int(self._clock()))))
+            case m.Spend():
+                self._spend(channel, message)
+            case m.Outbox(tag, after):
+                for number, kind, key, value in self._store.facts(after):
+                    channel.send(m.Fact(tag, number, kind, key, value))
+                channel.send(m.Fact(tag, 0, b"", b"", b""))
+            case _:
+                if not self._learn(message):
+                    channel.close()
+                    return
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_later(BATCH_SECONDS, self._commit)
+
+    def _learn(self, message: m.Message) -> bool:
+        """Take what is not answered; False: it is none of that."""
+        match message:
             case m.Reserve(queue_id, mailbox, size):
                 self._store.reserve(queue_id, mailbox, size, int(self._clock()))
             case m.Stored(queue_id, mailbox, size):
                 self._store.stored(queue_id, mailbox, size)
             case m.Release(queue_id, mailbox):
                 self._store.release(queue_id, mailbox)
-            case m.Outbox(tag, after):
-                for number, kind, key, value in self._store.facts(after):
-                    channel.send(m.Fact(tag, number, kind, key, value))
-                channel.send(m.Fact(tag, 0, b"", b"", b""))
+            case m.KeepPath(token, path):
+                self._store.keep_path(token, path, int(self._clock()))
+            case m.Missed(identity):
+                if why := self._store.miss(identity, int(self._clock())):
+                    self.peers.event("braked", login=identity, why=why)
+            case m.TargetFailed(target, text):
+                self._store.target_failed(target, text, int(self._clock()))
+            case m.Rehash(identity, was, sealed):
+                self._store.rehash(identity, was, sealed)
             case _:
-                channel.close()
-                return
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_later(BATCH_SECONDS, self._commit)
+                return False
+        return True
+
+    def _spend(self, channel: Channel, message: m.Spend) -> None:
+        sender = _sender(message)
+        if sender is None:
+            channel.close()
+            return
+        word, scope = self._store.spend(sender, message.recipients, message.digest, int(self._clock()))
+        if word == b"braked" and scope:
+            self.peers.event("braked", login=message.identity, why=scope)
+        elif word == b"limit":
+            self.peers.event("over-limit", login=message.identity, scope=scope)
+        channel.send(m.Spent(message.tag, word, scope.encode()[:500]))
 
     def _commit(self) -> None:
         try:
@@ -93,3 +128,16 @@ class Book:
     def close(self) -> None:
         """Write what is left."""
         self._store.close()
+
+
+def _sender(message: m.Spend) -> Sender | None:
+    """Whom *message* is about; None: it makes no sense."""
+    tenants = message.tenants.split()
+    whose = [("mailbox", b"m:" + message.identity), ("domain", b"d:" + message.domain)]
+    whose += [("tenant", b"t:" + tenant) for tenant in tenants]
+    try:
+        limits = [Limit(*map(int, pair.split(b"/"))) for pair in message.limits.split()]
+        levels = tuple((level, who, limit) for (level, who), limit in zip(whose, limits, strict=True))
+    except (ValueError, TypeError):
+        return None
+    return Sender(message.identity, levels, message.brake, message.released)

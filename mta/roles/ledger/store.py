@@ -4,12 +4,15 @@ A reader would otherwise get wrong: each call takes effect at once for every lat
 `commit`. Nothing here is a promise to a sender, so a batch may be lost; a *message* never depends on it.
 """
 
+import base64
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from mta.roles.ledger import grey
+from mta.roles.ledger import grey, habits, paths, sending
+from mta.roles.ledger.sending import Limit
 
 RESERVED_SECONDS = 6 * 86_400  # longer than a message is tried: a reservation that old was forgotten by somebody
 MAX_SETTLED = 20_000  # deliveries remembered, so that one repeated after a crash is not counted again
@@ -24,9 +27,23 @@ _SCHEMA = """
     CREATE INDEX IF NOT EXISTS reservation_expires ON reservation (expires);
     CREATE TABLE IF NOT EXISTS outbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT, kind BLOB NOT NULL, key BLOB NOT NULL, UNIQUE (kind, key));
+    CREATE TABLE IF NOT EXISTS rehash (mailbox BLOB PRIMARY KEY, was BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS dead (target BLOB PRIMARY KEY, at INTEGER NOT NULL, words BLOB NOT NULL) WITHOUT ROWID;
 """
-_USAGE = b"usage"
+_USAGE, _REHASH, _BRAKED, _DEAD = b"usage", b"rehash", b"braked", b"dead-target"
+MAX_DEAD = 20_000  # the same of targets that mail was forwarded to in vain
+MAX_REHASHES = 20_000  # that wait for a database which is away; who is not among them logs in again some day
 _VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wants to write, and what he may."""
+
+    mailbox: bytes
+    limits: tuple[tuple[str, bytes, Limit], ...]  # the level's name, whose it is, how much
+    brake: bool
+    released: int  # seconds since 1970
 
 
 class StoreTooNew(Exception):
@@ -76,7 +93,7 @@ class Store:
             self._settled.popitem(last=False)
         self._begin()
         self._add(mailbox, size, -self._take(queue_id, mailbox))
-        self._note(mailbox)
+        self._note(_USAGE, mailbox)
 
     def release(self, queue_id: bytes, mailbox: bytes) -> None:
         """They will not arrive."""
@@ -90,10 +107,66 @@ class Store:
         self._begin()
         return self._grey.wait(network, triplet, now)
 
+    def keep_path(self, token: bytes, path: bytes, now: int) -> None:
+        """*token* stands for the reverse-path *path*."""
+        self._begin()
+        self._paths.keep(token, path, now)
+
+    def path_of(self, token: bytes) -> bytes:
+        """The reverse-path that *token* stands for; empty: none."""
+        return self._paths.path_of(token)
+
+    def spend(self, sender: Sender, recipients: int, digest: bytes, now: int) -> tuple[bytes, str]:
+        """May *sender* write to so many *recipients* more? Then he has. `yes`, `limit` or `braked`, and which or why.
+
+        Why is told once, to whoever was braked by this; afterwards it is empty.
+        """
+        self._begin()
+        if self._habits.is_braked(sender.mailbox, sender.released, now):
+            return b"braked", ""
+        if not recipients:
+            return b"yes", ""
+        for level, who, limit in sender.limits:
+            over = self._sent.what_is_over(who, limit, recipients, now)
+            if over:
+                return b"limit", f"{level} {over}"
+        if sender.brake and (why := self._habits.sends(sender.mailbox, digest, sender.released, now)):
+            self._note(_BRAKED, sender.mailbox)
+            return b"braked", why
+        for _, who, limit in sender.limits:
+            if limit.per_hour or limit.per_day:
+                self._sent.add(who, recipients, now)
+        return b"yes", ""
+
+    def miss(self, mailbox: bytes, now: int) -> str:
+        """It wrote to a recipient that does not exist. Why it is braked for that; empty: it is not."""
+        self._begin()
+        why = self._habits.misses(mailbox, now)
+        if why:
+            self._note(_BRAKED, mailbox)
+        return why
+
+    def rehash(self, mailbox: bytes, was: bytes, sealed: bytes) -> None:
+        """There is a better hash of its password. Where too many wait already, this one is forgotten."""
+        self._begin()
+        (waiting,) = self._database.execute("SELECT count(*) FROM rehash").fetchone()
+        if waiting < MAX_REHASHES:
+            self._database.execute("INSERT OR REPLACE INTO rehash VALUES (?, ?, ?)", (mailbox, was, sealed))
+            self._note(_REHASH, mailbox)
+
+    def target_failed(self, target: bytes, words: bytes, now: int) -> None:
+        """Mail that was forwarded to *target* failed for good. Where too many wait already, this one is forgotten."""
+        self._begin()
+        (waiting,) = self._database.execute("SELECT count(*) FROM dead").fetchone()
+        if waiting < MAX_DEAD:
+            self._database.execute("INSERT OR REPLACE INTO dead VALUES (?, ?, ?)", (target, now, words))
+            self._note(_DEAD, target)
+
     def expire(self, now: int) -> int:
         """Forget reservations whose message nobody can still be trying, and who did not come back; how many of the first?"""
         self._begin()
-        self._grey.prune(now)
+        for part in (self._grey, self._paths, self._sent, self._habits):
+            part.prune(now)
         old = self._database.execute("SELECT queue_id, mailbox FROM reservation WHERE expires < ?", (now,)).fetchall()
         for queue_id, mailbox in old:
             self.release(queue_id, mailbox)
@@ -105,13 +178,27 @@ class Store:
         A fact is the state of its key now, so the newest replaces the older and taking one twice does no harm.
         """
         self._begin()
-        self._database.execute("DELETE FROM outbox WHERE number <= ?", (after,))
-        rows = self._database.execute(
-            "SELECT number, kind, key, stored FROM outbox JOIN usage ON key = mailbox ORDER BY number LIMIT ?",
-            (SOME_FACTS,),
-        ).fetchall()
-        for number, kind, key, stored in rows:
-            yield number, kind, key, b"%d" % stored
+        if self._database.execute("DELETE FROM outbox WHERE number <= ?", (after,)).rowcount:
+            self._database.execute(
+                "DELETE FROM rehash WHERE mailbox NOT IN (SELECT key FROM outbox WHERE kind = ?)", (_REHASH,)
+            )
+            self._database.execute(
+                "DELETE FROM dead WHERE target NOT IN (SELECT key FROM outbox WHERE kind = ?)", (_DEAD,)
+            )
+        rows = self._database.execute("SELECT number, kind, key FROM outbox ORDER BY number LIMIT ?", (SOME_FACTS,))
+        for number, kind, key in rows.fetchall():
+            yield number, kind, key, self._value(kind, key)
+
+    def _value(self, kind: bytes, key: bytes) -> bytes:
+        if kind == _REHASH:
+            row = self._database.execute("SELECT was, sealed FROM rehash WHERE mailbox = ?", (key,)).fetchone()
+            return b"%b %b" % (row[0].hex().encode(), base64.b64encode(row[1])) if row else b""
+        if kind == _DEAD:
+            row = self._database.execute("SELECT at, words FROM dead WHERE target = ?", (key,)).fetchone()
+            return b"%d %b" % row if row else b""
+        if kind == _BRAKED:
+            return b"%d %b" % self._habits.brake_of(key)
+        return b"%d" % self.usage_of(key)[0]
 
     def commit(self) -> None:
         """Write what was said since the last time.
@@ -135,8 +222,10 @@ class Store:
         # NORMAL syncs at checkpoints only: see the module's first lines.
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute("PRAGMA temp_store = MEMORY")
-        self._database.executescript(_SCHEMA + grey.SCHEMA)
+        self._database.executescript(_SCHEMA + grey.SCHEMA + paths.SCHEMA + sending.SCHEMA + habits.SCHEMA)
         self._grey = grey.Greylist(self._database)
+        self._sent, self._habits = sending.Sent(self._database), habits.Habits(self._database)
+        self._paths = paths.Paths(self._database)
         self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _begin(self) -> None:
@@ -157,8 +246,8 @@ class Store:
             (mailbox, stored, reserved),
         )
 
-    def _note(self, mailbox: bytes) -> None:
-        self._database.execute("INSERT OR REPLACE INTO outbox (kind, key) VALUES (?, ?)", (_USAGE, mailbox))
+    def _note(self, kind: bytes, mailbox: bytes) -> None:
+        self._database.execute("INSERT OR REPLACE INTO outbox (kind, key) VALUES (?, ?)", (kind, mailbox))
 
 
 def open_store(path: Path) -> tuple[Store, str]:

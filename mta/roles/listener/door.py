@@ -6,12 +6,15 @@ At the door there is only what the host's administrator says, the same for all.
 
 from collections.abc import Callable, Mapping
 
+from mta.relaying import LOCAL_USERS
 from mta.roles.listener.buckets import Buckets
 from mta.roles.listener.networks import Networks, Who
-from mta.roles.listener.refusals import DENIED, TOO_OFTEN, TOO_OFTEN_OF_NETWORK, Refusal
+from mta.roles.listener.refusals import DENIED, NOT_LISTED, TOO_OFTEN, TOO_OFTEN_OF_NETWORK, Refusal
 
+_LOCAL_USERS = Networks(str(LOCAL_USERS))
 KNOWN_SECONDS = 86_400.0  # a client that waited as it should need not wait again for so long
 MAX_KNOWN = 50_000  # clients remembered for that
+SERVICES_FOR_LISTED = (b"qmtp", b"qmqp")  # for whom `smtpd.<service>_clients` names, and nobody else
 SERVICE_WITH_DELAY = b"smtp"  # where TLS comes first the client rightly speaks first, and users are not made to wait
 
 
@@ -31,6 +34,10 @@ class Door:
             Networks(settings.get(f"smtpd.{name}_clients", b"").decode())
             for name in ("allow", "deny", "relay", "proxy")
         )
+        self._listed = {
+            service: Networks(settings.get(f"smtpd.{service.decode()}_clients", b"").decode())
+            for service in SERVICES_FOR_LISTED
+        }
         self._of_client.per_minute = int(settings.get("limits.connections_per_minute_per_client", b"0"))
         self._of_network.per_minute = int(settings.get("limits.connections_per_minute_per_network", b"0"))
         self._delay = int(settings.get("limits.greeting_delay_seconds", b"0"))
@@ -42,10 +49,12 @@ class Door:
     def is_trusted(self, who: Who) -> bool:
         """Is it let in without delay, whatever its rate and network?"""
         packed = who.packed
-        return packed in self._allowed or packed in self._relaying or packed in self._proxies
+        return packed in _LOCAL_USERS or packed in self._allowed or packed in self._relaying or packed in self._proxies
 
-    def refusal(self, who: Who) -> Refusal | None:
-        """Why *who* is turned away; None when it is not. Being asked is coming once."""
+    def refusal(self, who: Who, service: bytes = SERVICE_WITH_DELAY) -> Refusal | None:
+        """Why *who* is turned away from *service*; None when it is not. Being asked is coming once."""
+        if service in self._listed:
+            return None if who.packed in self._listed[service] else NOT_LISTED
         if who.packed in self._denied and who.packed not in self._allowed:
             return DENIED
         if self.is_trusted(who):

@@ -15,6 +15,7 @@ class Refusal:
     reply: bytes
 
 
+NOT_LISTED = Refusal("not-listed", b"")  # neither QMTP nor QMQP has a word for it
 TOO_MANY = Refusal("connections", b"421 4.3.2 Too many connections here at the moment; try again in a minute\r\n")
 TOO_MANY_OF_CLIENT = Refusal(
     "connections-of-client",

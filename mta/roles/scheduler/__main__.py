@@ -1,17 +1,19 @@
 """Wiring of scheduler: open the spool's folders, lose the rights, list what is owed once the enqueuer says so, serve."""
 
 import gc
+import ipaddress
 import os
 import random
 import sys
 import time
 from pathlib import Path
 
-from mta import roster, sandbox
+from mta import relaying, roster, sandbox
+from mta.roles.scheduler.destinations import MOST_DESTINATIONS
 from mta.roles.scheduler.queue import Queue
 from mta.roles.scheduler.retry import Lifetimes
 from mta.spool import layout
-from mta.spool.envelope import MAX_ENVELOPE
+from mta.spool.envelope import MAX_ENVELOPE, Envelope
 from mta.spool.layout import Folder, write_all
 from mta.spool.progress import MAX_PROGRESS
 from mta.wire import control
@@ -20,8 +22,9 @@ from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
 from mta.wire.tickets import original_authority
 
-DAY = 86400.0
+DAY, HOUR = 86400.0, 3600.0
 TICK_SECONDS = 0.5
+ORDER_SECONDS = 0.002  # between two parts of an operator's order
 REPORT_SECONDS = 5.0  # between two words about the queue's size; said even when it is the same: a journal may be new
 LIST_SECONDS = 600.0  # A message that was not announced to us, for whatever reason, is found after so long.
 
@@ -41,6 +44,10 @@ class Files:
     def tell(self, peer: str, message: m.Message) -> bool:
         """See `Hands`."""
         return self.peers.tell(peer, message)
+
+    def answer(self, message: m.QueueTold) -> None:
+        """See `Hands`."""
+        self.peers.report(message)
 
     def envelope(self, queue_id: bytes) -> bytes | None:
         """See `Hands`."""
@@ -75,9 +82,8 @@ class Files:
 class Scheduler:
     """Hands what peers say to the queue."""
 
-    def __init__(self, loop: Loop, files: Files, lifetimes: Lifetimes) -> None:
-        self._loop, self._files = loop, files
-        self.queue = Queue(files, lifetimes, random.random)
+    def __init__(self, loop: Loop, files: Files, queue: Queue) -> None:
+        self._loop, self._files, self.queue = loop, files, queue
         self.queue_may_be_listed = False
         loop.after_burst.append(lambda: self.queue.pump(time.time()))
         self._tick()
@@ -99,6 +105,8 @@ class Scheduler:
         message = packet[0]
         if isinstance(message, m.Expansion):
             self.queue.expansion(message, time.time())
+        elif isinstance(message, m.Outward):
+            self.queue.outward_end(message, time.time())
         elif isinstance(message, m.Unresolved):
             self.queue.unresolved(message, time.time())
 
@@ -107,6 +115,24 @@ class Scheduler:
         message = packet[0]
         if isinstance(message, m.Attempted):
             self.queue.attempted(message, time.time())
+
+    def met_remotespawn(self, _: Channel, packet: Packet) -> None:
+        """What other hosts said."""
+        message = packet[0]
+        if isinstance(message, m.Sent):
+            self.queue.outward.sent(message, time.time())
+        elif isinstance(message, m.SendDone):
+            self.queue.outward.done(message, time.time())
+
+    def ordered(self, order: m.QueueOrder) -> None:
+        """An operator wants something of the queue."""
+        self.queue.orders.take(order, time.time())
+        self._go_on()
+
+    def _go_on(self) -> None:
+        # The pump after each burst does a little; this makes the next burst.
+        if self.queue.orders:
+            self._loop.call_later(ORDER_SECONDS, self._go_on)
 
     def met_bouncer(self, _: Channel, packet: Packet) -> None:
         """What became of a notification."""
@@ -153,22 +179,41 @@ def main() -> int:
 
     loop = Loop()
     files = Files(envelopes, progresses, start.settings[roster.ORIGINAL_KEY])
-    lifetimes = Lifetimes(
-        start.number("limits.queue_lifetime_days") * DAY, start.number("limits.bounce_lifetime_days") * DAY
-    )
-    scheduler = Scheduler(loop, files, lifetimes)
+    scheduler = Scheduler(loop, files, _queue(start, files))
     handlers = {
         "enqueuer": scheduler.met_enqueuer,
         "directory": scheduler.met_directory,
         "localspawn": scheduler.met_localspawn,
+        "remotespawn": scheduler.met_remotespawn,
         "bouncer": scheduler.met_bouncer,
         "cleaner": scheduler.met_cleaner,
     }
-    files.peers = control.Peers(role, start, loop, handlers, lost=scheduler.lost)
+    files.peers = control.Peers(role, start, loop, handlers, lost=scheduler.lost, ordered=scheduler.ordered)
     gc.freeze()
     files.peers.ready()
     loop.run()
     return 0
+
+
+def _queue(start: control.Start, files: Files) -> Queue:
+    lifetimes = Lifetimes(
+        start.number("limits.queue_lifetime_days") * DAY, start.number("limits.bounce_lifetime_days") * DAY
+    )
+    networks = relaying.networks(start.settings)
+
+    def is_ours(envelope: Envelope) -> bool:
+        """Did one of our own bring it, by a login or from a network that may relay?"""
+        if envelope.identity or not envelope.client:
+            return bool(envelope.identity)
+        try:
+            address = ipaddress.ip_address(envelope.client.decode().partition("%")[0])
+        except ValueError:
+            return False
+        return any(address in network for network in networks)
+
+    delay = start.number("limits.delay_warning_hours") * HOUR
+    most = int(start.settings.get("outbound.max_destinations", b"%d" % MOST_DESTINATIONS))
+    return Queue(files, lifetimes, random.random, delay, is_ours, most)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,37 @@ that come to the same mailbox share one delivery.
 import collections
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from mta.spool.envelope import Envelope
 from mta.spool.progress import MAX_DIAGNOSTIC, Outcome, Progress
 from mta.vocabulary import Action
 
+if TYPE_CHECKING:
+    from mta.roles.scheduler.destinations import Caller, Destination
+
 Target = tuple[int, bytes]  # which recipient of the envelope, and the final recipient
 Mailbox = tuple[bytes, bytes]  # domain and store
+Result = tuple[Action, bytes, bytes, bytes]  # action, status, diagnostic code, the host that said so
+
+
+class Home(NamedTuple):
+    """A mailbox here, and whose quota it counts against, or nothing."""
+
+    mailbox: Mailbox
+    counted: bytes
+
+
+class Hop(NamedTuple):
+    """Where mail goes on to, and with which reverse-path."""
+
+    domain: bytes
+    route: bytes
+    reverse_path: bytes
+
+
+Ends = dict[bytes, Home | Hop]  # final recipient: where that is
+
 
 _FINAL = frozenset({Action.DELIVERED, Action.FAILED, Action.RELAYED})
 
@@ -25,7 +49,7 @@ class Delivery:
     recipient: bytes
     counted: bytes
     targets: list[Target]
-    outcome: tuple[Action, bytes, bytes] | None = None  # action, status, diagnostic code
+    outcome: Result | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +61,16 @@ class Attempt:
     domain: bytes
     fresh: bool
     number: int = 1
-    asked: int = 0  # questions without an answer
+    asked: int = 0  # questions without an answer, and what waits for its turn to be asked
+    expanding: int = 0  # of those, the directory's
+    going: int = 0  # of those, sends to other hosts
+    is_abroad: bool = False  # nothing else is open: it takes no place
+    called: "Caller | None" = None  # the destination out of whose line it came, which keeps a slot for it
+    awaits: "Destination | None" = None  # whose turn it has to wait for, having asked nobody
+    put_off: "set[Destination]" = field(default_factory=set)  # destinations in trouble that something of it goes to
+    otherwise: bool = False  # something was deferred, and not because of a destination
+    parked: bool = False  # its sender is suspended
+    insists: bool = False  # an operator wants it tried, whatever is known of its destinations
     targets: int = 0  # how many are decided, or were begun in this attempt
     soon: bool = False  # what was deferred was deferred by trouble of our own
     reported: int = 0  # the sender was told what was decided in attempts up to this one
@@ -46,6 +79,8 @@ class Attempt:
     to_expand: collections.deque[int] = field(default_factory=collections.deque)
     to_deliver: collections.deque[Mailbox] = field(default_factory=collections.deque)
     mailboxes: dict[Mailbox, Delivery] = field(default_factory=dict)
+    outward: dict[Hop, dict[bytes, list[Target]]] = field(default_factory=dict)  # not begun yet
+    ends: dict[int, int] = field(default_factory=dict)  # recipient: how many it came to in this attempt
     decided: dict[Target, Outcome] = field(default_factory=dict)
     complete: dict[int, int] = field(default_factory=dict)  # recipient: the attempt that decided it
     open_targets: dict[int, int] = field(default_factory=dict)  # recipient: final recipients without a result yet
@@ -53,6 +88,7 @@ class Attempt:
     known: collections.Counter[int] = field(default_factory=collections.Counter)  # recipient: how many in decided
     held_up: set[int] = field(default_factory=set)  # recipients with something delayed in this attempt
     told: dict[Target, bytes] = field(default_factory=dict)  # status of the last delay that is on disk
+    remote_mtas: dict[Target, bytes] = field(default_factory=dict)  # the host that said it, where it is known
     unwritten: list[Outcome] = field(default_factory=list)
 
     @classmethod
@@ -100,31 +136,35 @@ class Attempt:
         """How many more there are when recipient *index* comes to *finals*."""
         return sum((index, final) not in self.decided for final in finals)
 
-    def expanded(
-        self, index: int, finals: dict[bytes, tuple[Mailbox, bytes]], now: float
-    ) -> list[tuple[Target, Delivery]]:
-        """Recipient *index* comes to *finals*. Answers those whose mailbox has a result already."""
-        open_finals = [final for final in finals if (index, final) not in self.decided]
-        self.open_targets[index] = len(open_finals)
-        self.targets += len(open_finals)
-        if not open_finals:
+    def expanded(self, index: int, ends: Ends, now: float) -> list[tuple[Target, Delivery]]:
+        """Recipient *index* comes to *ends*. Answers those whose mailbox has a result already."""
+        open_ends = [(final, end) for final, end in ends.items() if (index, final) not in self.decided]
+        self.open_targets[index] = len(open_ends)
+        self.ends[index] = len(ends)
+        self.targets += len(open_ends)
+        if not open_ends:
             self._complete(index, now)
         known = []
-        for final in open_finals:
-            mailbox, counted = finals[final]
-            delivery = self.mailboxes.get(mailbox)
+        for final, end in open_ends:
+            if isinstance(end, Hop):
+                self.outward.setdefault(end, {}).setdefault(final, []).append((index, final))
+                continue
+            delivery = self.mailboxes.get(end.mailbox)
             if delivery is None:
-                self.mailboxes[mailbox] = Delivery(final, counted, [(index, final)])
-                self.to_deliver.append(mailbox)
+                self.mailboxes[end.mailbox] = Delivery(final, end.counted, [(index, final)])
+                self.to_deliver.append(end.mailbox)
             elif delivery.outcome is None:
                 delivery.targets.append((index, final))
             else:
                 known.append(((index, final), delivery))
         return known
 
-    def note(self, target: Target, action: Action, status: bytes, diagnostic_code: bytes, now: float) -> None:
+    def note(self, target: Target, result: Result, now: float) -> None:
         """One final recipient has a result in this attempt."""
         index, final = target
+        action, status, diagnostic_code, remote_mta = result
+        if remote_mta:
+            self.remote_mtas[target] = remote_mta
         self.open_targets[index] = self.open_targets.get(index, 1) - 1
         if action in _FINAL:
             outcome = Outcome(index, final, action, status, self.number, int(now), diagnostic_code)
@@ -145,6 +185,10 @@ class Attempt:
     def unanswered(self, index: int) -> None:
         """Whom we asked about recipient *index* is gone, or away: it stays undecided, through no fault of the recipient."""
         self.soon = True
+        self.left_open(index)
+
+    def left_open(self, index: int) -> None:
+        """Recipient *index* stays undecided in this attempt."""
         self.open_targets[index] = -1  # Never zero again in this attempt, so it cannot become complete.
 
     def expire(self, now: float) -> None:
@@ -160,7 +204,7 @@ class Attempt:
             for target, reason in zip(targets, reasons, strict=True):
                 # Cut as the file cuts it: of more the bouncer would make nothing, and hang up.
                 why = (b"it was tried for too long; last: " + reason)[:MAX_DIAGNOSTIC]
-                self.note(target, Action.FAILED, b"5.4.7", why, now)
+                self.note(target, (Action.FAILED, b"5.4.7", why, b""), now)
 
     def _complete(self, index: int, now: float) -> None:
         count = self.known[index]

@@ -1,7 +1,7 @@
 """Who must be told what became of a message: the sender's own wishes (NOTIFY, RFC 3461 4.1) against what is known of it.
 
-A reader would otherwise get wrong: a sender who said nothing hears of failures only. He could be told of delays too
-(RFC 3461 4.1 lets us choose), but nobody asked for that mail, and a reverse-path may be forged.
+A reader would otherwise get wrong: a stranger who said nothing hears of failures only. He could be told of delays too
+(RFC 3461 4.1 lets us choose), but nobody asked for that mail, and a reverse-path may be forged. A sender of ours is told.
 """
 
 import collections
@@ -13,20 +13,20 @@ from mta.spool.envelope import Generation, Recipient
 from mta.spool.progress import Outcome
 from mta.vocabulary import Action
 
-DELAY_SECONDS = 4 * 3600.0  # After so long who asked for it hears that his message is delayed, once.
+DELAY_SECONDS = 4 * 3600.0  # After so long who wants to hears that his message is delayed, once; 0: nobody.
 
 _Known = TypeVar("_Known")
 _SUCCESS = frozenset({Action.DELIVERED, Action.RELAYED})
 
 
-def due(attempt: Attempt, now: float) -> list[Outcome]:
-    """What the sender wants to hear and was not told yet."""
+def due(attempt: Attempt, now: float, delay: float = DELAY_SECONDS, *, is_ours: bool = False) -> list[Outcome]:
+    """What the sender wants to hear and was not told yet. *is_ours*: one of our own sent it."""
     found = [outcome for outcome in attempt.failed if _wants(attempt, outcome.index, b"FAILURE")]
-    if attempt.envelope.generation is Generation.ORDINARY and attempt.asked_to_notify:
+    if attempt.envelope.generation is Generation.ORDINARY and (is_ours or attempt.asked_to_notify):
         # A null reverse-path wants nothing; the postmaster hears of its failures and of nothing else (RFC 3461 6.1).
         found += _successes(attempt)
-        if not attempt.delay_reported and now - attempt.envelope.arrival >= DELAY_SECONDS:
-            found += _delays(attempt, int(now))
+        if delay and not attempt.delay_reported and now - attempt.envelope.arrival >= delay:
+            found += _delays(attempt, int(now), is_ours=is_ours)
     return found
 
 
@@ -63,10 +63,11 @@ def _successes(attempt: Attempt) -> Iterator[Outcome]:
             yield Outcome(index, forward_path, action, good[0].status, number, good[0].moment, b"")
 
 
-def _delays(attempt: Attempt, now: int) -> Iterator[Outcome]:
+def _delays(attempt: Attempt, now: int, *, is_ours: bool) -> Iterator[Outcome]:
     delayed = _by_recipient(attempt.delayed)
     for index in attempt.undecided:
-        if not _wants(attempt, index, b"DELAY"):
+        said_nothing = not attempt.envelope.recipients[index].option(b"NOTIFY")
+        if not (is_ours if said_nothing else _wants(attempt, index, b"DELAY")):
             continue
         forward_path = attempt.envelope.recipients[index].forward_path
         reasons = delayed[index]

@@ -32,14 +32,15 @@ class Waiting:
 
     def take(self, busy: Callable[[bytes], bool]) -> Waiter | None:
         """The first message of the next line whose domain is not *busy*; None when there is none."""
-        for domain in list(self._lines) if len(self._lines) > 1 else self._lines:
-            if busy(domain):
-                continue
-            line = self._lines[domain]
-            taken = line.popleft()
-            self._count -= 1
-            self._lines.move_to_end(domain)
-            if not line:
-                del self._lines[domain]
-            return taken
-        return None
+        # Not over a copy: there may be lines for twenty thousand domains, and mostly the first may go.
+        found = next((domain for domain in self._lines if not busy(domain)), None)
+        if found is None:
+            return None
+        line = self._lines[found]
+        taken = line.popleft()
+        self._count -= 1
+        if line:
+            self._lines.move_to_end(found)
+        else:
+            del self._lines[found]
+        return taken

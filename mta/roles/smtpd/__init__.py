@@ -9,7 +9,8 @@ Fails      a peer that is away or silent: 451 4.3.0, never a 250 or 550 of its o
 Standards  RFC 5321 (SMTP), RFC 1870 (SIZE), RFC 2034 and 3463 (status codes), RFC 2920 (PIPELINING), RFC 3030 (CHUNKING),
            RFC 3207 (STARTTLS), RFC 3461 (DSN), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 8689 (REQUIRETLS), RFC 9422 (LIMITS)
 
-All judgement is in `mta.smtp.server`, which does no I/O. `session` carries it out for one client; `peers` speaks with the
-other roles on asyncio's loop. Taken over, this process can offer messages that it makes up to recipients it was told yes
-for, as the clients it has, and no others: directory and enqueuer check the listener's token with each question.
+All judgement is in `mta.smtp.server`, which does no I/O. `mta.shells.session` carries it out for one client, `mta.shells.peers`
+speaks with the other roles on asyncio's loop; submissiond has the same code and nothing else in common with us. Taken over, this
+process can offer messages that it makes up to recipients it was told yes for, as the clients it has, and no others: directory and
+enqueuer check the listener's token with each question.
 """

@@ -1,101 +1,14 @@
-"""Wiring of smtpdspawn: lose the rights, then fork a cell for every client until told to stop."""
+"""Wiring of smtpdspawn: the shell that forks a cell for every client, with the roster's edges of port 25."""
 
-import gc
-import os
-import socket
 import sys
-import time
-from collections.abc import Mapping
 
-from mta import roster, sandbox
-from mta.offspring import Offspring, uids_of
-from mta.roles.smtpdspawn.cell import Cell
-from mta.roles.smtpdspawn.rehearsal import rehearse
-from mta.roles.smtpdspawn.spawner import INTRODUCED, Birth, Spawner, most_cells
-from mta.smtp import driving
-from mta.wire import control, permits
-from mta.wire import messages as m
-from mta.wire.channel import Channel, Packet
-from mta.wire.loop import Loop
-
-COLLECT_EVERY = 10_000  # allocations; a conversation leaves little behind in cycles, and most end before that
-STOP_SECONDS = 3.0  # so long the cells may finish what they have in hand
-
-PERMITTED = {name: permits.readable_by_client("smtpd", name) for name in INTRODUCED}  # what a cell hears from whom
-
-
-class Cells:
-    """What every cell is made of, kept ready: its walls, its policy, the lifeline by which it learns that we are gone."""
-
-    def __init__(self, settings: Mapping[str, bytes]) -> None:
-        self._walls = sandbox.CellWalls()
-        self._settings = dict(settings)
-        self._starttls = False
-        # Nobody ever writes: that its other end closes, with us at the latest, is all it says.
-        self.lifeline, self._end = os.pipe2(os.O_CLOEXEC)
-        self.change({})
-
-    def change(self, settings: Mapping[str, bytes]) -> None:
-        """For conversations that begin from now on."""
-        self._settings.update(settings)
-        self.policy = driving.policy(self._settings, starttls=self._starttls)
-        self._tarpit_seconds = driving.tarpit_seconds(self._settings)
-
-    def heed_tls(self, _tls: Channel, packet: Packet) -> None:
-        """May conversations that begin from now on be offered STARTTLS?"""
-        assert isinstance(packet[0], m.Offering)
-        self._starttls = packet[0].yes
-        self.change({})
-
-    def live(self, birth: Birth) -> int:
-        """Be a cell; in a fresh fork. Answers the exit status."""
-        descriptors = (birth.client, self.lifeline, *(sock.fileno() for sock, _ in birth.pairs.values()))
-        self._walls.enter(birth.uid, descriptors)
-        family = socket.AF_INET6 if b":" in birth.accepted.client else socket.AF_INET
-        client = socket.socket(family, socket.SOCK_STREAM, 0, fileno=birth.client)
-        peers = {name: Channel(sock, name, PERMITTED[name]) for name, (sock, _) in birth.pairs.items()}
-        Cell(birth.accepted, client, peers, self.lifeline, self.policy, self._tarpit_seconds).converse()
-        return 0
-
-    def let_go(self) -> None:
-        """Tell every cell to finish."""
-        os.close(self._end)
+from mta import roster
+from mta.shells import spawning
 
 
 def main() -> int:
     """Serve until told to stop; answers the exit status."""
-    role = roster.SMTPDSPAWN
-    start = control.begin(role)
-    loop = Loop()
-    offspring = Offspring(loop)
-    sandbox.enter(role, start, keep=(loop.fileno(), *offspring.descriptors))
-    cells = Cells(start.settings)
-    uids = uids_of(role, start)
-    spawner = Spawner(offspring, uids, most(start.settings), cells.live)
-
-    def reload(settings: Mapping[str, bytes]) -> None:
-        cells.change(settings)
-        spawner.most = most(settings)
-
-    handlers = {"listener": spawner.take, "tlsspawn": cells.heed_tls}
-    loop.after_burst.append(spawner.begin_all)
-    spawner.peers = control.Peers(role, start, loop, handlers, reload=reload)
-    rehearse(cells.policy)
-    gc.set_threshold(COLLECT_EVERY)
-    gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.
-    spawner.peers.ready()
-    loop.run()
-    spawner.stopping = True
-    cells.let_go()
-    deadline = time.monotonic() + STOP_SECONDS
-    while spawner.alive and time.monotonic() < deadline:
-        loop.run_once(0.1)
-    return 0
-
-
-def most(settings: Mapping[str, bytes]) -> int:
-    """How many cells may live at once."""
-    return most_cells(int(settings.get("smtpd.max_connections", b"1000")), roster.CELL_UIDS)
+    return spawning.main(roster.SMTPDSPAWN)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from mta.roles.source.hook import Hook
 from mta.roles.source.ldap import Directory, Login, Search
 from mta.roles.source.memory import Memory
 from mta.roles.source.places import Places, split_host_port
-from mta.roles.source.streams import Address
 from mta.seal import SOURCE_SECRET, NotOpened, Opener, read_opener
 from mta.snapshot.reader import Snapshot
 from mta.snapshot.records import Source
+from mta.streams import Address
 from mta.wire import control
 from mta.wire.asking import Asking
 from mta.wire.loop import Loop

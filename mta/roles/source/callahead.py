@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 from mta.roles.source.places import Places
-from mta.roles.source.streams import Stream
 from mta.smtp.client import Answered, Broken, Client, Command, Event, Kind, Phase, Ready, Reply
+from mta.streams import Stream
 from mta.vocabulary import Word
 from mta.wire.loop import Loop
 

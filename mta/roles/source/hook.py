@@ -7,7 +7,7 @@ too, so a program written for them can be used as it is.
 from collections import deque
 from collections.abc import Callable
 
-from mta.roles.source.streams import Address, Stream
+from mta.streams import Address, Stream
 from mta.vocabulary import Word
 from mta.wire.loop import Loop
 from mta.wire.netstring import pack

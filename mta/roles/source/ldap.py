@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import sansldap
 
-from mta.roles.source.secure import MakeTls, Secured
-from mta.roles.source.streams import Address, Stream
+from mta.streams import Address, Stream
+from mta.streams.secure import MakeTls, Secured
 from mta.vocabulary import Word
 from mta.wire.loop import Loop
 

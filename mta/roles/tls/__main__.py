@@ -30,8 +30,9 @@ def main() -> int:
     loop = Loop()
     desk = Desk(loop, Snapshot(folder), opener, most_conversations())
     peers = control.Peers(
-        role, start, loop, {"smtpd": desk.asked, "tls": desk.asked_for_key}, found=desk.found, lost=desk.lost
-    )
+        role, start, loop, {"smtpd": desk.asked, "submissiond": desk.asked, "tls": desk.asked_for_key},
+        found=desk.found, lost=desk.lost,
+    )  # fmt: skip
     desk.event = peers.event
     loop.run_until_idle()  # the journal should hear what follows
     if opener is None:

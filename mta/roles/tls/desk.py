@@ -45,7 +45,7 @@ class Desk:
 
     def found(self, channel: Channel) -> None:
         """A client of ours is there, or anew."""
-        if channel.peer in ("smtpd", "tlsspawn"):
+        if channel.peer in ("smtpd", "submissiond", "tlsspawn"):
             self._offered_to.add(channel)
             _say(channel, m.Offering(self._offering))
 

@@ -1,6 +1,6 @@
 """tlsspawn - forks a cell for each TLS handshake: a process with a uid of its own that ends with its client.
 
-Serves     smtpdspawn's cells: takes a client's socket at STARTTLS, and leaves the answer to the cell it forks
+Serves     smtpdspawn's and submissionspawn's cells: takes a client's socket, and leaves the answer to the cell it forks
 Holds      for a moment each client's socket; the right to become a uid of the TLS cells' range, and no other; channels to tls
            and journal, over which it only introduces its cells. No key, no file, no network
 Believes   tls about whether there is a certificate. Cells tell it nothing, and it reads nothing that a stranger wrote

@@ -49,7 +49,7 @@ def main() -> int:
         return status
 
     spawner = Spawner(offspring, uids_of(role, start), most(), live)
-    handlers = {"smtpd": spawner.asked, "tls": spawner.heed_tls}
+    handlers = {"smtpd": spawner.asked, "submissiond": spawner.asked, "tls": spawner.heed_tls}
     spawner.peers = control.Peers(role, start, loop, handlers, found=spawner.found, lost=spawner.lost)
     gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.
     spawner.peers.ready()

@@ -41,7 +41,7 @@ class Spawner:
 
     def found(self, channel: Channel) -> None:
         """A peer is there, or anew."""
-        if channel.peer == "smtpdspawn":
+        if channel.peer in ("smtpdspawn", "submissionspawn"):
             self._told.append(channel)
             _say(channel, m.Offering(self._offering))
 

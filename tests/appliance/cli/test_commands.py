@@ -22,6 +22,10 @@ def test_a_domain_lives_and_dies(postern):
     assert (unserved.code, unserved.err) == (1, "postern: validation is one of rcpt, data, off\n")
     changed = postern("domain", "set", "example.org", "--validation", "data", "--greylist", "--no-dnsbl", "--json").data
     assert (changed["validation"], changed["greylist"], changed["dnsbl"]) == ("data", True, False)
+    assert (changed["batv"], changed["language"]) == (False, "en")
+    changed = postern("domain", "set", "example.org", "--batv", "--language", "de", "--json").data
+    assert (changed["batv"], changed["language"], changed["greylist"]) == (True, "de", True)
+    assert postern("domain", "set", "example.org", "--language", "xx").err == "postern: language is one of en, de\n"
     assert postern("domain", "suspend", "example.org", "--json").data["suspended"] is True
     assert postern("domain", "resume", "example.org", "--json").data["suspended"] is False
     assert postern("domain", "show", "example.org", "--json").data["mailboxes"] == 0
@@ -219,7 +223,7 @@ def test_wrong_usage_is_exit_code_2_and_one_line(postern, arguments):
         (("mailbox", "add", "a@mx.example.test", "--quota", "much"), "not a size"),
         (("mailbox", "add", "a@mx.example.test", "--password-hash", "$1$x"), "$argon2id$"),
         (("alias", "add", "a@mx.example.test"), "at least one target"),
-        (("alias", "add", "a@mx.example.test", "b@elsewhere.test"), "not an address of this host"),
+        (("alias", "add", "a@mx.example.test", "b@mx.example.test"), "nobody here answers for"),
         (("mailbox", "remove", "postmaster@mx.example.test"), "postmaster"),
         (("domain", "remove", "mx.example.test"), "host's own"),
         (("tenant", "show", "\udcff"), "could be stored"),
@@ -297,6 +301,23 @@ def test_a_published_house_is_well(postern, tmp_path):
     assert [what for what in wrong if not what.startswith("listen.")] == []
 
 
+def test_the_doctor_knows_that_programs_of_users_look_at_certificates(postern, tmp_path):
+    """One that is signed by itself is a note, where users come from elsewhere; and their ports are looked at like others."""
+    config = tmp_path / "postern.toml"
+    text = config.read_text(encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(text.replace("127.0.0.1:2465", f"127.0.0.1:{port}"), encoding="utf-8")
+        here = [finding["what"] for finding in postern("check", "--json").data["findings"]]
+    assert f"listen.submissions 127.0.0.1:{port}: Address already in use" in here
+    assert not any("signed by itself" in what for what in here)
+    config.write_text(text.replace("127.0.0.1:2465", "0.0.0.0:2465"), encoding="utf-8")
+    notes = [
+        finding for finding in postern("check", "--json").data["findings"] if "signed by itself" in finding["what"]
+    ]
+    assert [(note["note"], note["mend"]) for note in notes] == [(True, "`postern tls install`")]
+
+
 def test_the_doctor_notices_a_database_of_a_newer_program(postern, program, tmp_path):
     """And so does every command, in one line."""
     with sqlite3.connect(tmp_path / "var/postern.db") as database:
@@ -331,3 +352,21 @@ def test_help_names_every_verb(postern):
     text = postern("--help").out
     for word in (*VERBS, "--config", "--json"):
         assert word in text
+
+
+def test_a_fresh_secret_is_made_and_the_old_ones_kept(postern):
+    """The answer says how many a bounce may show."""
+    assert postern("secret", "rotate", "--json").data == {"believed": 2}
+    assert postern("secret", "rotate").out == "a fresh secret makes return paths; 3 are believed\n"
+
+
+def test_the_right_to_forward_outside_is_given_and_taken(postern):
+    """With a sentence for whoever tries without."""
+    assert postern("tenant", "add", "shop", "--no-forwards-outside", "--json").data["forwards_outside"] is False
+    postern("domain", "add", "shop.example", "--tenant", "shop")
+    refused = postern("alias", "add", "ann@shop.example", "Ann@else.example")
+    assert refused.err == (
+        "postern: Ann@else.example is at another host, and mail for shop.example may not be forwarded to others\n"
+    )
+    assert postern("tenant", "set", "shop", "--forwards-outside", "--json").data["forwards_outside"] is True
+    assert postern("alias", "add", "ann@shop.example", "Ann@else.example").code == 0

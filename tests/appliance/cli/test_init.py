@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.welcome import without_effect
-from appliance.config import Smtpd, load_settings
+from appliance.config import load_settings
 from tests.appliance.cli.conftest import run
 
 
@@ -89,14 +88,3 @@ def test_an_unwritable_place_is_one_clear_line(tmp_path):
     assert refused.code == 1
     assert refused.err.count("\n") == 1
     assert "state folder" in refused.err
-
-
-def test_a_setting_without_effect_is_said(tmp_path):
-    """What the file offers and this version does not serve stands in what `up` prints; what is off does not."""
-    assert run(tmp_path, "init", "--hostname", "mx.example.test").code == 0
-    settings = load_settings(tmp_path / "postern.toml")
-    assert "listen.submission" in without_effect(settings)
-    assert "listen.qmtp" not in without_effect(settings)
-    assert "smtpd.proxy_clients" not in without_effect(
-        settings.model_copy(update={"smtpd": Smtpd(proxy_clients=["192.0.2.1/32"])})
-    )

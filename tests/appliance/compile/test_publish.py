@@ -26,14 +26,19 @@ from appliance.services import (
     accounts,
     aliases,
     certificates,
+    dkim,
     domains,
     forwardings,
     keys,
     mailboxes,
     recipients,
+    routes,
+    srs_secrets,
     tenants,
 )
 from appliance.services.relays import Route
+from appliance.services.routes import Wanted
+from appliance.signing_keys import NewKey
 from mta.roles.directory.resolve import Resolver
 from mta.snapshot import records
 from mta.snapshot.cdb import Cdb
@@ -43,6 +48,7 @@ from mta.vocabulary import Word
 from tests.fixtures.bulk import fill
 from tests.fixtures.database import HOST, OPERATOR
 
+SELDOM = ("certificates", "sources", "routes", "signing")
 SEALED = base64.b64encode(b"\x01sealed").decode()
 
 
@@ -56,7 +62,7 @@ class Place:
         self.snapshot = folder / "snapshot"
         for audience in AUDIENCES:
             (self.snapshot / audience).mkdir(parents=True)
-        self.database_url = f"sqlite:///{self.file}"
+        self.database_url, self.fixed_routes = f"sqlite:///{self.file}", {}
         self.engine = open_engine(self.database_url)
         self.source = open_source(self.database_url)
         self.publisher = Publisher(self.source, self.snapshot)
@@ -70,7 +76,7 @@ class Place:
     def step(self, **rest):
         return self.publisher.step(**rest)
 
-    def contents(self, audience="recipients", but=(publishing.LAST_CHANGE_KEY,)):
+    def contents(self, audience="recipients", but=(publishing.LAST_CHANGE_KEY, publishing.FIXED_KEY)):
         """Everything that a reader could find there."""
         reader = Snapshot.open(self.snapshot / audience)
         names = set(reader._generation._changed) | {key for key, _ in reader._generation._cdb}
@@ -96,7 +102,9 @@ def test_the_first_publication_has_everything(place):
     published = place.step()
     assert published.full
     recipients, credentials = place.contents(), place.contents("credentials")
-    assert recipients[b"h:"] == records.Host(HOST.encode(), b"postmaster@" + HOST.encode())
+    host = recipients[b"h:"]
+    assert (host.name, host.postmaster) == (HOST.encode(), b"postmaster@" + HOST.encode())
+    assert [len(secret) for secret in host.srs_secrets] == [32]
     assert isinstance(recipients[b"a:postmaster@" + HOST.encode()], records.Mailbox)
     assert {key[:2] for key in recipients} == {b"h:", b"a:", b"d:", b"t:"}
     assert {key[:2] for key in credentials} <= {b"u:", b"m:", b"k:", b"d:", b"t:"}
@@ -241,15 +249,11 @@ def test_a_domains_protections_reach_the_directory(place):
     """Mode, greylisting, DNS lists; and nothing of it is written for the roles that it does not concern."""
     place.step()
     place.do(domains.create, "one.test", validation="data", greylist=True, dnsbl=False)
-    sizes = [
-        sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in ("certificates", "sources")
-    ]
+    sizes = [sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in SELDOM]
     assert not place.step().full
     record = place.contents()[b"d:one.test"]
     assert (record.validation, record.greylist, record.dnsbl, record.next_hop) == (b"data", True, False, b"")
-    after = [
-        sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in ("certificates", "sources")
-    ]
+    after = [sum(path.stat().st_size for path in (place.snapshot / part).iterdir()) for part in SELDOM]
     assert after == sizes
 
 
@@ -274,6 +278,7 @@ def test_a_relayed_domain_reaches_directory_and_source(place, full):
         b"s:l.test": records.Source(b"ldap", pairs),
         b"s:c.test": records.Source(b"call-ahead", (b"next_hop", b"[2001:db8::1]:2525")),
     }
+    assert place.contents("routes")[b"n:c.test"] == records.Route(b"[2001:db8::1]:2525")
     place.do(recipients.apply, "u.test", ["ann"], "remove")
     place.do(domains.update, "c.test", route=Route(source="list"))
     place.do(domains.remove, "l.test")
@@ -281,6 +286,83 @@ def test_a_relayed_domain_reaches_directory_and_source(place, full):
     assert b"a:ann@u.test" not in place.contents()
     assert b"a:bob@u.test" in place.contents()
     assert place.contents("sources") == {}
+    assert set(place.contents("routes")) == {b"n:c.test", b"n:u.test"}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_keys_that_sign_stand_under_both_names_of_their_domain(place, full):
+    """Neither those that wait for their records nor those that sign no more; a domain that goes takes them along."""
+    place.step()
+    place.do(domains.create, "bücher.test")
+    new = [NewKey(algorithm, "p", SEALED) for algorithm in ("rsa-sha256", "ed25519-sha256")]
+    made = [key.selector.encode() for key in place.do(dkim.rotate, "bücher.test", new=new)]
+    place.step(full=full)
+    parts = (made[0], b"rsa-sha256", b"\x01sealed", made[1], b"ed25519-sha256", b"\x01sealed")
+    record = records.SigningKeys(b"xn--bcher-kva.test", parts)
+    assert place.contents("signing") == {b"g:xn--bcher-kva.test": record, "g:bücher.test".encode(): record}
+    assert all(not key.startswith(b"g:") for audience in AUDIENCES[-2:] for key in place.contents(audience))
+    later = [key.selector.encode() for key in place.do(dkim.rotate, "bücher.test", new=new)]
+    place.step(full=full)
+    assert place.contents("signing")[b"g:xn--bcher-kva.test"] == record
+    place.do(dkim.finish, "bücher.test")
+    place.step(full=full)
+    assert place.contents("signing")[b"g:xn--bcher-kva.test"].triples[::3] == tuple(later[2:])
+    place.do(domains.remove, "bücher.test")
+    place.step(full=full)
+    assert place.contents("signing") == {}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_routes_reach_remotespawn_and_that_there_are_some_the_directory(place, full):
+    """Of senders, of relayed domains, of others, of all; what a relayed domain's says nothing of comes from the domain."""
+    place.do(domains.create, "one.test")
+    place.do(domains.create, "relayed.test", route=Route("mail.relayed.test", ""))
+    place.step()
+    place.do(routes.put, "*", Wanted("smart.test:587", "verify", login="us", sealed_password=SEALED))
+    place.do(routes.put, "@one.test", Wanted(source_address="192.0.2.1"))
+    place.do(routes.put, "relayed.test", Wanted(tls="dane", lmtp=True))
+    place.do(routes.put, "partner.test", Wanted("partner.test:26"))
+    place.step(full=full)
+    assert place.contents("routes") == {
+        b"n:*": records.Route(b"smart.test:587", b"verify", login=b"us", sealed_password=b"\x01sealed"),
+        b"n:@one.test": records.Route(source_address=b"192.0.2.1"),
+        b"n:relayed.test": records.Route(b"mail.relayed.test:25", b"dane", lmtp=True),
+        b"n:partner.test": records.Route(b"partner.test:26"),
+    }
+    keys = {b"*", b"@one.test", b"relayed.test", b"partner.test"}
+    assert {key[2:] for key in place.contents() if key.startswith(b"o:")} == keys
+    place.do(domains.update, "relayed.test", route=Route("other.test"))
+    place.do(routes.remove, "*")
+    place.do(domains.remove, "one.test")
+    place.step(full=full)
+    assert place.contents("routes")[b"n:relayed.test"].next_hop == b"other.test:25"
+    assert {key[2:] for key in place.contents("routes")} == {b"relayed.test", b"partner.test"}
+    assert {key[2:] for key in place.contents() if key.startswith(b"o:")} == {b"relayed.test", b"partner.test"}
+
+
+def test_next_hops_of_the_settings_file_count_before_all_others(place):
+    """And when the file no longer names them, what they hid is there again; each time only what changed is written."""
+    place.do(domains.create, "relayed.test", route=Route("mail.relayed.test", ""))
+    place.do(routes.put, "partner.test", Wanted("partner.test:26"))
+    place.step()
+    place.publisher.fixed = {"relayed.test": "192.0.2.1:25", "remote.test": "127.0.0.1:2526", "*": "[::1]:25"}
+    published = place.step()
+    assert (published.full, place.step()) == (False, None)
+    found = place.contents("routes")
+    assert {key: found[key].next_hop for key in found} == {
+        b"n:relayed.test": b"192.0.2.1:25", b"n:remote.test": b"127.0.0.1:2526", b"n:*": b"[::1]:25",
+        b"n:partner.test": b"partner.test:26",
+    }  # fmt: skip
+    place.do(domains.update, "relayed.test", route=Route("other.test"))
+    place.step()
+    assert place.contents("routes")[b"n:relayed.test"].next_hop == b"192.0.2.1:25"
+    place.publisher.fixed = {}
+    place.step(full=False)
+    found = place.contents("routes")
+    assert {key: found[key].next_hop for key in found} == {
+        b"n:relayed.test": b"other.test:25", b"n:partner.test": b"partner.test:26",
+    }  # fmt: skip
+    assert {key for key in place.contents() if key.startswith(b"o:")} == {b"o:relayed.test", b"o:partner.test"}
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -490,7 +572,7 @@ def test_a_part_that_was_lost_or_damaged_is_made_anew(place, audience):
     place.step()
     (place.snapshot / audience / "current").write_bytes(b"nonsense")
     assert place.step().full
-    assert place.contents(audience) or audience in ("certificates", "sources")  # of which there are none yet
+    assert place.contents(audience) or audience in SELDOM  # of which there are none yet
 
 
 def test_a_crash_between_the_two_parts_is_mended_by_the_next_step(place, monkeypatch):
@@ -547,8 +629,19 @@ def test_a_change_of_the_hosts_name_is_published_without_any_other_change(place)
         database.execute("UPDATE instance SET host_name = 'new.example.test'")
     database.close()
     place.step()
-    assert place.contents()[b"h:"] == records.Host(b"new.example.test", b"postmaster@new.example.test")
+    host = place.contents()[b"h:"]
+    assert (host.name, host.postmaster) == (b"new.example.test", b"postmaster@new.example.test")
     assert place.step() is None
+
+
+def test_a_fresh_secret_of_return_paths_is_published_and_the_old_one_still_believed(place):
+    """Mail that was sent yesterday may still bounce."""
+    place.step()
+    (old,) = place.contents()[b"h:"].srs_secrets
+    place.do(srs_secrets.rotate)
+    assert place.step() is not None
+    fresh, kept = place.contents()[b"h:"].srs_secrets
+    assert kept == old != fresh
 
 
 def test_publishing_once_says_in_the_appliances_words_what_is_wrong(place, monkeypatch):

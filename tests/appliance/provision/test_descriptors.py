@@ -38,7 +38,7 @@ def test_too_few_are_told_with_both_numbers(limits) -> None:
     assert descriptors.missing(settings_with(1000)) == ""
     told = descriptors.missing(settings_with(20_000))
     assert "5000" in told
-    assert "smtpd.max_connections = 20000 needs 40256" in told
+    assert "smtpd.max_connections = 20000 with submission.max_connections = 500 needs 41256" in told
 
 
 def test_a_limit_that_root_can_lift_is_none(limits) -> None:

@@ -16,7 +16,7 @@ from mta.snapshot.writer import SnapshotWriter
 from tests.fakes.name_server import NameServer
 
 RECORDS: dict[bytes, Record] = {
-    b"h:": HostRecord(b"mx.test", b"postmaster@mx.test"),
+    b"h:": HostRecord(b"mx.test", b"postmaster@mx.test", (b"s" * 32,)),
     b"t:1": Tenant(b""),
     b"t:2": Tenant(b"1", suspended=True),
     b"d:mx.test": Domain(b"1"),
@@ -24,6 +24,10 @@ RECORDS: dict[bytes, Record] = {
     b"d:a.test": Domain(b"1"),
     b"a:joe@a.test": Mailbox(b"Joe@a.test", b"joe", quota_bytes=1000),
     b"a:team@a.test": Alias((b"joe@a.test", b"ann@a.test")),
+    b"a:both@a.test": Alias((b"joe@a.test", b"Sue@out.test")),
+    b"d:signed.test": Domain(b"3", batv=True),
+    b"a:joe@signed.test": Mailbox(b"joe@signed.test", b"joe", targets=(b"joe@out.test",)),
+    b"t:3": Tenant(b"1", forwards_outside=False),
     b"a:ann@a.test": Mailbox(b"ann@a.test", b"ann"),
     b"r:ann@a.test": Rules((b"deny", b".spam.test", b"allow", b"203.0.113.0/24")),
     b"d:late.test": Domain(b"1", validation=b"data"),
@@ -61,6 +65,7 @@ def steps(told: Explanation) -> dict[str, str]:
     [
         ("nobody@a.test", "unknown", "550 5.1.1"),
         ("joe@elsewhere.test", "foreign", "550 5.7.1"),
+        ("SRS0=aaaaaaaa=bb=c.test=d@mx.test", "unknown", "550 5.1.1"),
         ("joe@unpaid.test", "suspended", "550 5.2.1"),
         ("joe@grey.test", "greylisted", "451 4.7.1"),
         ("ann@a.test", "denied", "550 5.7.1"),
@@ -86,7 +91,8 @@ def test_a_refusal_is_explained(settings: Settings, to: str, word: str, answer: 
         ("team@a.test", ["Joe@a.test", "ann@a.test"]),
         ("joe@late.test", ["joe@late.test"]),
         ("postmaster", ["postmaster@mx.test"]),
-        ("joe@far.test", []),
+        ("joe@far.test", ["joe@far.test"]),
+        ("both@a.test", ["Sue@out.test", "Joe@a.test"]),
         ("anybody@off.test", []),
     ],
 )
@@ -181,3 +187,30 @@ def test_the_store_of_the_ledger_is_what_it_was_taken_for(settings: Settings) ->
     with sqlite3.connect(settings.state / "ledger" / "ledger.db") as database:
         assert database.execute("SELECT count(*) FROM usage").fetchone() == (0,)
     database.close()
+
+
+def test_the_way_out_is_told_and_under_which_return_path(settings: Settings) -> None:
+    """By which route or domain, and that bounces come home through us."""
+    told = steps(explain(settings, "a@b.test", "both@a.test"))
+    assert told["to Sue@out.test"].startswith("by the MX records of out.test, with the return path <SRS0=")
+    told = steps(explain(settings, "a@b.test", "joe@far.test"))
+    assert told["to joe@far.test"] == "by the route of far.test, with the return path <a@b.test>"
+
+
+def test_a_return_path_of_ours_is_explained(settings: Settings) -> None:
+    """Whose it is; to a bounce alone."""
+    path = steps(explain(settings, "Ann@b.test", "both@a.test"))["to Sue@out.test"].partition("<")[2][:-1]
+    told = explain(settings, "", path)
+    assert (told.word, told.recipients) == ("accept", ["Ann@b.test"])
+    assert steps(told)["a return path of ours"] == "of Ann@b.test"
+    assert explain(settings, "x@b.test", path).word == "unknown"
+
+
+def test_a_forged_bounce_and_a_right_that_was_taken_are_told(settings: Settings) -> None:
+    """Why one was refused, and why the other goes nowhere."""
+    told = explain(settings, "", "joe@signed.test")
+    assert (told.word, reply(told)[:9]) == ("unsigned", "550 5.7.1")
+    assert "bounces need a signed return path" in steps(told)["recipient"]
+    told = explain(settings, "a@b.test", "joe@signed.test")
+    assert told.recipients == ["joe@signed.test"]
+    assert steps(told)["tenant 3"] == "active, forwards nothing to other hosts"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from appliance.errors import Conflict, Invalid, NotFound, Taken
-from appliance.services import aliases, forwardings, mailboxes
+from appliance.errors import Conflict, Forbidden, Invalid, NotFound, Taken
+from appliance.services import aliases, changes, domains, forwardings, mailboxes, tenants
 from tests.fixtures.database import HOST, OPERATOR
 
 
@@ -78,12 +78,11 @@ def test_pages_hold_every_mailbox_once(world):
     [
         ([], "no_targets"),
         (["nonsense"], "bad_address"),
-        (["x@elsewhere.test"], "target_not_hosted"),
         (["nobody@own.test"], "target_unknown"),
         ([f"t{n}@own.test" for n in range(1001)], "too_many_targets"),
     ],
 )
-def test_targets_are_hosted_here_and_exist(world, targets, code):
+def test_targets_exist(world, targets, code):
     """For aliases and forwardings alike; nothing is kept of a refused one."""
     for deed in (
         lambda s: aliases.create(s, "new@own.test", targets, actor=OPERATOR),
@@ -101,10 +100,46 @@ def test_targets_are_hosted_here_and_exist(world, targets, code):
 
 
 def test_targets_are_kept_once_each_in_their_order(world):
-    """Two spellings are one target."""
-    targets = ["JOE@own.test", "joe@foreign.test", "joe@OWN.test"]
+    """Two spellings are one target; of an address at another host the capitals count, and quotes are kept."""
+    targets = ["JOE@own.test", "joe@foreign.test", "joe@OWN.test", "Ann@Elsewhere.test", '"a b"@bücher.example']
     made = world.do(lambda s: aliases.create(s, "new@own.test", targets, actor=OPERATOR))
-    assert list(made.targets) == ["joe@own.test", "joe@foreign.test"]
+    outside = ["Ann@elsewhere.test", '"a b"@xn--bcher-kva.example']
+    assert list(made.targets) == ["joe@own.test", "joe@foreign.test", *outside]
+
+
+def test_forwarding_to_other_hosts_is_a_tenants_right(world):
+    """Which nobody gives himself, and which reaches down: an alias, a forwarding, made or changed."""
+    deeds = (
+        lambda s: aliases.create(s, "new@own.test", ["x@elsewhere.test"], actor=world.customer),
+        lambda s: aliases.update(s, "info@own.test", ["joe@own.test", "x@elsewhere.test"], actor=world.customer),
+        lambda s: forwardings.put(s, "joe@own.test", ["x@elsewhere.test"], actor=world.customer),
+    )
+    with pytest.raises(Forbidden):
+        world.do(lambda s: tenants.update(s, world.customer_id, actor=world.customer, forwards_outside=False))
+    top = world.do(lambda s: tenants.operator(s).id)
+    for tenant_id in (world.customer_id, top):
+        changed = world.do(lambda s, t=tenant_id: tenants.update(s, t, actor=OPERATOR, forwards_outside=False))
+        assert not changed.forwards_outside
+        for deed in deeds:
+            with pytest.raises(Invalid) as caught:
+                world.do(deed)
+            assert (caught.value.code, caught.value.field) == ("target_outside", "targets")
+        world.do(lambda s, t=tenant_id: tenants.update(s, t, actor=OPERATOR, forwards_outside=True))
+    for deed in deeds:
+        world.do(deed)
+
+
+def test_what_was_elsewhere_is_compared_as_ours_once_it_is(world):
+    """A domain that moves here finds the forwardings that led to it before."""
+    world.do(lambda s: aliases.create(s, "new@own.test", ["Ann@moved.test"], actor=OPERATOR))
+    world.do(lambda s: forwardings.put(s, "joe@own.test", ["Ann@moved.test", "x@other.test"], actor=OPERATOR))
+    before = world.do(changes.newest)
+    world.do(lambda s: domains.create(s, "moved.test", actor=OPERATOR))
+    assert list(world.do(lambda s: aliases.get(s, "new@own.test", actor=OPERATOR)).targets) == ["ann@moved.test"]
+    forwarding = world.do(lambda s: forwardings.get(s, "joe@own.test", actor=OPERATOR))
+    assert list(forwarding.targets) == ["ann@moved.test", "x@other.test"]
+    told = {change.key for change in world.do(lambda s: changes.since(s, before))}
+    assert {"new@own.test", "joe@own.test"} <= told
 
 
 @pytest.mark.parametrize(

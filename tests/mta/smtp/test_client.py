@@ -189,3 +189,88 @@ def test_replies_are_the_same_however_they_are_cut(pieces):
         assert one_by_one[-1] is None
     else:
         assert one_by_one == whole
+
+
+STARTTLS = Command(Kind.STARTTLS, b"STARTTLS")
+AUTH = Command(Kind.AUTH, b"AUTH PLAIN AGEAYg==")
+
+
+def test_behind_starttls_nothing_is_said_until_the_handshake_and_everything_before_is_forgotten():
+    """RFC 3207 4.2."""
+    client = ready(b"250-mx.example.test\r\n250-PIPELINING\r\n250 STARTTLS\r\n")
+    client.ask(STARTTLS, MAIL)
+    assert client.take() == b"STARTTLS\r\n"
+    assert client.receive(b"220 go\r\n") == [Answered(STARTTLS, Reply(220, b"", b"go"))]
+    assert (client.phase, client.take(), client.patience) == (Phase.HANDSHAKE, b"", HELLO_SECONDS)
+    client.secured()
+    assert (client.extensions, client.take()) == ({}, b"EHLO client.test\r\n")
+    assert client.receive(HELLO) == [Ready({b"SIZE": b"1000", b"8BITMIME": b""})]
+    assert client.take() == b"MAIL FROM:<>\r\n"
+
+
+@pytest.mark.parametrize("behind", [b"250 x\r\n", b"2", b"250-mx\r\n250 AUTH PLAIN\r\n", b"\n"])
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_whatever_stands_in_the_clear_behind_the_answer_to_starttls_ends_it(behind, is_cut):
+    """RFC 3207 6: somebody between us and the server put it there, to be read as if it had come under TLS."""
+    client = ready()
+    client.ask(STARTTLS)
+    pieces = [b"220 go\r\n", behind] if is_cut else [b"220 go\r\n" + behind]
+    if is_cut and b"\n" not in behind:
+        pieces[1] += b"20 x\r\n"  # a piece of a line alone says nothing yet
+    events = [event for piece in pieces for event in client.receive(piece)]
+    assert isinstance(events[-1], Broken)
+    assert (client.phase, client.take()) == (Phase.OVER, b"")
+
+
+def test_a_refused_starttls_changes_nothing():
+    """Whether we go on is not decided here."""
+    client = ready()
+    client.ask(STARTTLS)
+    client.receive(b"454 4.7.0 not now\r\n")
+    assert (client.phase, client.is_idle) == (Phase.READY, True)
+
+
+def test_lmtp_says_lhlo_and_never_helo():
+    """RFC 2033 4.1; and the end of the content is answered once for each recipient (4.2)."""
+    client = Client(b"client.test", lmtp=True)
+    client.receive(b"220 hi\r\n")
+    assert client.take() == b"LHLO client.test\r\n"
+    end = Command(Kind.CONTENT_END, b".")
+    client.receive(PIPELINING)
+    client.ask(end)
+    client.expect(end, 2)
+    assert client.take() == b".\r\n"
+    assert [event.reply.code for event in client.receive(b"250 a\r\n450 b\r\n550 c\r\n")] == [250, 450, 550]
+    assert client.is_idle
+    other = Client(b"client.test", lmtp=True)
+    other.receive(b"220 hi\r\n")
+    assert isinstance(other.receive(b"500 what?\r\n")[0], Broken)
+
+
+def test_each_line_of_a_log_in_waits_for_the_answer_to_the_one_before():
+    """RFC 4954 4: nothing travels with it."""
+    client = ready(PIPELINING)
+    client.ask(AUTH, MAIL)
+    assert client.take() == b"AUTH PLAIN AGEAYg==\r\n"
+    client.receive(b"235 2.7.0 ok\r\n")
+    assert client.take() == b"MAIL FROM:<>\r\n"
+
+
+def test_content_travels_behind_the_commands_that_were_said():
+    """With BDAT in one group with them (RFC 3030 4.2)."""
+    client = ready(b"250-mx\r\n250-CHUNKING\r\n250 PIPELINING\r\n")
+    client.ask(MAIL, RCPT, Command(Kind.BDAT, b"BDAT 4 LAST"))
+    client.push(b"ab\r\n")
+    assert client.take() == b"MAIL FROM:<>\r\nRCPT TO:<joe@example.test>\r\nBDAT 4 LAST\r\nab\r\n"
+
+
+def test_every_whole_reply_is_a_step_and_an_octet_is_none():
+    """Time runs for replies: a server that dribbles gains nothing."""
+    client = ready()
+    client.ask(MAIL)
+    before = client.steps
+    for octet in b"250-one moment\r\n250":
+        client.receive(bytes([octet]))
+    assert client.steps == before
+    client.receive(b" ok\r\n")
+    assert client.steps == before + 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mta.smtp import replies
 from mta.smtp.events import Block, Note, Offer, Verdict, Withdraw
 from mta.smtp.intake import BLOCK
-from mta.smtp.server import Phase, Policy
+from mta.smtp.server import _REFUSALS, Phase, Policy
 from mta.vocabulary import Word
 from tests.mta.smtp.driver import ACCEPT, Driver
 
@@ -78,6 +78,11 @@ def test_no_octets_make_it_raise(parts: list[bytes], late: bool) -> None:
         assert line.isascii()
         assert b"\r" not in line
         assert b"\n" not in line
+
+
+def test_every_word_of_the_directory_has_a_reply() -> None:
+    """A word that the core does not know would end the conversation with 451 instead of saying what is wrong."""
+    assert set(_REFUSALS) == set(Word) - {Word.ACCEPT}
 
 
 def ready(late: bool = True) -> Driver:

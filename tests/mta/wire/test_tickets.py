@@ -69,12 +69,44 @@ def test_an_authority_is_for_one_message():
     assert not tickets.original_authority_holds(KEY, authority, b"0006543210fedcba0002", full=False)
 
 
+LOGIN = {"session": b"session-1", "identity": b"ann@here.example", "expiry": 1_800_000_000}
+SENDER = {
+    "session": b"session-1",
+    "identity": b"ann@here.example",
+    "address": b"info@here.example",
+    "until": 1_800_000_000,
+}
+
+
+@pytest.mark.parametrize("field", sorted(LOGIN))
+def test_a_login_ticket_holds_for_what_it_says(field):
+    """One session, one mailbox, one moment of ending."""
+    mac = tickets.login_ticket(KEY, **LOGIN)
+    assert tickets.login_ticket_holds(KEY, mac, **LOGIN, now=LOGIN["expiry"])
+    assert not tickets.login_ticket_holds(KEY, mac, **LOGIN, now=LOGIN["expiry"] + 1)
+    value = LOGIN[field]
+    for forged in (value + 1, value - 1) if isinstance(value, int) else (value + b"x", value[:-1], b""):
+        assert not tickets.login_ticket_holds(KEY, mac, **{**LOGIN, field: forged}, now=NOW)
+
+
+@pytest.mark.parametrize("field", sorted(SENDER))
+def test_a_sender_ticket_holds_for_what_it_says(field):
+    """Another address is another question."""
+    mac = tickets.sender_ticket(KEY, **SENDER)
+    assert tickets.sender_ticket_holds(KEY, mac, **SENDER, now=SENDER["until"])
+    assert not tickets.sender_ticket_holds(KEY, mac, **SENDER, now=SENDER["until"] + 1)
+    value = SENDER[field]
+    for forged in (value + 1, value - 1) if isinstance(value, int) else (value + b"x", value[:-1], b""):
+        assert not tickets.sender_ticket_holds(KEY, mac, **{**SENDER, field: forged}, now=NOW)
+
+
 def test_a_proof_of_one_kind_never_holds_as_another():
-    """Even with one key for all three and the same octets in the fields."""
+    """Even with one key for all and the same octets in the fields."""
     same = tickets.session_token(KEY, b"a", b"full")
     assert not tickets.original_authority_holds(KEY, same, b"a", full=True)
     assert same not in {
         tickets.original_authority(KEY, b"a", full=True), tickets.ticket(KEY, b"a", b"full", b"", b"", 0),
+        tickets.login_ticket(KEY, b"a", b"full", 0), tickets.sender_ticket(KEY, b"a", b"full", b"", 0),
     }  # fmt: skip
 
 

@@ -36,6 +36,14 @@ class Told(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class Failing(Told):
+    """A target at another host that refused what was last sent there. To try it again, set the targets once more."""
+
+    address: str
+    failed_at: Moment
+    failure: str = Field(description="the status (RFC 3463), then that host's words")
+
+
 class Page(BaseModel, Generic[Item]):
     """One page of a list; `next` is the cursor of the following one, or null."""
 

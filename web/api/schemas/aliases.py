@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Moment, Targets, Text, Told
+from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Failing, Moment, Targets, Text, Told
 
 
 class NewAlias(Asked):
@@ -23,5 +23,6 @@ class Alias(Told):
 
     address: AsTyped
     targets: Targets
+    failing: list[Failing]
     created_at: Moment
     version: int

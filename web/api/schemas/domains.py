@@ -7,12 +7,18 @@ from pydantic import AliasChoices, Field
 from web.api.schemas import Asked, Moment, Text, Told
 
 Validation = Literal["rcpt", "data", "off"]
+Language = Literal["en", "de"]
 Source = Literal["", "list", "ldap", "call-ahead", "hook"]
 Settings = Annotated[dict[str, Text], Field(max_length=20)]
 _VALIDATION = (
     "when unknown recipients are refused: at RCPT; only after the content; or never, so that their mail bounces to whoever "
     "is named as its sender"
 )
+_BATV = (
+    "sign return paths, and refuse bounces to unsigned ones: also those of what its people send through other servers, "
+    "receipts, and call-outs of servers that ask whether a sender exists"
+)
+_LANGUAGE = "in which notifications to its people are written"
 _SOURCE = "who knows a relayed domain's recipients; empty: nobody, and then all of them are taken"
 
 
@@ -27,6 +33,8 @@ class NewDomain(Asked):
     validation: Validation = Field("rcpt", description=_VALIDATION)
     greylist: bool = Field(False, description="have unknown senders come back once before their mail is taken")
     dnsbl: bool = Field(True, description="refuse senders whom the host's DNS lists name")
+    batv: bool = Field(False, description=_BATV)
+    language: Language = Field("en", description=_LANGUAGE)
     next_hop: Text | None = Field(
         None, description="host and port its mail is relayed to, instead of being stored here", examples=[None]
     )
@@ -44,6 +52,8 @@ class DomainChange(Asked):
     validation: Validation | None = Field(None, description=_VALIDATION)
     greylist: bool | None = None
     dnsbl: bool | None = None
+    batv: bool | None = Field(None, description=_BATV)
+    language: Language | None = Field(None, description=_LANGUAGE)
     next_hop: Text | None = None
     source: Source | None = Field(None, description=_SOURCE)
     source_settings: Settings | None = Field(None, description="changes those that it names")
@@ -62,6 +72,8 @@ class Domain(Told):
     validation: str
     greylist: bool
     dnsbl: bool
+    batv: bool
+    language: str
     next_hop: str | None
     source: str
     source_settings: dict[str, str]

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Count, Moment, Targets, Text, Told
+from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Count, Failing, Moment, Targets, Text, Told
 
 
 class NewMailbox(Asked):
@@ -11,7 +11,8 @@ class NewMailbox(Asked):
     address: Text = Field(examples=["anna@example.com"])
     password: Text | None = Field(None, examples=["three plain words together"])
     password_hash: Text | None = Field(
-        None, description="an argon2id hash in its usual text form, instead of a password"
+        None,
+        description="a hash instead of a password: argon2id in its usual text form, or one with Dovecot's {SCHEME} before it",
     )
     quota_bytes: Count | None = Field(
         None, description="octets of mail it may hold; 0: no limit; left out: the host's default"
@@ -30,7 +31,7 @@ class NewPassword(Asked):
     """A new password, or its hash; exactly one of the two."""
 
     password: Text | None = Field(None, examples=["three other plain words"])
-    password_hash: Text | None = Field(None, description="an argon2id hash in its usual text form")
+    password_hash: Text | None = Field(None, description="a hash, as for a new mailbox")
 
 
 class Mailbox(Told):
@@ -58,5 +59,6 @@ class Forwarding(Told):
     """A mailbox's forwarding; without targets there is none."""
 
     targets: Targets
+    failing: list[Failing]
     keep_copy: bool
     enabled: bool

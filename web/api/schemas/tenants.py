@@ -16,6 +16,7 @@ class NewTenant(Asked):
     max_domains: Count | None = Field(None, description="of it and all below it; null: no limit of its own")
     max_mailboxes: Count | None = None
     max_aliases: Count | None = None
+    forwards_outside: bool = Field(True, description="may mail be forwarded to other hosts, by it and all below it?")
 
 
 class TenantChange(Asked):
@@ -25,6 +26,9 @@ class TenantChange(Asked):
     max_domains: Count | None = None
     max_mailboxes: Count | None = None
     max_aliases: Count | None = None
+    forwards_outside: bool | None = Field(
+        None, description="without, mail that was forwarded to other hosts before goes there no more"
+    )
 
 
 class Tenant(Told):
@@ -38,5 +42,6 @@ class Tenant(Told):
     max_domains: int | None
     max_mailboxes: int | None
     max_aliases: int | None
+    forwards_outside: bool
     created_at: Moment
     version: int

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from appliance.services.passwords import Sealer
 from mta import roster
 from mta.roles.authenticator import __main__ as authenticator
-from mta.roles.authenticator import desk as desks
-from mta.roles.authenticator import patience
+from mta.roles.authenticator import hashers, patience
+from mta.roles.authenticator.credentials import Credentials
 from mta.roles.authenticator.patience import Patience
 from mta.seal import PASSWORD_HASH, TLS_KEY, NotOpened, Opener, read_opener
 from mta.snapshot.reader import Snapshot
@@ -53,12 +53,11 @@ RECORDS = {
 def empty_house(tmp_path, monkeypatch):
     monkeypatch.setattr(patience, "FIRST_DELAY_SECONDS", 0.0)
     folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    with House(roster.AUTHENTICATOR, {}) as house:
-        snapshot = Snapshot(folder)
-        house.desk = desks.Desk(house.loop, snapshot, Opener(b"p" * 32, PASSWORD_HASH), Patience(time.monotonic))
-        authenticator.serve(house.loop, house.start, house.desk)
+    with House(roster.AUTHENTICATOR, {roster.TICKET_KEY: b"t" * 32, roster.SESSION_KEY: b"s" * 32}) as house:
+        snapshot, threads = Snapshot(folder), hashers.Hashers(house.loop)
+        authenticator.serve(house.loop, house.start, Credentials(snapshot, Opener(b"p" * 32, PASSWORD_HASH)), threads)
         yield house
-        house.desk.close()
+        threads.close()
         snapshot.close()
     os.close(folder)
 
@@ -193,7 +192,7 @@ def test_a_slow_check_does_not_hold_up_a_key(house):
 
 def test_more_questions_than_can_wait_are_wrong_at_once(house, monkeypatch):
     """Nobody can fill the role's memory or make others wait for minutes."""
-    monkeypatch.setattr(desks, "MAX_WAITING", 3)
+    monkeypatch.setattr(hashers, "MAX_WAITING", 3)
     web = house.client("web")
     for tag in range(10):
         web.send(m.Verify(tag, b"account", b"operator", b"right horse"))

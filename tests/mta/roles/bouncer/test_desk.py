@@ -28,12 +28,17 @@ class Wire:
 
 
 class Peers:
-    """An enqueuer that is there or not."""
+    """An enqueuer that is there or not, and a directory, as a rule not."""
 
     def __init__(self):
         self.there, self.asked = True, []
+        self.directory = None
 
     def tell(self, peer, message):
+        if peer == "directory":
+            if self.directory is not None:
+                self.directory.append(message)
+            return self.directory is not None
         assert peer == "enqueuer"
         if self.there:
             self.asked.append(message)
@@ -58,6 +63,9 @@ class Rig:
 
     def answer(self, message):
         self.desk.met_enqueuer(Wire("enqueuer"), (message, ()))
+
+    def tell(self, message):
+        self.desk.met_directory(Wire("directory"), (message, ()))
 
     @property
     def content(self):
@@ -152,3 +160,41 @@ def test_a_notification_with_octets_beyond_ascii_is_offered_as_such(rig):
     rig.bounce(full=True)
     rig.answer(m.Original(1, True, "Subject: hello\r\n\r\nGrüße\r\n".encode()))
     assert rig.peers.asked[1] == m.OfferDsn(1, ID, b"authority", True, True)
+
+
+@pytest.mark.parametrize("first", ["original", "language"])
+def test_it_is_written_in_the_language_that_the_directory_tells(rig, first):
+    """Whichever of the two answers comes first."""
+    rig.peers.directory = []
+    rig.bounce()
+    assert rig.peers.directory == [m.LanguageOf(1, b"a@client.test", b"r0@example.test")]
+    answers = [lambda: rig.answer(m.Original(1, False, b"")), lambda: rig.tell(m.Language(1, b"de"))]
+    for answer in answers if first == "original" else reversed(answers):
+        assert rig.content == b""
+        answer()
+    assert b"Subject: Ihre Nachricht konnte nicht zugestellt werden\r\n" in rig.content
+
+
+def test_without_the_directory_it_is_english(rig):
+    """Away from the start, or lost with our question in hand; its late answer changes nothing."""
+    rig.peers.directory = []
+    rig.bounce()
+    rig.answer(m.Original(1, False, b""))
+    rig.desk.lost(Wire("directory"))
+    assert b"Subject: Mail could not be delivered\r\n" in rig.content
+    offered = len(rig.peers.asked)
+    rig.tell(m.Language(1, b"de"))
+    rig.tell(m.Language(77, b"de"))
+    assert len(rig.peers.asked) == offered
+
+
+def test_for_old_tools_a_failure_is_told_as_qmail_told_it(rig):
+    """What cannot be told so, is told as always."""
+    rig.desk.qsbmf = True
+    rig.bounce()
+    rig.answer(m.Original(1, False, b"Subject: hello\r\n"))
+    assert b"\r\n\r\nHi. This is the " in rig.content
+    rig.peers.asked.clear()
+    rig.bounce(tag=2, utf_8=True)
+    rig.answer(m.Original(2, False, b"Subject: hello\r\n"))
+    assert b"multipart/report" in rig.content

@@ -205,7 +205,7 @@ def test_an_expansion_names_each_mailbox_and_ends(house, tmp_path):
 )
 def test_an_address_that_leads_nowhere_is_failed_or_deferred(house, recipient, permanent, status):
     """What may come back is deferred; what is gone fails and becomes a dsn."""
-    (answer,) = house.ask(house.client("scheduler"), m.Expand(1, recipient))
+    (answer,) = house.ask(house.client("scheduler"), m.Expand(1, recipient, client=b"192.0.2.1"))
     assert (answer.tag, answer.permanent, answer.status) == (1, permanent, status)
 
 

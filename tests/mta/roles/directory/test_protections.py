@@ -312,11 +312,11 @@ def test_a_source_that_is_away_or_slow_is_try_later_never_a_no(make_house, monke
     assert [told.word for told in house.hear(smtpd)] == [b"try-later"]
 
 
-def test_mail_for_a_relayed_domain_waits_until_there_is_a_way_out(make_house):
-    """Deferred, not failed."""
+def test_mail_for_a_relayed_domain_goes_by_that_domains_route(make_house):
+    """Whoever brought it."""
     house = make_house()
-    (answer,) = house.ask(house.client("scheduler"), m.Expand(1, b"known@list.example"))
-    assert (answer.permanent, answer.status) == (False, b"4.4.0")
+    (answer,) = house.ask(house.client("scheduler"), m.Expand(1, b"known@list.example", client=b"192.0.2.1"))
+    assert (answer.recipient, answer.route) == (b"known@list.example", b"list.example")
 
 
 # --- rates and guessing ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mta.roles.directory.access import decide
+from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import MAX_DEPTH, Final, Obstacle, Resolver, split_path
 from mta.snapshot.records import (
     Alias,
@@ -146,10 +147,10 @@ def test_an_alias_reaches_each_of_its_targets_once_in_order():
 
 
 def test_an_alias_with_one_good_target_is_accepted_and_goes_there():
-    """Targets that are unknown, suspended or not ours any more do not take the others' mail away."""
+    """Targets that are unknown, suspended or nowhere at all do not take the others' mail away."""
     judged = resolver(
         BOB, OFF,
-        alias(b"all@one.example", b"off@one.example", b"gone@one.example", b"x@elsewhere.example", b"bob@one.example"),
+        alias(b"all@one.example", b"off@one.example", b"gone@one.example", b"x@[192.0.2.1]", b"bob@one.example"),
     )  # fmt: skip
     assert judged.judge(b"all@one.example").word is Word.ACCEPT
     assert finals(judged.expand(b"all@one.example")) == [b"bob@one.example"]
@@ -159,10 +160,10 @@ def test_an_alias_with_one_good_target_is_accepted_and_goes_there():
     ("targets", "word", "obstacle"),
     [
         ((b"gone@one.example",), Word.UNKNOWN, Obstacle.UNKNOWN),
-        ((b"x@elsewhere.example",), Word.UNKNOWN, Obstacle.FOREIGN),
+        ((b"x@nowhere",), Word.UNKNOWN, Obstacle.FOREIGN),
         ((b"off@one.example",), Word.SUSPENDED, Obstacle.SUSPENDED),
         ((b"gone@one.example", b"off@one.example"), Word.SUSPENDED, Obstacle.SUSPENDED),
-        ((b"gone@one.example", b"x@elsewhere.example"), Word.UNKNOWN, Obstacle.UNKNOWN),
+        ((b"gone@one.example", b"x@nowhere"), Word.UNKNOWN, Obstacle.UNKNOWN),
         ((b"all@one.example",), Word.UNKNOWN, Obstacle.RING),
         ((b"ring@one.example",), Word.UNKNOWN, Obstacle.RING),
         ((), Word.UNKNOWN, Obstacle.UNKNOWN),
@@ -514,13 +515,14 @@ def test_who_knows_a_relayed_domains_recipients_is_asked(source, path, word, ask
 
 
 def test_mail_for_a_relayed_domain_leads_out_of_the_house():
-    """Not into a mailbox; through an alias neither, and then nobody gets a part of it."""
-    judged = resolver(
-        (b"d:two.example", RELAY), BOB, (b"a:both@one.example", Alias((b"bob@one.example", b"x@two.example"))),
-    )  # fmt: skip
+    """Not into a mailbox. Where nobody goes out, through an alias neither, and then nobody gets a part of it."""
+    records = (b"d:two.example", RELAY), BOB, (b"a:both@one.example", Alias((b"bob@one.example", b"x@two.example")))
+    judged, shut = resolver(*records), resolver(*records, has_way_out=False)
     for path in (b"x@two.example", b"both@one.example"):
         assert judged.judge(path).word is Word.ACCEPT
-        assert judged.expand(path) is Obstacle.RELAYED
+        assert shut.expand(path) is Obstacle.RELAYED
+    assert judged.expand(b"X@two.example") == [Beyond(b"X@two.example", b"two.example", is_relayed=True)]
+    assert [end.recipient for end in judged.expand(b"both@one.example")] == [b"bob@one.example", b"x@two.example"]
 
 
 def test_a_relayed_domain_that_is_suspended_is_refused_and_a_listed_address_elsewhere_means_nothing():

@@ -8,13 +8,13 @@ import pytest
 from mta.roles.enqueuer import store
 from mta.roles.enqueuer.disk import Disk
 from mta.spool import envelope as envelope_format
-from mta.spool.envelope import Generation
+from mta.spool.envelope import Generation, with_identity
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, pair
-from mta.wire.tickets import original_authority
+from mta.wire.tickets import login_ticket, original_authority
 from tests.mta.roles.enqueuer import _rig
-from tests.mta.roles.enqueuer._rig import KEYS, Rig, answers, offer, offer_recipient
+from tests.mta.roles.enqueuer._rig import FOREVER, KEYS, Rig, answers, offer, offer_recipient
 
 BODY = b"Subject: hello\r\n\r\nbody\r\n"
 
@@ -77,6 +77,7 @@ def test_a_null_reverse_path_makes_the_message_a_bounce_so_that_its_failure_is_n
     [
         {"token": b"x" * 16}, {"ticket": b"x" * 16}, {"client": b"203.0.113.9"}, {"expiry": 1},
         {"counted": b"another@example.test"}, {"forward_path": b"another@example.test"}, {"session": b"S2"},
+        {"identity": b"joe@example.test"}, {"identity": b"joe@example.test", "login": b"x" * 16, "login_expiry": FOREVER},
     ],
 )  # fmt: skip
 def test_an_offer_without_its_proofs_is_declined_and_leaves_nothing(rig, lie):
@@ -88,6 +89,19 @@ def test_an_offer_without_its_proofs_is_declined_and_leaves_nothing(rig, lie):
     rig.settle()
     assert [(a.reply_code, a.status) for a in answers(smtpd)] == [(550, b"5.7.1")]
     assert rig.files() == [[], []]
+
+
+@pytest.mark.parametrize("identity", [b"joe@example.test", "jö@example.test".encode(), b""])
+def test_the_envelope_says_who_submitted_it_and_nobody_else_does(rig, identity):
+    """Who logged in, by the authenticator's ticket; what a client, or whoever took an smtpd over, writes there is dropped."""
+    smtpd, proof = rig.client("smtpd"), login_ticket(KEYS.ticket, b"S1", identity, FOREVER)
+    made_up = with_identity(b"BODY=8BITMIME", b"ann@example.test")
+    smtpd.send(offer(identity=identity, login=proof, login_expiry=FOREVER, options=made_up))
+    smtpd.send(m.Content(1, True, BODY))
+    rig.settle()
+    (taken,) = answers(smtpd)
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert (envelope.identity, envelope.mail_options) == (identity, b"BODY=8BITMIME")
 
 
 def test_one_recipient_without_ticket_declines_the_whole_message(rig):

@@ -223,3 +223,16 @@ def test_a_disk_without_room_to_forget_is_told_and_asked_again_in_an_hour():
     kept.expire()
     assert told == [("ledger-trouble", {"why": "database or disk is full"})]
     assert timers == [(EXPIRE_SECONDS, kept.expire)]
+
+
+def test_a_dead_target_is_told_with_when_and_why(store, monkeypatch):
+    """The newest of it; once it is written down it is forgotten, and nobody fills the disk with them."""
+    store.target_failed(b"x@away.example", b"4.4.1 away", now=5)
+    store.target_failed(b"x@away.example", b"5.1.1 no such user", now=7)
+    ((number, kind, key, value),) = store.facts(0)
+    assert (kind, key, value) == (b"dead-target", b"x@away.example", b"7 5.1.1 no such user")
+    assert list(store.facts(number)) == []
+    monkeypatch.setattr(stores, "MAX_DEAD", 2)
+    for each in range(5):
+        store.target_failed(b"%d@away.example" % each, b"5.1.1", now=9)
+    assert len(list(store.facts(0))) == 2

@@ -279,8 +279,8 @@ def test_there_are_no_more_places_than_descriptors(monkeypatch: pytest.MonkeyPat
     supervisor.send(m.Begin(tuple(part for name, value in told.items() for part in (name.encode(), value))))
     start = control.begin(roster.LISTENER, theirs.detach())
     listener = Listener(start, Loop())
-    assert listener._counts.most == 4096 - SPARE_FILES
+    assert listener._gates[0].counts.most == 4096 - SPARE_FILES
     listener._reload(told | {"smtpd.max_connections": b"1000"})
-    assert listener._counts.most == 1000
+    assert listener._gates[0].counts.most == 1000
     supervisor.close()
     start.control.close()

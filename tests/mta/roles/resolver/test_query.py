@@ -29,6 +29,8 @@ def answer_to(query: Query, *records: str, kind: str = "A", flags: int = 0, rcod
         ("MX", ["10 MX.example.test."], (b"10 mx.example.test",)),
         ("MX", ["0 ."], (b"0 .",)),  # RFC 7505: no mail at all
         ("TXT", ['"v=spf1 " "-all"'], (b"v=spf1 -all",)),
+        ("CNAME", ["Other.Example.TEST."], (b"other.example.test",)),
+        ("TLSA", ["3 1 1 " + "AB" * 32], (b"3 1 1 " + b"ab" * 32,)),
     ],
 )
 def test_each_kind_is_told_as_text(kind: str, records: list[str], read: tuple[bytes, ...]) -> None:

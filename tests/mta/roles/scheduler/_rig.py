@@ -30,6 +30,7 @@ class Hands:
         self.envelopes, self.progresses = {}, {}
         self.away, self.said, self.events = set(), [], []
         self.full = False
+        self.answers = []  # to operators
 
     def there(self, peer):
         return peer not in self.away
@@ -39,6 +40,9 @@ class Hands:
             return False
         self.said.append((peer, message))
         return True
+
+    def answer(self, message):
+        self.answers.append(message)
 
     def envelope(self, queue_id):
         return self.envelopes.get(queue_id)
@@ -76,6 +80,11 @@ class Rig:
         self.refusable = False  # what the directory says of a recipient that is gone
         self.bounces_done = True
         self.silent = set()  # peers that do not answer
+        self.outward = {}  # forward-path: Hop's domain and route, for what goes to another host
+        self.hosts = {}  # domain: (action, status, host_trouble, retry_after) of each recipient there
+        self.sent = []  # (queue id, domain, recipients), each time
+        self.relayed = []  # the same, of those that were taken
+        self._sending = {}
         self._collecting = {}
 
     def accept(self, number=1, envelope=None, *, tell=True, inline=True):
@@ -111,6 +120,11 @@ class Rig:
             self.queue.unresolved(answer, self.now)
             return
         for final in finals:
+            if final in self.outward or final.endswith(b".out.test"):
+                domain, route = self.outward.get(final, (final.rpartition(b"@")[2], b""))
+                answer = m.Outward(question.tag, final, domain, route, question.sender, final == finals[-1])
+                self.queue.outward_end(answer, self.now)
+                continue
             store, _, domain = final.partition(b"@")
             answer = m.Expansion(question.tag, final, domain, store, b"", final == finals[-1])
             self.queue.expansion(answer, self.now)
@@ -120,6 +134,26 @@ class Rig:
         if action == b"delivered":
             self.delivered.append((request.queue_id, request.recipient))
         self.queue.attempted(m.Attempted(request.tag, action, status, self.diagnostic_code, 10), self.now)
+
+    def _send(self, request):
+        self._sending[request.tag] = (request, [])
+
+    def _sendrecipient(self, request):
+        send, recipients = self._sending[request.tag]
+        recipients.append(request.recipient)
+        if len(recipients) == send.recipients:
+            self.sent.append((send.queue_id, send.domain, tuple(recipients)))
+            self.answer_send(send, recipients)
+
+    def answer_send(self, send, recipients):
+        action, status, *trouble = self.hosts.get(send.domain, (b"relayed", b"2.0.0"))
+        is_host, retry_after = trouble or (False, 0)
+        for index, final in enumerate(recipients):
+            one, why = self.outcomes.get(final, (action, status)) if action == b"relayed" else (action, status)
+            if one == b"relayed":
+                self.relayed.append((send.queue_id, send.domain, (final,)))
+            self.queue.outward.sent(m.Sent(send.tag, index, one, why, b"it said", b"mx.out.test (192.0.2.9)"), self.now)
+        self.queue.outward.done(m.SendDone(send.tag, is_host, retry_after), self.now)
 
     def _bounce(self, request):
         self._collecting[request.tag] = (request, [])

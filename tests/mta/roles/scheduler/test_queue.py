@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mta.roles.scheduler import queue as judgement
+from mta.roles.scheduler import telling
 from mta.spool.envelope import Generation, render, seal
 from mta.wire import messages as m
 from mta.wire.channel import MAX_BACKLOG
@@ -264,15 +265,19 @@ class Anything(RuleBasedStateMachine):
             b"gone@x.test": (True, b"5.1.1"), b"held@x.test": (False, b"4.2.1"),
         }  # fmt: skip
         self.rig.outcomes = {b"bad@x.test": (b"failed", b"5.2.0"), b"full@x.test": (b"delayed", b"4.3.1")}
+        self.rig.outcomes[b"no@out.test"] = (b"failed", b"5.7.1")
+        self.rig.outward = dict.fromkeys([b"far@out.test", b"no@out.test"], (b"out.test", b""))
         self.number = 0
         self.accepted = {}
+        self.removed = set()
 
     @rule(
         paths=st.lists(
             st.sampled_from(
                 [b"%b@x.test" % name for name in (b"joe", b"ann", b"team", b"gone", b"held", b"full", b"bad")]
+                + [b"far@out.test", b"no@out.test", b"far@b.out.test"]
             ),
-            min_size=1, max_size=3, unique=True,
+            min_size=1, max_size=4, unique=True,
         ),
         tell=st.booleans(), inline=st.booleans(),
         notify=st.sampled_from([b"", b"NOTIFY=SUCCESS,DELAY,FAILURE", b"NOTIFY=NEVER"]),
@@ -286,14 +291,29 @@ class Anything(RuleBasedStateMachine):
     def later(self, seconds):
         self.rig.later(seconds)
 
-    @rule(peer=st.sampled_from(["directory", "localspawn", "bouncer", "cleaner"]))
+    @rule(host=st.sampled_from([b"out.test", b"b.out.test"]), trouble=st.sampled_from([
+        (b"delayed", b"4.4.1", True, 0), (b"delayed", b"4.3.2", True, 5000), (b"delayed", b"4.7.1"), None,
+    ]))  # fmt: skip
+    def host_changes(self, host, trouble):
+        self.rig.hosts[host] = trouble or (b"relayed", b"2.0.0")
+
+    @rule(what=st.sampled_from([b"hold", b"release", b"retry", b"remove", b"flush"]), number=st.integers(0, 6))
+    def operator(self, what, number):
+        by = b"id" if number else b"all"
+        if what == b"remove":
+            if not number or not self.rig.queue.is_owed(queue_id_of(number)):
+                return
+            self.removed.add(queue_id_of(number))
+        self.rig.queue.orders.take(m.QueueOrder(1, what, by, queue_id_of(number), b"", 10), self.rig.now)
+
+    @rule(peer=st.sampled_from(["directory", "localspawn", "remotespawn", "bouncer", "cleaner"]))
     def falls_silent_and_dies(self, peer):
         self.rig.silent = {peer}
         self.rig.run()
         self.rig.silent = set()
         self.rig.queue.lost(peer, self.rig.now)
 
-    @rule(peer=st.sampled_from(["directory", "localspawn", "bouncer", "cleaner"]), away=st.booleans())
+    @rule(peer=st.sampled_from(["directory", "localspawn", "remotespawn", "bouncer", "cleaner"]), away=st.booleans())
     def goes_or_comes(self, peer, away):
         (self.rig.hands.away.add if away else self.rig.hands.away.discard)(peer)
 
@@ -309,25 +329,27 @@ class Anything(RuleBasedStateMachine):
             hands.progresses[queue_id] = lines[: len(lines) - lose]
         self.rig.queue = Rig(hands).queue
         self.rig._collecting.clear()
+        self.rig._sending.clear()
         self.rig.list()
 
     @invariant()
     def nothing_is_gone_that_was_not_decided(self):
         for queue_id, (paths, notify) in self.accepted.items():
-            if queue_id not in self.rig.hands.envelopes:
+            if queue_id not in self.rig.hands.envelopes and queue_id not in self.removed:
                 self.check(queue_id, paths, notify)
 
     def check(self, queue_id, paths, notify):
         delivered = {final for one, final in self.rig.delivered if one == queue_id}
+        delivered |= {final for one, _, finals in self.rig.relayed if one == queue_id for final in finals}
         told = [r for bounce, recipients in self.rig.bounces if bounce.queue_id == queue_id for r in recipients]
         failed = {r.final_recipient for r in told if r.action == b"failed"}
-        succeeded = {r.final_recipient for r in told if r.action in (b"delivered", b"expanded")}
+        succeeded = {r.final_recipient for r in told if r.action in (b"delivered", b"relayed", b"expanded")}
         assert not told or b"NEVER" not in notify
         for path in paths:
             finals = self.rig.expansions.get(path, [path])
             finals = [path] if isinstance(finals, tuple) else finals
             for final in finals:
-                hopeless = b"NEVER" in notify and final[:4] not in (b"joe@", b"ann@")
+                hopeless = b"NEVER" in notify and final[:4] not in (b"joe@", b"ann@", b"far@")
                 assert final in delivered or final in failed or hopeless, (queue_id, final)
             assert b"SUCCESS" not in notify or not delivered.intersection(finals) or path in succeeded, (queue_id, path)
 
@@ -337,7 +359,10 @@ class Anything(RuleBasedStateMachine):
         rig.hands.away, rig.hands.full, rig.silent = set(), False, set()
         rig.expansions[b"held@x.test"] = [b"held@x.test"]
         rig.outcomes.pop(b"full@x.test")
+        rig.hosts.clear()
         rig.list()
+        rig.later(7200)
+        rig.queue.orders.take(m.QueueOrder(1, b"release", b"all", b"", b"", 10), rig.now)
         for _ in range(60):
             rig.later(600)
         assert (rig.hands.envelopes, rig.hands.progresses, len(rig.queue)) == ({}, {}, 0)
@@ -357,7 +382,7 @@ def test_ten_thousand_recipients_never_flood_a_peer(rig):
     rig.queue.pump(rig.now)
     assert len(rig.hands.said) <= judgement.PLACES * judgement.WINDOW < MAX_BACKLOG
     assert judgement.MAX_CLEANING < MAX_BACKLOG
-    assert judgement.MAX_TOLD < MAX_BACKLOG
+    assert telling.MAX_TOLD < MAX_BACKLOG
 
 
 def test_a_hundred_thousand_undeliverable_messages_delay_no_fresh_one(rig):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mta.roles.scheduler.attempt import Attempt
+from mta.roles.scheduler.attempt import Attempt, Home
 from mta.roles.scheduler.reports import DELAY_SECONDS, due
 from mta.spool.envelope import Generation
 from mta.spool.progress import Progress
@@ -252,8 +252,8 @@ def test_what_many_recipients_came_to_is_looked_at_once_for_all(rig):
     attempt = Attempt.begin(b"x", envelope, b"example.test", Progress(), fresh=True)
     for index in range(25):
         final = b"u%d@example.test" % index
-        attempt.expanded(index, {final: ((b"example.test", b"u%d" % index), b"")}, 0.0)
-        attempt.note((index, final), Action.DELIVERED, b"2.0.0", b"", 0.0)
+        attempt.expanded(index, {final: Home((b"example.test", b"u%d" % index), b"")}, 0.0)
+        attempt.note((index, final), (Action.DELIVERED, b"2.0.0", b"", b""), 0.0)
     attempt.decided, attempt.delayed = Counted(attempt.decided), Counted(attempt.delayed)
     told = due(attempt, envelope.arrival + DELAY_SECONDS)
     assert [outcome.action for outcome in told] == [Action.DELIVERED] * 25 + [Action.DELAYED] * 25

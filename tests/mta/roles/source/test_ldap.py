@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mta.roles.source import ldap, secure
+from mta.roles.source import ldap
 from mta.roles.source.ldap import Search
 from mta.seal import SOURCE_SECRET, seal
+from mta.streams import secure
 from mta.vocabulary import Word
 from mta.wire.loop import Loop
 from tests.fakes.house import events

@@ -1,0 +1,48 @@
+"""Better hashes of passwords that were shown just now, on their way to the database.
+
+A reader would otherwise get wrong: nothing of ours changes by it. The snapshot is not ours to write; the hash goes, sealed to
+ourselves, by way of the ledger to the control plane and comes back as everything does.
+"""
+
+import hashlib
+from collections import OrderedDict
+from typing import Protocol
+
+from mta import seal
+from mta.roles.authenticator import judge
+from mta.roles.authenticator.credentials import Credentials
+from mta.wire import messages as m
+
+MAX_TOLD = 10_000  # mailboxes that are not told of twice while the first is on its way
+WAS_OCTETS = 32
+
+
+class Ways(Protocol):
+    """What is needed of `mta.wire.control.Peers`."""
+
+    def tell(self, name: str, message: m.Message) -> bool:
+        """Send what needs no answer; False when the peer is away."""
+
+
+class Renewal:
+    """Seals and tells. `peers` must be set before the first."""
+
+    peers: Ways
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._told: OrderedDict[bytes, bytes] = OrderedDict()  # mailbox, what was replaced
+
+    def renew(self, identity: bytes, content: bytes) -> None:
+        """*content* should be stored for *identity*. The ledger away: at its next log-in, then."""
+        login = self._credentials.look(lambda get: judge.login_of(b"mailbox", identity, get))
+        if login is None:
+            return
+        was = hashlib.sha256(login.sealed).digest()
+        if self._told.get(identity) == was:
+            return
+        sealed = seal.seal(self._credentials.public_key, seal.PASSWORD_HASH, content)
+        if self.peers.tell("ledger", m.Rehash(identity, was, sealed)):
+            self._told[identity] = was
+            if len(self._told) > MAX_TOLD:
+                self._told.popitem(last=False)

@@ -1,0 +1,179 @@
+"""What remotes ask, answered once the record was looked up and, where it says something new, the policy was fetched.
+
+A reader would otherwise get wrong: an answer may take a minute, and the mail waits for it. Without it the first message to a
+domain would go by whatever an attacker shows, and the second by the policy.
+"""
+
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from mta.roles.fetcher.memory import Known, Memory
+from mta.roles.fetcher.visit import HTTPS_PORT, Visit
+from mta.security.reporting import Result
+from mta.security.sts import PolicyError, read_policy, record_id
+from mta.vocabulary import is_domain
+from mta.wire import messages as m
+from mta.wire.asking import Asking
+from mta.wire.channel import Channel, ChannelClosed, Packet
+from mta.wire.loop import Loop
+
+MAX_FLIGHTS: Final = 1000  # domains that something is found out about
+MAX_VISITS: Final = 50  # web servers that are spoken to at once
+MAX_ADDRESSES: Final = 4  # of one web server that are tried
+LOOK_UP_SECONDS: Final = 5.0
+REFRESH_INTERVAL: Final = 60.0
+REFRESHED_AT_ONCE: Final = 20
+QUIET_SECONDS: Final = 3600.0  # between two lines of the journal about one domain
+
+_HOST: Final = "mta-sts."  # RFC 8461 3.3
+_RECORD: Final = "_mta-sts."  # RFC 8461 3.1
+
+
+class Desk:
+    """Asks through *asking*. *clock* counts seconds; *port*, and *private_too*, are for tests."""
+
+    def __init__(
+        self, loop: Loop, asking: Asking, authorities: ssl.SSLContext, clock: Callable[[], float], *,
+        private_too: bool = False, port: int = HTTPS_PORT,
+    ) -> None:  # fmt: skip
+        self.memory = Memory()
+        self._loop, self._asking, self._authorities, self._clock = loop, asking, authorities, clock
+        self._private_too, self._port = private_too, port
+        self._flights: dict[str, list[tuple[Channel, int]]] = {}
+        self._visits = 0
+        self._waiting: list[Callable[[], None]] = []
+        self._told: dict[str, float] = {}
+        loop.call_later(REFRESH_INTERVAL, self._refresh)
+
+    def asked(self, channel: Channel, packet: Packet) -> None:
+        """A `Fetch` of a remote."""
+        question = packet[0]
+        if not isinstance(question, m.Fetch):
+            channel.close()
+            return
+        domain = question.domain.decode("ascii", "replace").lower()
+        if not is_domain(domain):
+            self._answer(channel, question.tag, domain, None)
+        elif domain in self._flights:
+            self._flights[domain].append((channel, question.tag))
+        elif len(self._flights) >= MAX_FLIGHTS:
+            self._answer(channel, question.tag, domain, Result.FETCH_ERROR)
+        else:
+            self._begin(domain, [(channel, question.tag)])
+
+    # --- one domain
+
+    def _begin(self, domain: str, askers: list[tuple[Channel, int]]) -> None:
+        self._flights[domain] = askers
+        if not self._look_up(_RECORD + domain, b"TXT", lambda answer: self._announced(domain, answer)):
+            self._land(domain, None)
+
+    def _announced(self, domain: str, answer: m.Message | None) -> None:
+        """The record is there, or it is not; then what was known before still holds (RFC 8461 5.1)."""
+        now, known = self._clock(), self.memory.get(domain, self._clock())
+        id_ = record_id(answer.records) if isinstance(answer, m.Found) else ""
+        is_wanted = bool(id_) and (known is None or known.id != id_ or self._is_stale(domain, known))
+        if not is_wanted:
+            self._land(domain, None)
+            return
+        has_failed = self.memory.has_failed(domain, id_, now)
+        if has_failed or not self._look_up(_HOST + domain, b"A", lambda found: self._four(domain, id_, found)):
+            self._land(domain, Result.FETCH_ERROR)
+
+    def _is_stale(self, domain: str, known: Known) -> bool:
+        return not self._flights[domain] and known.until > self._clock()  # Nobody waits: it is a refreshment.
+
+    def _four(self, domain: str, id_: str, answer: m.Message | None) -> None:
+        four = answer.records if isinstance(answer, m.Found) else ()
+
+        def six(found: m.Message | None) -> None:
+            self._found(domain, id_, (*four, *(found.records if isinstance(found, m.Found) else ())))
+
+        if not self._look_up(_HOST + domain, b"AAAA", six):
+            six(None)
+
+    def _found(self, domain: str, id_: str, records: Sequence[bytes]) -> None:
+        addresses = [address for record in records if (address := self._usable(record))][:MAX_ADDRESSES]
+        self._waiting.append(
+            lambda: self._visit(domain, id_, addresses, Result.FETCH_ERROR, "it has no public address")
+        )
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and self._visits < MAX_VISITS:
+            self._visits += 1
+            self._waiting.pop(0)()
+
+    def _visit(self, domain: str, id_: str, addresses: list[str], found: bytes | Result, why: str) -> None:
+        """Try the first of *addresses*; with none left, *found* is what there is."""
+        if not addresses or isinstance(found, bytes) or found is not Result.FETCH_ERROR:
+            self._visits -= 1
+            self._conclude(domain, id_, found, why)
+            self._go_on()
+            return
+
+        def hear(found: bytes | Result, why: str) -> None:
+            self._visit(domain, id_, addresses[1:], found, why)
+
+        Visit(self._loop, self._authorities, _HOST + domain, addresses[0], hear, port=self._port)
+
+    def _conclude(self, domain: str, id_: str, found: bytes | Result, why: str) -> None:
+        if isinstance(found, bytes):
+            try:
+                self.memory.put(domain, read_policy(found), id_, self._clock())
+            except PolicyError as error:
+                found, why = Result.POLICY_INVALID, str(error)
+            else:
+                self._land(domain, None)
+                return
+        self.memory.fail(domain, id_, self._clock())
+        self._complain(domain, found, why)
+        self._land(domain, found)
+
+    def _land(self, domain: str, trouble: Result | None) -> None:
+        for channel, tag in self._flights.pop(domain):
+            self._answer(channel, tag, domain, trouble)
+
+    def _answer(self, channel: Channel, tag: int, domain: str, trouble: Result | None) -> None:
+        now, known = self._clock(), self.memory.get(domain, self._clock())
+        word = trouble.value.encode() if trouble is not None else b""
+        answer = m.Fetched(tag, b"none", 0, word, ())
+        if known is not None:
+            patterns = tuple(pattern.encode() for pattern in known.policy.patterns)
+            answer = m.Fetched(tag, known.policy.mode.encode(), int(known.until - now), word, patterns)
+        with contextlib.suppress(ChannelClosed):  # Whoever asked is gone; the next one asks anew.
+            channel.send(answer)
+
+    # --- what is needed for that
+
+    def _look_up(self, name: str, kind: bytes, hear: Callable[[m.Message | None], None]) -> bool:
+        octets = name.encode()
+        return self._asking.ask("resolver", lambda tag: m.LookUp(tag, octets, kind), LOOK_UP_SECONDS, hear)
+
+    def _usable(self, record: bytes) -> str:
+        try:
+            address = ipaddress.ip_address(record.decode("ascii", "replace"))
+        except ValueError:
+            return ""
+        real = (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+        # A stranger's zone must not lead us to web servers of this machine or its network, which may trust whoever calls.
+        return str(address) if self._private_too or (real.is_global and not real.is_multicast) else ""
+
+    def _refresh(self) -> None:
+        """Fetch again what would run out some day; whoever sends there then never waits, nor is without."""
+        for domain in self.memory.stale(self._clock(), REFRESHED_AT_ONCE):
+            if domain not in self._flights:
+                self._begin(domain, [])
+        self._loop.call_later(REFRESH_INTERVAL, self._refresh)
+
+    def _complain(self, domain: str, result: Result, why: str) -> None:
+        now = self._clock()
+        if now - self._told.get(domain, float("-inf")) < QUIET_SECONDS:
+            return
+        if len(self._told) >= MAX_FLIGHTS:
+            self._told.clear()
+        self._told[domain] = now
+        self._asking.peers.event("policy-trouble", domain=domain, result=result.value, why=why)

@@ -1,0 +1,160 @@
+"""`postern queue …`: which messages are meant, what is told of them, a few at a time between other work.
+
+A reader would otherwise get wrong: to know a message's recipients its envelope must be read, and there may be a hundred
+thousand. So an order about a domain or a sender is a walk that goes on for seconds, while mail flows.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from mta.roles.scheduler.hands import Hands
+from mta.roles.scheduler.holds import Holds
+from mta.spool import envelope as envelope_format
+from mta.spool import progress as progress_format
+from mta.spool.envelope import Envelope, NotWholeError, UnknownVersionError
+from mta.spool.progress import Progress
+from mta.vocabulary import Action
+from mta.wire import messages as m
+
+STEP = 40  # messages looked at between two looks at the channels
+MAX_ORDERS = 20  # at once
+MAX_LISTED = 1000  # messages that one list names
+MAX_SHOWN = 1000  # recipients that are shown of one message
+_CHANGES = frozenset({b"hold", b"release", b"retry", b"remove", b"flush"})
+_WHATS = _CHANGES | {b"list", b"show"}
+
+
+class Owner(Protocol):
+    """The queue."""
+
+    holds: Holds
+
+    def owed(self) -> list[bytes]:
+        """Every message, oldest first."""
+
+    def is_owed(self, queue_id: bytes) -> bool:
+        """Is there such a message, and not finished?"""
+
+    def is_in_hand(self, queue_id: bytes) -> bool:
+        """Is it in an attempt?"""
+
+    def flush(self, now: float) -> int:
+        """Try everything now; how many messages is that?"""
+
+    def planned(self, queue_id: bytes) -> int:
+        """When it is tried next, in seconds since 1970; 0: when there is a place, or when its destination works again."""
+
+
+class Orders:
+    """Orders that are being carried out, one after the other."""
+
+    def __init__(self, owner: Owner, hands: Hands) -> None:
+        self._owner, self._hands = owner, hands
+        self._walks: deque[Iterator[None]] = deque()
+
+    def __bool__(self) -> bool:
+        """Is anything left to be done?"""
+        return bool(self._walks)
+
+    def take(self, order: m.QueueOrder, now: float) -> None:
+        """Carry out *order*, or refuse it."""
+        if order.what not in _WHATS or order.by not in (b"id", b"domain", b"sender", b"all"):
+            self._end(order, b"refused", b"no such order")
+        elif len(self._walks) >= MAX_ORDERS:
+            self._end(order, b"refused", b"busy with other orders")
+        elif order.what == b"flush" and order.by == b"all":
+            self._end(order, b"done", b"%d" % self._owner.flush(now))
+        else:
+            self._walks.append(self._walk(order))
+
+    def step(self) -> None:
+        """Do a little of what is left."""
+        for _ in range(STEP):
+            if not self._walks:
+                return
+            if next(self._walks[0], self) is self:
+                self._walks.popleft()
+
+    def _walk(self, order: m.QueueOrder) -> Iterator[None]:
+        done = 0
+        for queue_id in [order.value] if order.by == b"id" else self._owner.owed():
+            if queue_id <= order.after or not self._owner.is_owed(queue_id):
+                continue
+            yield
+            found = self._read(queue_id)
+            if found is None or not _is_meant(order, found[0]):
+                continue
+            if order.what == b"list" and done >= min(order.count, MAX_LISTED):
+                self._end(order, b"more", b"1")
+                return
+            done += self._carry_out(order, queue_id, *found)
+        self._end(order, b"done", b"%d" % done)
+
+    def _carry_out(self, order: m.QueueOrder, queue_id: bytes, envelope: Envelope, progress: Progress) -> int:
+        holds, is_held = self._owner.holds, bool(progress.held)
+        if order.what in (b"list", b"show"):
+            self._tell(order, self._about(queue_id, envelope, progress))
+            if order.what == b"show":
+                self._tell_recipients(order, envelope, progress)
+            return 1
+        if order.what == b"hold":
+            return holds.hold(queue_id, is_held=is_held)
+        if order.what == b"release":
+            return holds.release(queue_id, is_held=is_held)
+        if order.what == b"remove":
+            return holds.remove(queue_id)
+        return holds.retry(queue_id, is_held=is_held)
+
+    def _read(self, queue_id: bytes) -> tuple[Envelope, Progress] | None:
+        try:
+            octets = self._hands.envelope(queue_id)
+            if octets is None:
+                return None
+            return envelope_format.parse(octets), progress_format.parse(self._hands.progress(queue_id))
+        except (NotWholeError, UnknownVersionError, OSError):
+            return None  # Nobody can say whose it is; it shows in the log when it is due.
+
+    def _about(self, queue_id: bytes, envelope: Envelope, progress: Progress) -> dict[str, bytes | int]:
+        latest = max(
+            (outcome for outcome in progress.outcomes if outcome.action is Action.DELAYED),
+            key=lambda outcome: outcome.moment, default=None,
+        )  # fmt: skip
+        is_held = progress.held or queue_id in self._owner.holds
+        state = "held" if is_held else "trying" if self._owner.is_in_hand(queue_id) else "waiting"
+        return {
+            "queue_id": queue_id, "state": state.encode(), "held": progress.held, "arrival": envelope.arrival,
+            "size": envelope.size, "reverse_path": envelope.reverse_path, "identity": envelope.identity,
+            "recipients": len(envelope.recipients), "forward_path": envelope.recipients[0].forward_path,
+            "next": 0 if is_held else self._owner.planned(queue_id),
+            "status": latest.status if latest else b"", "diagnostic_code": latest.diagnostic_code if latest else b"",
+        }  # fmt: skip
+
+    def _tell_recipients(self, order: m.QueueOrder, envelope: Envelope, progress: Progress) -> None:
+        for index, recipient in enumerate(envelope.recipients[:MAX_SHOWN]):
+            known = {outcome.final_recipient: outcome for outcome in progress.outcomes if outcome.index == index}
+            if not known:
+                self._tell(order, {"forward_path": recipient.forward_path, "action": b"waiting"})
+            for final, outcome in list(known.items())[:MAX_SHOWN]:
+                self._tell(order, {
+                    "forward_path": recipient.forward_path, "final_recipient": final, "action": outcome.action.value,
+                    "status": outcome.status, "moment": outcome.moment, "diagnostic_code": outcome.diagnostic_code,
+                })  # fmt: skip
+
+    def _tell(self, order: m.QueueOrder, pairs: dict[str, bytes | int], *, last: bool = False) -> None:
+        flat: list[bytes] = []
+        for name, value in pairs.items():
+            flat += (name.encode(), value if isinstance(value, bytes) else b"%d" % value)
+        self._hands.answer(m.QueueTold(order.tag, last, tuple(flat)))
+
+    def _end(self, order: m.QueueOrder, name: bytes, value: bytes) -> None:
+        self._tell(order, {name.decode(): value}, last=True)
+
+
+def _is_meant(order: m.QueueOrder, envelope: Envelope) -> bool:
+    value = order.value.lower()
+    if order.by == b"domain":
+        return any(each.forward_path.rpartition(b"@")[2].lower() == value for each in envelope.recipients)
+    if order.by == b"sender":
+        return value in (envelope.reverse_path.lower(), envelope.identity)
+    return True

@@ -1,0 +1,98 @@
+"""The judgement of signer: whose ticket holds, who wrote the header, and with which keys it is signed.
+
+A reader would otherwise get wrong: the From field is read here once more, though submitter has read it. A signature says who
+wrote; so who holds the keys looks himself, and does not take it from a process that parses what strangers wrote.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from mta.message.dkim.canonical import NotAHeader, body_of, name_of, split_fields
+from mta.message.dkim.signing import sign
+from mta.message.mailboxes import NotMailboxes, mailboxes
+from mta.roles.signer.keys import Keeper, Unusable
+from mta.vocabulary import fold_local_part
+from mta.wire import messages as m
+from mta.wire.channel import Channel, Packet
+from mta.wire.control import Peers
+from mta.wire.tickets import sender_ticket_holds
+
+# Longer than mail is tried (RFC 5321 4.5.4.1), shorter than anybody could make use of one that he collected.
+GOOD_SECONDS = 14 * 86400
+HASH_OCTETS = 32
+
+
+class Desk:
+    """Signs with the keys that *keeper* keeps, for whom *key* proves. `peers` must be set before the first request."""
+
+    peers: Peers
+
+    def __init__(self, keeper: Keeper, key: bytes, clock: Callable[[], float] = time.time) -> None:
+        self._keeper, self._key, self._clock = keeper, key, clock
+        self._trouble = ""
+        keeper.tell = self._unusable
+
+    def asked(self, channel: Channel, packet: Packet) -> None:
+        """One header to be signed."""
+        request = packet[0]
+        assert isinstance(request, m.Sign)
+        try:
+            fields = split_fields(request.header)
+        except NotAHeader:
+            channel.close()  # Submitter asks for nothing that is none: it was taken over.
+            return
+        if len(request.body_hash) != HASH_OCTETS:
+            channel.close()
+            return
+        self.look()
+        channel.send(self._answer(request, fields))
+
+    def look(self) -> None:
+        """Take what was published; two `stat` calls where nothing was."""
+        trouble = self._keeper.refresh()
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.peers.event("snapshot-trouble" if trouble else "snapshot-in-use", why=trouble)
+
+    def _unusable(self, domain: bytes, why: str) -> None:
+        self.peers.event("signing-keys-unusable", domain=domain, why=why)
+
+    def _answer(self, request: m.Sign, fields: Sequence[bytes]) -> m.Signed:
+        now = int(self._clock())
+        holds = sender_ticket_holds(
+            self._key, request.sender_ticket, request.session, request.identity, request.address, request.until, now
+        )
+        if not holds or _authors(fields) != [request.address]:
+            what = b"author" if holds else b"sender ticket"
+            self.peers.event("proof-refused", what=what, session=request.session)
+            return m.Signed(request.tag, b"refused", b"")
+        domain = _folded(request.address.rpartition(b"@")[2])
+        try:
+            found = self._keeper.keys_of(domain)
+        except Unusable:
+            return m.Signed(request.tag, b"later", b"")
+        if found is None:
+            return m.Signed(request.tag, b"none", b"")
+        made = [sign(fields, request.body_hash, key, found.domain, now, GOOD_SECONDS) for key in found.keys]
+        selectors = b" ".join(key.selector for key in found.keys)
+        self.peers.event(
+            "signed", session=request.session, identity=request.identity, domain=found.domain, selectors=selectors
+        )
+        return m.Signed(request.tag, b"signed", b"".join(made))
+
+
+def _authors(fields: Sequence[bytes]) -> list[bytes]:
+    """The addresses in the one From field; none where it cannot be said who wrote."""
+    found = [field for field in fields if name_of(field) == b"from"]
+    try:
+        return mailboxes(body_of(found[0])) if len(found) == 1 else []
+    except NotMailboxes:
+        return []
+
+
+def _folded(domain: bytes) -> bytes:
+    """As it stands in the snapshot: in lower case, and a name of U-labels folded as the directory folds it."""
+    try:
+        return fold_local_part(domain.decode()).encode()
+    except UnicodeDecodeError:
+        return domain

@@ -1,0 +1,156 @@
+"""A taken-over remote: it has one destination's messages and calls out, and reaches no file, no neighbour, no other mail.
+
+And the nursery, which makes remotes: it may become them, and holds nothing that they could want.
+"""
+
+import os
+import platform
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mta import roster
+from mta.wire import messages as m
+from tests.attack import files
+from tests.attack.injector import injected
+from tests.attack.probes import NUMBERS, PROBES, Target
+from tests.fakes.mx import Manners, StubMx
+from tests.fixtures.house import House, children, wait_until
+
+pytestmark = [
+    pytest.mark.attack,
+    pytest.mark.skipif(os.geteuid() != 0, reason="taking a process over by ptrace needs root"),
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="the injector knows the registers of x86_64 only"),
+]
+UID_BASE = 1_900_000_000
+SECRET = b"nobody but ann reads this"
+OUTWARD = {"connect", *(f"socket {name}" for name in ("tcp", "tcp6", "unix"))}  # calling out is a remote's job
+
+
+class World:
+    """A house with mail for two next hops that do not answer to the end of the content, so that two remotes live."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self._release = house, threading.Event()
+        self.hosts = [StubMx(Manners(answers={b".": self._wait})) for _ in range(2)]
+        for name, host in zip(("one", "two"), self.hosts, strict=True):
+            house.postern("domain", "add", f"{name}.test", "--relay-to", f"127.0.0.1:{host.port}")
+            wait_until(lambda name=name: house.rcpt(f"postmaster@{name}.test")[0] == 250, 10, house.said)  # type: ignore[misc]
+            house.send(f"postmaster@{name}.test", b"Subject: x\r\n\r\n" + SECRET + b"\r\n")
+            wait_until(lambda host=host: host.contents, 10, house.said)  # type: ignore[misc]
+        [self.nursery] = children(house.pid("remotespawn"))
+        self.victim, self.neighbour = sorted(children(self.nursery))
+
+    def _wait(self, _line: bytes) -> bytes:
+        self._release.wait(600)
+        return b"250 2.0.0 ok"
+
+    def close(self) -> None:
+        self._release.set()
+        for host in self.hosts:
+            host.close()
+
+    def target(self, pid: int, other: int) -> Target:
+        sockets = [int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir() if os.readlink(entry)[:6] == "socket"]
+        first = UID_BASE + roster.REMOTE_UIDS_FROM
+        house = self.house
+        return Target(other, house.pid("supervisor"), house.port("smtp"), first, sockets, roster.REMOTE_UIDS, UID_BASE)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    folder = Path(tempfile.mkdtemp(prefix="postern-remotes-"))
+    folder.chmod(0o711)
+    made = None
+    try:
+        with House(folder / "house") as house:
+            made = World(house)
+            yield made
+    finally:
+        if made is not None:
+            made.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.must_show
+def test_a_remote_reaches_no_file_no_neighbour_and_no_other_message(world: World) -> None:
+    """Every probe of the suite, aimed at the remote beside it, whose uid is another; and every file of the house."""
+    victim, neighbour, state = world.victim, world.neighbour, world.house.state
+    assert Path(f"/proc/{victim}/environ").stat().st_uid == 0  # not dumpable: nobody of its own uid looks in
+    uids = {Path(f"/proc/{pid}/status").read_text().split("Uid:\t")[1].split()[0] for pid in (victim, neighbour)}
+    assert len(uids) == 2
+    target = world.target(victim, neighbour)
+    with injected(victim) as taken:
+        through = {
+            probe.name: answer for probe in PROBES if (answer := probe.attempt(taken, target)) not in probe.denied
+        }
+        into_the_pool = taken.syscall(NUMBERS["setresuid"], *[target.first_of_pool + 1] * 3)
+        paths = list(files.foreign_files(state, roster.REMOTE))
+        read = [path for path in paths if any(answer >= 0 for answer in files.ways_to(taken, state, path))]
+    assert (set(through) - OUTWARD, into_the_pool, read) == (set(), -1, [])
+    spooled = [path for path in paths if path.startswith("spool/content/")]
+    assert len(spooled) == 2
+    assert "keys/remotespawn.key" in paths
+
+
+@pytest.mark.must_show
+def test_the_nursery_holds_no_mail_and_no_key(world: World) -> None:
+    """Remotes are copies of it: what is not there is in none of them. It opens nothing, and leaves its pool for no uid."""
+    nursery, state = world.nursery, world.house.state
+    assert files.folders_of(nursery) == []
+    key = (state / "keys" / "remotespawn.key").read_bytes()
+    for pid in (nursery, world.victim):
+        memory = list(memory_of(pid))
+        assert not any(key in region for region in memory), pid
+        if pid == nursery:
+            assert not any(SECRET in region for region in memory)
+    with injected(nursery) as taken:
+        paths = list(files.foreign_files(state, roster.NURSERY))
+        read = [path for path in paths if any(answer >= 0 for answer in files.ways_to(taken, state, path))]
+        uid = UID_BASE + roster.DOMAIN_UIDS_FROM
+        became = [
+            taken.syscall(NUMBERS["setresuid"], each, each, each)
+            for each in (0, uid, UID_BASE + roster.SCHEDULER.number)
+        ]
+    assert (read, became) == ([], [-1, -1, -1])
+
+
+@pytest.mark.must_show
+def test_a_remote_that_lies_is_hung_up_on_and_speaks_for_its_own_messages_only(world: World) -> None:
+    """On every channel that it holds: others' words, others' tags, answers that a remote may not give."""
+    before = len(world.house.events("relayed"))
+    lies = (
+        m.Sent(1_000_000, 0, b"relayed", b"2.0.0", b"", b""), m.SendDone(1_000_000, host_trouble=False, retry_after=0),
+        m.Poke(), m.Transmit(1, b"", b"", 1, 1),
+    )  # fmt: skip
+    resolver, remotespawn = world.house.pid("resolver"), world.house.pid("remotespawn")
+    with injected(world.victim) as taken:
+        for entry in Path(f"/proc/{world.victim}/fd").iterdir():
+            for lie in lies:
+                packet = lie.encode()
+                if os.readlink(entry).startswith("socket:"):
+                    taken.syscall(NUMBERS["sendto"], int(entry.name), packet, len(packet), 0x4040, 0, 0)
+    wait_until(
+        lambda: world.house.events("remote-misbehaved") or world.house.events("remote-lost"), 10, world.house.said
+    )
+    assert len(world.house.events("relayed")) == before
+    assert (world.house.pid("resolver"), world.house.pid("remotespawn")) == (resolver, remotespawn)
+    assert world.neighbour in children(world.nursery)
+
+
+def memory_of(pid: int) -> Iterator[bytes]:
+    """What stands in the writable memory of *pid*."""
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            if rights.startswith("rw"):
+                low, high = (int(part, 16) for part in place.split("-"))
+                memory.seek(low)
+                try:
+                    yield memory.read(high - low)
+                except OSError:
+                    continue  # a special mapping

@@ -1,0 +1,188 @@
+"""`postern queue …` at scheduler: which messages are meant, what is told, and that mail flows meanwhile."""
+
+import pytest
+
+from mta.roles.scheduler import orders
+from mta.spool.envelope import with_identity
+from mta.wire import messages as m
+from tests.mta.roles.scheduler._rig import ARRIVAL, DAY, Rig, envelope_of, queue_id_of
+
+LATER = (b"delayed", b"4.2.2")
+
+
+@pytest.fixture
+def rig():
+    """Four messages that wait: to two domains, of two senders."""
+    rig = Rig()
+    rig.outcomes = {b"joe@example.test": LATER, b"ann@other.test": LATER}
+    ours = with_identity(b"", b"joe@ours.test")
+    rig.accept(1)
+    rig.accept(2, envelope_of(b"ann@other.test", options=ours))
+    rig.accept(3, envelope_of(b"Joe@Example.test", reverse_path=b"Else@client.test"))
+    rig.accept(4, envelope_of(b"ann@other.test", b"joe@example.test"))
+    rig.outcomes[b"Joe@Example.test"] = LATER
+    rig.run()
+    rig.delivered.clear()
+    return rig
+
+
+def order(rig, what, by=b"all", value=b"", after=b"", count=1000):
+    rig.hands.answers.clear()
+    rig.queue.orders.take(m.QueueOrder(7, what, by, value, after, count), rig.now)
+    while rig.queue.orders:
+        rig.queue.orders.step()
+    rig.run()
+    assert all(answer.tag == 7 for answer in rig.hands.answers)
+    assert [answer.last for answer in rig.hands.answers].index(True) == len(rig.hands.answers) - 1
+    return [dict(zip(answer.pairs[::2], answer.pairs[1::2], strict=True)) for answer in rig.hands.answers]
+
+
+def numbers(told):
+    return [int(each[b"queue_id"][16:], 16) for each in told if b"queue_id" in each]
+
+
+@pytest.mark.parametrize(
+    ("by", "value", "expected"),
+    [
+        (b"all", b"", [1, 2, 3, 4]), (b"domain", b"EXAMPLE.test", [1, 3, 4]), (b"domain", b"other.test", [2, 4]),
+        (b"sender", b"a@client.test", [1, 2, 4]), (b"sender", b"else@CLIENT.test", [3]),
+        (b"sender", b"joe@ours.test", [2]), (b"id", queue_id_of(2), [2]), (b"id", b"nonsense", []),
+        (b"domain", b"", []),
+    ],
+)  # fmt: skip
+def test_messages_are_found_by_id_domain_and_sender(rig, by, value, expected):
+    """Case does not matter; a sender is a reverse-path, or whoever logged in."""
+    assert numbers(order(rig, b"list", by, value)) == expected
+
+
+def test_a_list_says_why_a_message_waits_and_goes_on_where_it_stopped(rig):
+    """Page by page, oldest first."""
+    first, second, end = order(rig, b"list", count=2)
+    assert (numbers([first, second]), end) == ([1, 2], {b"more": b"1"})
+    assert (first[b"state"], first[b"status"], first[b"diagnostic_code"]) == (b"waiting", b"4.2.2", b"said so")
+    assert abs(int(first[b"next"]) - (ARRIVAL + 300)) < 5
+    told = order(rig, b"list", after=second[b"queue_id"], count=2)
+    assert (numbers(told), told[-1]) == ([3, 4], {b"done": b"2"})
+
+
+def test_one_message_is_shown_with_each_recipient(rig):
+    """What was tried, and what came of it; never content."""
+    about, first, second, _ = order(rig, b"show", b"id", queue_id_of(4))
+    assert about[b"recipients"] == b"2"
+    assert [each[b"forward_path"] for each in (first, second)] == [b"ann@other.test", b"joe@example.test"]
+    assert (first[b"action"], first[b"status"]) == (b"delayed", b"4.2.2")
+    assert order(rig, b"show", b"id", queue_id_of(9)) == [{b"done": b"0"}]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_held_message_is_not_tried_and_does_not_grow_too_old(rig, restart):
+    """Whatever happens, until it is released; then at once."""
+    assert order(rig, b"hold", b"domain", b"other.test")[-1] == {b"done": b"2"}
+    assert order(rig, b"hold", b"domain", b"other.test")[-1] == {b"done": b"0"}, "they are held already"
+    rig.outcomes = {}
+    if restart:
+        rig.queue = Rig(rig.hands, rig.now).queue
+        rig.list()
+    rig.later(20 * DAY)
+    assert {final for _, final in rig.delivered} == {b"joe@example.test", b"Joe@Example.test"}
+    told = order(rig, b"list")
+    assert [each[b"state"] for each in told[:-1]] == [b"held", b"held"]
+    order(rig, b"retry")
+    assert order(rig, b"flush")[-1][b"done"] is not None
+    assert len(rig.hands.envelopes) == 2
+    assert order(rig, b"release")[-1] == {b"done": b"2"}
+    rig.run()
+    assert rig.hands.envelopes == {}
+    assert rig.notified == []
+
+
+def test_a_message_is_tried_out_of_turn_once(rig):
+    """And its former moment passes without another attempt."""
+    rig.hands.events.clear()
+    assert order(rig, b"retry", b"id", queue_id_of(1))[-1] == {b"done": b"1"}
+    assert [name for name, _ in rig.hands.events] == ["deferred"]
+    rig.outcomes = {}
+    for _ in range(40):
+        rig.later(30)
+    assert sorted(rig.delivered).count((queue_id_of(1), b"joe@example.test")) == 1
+    assert len(rig.queue) == 0
+
+
+def test_a_removed_message_is_gone_and_nobody_hears_of_it(rig):
+    """Also one that is in an attempt: what of it was not yet delivered never is."""
+    assert order(rig, b"remove", b"sender", b"else@client.test")[-1] == {b"done": b"1"}
+    assert queue_id_of(3) not in rig.hands.envelopes
+    rig.silent = {"localspawn"}
+    rig.accept(5)
+    rig.run()
+    assert order(rig, b"remove", b"id", queue_id_of(5))[-1] == {b"done": b"1"}
+    rig.silent = set()
+    rig.queue.lost("localspawn", rig.now)
+    rig.run()
+    assert queue_id_of(5) not in rig.hands.envelopes
+    assert (rig.delivered, rig.notified) == ([], [])
+    assert [name for name, _ in rig.hands.events].count("removed") == 2
+
+
+def test_a_removal_that_the_cleaner_did_not_see_holds_after_a_restart(rig):
+    """The line in its file says so."""
+    rig.cleans = False
+    order(rig, b"remove", b"id", queue_id_of(1))
+    rig.outcomes = {}
+    rig.cleans = True
+    rig.queue = Rig(rig.hands, rig.now).queue
+    rig.list()
+    for _ in range(40):
+        rig.later(60)
+    assert rig.hands.envelopes == {}
+    assert queue_id_of(1) not in {queue_id for queue_id, _ in rig.delivered}
+
+
+def test_a_suspended_senders_message_is_parked_until_it_is_released():
+    """Told by the directory at its next attempt; a line and an event, no notification."""
+    rig = Rig()
+    parked, usual = [True], rig._expand
+    queue_id = rig.accept(envelope=envelope_of(options=with_identity(b"", b"joe@ours.test")))
+
+    def expand(question):
+        if parked:
+            rig.queue.unresolved(m.Unresolved(question.tag, False, b"4.7.0", b"suspended", parked=True), rig.now)
+        else:
+            usual(question)
+
+    rig._expand = expand
+    rig.run()
+    rig.later(6 * DAY)
+    assert [pairs for name, pairs in rig.hands.events if name == "parked"] == [
+        {"queue_id": queue_id, "identity": b"joe@ours.test"}
+    ]
+    assert (rig.notified, list(rig.hands.envelopes)) == ([], [queue_id])
+    parked.clear()
+    rig.now = ARRIVAL + 10.0
+    assert order(rig, b"release", b"sender", b"joe@ours.test")[-1] == {b"done": b"1"}
+    assert rig.delivered == [(queue_id, b"joe@example.test")]
+
+
+def test_nonsense_and_too_many_orders_are_refused(rig):
+    """With a word each, and without an end of the role."""
+    assert order(rig, b"eat")[-1] == {b"refused": b"no such order"}
+    assert order(rig, b"list", b"colour")[-1] == {b"refused": b"no such order"}
+    for _ in range(orders.MAX_ORDERS):
+        rig.queue.orders.take(m.QueueOrder(1, b"list", b"all", b"", b"", 1), rig.now)
+    rig.hands.answers.clear()
+    rig.queue.orders.take(m.QueueOrder(2, b"list", b"all", b"", b"", 1), rig.now)
+    assert [answer.pairs for answer in rig.hands.answers] == [(b"refused", b"busy with other orders")]
+
+
+def test_a_walk_through_a_large_queue_lets_others_work(rig):
+    """A few messages between two looks at the channels."""
+    for number in range(10, 1000):
+        rig.accept(number, tell=False)
+    rig.now += 3600.0
+    rig.list()
+    rig.queue.orders.take(m.QueueOrder(1, b"list", b"domain", b"nowhere.test", b"", 10), rig.now)
+    read = []
+    envelope, rig.hands.envelope = rig.hands.envelope, lambda queue_id: read.append(queue_id) or envelope(queue_id)
+    rig.queue.orders.step()
+    assert len(read) <= orders.STEP
+    assert rig.queue.orders
