@@ -10,7 +10,11 @@ from tests.attack.injector import Injected
 from tests.attack.probes import NUMBERS
 
 # What everybody may know: public keys, and the counts that the metrics port tells whoever can reach it.
-PUBLIC = ("keys/authenticator.pub", "keys/tls.pub", "keys/source.pub", "keys/remotespawn.pub", "figures/")
+PUBLIC = (
+    *(f"keys/{role}.pub" for role in ("authenticator", "tls", "source", "remotespawn", "signer")),
+    "inject/",
+    "figures/",
+)
 CLIMB = "../../../../../../../.."
 
 

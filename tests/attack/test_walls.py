@@ -178,8 +178,9 @@ def test_a_taken_over_role_opens_nothing_of_others(house: House, role: str) -> N
 
 @pytest.mark.must_show
 def test_a_taken_over_resolver_asks_on_the_servers_port_and_listens_nowhere(house: House) -> None:
-    """Its sockets cannot be bound, listened on, set or sent from to an address; TCP leads to port 53 only (Landlock ABI 4)."""
-    elsewhere, servers = (in_address("127.0.0.1", port) for port in (house.port("smtp"), 53))
+    """Its sockets cannot be bound, listened on, set or sent from; TCP leads to the servers' port only (Landlock ABI 4)."""
+    asked = int(house.setting("dns.servers").rpartition(":")[2].strip('"]'))
+    elsewhere, servers = (in_address("127.0.0.1", port) for port in (house.port("smtp"), asked))
     answers = {}
     with injected(house.pid("resolver")) as victim:
         for name, kind in (("tcp", 1), ("udp", 2)):

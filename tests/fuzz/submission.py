@@ -143,7 +143,7 @@ def lockstep(octets: bytes) -> None:
         line = line.replace(b"\n", b"").replace(b"\r", b"") + b"\r\n"
         if line[:5].upper() in (b"BDAT ", b"START"):
             continue
-        before = talk.final_replies()
+        before = talk.final_replies
         talk.say(line)
         while talk.wants_login or talk.wants_sender:
             if talk.wants_login:
@@ -151,5 +151,5 @@ def lockstep(octets: bytes) -> None:
             else:
                 talk.judge_sender(yes=(None, False, True)[dice.octet() % 3])
         Conversation.settle(talk)
-        assert 1 <= talk.final_replies() - before <= 1 + talk.over, line
+        assert 1 <= talk.final_replies - before <= 1 + talk.over, line
         assert talk.right or replies.SENDER_OK.octets not in talk.sent

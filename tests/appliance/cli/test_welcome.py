@@ -20,10 +20,11 @@ def test_the_first_start_names_panel_operator_password_ports_and_a_line_to_try()
     assert "\ncurl smtp://127.0.0.1:2525/" in text
 
 
-def test_what_relayed_domains_have_to_wait_for_is_said():
-    """Nobody should find it out by his mail."""
-    assert "not yet   mail for relayed domains" in welcome(settings(), None)
-    assert "relayed" not in welcome(settings(smtp=[]), None)
+def test_every_port_is_told_with_what_it_is_for():
+    """Also those that are off: who misses one should not have to look for it."""
+    lines = welcome(settings(), None).splitlines()
+    services = [line.split()[1] for line in lines if line.startswith("port ")]
+    assert services == ["smtp", "submission", "submissions", "qmtp", "qmqp", "panel", "metrics"]
 
 
 def test_a_later_start_knows_no_password():

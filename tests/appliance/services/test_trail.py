@@ -39,6 +39,8 @@ DEEDS: list[tuple[str, Deed, set[tuple[str, str]]]] = [
             ("domain", "own.test"),
             ("address", "joe@own.test"),
             ("address", "info@own.test"),
+            ("senders", "info@own.test"),
+            ("signing", "own.test"),
             ("password", "joe@own.test"),
         },
     ),
@@ -75,14 +77,18 @@ DEEDS: list[tuple[str, Deed, set[tuple[str, str]]]] = [
     (
         "alias.created",
         lambda s, w: aliases.create(s, "new@own.test", ["joe@own.test"], actor=OPERATOR),
-        {("address", "new@own.test")},
+        {("address", "new@own.test"), ("senders", "new@own.test")},
     ),
     (
         "alias.changed",
         lambda s, w: aliases.update(s, "info@own.test", [POSTMASTER], actor=OPERATOR),
-        {("address", "info@own.test")},
+        {("address", "info@own.test"), ("senders", "info@own.test")},
     ),
-    ("alias.removed", lambda s, w: aliases.remove(s, "info@own.test", actor=OPERATOR), {("address", "info@own.test")}),
+    (
+        "alias.removed",
+        lambda s, w: aliases.remove(s, "info@own.test", actor=OPERATOR),
+        {("address", "info@own.test"), ("senders", "info@own.test")},
+    ),
     (
         "forwarding.set",
         lambda s, w: forwardings.put(s, "joe@own.test", [POSTMASTER], actor=OPERATOR),

@@ -1,5 +1,6 @@
 """What a mailbox that logged in may send: its limits go to the ledger with each recipient, and the ledger's word is obeyed."""
 
+import dataclasses
 import os
 import time
 
@@ -161,5 +162,5 @@ def test_what_is_remembered_of_brakes_is_bounded(monkeypatch):
     known = Senders({key: pack_record(value) for key, value in RECORDS.items()}.get, HostLimits())
     one = known.find(BOB)
     for number in range(10):
-        known.heed(one.but(identity=b"%d" % number), m.Spent(1, b"braked", b""))
+        known.heed(dataclasses.replace(one, identity=b"%d" % number), m.Spent(1, b"braked", b""))
     assert len(known._braked) == 3
