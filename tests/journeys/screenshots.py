@@ -38,7 +38,10 @@ PAGES = {
     "mailbox-new": "/domains/northwind.example/mailboxes/new", "mailbox": f"/mailboxes/{OWNER}",
     "mailbox-remove": f"/mailboxes/{OWNER}/remove", "alias-new": "/domains/northwind.example/aliases/new",
     "alias": "/aliases/sales@northwind.example", "tenants": "/tenants", "tenant-new": "/tenants/new",
-    "tenant": "/tenants/2", "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
+    "tenant": "/tenants/2", "tenant-sending": "/tenants/2/sending",
+    "domain-sending": "/domains/northwind.example/sending", "mailbox-sending": f"/mailboxes/{OWNER}/sending",
+    "signing": "/domains/northwind.example/signing", "routes": "/routes",
+    "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
     "password": "/account/password", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
 }  # fmt: skip
 
