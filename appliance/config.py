@@ -252,7 +252,7 @@ class Submission(Section):
     """[submission]."""
 
     workers: int = _number(
-        "how many processes for users who send; other servers' mail never passes through them", 2, 1, 64
+        "how many processes for users who send; other servers' mail never passes through them", 1, 1, 64
     )
     max_connections: int = _number("of users at once; other servers' count apart", 500, 1, 100_000)
     max_connections_per_client: int = _number("of one client address (IPv6: /64); 0 = no limit", 50, 0, 100_000)
