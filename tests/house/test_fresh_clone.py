@@ -26,7 +26,8 @@ LEFT_OUT = shutil.ignore_patterns(
 ORDINARY = 41_234  # a uid that nobody has
 READY_SECONDS = 5  # the second start
 STOP_SECONDS = 5
-IDLE_MIB = 420  # proportional set size of all processes together; 350 before there were those that send, sign and log in
+# Proportional set size of all processes together; 350 before there were those that send, sign and log in.
+IDLE_MIB = 420
 
 pytestmark = [
     pytest.mark.alone,
