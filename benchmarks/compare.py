@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import inbound, peers
-from benchmarks.inbound import Figures, Load
+from benchmarks.inbound import DOMAINS, Figures, Load
 from benchmarks.peer_postern import Postern
 from benchmarks.peer_postfix import Postfix
 
@@ -213,7 +213,7 @@ def measure_all(root: Path, plan: Plan, ways: Sequence[Way]) -> tuple[list[Compa
     pair = peers.make_key_pair(root / "tls")
     for peer in (ours, theirs):
         print(f"{peer.name}: {plan.mailboxes:,} mailboxes", flush=True)
-        peer.prepare(plan.mailboxes, pair)
+        peer.prepare(plan.mailboxes, pair, DOMAINS if any(way.spread for way in ways) else ())
     syncs = {peer.name: count_syncs(peer, plan.mailboxes) for peer in (ours, theirs)}
     return [compare(ours, theirs, plan, way) for way in ways], syncs
 

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.config import load_settings
 from appliance.database.engine import open_engine
 from benchmarks import peers
-from benchmarks.inbound import DOMAIN, DOMAINS, MAILBOXES_PER_DOMAIN
+from benchmarks.inbound import DOMAIN, MAILBOXES_PER_DOMAIN
 from tests.fixtures import bulk
 
 COMMAND = Path(sys.executable).parent / "postern"
@@ -48,7 +49,7 @@ class Postern:
         assert self._process is not None
         return self._process.pid
 
-    def prepare(self, mailboxes: int, pair: peers.KeyPair) -> None:
+    def prepare(self, mailboxes: int, pair: peers.KeyPair, domains: Sequence[str] = ()) -> None:
         """Settings, database, mailboxes; started once, so that the stores exist before anything is measured."""
         self.root.mkdir(mode=0o711)
         self._run("init", "--state", str(self.root / "var"), "--hostname", peers.HOST, "--operator", "bench")
@@ -60,9 +61,9 @@ class Postern:
         self.settings.write_text(text)
         engine = open_engine(load_settings(self.settings).database_url)
         bulk.fill(engine, [DOMAIN], mailboxes + 1, prefix="", suffix="user", stores=True)  # 0user@ is never written to
-        bulk.fill(engine, DOMAINS, MAILBOXES_PER_DOMAIN + 1, prefix="", suffix="user", stores=True)
+        bulk.fill(engine, domains, MAILBOXES_PER_DOMAIN + 1, prefix="", suffix="user", stores=True)
         engine.dispose()
-        self._make_stores(mailboxes + len(DOMAINS) * MAILBOXES_PER_DOMAIN)
+        self._make_stores(mailboxes + len(domains) * MAILBOXES_PER_DOMAIN)
 
     def _make_stores(self, mailboxes: int) -> None:
         """Run until every mailbox has its folders: made once, before anything is measured, as it is for Postfix."""

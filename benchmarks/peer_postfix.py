@@ -6,10 +6,11 @@ the default process limits, and the durability that Postfix always has. The syst
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.inbound import DOMAIN, DOMAINS, MAILBOXES_PER_DOMAIN
+from benchmarks.inbound import DOMAIN, MAILBOXES_PER_DOMAIN
 
 VIRTUAL_UID = 5000  # only a number: virtual(8) delivers as it, and nobody else is it
 
@@ -89,7 +90,7 @@ class Postfix:
         """The master's."""
         return int((self.root / "spool/pid/master.pid").read_text())
 
-    def prepare(self, mailboxes: int, pair: peers.KeyPair) -> None:
+    def prepare(self, mailboxes: int, pair: peers.KeyPair, domains: Sequence[str] = ()) -> None:
         """Configuration, recipient map and the Maildirs, made beforehand as an appliance would."""
         for folder in ("etc", "spool", "data", "mail"):
             (self.root / folder).mkdir(parents=True)
@@ -98,7 +99,7 @@ class Postfix:
             MAIN.format(
                 root=self.root,
                 domain=DOMAIN,
-                domains=" ".join(DOMAINS),
+                domains=" ".join(domains),
                 uid=VIRTUAL_UID,
                 host=peers.HOST,
                 chain=pair.chain,
@@ -106,7 +107,7 @@ class Postfix:
             )
         )
         (self.root / "etc/master.cf").write_text(MASTER.format(port=self.port))
-        sizes = {DOMAIN: mailboxes} | dict.fromkeys(DOMAINS, MAILBOXES_PER_DOMAIN)
+        sizes = {DOMAIN: mailboxes} | dict.fromkeys(domains, MAILBOXES_PER_DOMAIN)
         names = [(f"{number}user", domain) for domain, size in sizes.items() for number in range(1, size + 1)]
         (self.root / "etc/mailboxes").write_text(
             "".join(f"{name}@{domain} {domain}/{name}/\n" for name, domain in names)

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -39,8 +39,8 @@ class Peer(Protocol):
     def pid(self) -> int:
         """Its first process; the others are its descendants."""
 
-    def prepare(self, mailboxes: int, pair: "KeyPair") -> None:
-        """Make configuration and *mailboxes* mailboxes, 1user@bench.test and on, and some in each of 50 domains."""
+    def prepare(self, mailboxes: int, pair: "KeyPair", domains: Sequence[str] = ()) -> None:
+        """Make configuration and *mailboxes* mailboxes, 1user@bench.test and on, and some in each of *domains*."""
 
     def start(self, isolation: str = "worker") -> None:
         """Start; returns when it takes mail. *isolation* is for who has the choice."""

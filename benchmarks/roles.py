@@ -72,7 +72,8 @@ def main() -> int:
     root.chmod(0o711)
     postern = Postern(root / "postern")
     try:
-        postern.prepare(given.mailboxes, peers.make_key_pair(root / "tls"))
+        domains = inbound.DOMAINS if given.spread else ()
+        postern.prepare(given.mailboxes, peers.make_key_pair(root / "tls"), domains)
         postern.start("connection" if given.connection else "worker")
         try:
             measure(postern, load)
