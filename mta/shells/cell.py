@@ -5,13 +5,13 @@ goes with the process, so there is no tidying here but one: what was said to a p
 """
 
 import collections
-import math
 import os
 import select
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from math import ceil, inf
+from typing import Any, ClassVar, Final
 
 from mta.smtp import driving, replies
 from mta.smtp import events as e
@@ -24,54 +24,75 @@ from mta.wire.control import event_of
 READ_OCTETS = 64 * 1024
 LAST_WORDS_SECONDS = 1.0  # for a peer that lags to take what was said before we end
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+# Looked up once, as plain names and numbers: every object that a cell finds its way through costs it a page (2 us).
+_OVER: Final = Phase.OVER
+_HANDSHAKE: Final = Phase.HANDSHAKE
+_IN, _OUT = select.POLLIN, select.POLLOUT
+_NOT_OUT = ~select.POLLOUT
+_AT_ONCE = int(socket.MSG_DONTWAIT)
+_AT_ONCE_QUIETLY = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 class Cell:
     """The one conversation. *lifeline*: a descriptor that closes when whoever forked us stops or is gone."""
 
+    __slots__ = (
+        "_accepted", "_asked", "_break_off_at", "_client", "_client_number", "_conclusion_by", "_core", "_deadline",
+        "_deaf", "_ended", "_ending", "_ending_last", "_faults", "_lifeline", "_login_by", "_login_tag", "_now",
+        "_offered", "_peers", "_poll", "_secured_by", "_soon", "_steps_seen", "_tag", "_takes_charge", "_tarpit",
+        "_tarpit_seconds", "_unsent", "_watched", "_watched_peers", "_wind_up_at",
+    )  # fmt: skip
+
     def __init__(
-        self, accepted: m.Accepted, client: socket.socket, peers: Mapping[str, Channel], lifeline: int, policy: Policy,
+        self, accepted: m.Accepted, client: socket.SocketType, peers: Mapping[str, Channel], lifeline: int, policy: Policy,
         tarpit_seconds: float, now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._accepted, self._peers, self._lifeline = accepted, peers, lifeline
         self._tarpit_seconds, self._now = tarpit_seconds, now
-        self._client: socket.socket | None = client
+        self._client: socket.SocketType | None = client
+        self._client_number = client.fileno()
         self._takes_charge = "submitter" if "submitter" in peers else "enqueuer"
         self._core = Server(policy, implicit_tls=accepted.service == driving.IMPLICIT_TLS)
         self._core.tls_away = "tlsspawn" not in peers
-        self._secured_by = math.inf  # until when tls must have made the handshake
+        self._secured_by = inf  # until when tls must have made the handshake
         self._wind_up_at = now() + policy.session_seconds
         self._break_off_at = now() + 2 * policy.session_seconds
         self._ending, self._ending_last = replies.SESSION_TOO_LONG, replies.SESSION_TOO_LONG
-        self._deadline, self._steps_seen = math.inf, -1  # when the client must have said something whole
+        self._deadline, self._steps_seen = inf, -1  # when the client must have said something whole
         self._soon: collections.deque[Callable[[], None]] = collections.deque()
         self._tag = 0
         self._asked: dict[int, tuple[int, float]] = {}  # tag: the core's number of the question, until when
         self._tarpit: collections.deque[tuple[float, int, e.Verdict]] = collections.deque()
         self._login_tag = 0  # of what the authenticator is asked, and was asked last
-        self._login_by = math.inf  # until when it must have answered
+        self._login_by = inf  # until when it must have answered
         self._offered = 0  # the tag of the message that the enqueuer has, 0: none
-        self._conclusion_by = math.inf
+        self._conclusion_by = inf
         self._unsent = b""
         self._deaf = False  # we hung up, and read only to throw away
         self._ended = False  # the client says no more
         self._faults = 0
         self._poll = select.poll()
         self._watched = 0  # what of the client we wait for
-        self._by_descriptor: dict[int, Callable[[int], None]] = {}
+        self._watched_peers: dict[int, tuple[Channel, Callable[..., None]]] = {}  # by descriptor, and who hears them
         self._watch()
 
     def converse(self) -> None:
         """Hold the conversation to its end."""
         self.greet()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """The rest of it, once it has begun."""
         while not self.over:
             self.wait()
-        self._say_the_rest()
+        for channel in self._peers.values():
+            if channel.backlog:
+                self._say_the_rest(channel)
 
     @property
     def over(self) -> bool:
         """The client is gone, and nothing that it said is in hand."""
-        return self._client is None and self._core.phase is Phase.OVER
+        return self._client is None and self._core.phase is _OVER
 
     def greet(self) -> None:
         """Begin."""
@@ -84,9 +105,13 @@ class Cell:
     def wait(self) -> None:
         """Wait until something happens, and serve it."""
         for descriptor, happened in self._poll.poll(self._patience_ms()):
-            heed = self._by_descriptor.get(descriptor)
-            if heed is not None:  # else closed by what came before it in this round
-                heed(happened)
+            if descriptor == self._client_number:
+                self._heed_client(happened)
+            elif descriptor == self._lifeline:
+                self._heed_lifeline()
+            elif (watched := self._watched_peers.get(descriptor)) is not None:
+                self._heed_peer(*watched, happened)
+            # else closed by what came before it in this round
         while self._soon:
             self._soon.popleft()()
         self._heed_time()
@@ -94,48 +119,37 @@ class Cell:
     # --- waiting
 
     def _watch(self) -> None:
-        client = self._client
-        assert client is not None
-        self._by_descriptor[client.fileno()] = self._heed_client
-        self._poll.register(client.fileno(), 0)
-        self._poll.register(self._lifeline, 0)
-        self._by_descriptor[self._lifeline] = self._heed_lifeline
-        heeds = {
-            "directory": self._hear_directory, self._takes_charge: self._hear_enqueuer, "tlsspawn": self._hear_tls,
-            "authenticator": self._hear_authenticator,
-        }  # fmt: skip
-        for name, channel in self._peers.items():
-            if name in heeds:
-                self._watch_peer(channel, heeds[name])
-            channel.wants_write = self._wants_write
+        register, peers, wants_write = self._poll.register, self._peers, self._wants_write
+        register(self._client_number, 0)
+        register(self._lifeline, 0)
+        for name, channel in peers.items():
+            channel.wants_write = wants_write
+            hear = self._HEAR.get(name)
+            if hear is not None and (name != "enqueuer" or name == self._takes_charge):
+                descriptor = channel.fileno()
+                self._watched_peers[descriptor] = channel, hear
+                register(descriptor, _IN)
 
-    def _watch_peer(self, channel: Channel, hear: Callable[..., None]) -> None:
-        descriptor = channel.fileno()
-
-        def heed(happened: int) -> None:
-            try:
-                if happened & select.POLLOUT:
-                    channel.flush()
-                if happened & ~select.POLLOUT:
-                    for message, descriptors in channel.receive():
-                        hear(message, *descriptors)
-            except ChannelClosed:
-                channel.close()
-
-        self._by_descriptor[descriptor] = heed
-        self._poll.register(descriptor, select.POLLIN)
+    def _heed_peer(self, channel: Channel, hear: Callable[..., None], happened: int) -> None:
+        try:
+            if happened & _OUT:
+                channel.flush()
+            # One packet each time: poll comes back while there are more, and to be told that there is none is an exception.
+            if happened & _NOT_OUT and (packet := channel.receive_one()) is not None:
+                hear(self, packet[0], *packet[1])
+        except ChannelClosed:
+            channel.close()
 
     def _wants_write(self, channel: Channel, wanted: bool) -> None:
         descriptor = channel.fileno()
-        heed = self._by_descriptor.get(descriptor)
-        if heed is None:
+        if descriptor not in self._watched_peers:
             return  # The journal's: nothing waits for it, and what is left is sent at the end.
         if channel.closed:
-            del self._by_descriptor[descriptor]
+            del self._watched_peers[descriptor]
             self._poll.unregister(descriptor)
             self._soon.append(lambda: self._lose_peer(channel))
         else:
-            self._poll.modify(descriptor, select.POLLIN | (select.POLLOUT if wanted else 0))
+            self._poll.modify(descriptor, _IN | (_OUT if wanted else 0))
             if not wanted:
                 self._regulate()
 
@@ -146,19 +160,21 @@ class Cell:
         moment = min(
             self._deadline, self._wind_up_at, self._break_off_at, self._conclusion_by, self._secured_by, self._login_by
         )  # fmt: skip
-        if self._asked:
-            moment = min(moment, *(until for _, until in self._asked.values()))
+        for _, until in self._asked.values():
+            moment = min(moment, until)
         if self._tarpit:
             moment = min(moment, self._tarpit[0][0])
-        return max(0, math.ceil(1000 * (moment - self._now())))
+        return max(0, ceil(1000 * (moment - self._now())))
 
     def _heed_time(self) -> None:
         now = self._now()
         while self._tarpit and self._tarpit[0][0] <= now:
             _, number, verdict = self._tarpit.popleft()
             self._run(self._core.verdict, number, verdict)
-        for tag in [tag for tag, (_, until) in self._asked.items() if until <= now]:
-            self._judge(tag, None)
+        if self._asked:
+            for tag, (_, until) in tuple(self._asked.items()):
+                if until <= now:
+                    self._judge(tag, None)
         if self._conclusion_by <= now:
             self._tell(
                 self._takes_charge, m.Withdraw(self._offered)
@@ -171,22 +187,21 @@ class Cell:
         if self._deadline <= now:
             self._give_up_waiting()
         if self._break_off_at <= now:
-            self._break_off_at = math.inf
+            self._break_off_at = inf
             self._run(self._core.break_off, self._ending_last)
         elif self._wind_up_at <= now:
-            self._wind_up_at = math.inf
+            self._wind_up_at = inf
             self._run(self._core.wind_up, self._ending)
 
     def _give_up_waiting(self) -> None:
-        self._deadline = math.inf
+        self._deadline = inf
         if self._deaf:
             self._close()
         else:
             self._run(self._core.break_off, replies.TIMED_OUT)
 
-    def _heed_lifeline(self, _happened: int) -> None:
+    def _heed_lifeline(self) -> None:
         """Whoever forked us stops: finish what is in hand, take nothing new."""
-        del self._by_descriptor[self._lifeline]
         self._poll.unregister(self._lifeline)
         self._ending = self._ending_last = replies.STOPPING
         self._wind_up_at = self._now()
@@ -197,23 +212,23 @@ class Cell:
     def _heed_client(self, happened: int) -> None:
         client = self._client
         assert client is not None
-        if happened & select.POLLOUT and self._unsent:
+        if happened & _OUT and self._unsent:
             octets, self._unsent = self._unsent, b""
             self._send_octets(octets)
             if self._deaf and not self._unsent:
                 _say_no_more(client)
-            if self._core.phase is Phase.HANDSHAKE and not self._unsent:
+            if self._core.phase is _HANDSHAKE and not self._unsent:
                 self._hand_over(client)
                 return
             self._regulate()
-        if happened & select.POLLIN and self._client is not None:
+        if happened & _IN and self._client is not None:
             self._read(client)
         elif happened & _GONE:
             self._lose()
 
-    def _read(self, client: socket.socket) -> None:
+    def _read(self, client: socket.SocketType) -> None:
         try:
-            octets = client.recv(READ_OCTETS, socket.MSG_DONTWAIT)
+            octets = client.recv(READ_OCTETS, _AT_ONCE)
         except BlockingIOError:
             return
         except OSError:
@@ -235,10 +250,10 @@ class Cell:
         self._run(self._core.lost)
 
     def _close(self) -> None:
-        client, self._client, self._deadline = self._client, None, math.inf
+        client, self._client, self._deadline = self._client, None, inf
         if client is not None:
-            del self._by_descriptor[client.fileno()]
-            self._poll.unregister(client.fileno())
+            self._poll.unregister(self._client_number)
+            self._client_number = -1
             client.close()
 
     def _send_octets(self, octets: bytes) -> None:
@@ -246,7 +261,7 @@ class Cell:
         if client is None:
             return
         try:
-            sent = 0 if self._unsent else client.send(octets, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            sent = 0 if self._unsent else client.send(octets, _AT_ONCE_QUIETLY)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -260,16 +275,16 @@ class Cell:
         client = self._client
         if client is None:
             return
-        wanted = select.POLLIN if not self._ended and (self._deaf or self._has_room()) else 0
+        wanted = _IN if not self._ended and (self._deaf or self._has_room()) else 0
         if self._unsent:
-            wanted |= select.POLLOUT
+            wanted |= _OUT
         if wanted != self._watched:
             self._watched = wanted
-            self._poll.modify(client.fileno(), wanted)
+            self._poll.modify(self._client_number, wanted)
 
     def _has_room(self) -> bool:
         core = self._core
-        if core.phase is Phase.HANDSHAKE:
+        if core.phase is _HANDSHAKE:
             return False  # What the client says now is not for us.
         return not self._unsent and not self._lagging() and not (core.waiting and core.pending > driving.MANY_OCTETS)
 
@@ -304,7 +319,7 @@ class Cell:
         """Time runs while the client must speak, and begins anew with each command or piece of content, not each octet."""
         core = self._core
         if core.waiting or self._lagging():
-            self._deadline, self._steps_seen = math.inf, -1
+            self._deadline, self._steps_seen = inf, -1
         elif core.steps != self._steps_seen and not self._deaf:
             self._steps_seen = core.steps
             self._deadline = self._now() + core.patience_seconds
@@ -355,19 +370,19 @@ class Cell:
         if answer.tag != self._offered:
             return  # It was withdrawn meanwhile.
         if isinstance(answer, m.Taken):
-            self._offered, self._conclusion_by = 0, math.inf
+            self._offered, self._conclusion_by = 0, inf
             self._run(self._core.taken, answer.queue_id)
         else:
             self._conclude(replies.declined(answer.reply_code, answer.status, answer.text))
 
     def _conclude(self, reply: Reply) -> None:
-        self._offered, self._conclusion_by = 0, math.inf
+        self._offered, self._conclusion_by = 0, inf
         self._run(self._core.declined, reply)
 
     def _withdraw(self, _event: e.Withdraw) -> None:
         if self._offered:
             self._tell(self._takes_charge, m.Withdraw(self._offered))
-            self._offered, self._conclusion_by = 0, math.inf
+            self._offered, self._conclusion_by = 0, inf
 
     def _log_in(self, event: e.LogIn) -> None:
         self._login_tag += 1
@@ -382,7 +397,7 @@ class Cell:
         if event.final:
             self._ask_authenticator(message)
         else:
-            self._login_by = math.inf
+            self._login_by = inf
             self._tell("authenticator", message)
 
     def _ask_sender(self, event: e.AskSender) -> None:
@@ -396,9 +411,9 @@ class Cell:
 
     def _hear_authenticator(self, answer: m.Message | None) -> None:
         """What it says; None: it does not, or not in time."""
-        if self._login_by == math.inf or getattr(answer, "tag", self._login_tag) != self._login_tag:
+        if self._login_by == inf or getattr(answer, "tag", self._login_tag) != self._login_tag:
             return  # Nobody waits for it any more.
-        self._login_by = math.inf
+        self._login_by = inf
         if self._core.phase is Phase.SENDER:
             self._run(self._core.sender_judged, driving.sender_answer(answer))
         elif isinstance(answer, m.ScramChallenge):
@@ -410,7 +425,7 @@ class Cell:
         if self._client is not None and not self._unsent:
             self._hand_over(self._client)
 
-    def _hand_over(self, client: socket.socket) -> None:
+    def _hand_over(self, client: socket.SocketType) -> None:
         """The client's socket to tls, once the 220 has left. Closed here, it lives on there: nobody shuts it down."""
         self._secured_by = self._now() + driving.TLS_SECONDS
         request = m.Secure(0, self._accepted.session, self._accepted.service)
@@ -420,16 +435,15 @@ class Cell:
 
     def _hear_tls(self, answer: m.Message | None, descriptor: int = -1) -> None:
         """What became of the handshake; None: nobody knows."""
-        self._secured_by = math.inf
+        self._secured_by = inf
         if not isinstance(answer, m.Secured):
             self._run(self._core.lost)
             return
-        plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
-        if self._core.phase is not Phase.HANDSHAKE:
+        plain = socket.SocketType(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+        if self._core.phase is not _HANDSHAKE:
             plain.close()  # We ended meanwhile; tls tells the client.
             return
-        self._client, self._watched = plain, 0
-        self._by_descriptor[descriptor] = self._heed_client
+        self._client, self._client_number, self._watched = plain, descriptor, 0
         self._poll.register(descriptor, 0)
         self._run(self._core.secured, answer.tls)
 
@@ -468,6 +482,15 @@ class Cell:
         e.HangUp: _hang_up,
     }
 
+    # Whom each peer's messages are for.
+    _HEAR: ClassVar[dict[str, Callable[..., None]]] = {
+        "directory": _hear_directory,
+        "enqueuer": _hear_enqueuer,
+        "submitter": _hear_enqueuer,
+        "tlsspawn": _hear_tls,
+        "authenticator": _hear_authenticator,
+    }
+
     # --- the peers
 
     def _tell(self, name: str, message: m.Message, *descriptors: int) -> bool:
@@ -492,24 +515,23 @@ class Cell:
             self._hear_authenticator(None)
         elif channel is self._peers.get("tlsspawn"):
             self._core.tls_away = True
-            if self._secured_by < math.inf:
+            if self._secured_by < inf:
                 self._hear_tls(None)
         self._regulate()
 
-    def _say_the_rest(self) -> None:
+    def _say_the_rest(self, channel: Channel) -> None:
         deadline = self._now() + LAST_WORDS_SECONDS
-        for channel in self._peers.values():
-            while channel.backlog and self._now() < deadline:
-                waiting = select.poll()
-                waiting.register(channel.fileno(), select.POLLOUT)
-                waiting.poll(1000 * LAST_WORDS_SECONDS)
-                try:
-                    channel.flush()
-                except ChannelClosed:
-                    break
+        while channel.backlog and self._now() < deadline:
+            waiting = select.poll()
+            waiting.register(channel.fileno(), select.POLLOUT)
+            waiting.poll(1000 * LAST_WORDS_SECONDS)
+            try:
+                channel.flush()
+            except ChannelClosed:
+                break
 
 
-def _say_no_more(client: socket.socket) -> None:
+def _say_no_more(client: socket.SocketType) -> None:
     try:
         client.shutdown(socket.SHUT_WR)
     except OSError:

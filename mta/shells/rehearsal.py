@@ -7,16 +7,17 @@ it must copy for that.
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from mta import roster
 from mta.shells.cell import Cell
+from mta.shells.spawner import Birth
 from mta.smtp import driving
-from mta.smtp.server import Policy
 from mta.vocabulary import Word
 from mta.wire import messages as m
 from mta.wire import permits
-from mta.wire.channel import Channel, pair
+from mta.wire.channel import Channel, bare_pair
 
 TIMES: Final = 30  # after which Python 3.11 has specialised what it will
 _CLIENT: Final = b"192.0.2.1"
@@ -25,31 +26,26 @@ _SUBMISSIONS: Final = m.Accepted(b"rehearsal", _CLIENT, 465, driving.IMPLICIT_TL
 _CONTENT: Final = (b"x" * 76 + b"\r\n") * 50
 
 
-def rehearse(role: roster.Role, policy: Policy) -> None:
-    """Hold conversations of every usual kind, as the cells of *role* will."""
-    lifeline, end = os.pipe2(os.O_CLOEXEC)
+def rehearse(role: roster.Role, make: Callable[[Birth], Cell]) -> None:
+    """Hold conversations of every usual kind, as the cells of *role* will, which *make* makes."""
     for number in range(TIMES):
-        _Rehearsal(role, policy, lifeline).hold(refused=number % 5 == 0)
-    os.close(lifeline)
-    os.close(end)
+        _Rehearsal(role, make).hold(refused=number % 5 == 0)
 
 
 class _Rehearsal:
     """One of them: a cell, its client, and its peers' ends."""
 
-    def __init__(self, role: roster.Role, policy: Policy, lifeline: int) -> None:
+    def __init__(self, role: roster.Role, make: Callable[[Birth], Cell]) -> None:
         kind = permits.INTRODUCES[role.name]
-        pairs = {name: pair() for name in roster.servers_of(role)}
-        self._ours = {
-            name: Channel(end, name, permits.readable_by_client(kind, name)) for name, (end, _) in pairs.items()
-        }
+        self._pairs = pairs = {name: bare_pair() for name in roster.servers_of(role)}
         self._theirs = {
             name: Channel(end, kind, permits.readable_by_server(kind, name)) for name, (_, end) in pairs.items()
         }
         self._client, served = socket.socketpair()
+        served.setblocking(False)
         self._submits = "authenticator" in pairs
         accepted = _SUBMISSIONS if self._submits else _SMTP
-        self._cell = Cell(accepted, served, self._ours, lifeline, policy, 0.0)
+        self._cell = make(Birth(self._theirs["journal"], accepted, served.detach(), 0, pairs))
 
     def hold(self, *, refused: bool) -> None:
         """From greeting to farewell, with a message or a refusal in it."""
@@ -69,10 +65,12 @@ class _Rehearsal:
             self._heard("journal")
         else:
             self._send_content()
-        self._say(b"QUIT\r\n")
-        assert self._cell.over
+        self._client.send(b"QUIT\r\n")
+        self._cell.go_on()
         self._client.close()
-        for channel in (*self._ours.values(), *self._theirs.values()):
+        for ours, _ in self._pairs.values():
+            ours.close()
+        for channel in self._theirs.values():
             channel.close()
 
     def _secure(self) -> None:

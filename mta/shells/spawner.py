@@ -10,13 +10,12 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from mta.offspring import Offspring, Uids
 from mta.smtp import driving, replies
 from mta.smtp.replies import Reply
 from mta.wire import messages as m
-from mta.wire.channel import Channel, ChannelClosed, Packet, pair
+from mta.wire.channel import Channel, ChannelClosed, Packet, bare_pair
 from mta.wire.control import Peers
 
 SPARE_DESCRIPTORS = 256  # of a peer: what it has beside the cells' channels
@@ -24,15 +23,18 @@ SPARE_DESCRIPTORS = 256  # of a peer: what it has beside the cells' channels
 Live = Callable[["Birth"], int]  # what a cell does with its life; answers its exit status
 
 
-@dataclass(frozen=True, slots=True)
 class Birth:
     """What a cell is born with, and who wants to know of its end."""
 
-    listener: Channel
-    accepted: m.Accepted
-    client: int
-    uid: int
-    pairs: Mapping[str, tuple[socket.socket, socket.socket]]  # by peer: the cell's end, and the peer's
+    __slots__ = ("accepted", "client", "is_born", "listener", "pairs", "uid")
+
+    def __init__(
+        self, listener: Channel, accepted: m.Accepted, client: int, uid: int,
+        pairs: Mapping[str, tuple[socket.SocketType, socket.SocketType]],
+    ) -> None:  # fmt: skip
+        """*pairs*: by peer, the cell's end and the peer's."""
+        self.listener, self.accepted, self.client, self.uid, self.pairs = listener, accepted, client, uid, pairs
+        self.is_born = False
 
     def let_go(self) -> None:
         """In the parent: close all descriptors; the cell has its own."""
@@ -84,11 +86,16 @@ class Spawner:
         # In a rush many wait to be forked: whoever ended meanwhile must not count as there.
         self._offspring.reap()
         waiting, self._waiting = self._waiting, []
-        births = [birth for each in waiting if (birth := self._conceive(*each)) is not None]
+        births = []
+        for each in waiting:
+            birth = self._conceive(*each)
+            if birth is not None:
+                births.append(birth)
         # One right after the other: all that we touch between two forks must be copied, page by page.
-        born = [self._fork(birth) for birth in births]
-        for birth, is_born in zip(births, born, strict=True):
-            if is_born:
+        for birth in births:
+            birth.is_born = self._fork(birth)
+        for birth in births:
+            if birth.is_born:
                 self._introduce(birth)
             birth.let_go()
 
@@ -100,7 +107,10 @@ class Spawner:
         why = "too many conversations"
         if self._offspring.alive + self._begun < self.most and (uid := self._uids.take()) is not None:
             try:
-                pairs = {name: pair() for name in self._introduced if self.peers.to(name) is not None}
+                pairs = {}
+                for name in self._introduced:
+                    if self.peers.to(name) is not None:
+                        pairs[name] = bare_pair()
                 self._begun += 1
                 return Birth(listener, accepted, client, uid, pairs)
             except OSError as error:
@@ -129,8 +139,10 @@ class Spawner:
         for name, (_, theirs) in birth.pairs.items():
             server = self.peers.to(name)
             if server is not None:
-                with contextlib.suppress(ChannelClosed, OSError):  # Then it is away for this cell, which sees that.
+                try:
                     server.send(m.Attach(birth.accepted.session), (theirs.fileno(),))
+                except (ChannelClosed, OSError):
+                    continue  # Then it is away for this cell, which sees that.
 
     def _ended(self, listener: Channel, session: bytes, client: bytes, uid: int, status: int) -> None:
         """A cell was reaped."""
@@ -144,8 +156,10 @@ class Spawner:
 
 
 def _tell_finished(listener: Channel, session: bytes) -> None:
-    with contextlib.suppress(ChannelClosed):  # A new listener has counted from zero.
+    try:
         listener.send(m.Finished(session))
+    except ChannelClosed:
+        return  # A new listener has counted from zero.
 
 
 def _turn_away(listener: Channel, accepted: m.Accepted, client: int, reply: Reply) -> None:

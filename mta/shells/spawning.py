@@ -21,6 +21,8 @@ from mta.wire import messages as m
 from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
 
+_Socket = socket.SocketType  # without what Python's `socket` puts around the kernel's
+_STREAM = int(socket.SOCK_STREAM)
 COLLECT_EVERY = 10_000  # allocations; a conversation leaves little behind in cycles, and most end before that
 MOST_CELLS = 1000  # where no setting says it
 STOP_SECONDS = 3.0  # so long the cells may finish what they have in hand
@@ -55,13 +57,24 @@ class Cells:
 
     def live(self, birth: Birth) -> int:
         """Be a cell; in a fresh fork. Answers the exit status."""
-        descriptors = (birth.client, self.lifeline, *(sock.fileno() for sock, _ in birth.pairs.values()))
+        descriptors = [birth.client, self.lifeline]
+        for sock, _ in birth.pairs.values():
+            descriptors.append(
+                sock.fileno()
+            )  # Not a comprehension: it is a function of its own, and each costs a cell a page.
         self._walls.enter(birth.uid, descriptors)
-        client = socket.socket(driving.family_of(birth.accepted), socket.SOCK_STREAM, 0, fileno=birth.client)
-        peers = {name: Channel(sock, name, self._permitted[name]) for name, (sock, _) in birth.pairs.items()}
-        policy = self._local_policy if birth.accepted.service == driving.LOCAL else self.policy
-        Cell(birth.accepted, client, peers, self.lifeline, policy, self._tarpit_seconds).converse()
+        self.cell(birth).converse()
         return 0
+
+    def cell(self, birth: Birth) -> Cell:
+        """The conversation that *birth* is for; it has not begun."""
+        accepted, permitted = birth.accepted, self._permitted
+        client = _Socket(driving.family_of(accepted), _STREAM, 0, birth.client)
+        peers = {}
+        for name, (sock, _) in birth.pairs.items():
+            peers[name] = Channel(sock, name, permitted[name])
+        policy = self._local_policy if accepted.service == driving.LOCAL else self.policy
+        return Cell(accepted, client, peers, self.lifeline, policy, self._tarpit_seconds)
 
     def let_go(self) -> None:
         """Tell every cell to finish."""
@@ -85,7 +98,7 @@ def main(role: roster.Role) -> int:
     handlers = {"listener": spawner.take, "tlsspawn": cells.heed_tls}
     loop.after_burst.append(spawner.begin_all)
     spawner.peers = control.Peers(role, start, loop, handlers, reload=reload)
-    rehearse(role, cells.policy)
+    rehearse(role, cells.cell)
     gc.set_threshold(COLLECT_EVERY)
     gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.
     spawner.peers.ready()

@@ -25,11 +25,14 @@ STOP_SECONDS: Final = 2.5  # to finish what is in hand; the supervisor allows 5 
 LOCAL: Final = (
     b"local"  # the service of programs on this machine: the kernel said whose they are, so they need no log-in
 )
+_UNIX, _INET, _INET6 = int(socket.AF_UNIX), int(socket.AF_INET), int(socket.AF_INET6)
 IMPLICIT_TLS: Final = b"submissions"  # the service where a handshake comes before anything is said (RFC 8314 3.3)
 
 NOBODY_KNOWS: Final = e.LoginAnswer(None)
 TRY_LATER: Final = e.Verdict(Word.TRY_LATER)
 _WORDS = {word.value: word for word in Word}
+_NEITHER: Final = Word.TRY_LATER
+_SLOW_DOWN: Final = Word.SLOW_DOWN
 
 
 def policy(settings: Mapping[str, bytes], *, starttls: bool = False, submission: bool = False) -> Policy:
@@ -53,11 +56,11 @@ def policy(settings: Mapping[str, bytes], *, starttls: bool = False, submission:
     )
 
 
-def family_of(accepted: m.Accepted) -> socket.AddressFamily:
+def family_of(accepted: m.Accepted) -> int:
     """Of the socket that came with *accepted*: with it said, a socket object needs to ask the kernel nothing."""
     if accepted.service == LOCAL:
-        return socket.AF_UNIX
-    return socket.AF_INET6 if b":" in accepted.client else socket.AF_INET
+        return _UNIX
+    return _INET6 if b":" in accepted.client else _INET
 
 
 def tarpit_seconds(settings: Mapping[str, bytes]) -> float:
@@ -78,7 +81,7 @@ def verdict(answer: m.Message | None) -> e.Verdict:
     """The directory's *answer* for the core; without one (it is away, or too slow) nobody knows."""
     if not isinstance(answer, m.Verdict):
         return TRY_LATER
-    word = _WORDS.get(answer.word, Word.TRY_LATER)  # A word we do not know says neither yes nor no.
+    word = _WORDS.get(answer.word, _NEITHER)  # A word we do not know says neither yes nor no.
     return e.Verdict(word, answer.counted, answer.expiry, answer.ticket, answer.late, answer.detail)
 
 
@@ -87,7 +90,7 @@ def waits_first(found: e.Verdict) -> bool:
 
     A prober pays with time for each guess beyond the limit. Where the domain tells nothing before the content, waiting would.
     """
-    return found.word is Word.SLOW_DOWN and not found.late
+    return found.word is _SLOW_DOWN and not found.late
 
 
 def offers(tag: int, accepted: m.Accepted, event: e.Offer) -> Iterator[m.Message]:

@@ -124,6 +124,8 @@ _REFUSALS = {
     Word.TRY_LATER: replies.TRY_LATER,
 }
 
+_ACCEPT: Final = Word.ACCEPT
+_SLOW_DOWN: Final = Word.SLOW_DOWN
 _GOODBYE: Final = 421  # RFC 5321 4.2.2: we hang up behind it
 _OF_LOGIN: Final = frozenset({235, 454, 535})  # RFC 4954 6: how a log-in ends that was said as it should be
 _INTERRUPTED: Final = frozenset(
@@ -147,6 +149,14 @@ class _Question:
 
 class Server:
     """One conversation."""
+
+    __slots__ = (
+        "_alone", "_asked_sender", "_chunk_last", "_chunk_left", "_chunk_unwanted", "_declared", "_end_of_input",
+        "_ending", "_errors", "_events", "_extended", "_fruitless", "_greets_late", "_helo", "_input", "_intake",
+        "_late_refusal", "_login", "_logins", "_lost", "_number", "_out", "_policy", "_questions", "_reader",
+        "_recipients", "_reverse_path", "_skipping", "_starting_tls", "_tls", "_tried", "_unasked", "phase", "steps",
+        "tls_away",
+    )  # fmt: skip
 
     def __init__(self, policy: Policy, *, implicit_tls: bool = False) -> None:
         """With *implicit_tls* (RFC 8314 3) the handshake comes first: nothing may be told but `secured`, which greets."""
@@ -674,9 +684,9 @@ class Server:
             # about would tell something by its own.
             self._out.append(replies.ONE_RECIPIENT.octets)
             return
-        if verdict.word is Word.ACCEPT or verdict.late:
+        if verdict.word is _ACCEPT or verdict.late:
             self._alone = verdict.late
-            self._late_refusal = None if verdict.word is Word.ACCEPT else refusal_of(verdict)
+            self._late_refusal = None if verdict.word is _ACCEPT else refusal_of(verdict)
             self._recipients.append(
                 Recipient(rcpt.forward_path, verdict.counted, verdict.expiry, verdict.ticket, rcpt.options)
             )
@@ -684,7 +694,7 @@ class Server:
             return
         reply = refusal_of(verdict)
         self._note_refused(reply, forward_path=rcpt.forward_path)
-        if verdict.word is Word.SLOW_DOWN:
+        if verdict.word is _SLOW_DOWN:
             self._end(reply)
         else:
             self._out.append(reply.octets)

@@ -4,8 +4,10 @@ A reader would otherwise get wrong: `send` never blocks. What the kernel does no
 `flush` sends it when the loop says the socket is writable; two roles that wait for each other would otherwise stand still.
 """
 
+import _socket
 import array
 import collections
+import functools
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,7 @@ MAX_DESCRIPTORS = 16  # Beside one packet; all but one of ours have one at most.
 BURST = 64  # Packets taken from one channel before the others get their turn.
 # As plain numbers: an operation on an enum costs as much as a small packet (1 of 4 us).
 _TRUNCATED = int(socket.MSG_CTRUNC)
+_UNIX, _SEQPACKET = int(socket.AF_UNIX), int(socket.SOCK_SEQPACKET)
 _NO_SIGNAL = int(socket.MSG_NOSIGNAL)
 _ANCILLARY = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
 
@@ -31,9 +34,13 @@ class ChannelClosed(Exception):
 class Channel:
     """One end. `permitted` is what the other side may send (see permits)."""
 
+    __slots__ = (
+        "_backlog", "_permitted", "_sock", "_with_descriptors", "closed", "instance", "peer", "session", "wants_write",
+    )  # fmt: skip
+
     def __init__(
         self,
-        sock: socket.socket,
+        sock: socket.SocketType,
         peer: str,
         permitted: frozenset[type[Message]],
         instance: int = 0,
@@ -47,7 +54,7 @@ class Channel:
         )
         self._sock = sock
         self._permitted = permitted
-        self._with_descriptors = any(kind.descriptors for kind in permitted)
+        self._with_descriptors = _with_descriptors(permitted)
         self._backlog: collections.deque[tuple[bytes, tuple[int, ...]]] = collections.deque()
         sock.setblocking(False)
 
@@ -100,7 +107,7 @@ class Channel:
             ChannelClosed: the peer is gone, or sent what it may not, and we hung up.
         """
         for _ in range(BURST):
-            packet = self._receive_one()
+            packet = self.receive_one()
             if packet is None:
                 return
             yield packet
@@ -113,7 +120,7 @@ class Channel:
         """
         self._sock.setblocking(True)
         try:
-            packet = self._receive_one()
+            packet = self.receive_one()
         finally:
             if not self.closed:
                 self._sock.setblocking(False)
@@ -150,8 +157,12 @@ class Channel:
             raise ChannelClosed(self.peer) from error
         return True
 
-    def _receive_one(self) -> Packet | None:
-        """One packet; None when there is none now."""
+    def receive_one(self) -> Packet | None:
+        """One packet; None when there is none now.
+
+        Raises:
+            ChannelClosed: as `receive`.
+        """
         descriptors: tuple[int, ...] = ()
         try:
             if self._with_descriptors:
@@ -190,6 +201,12 @@ class Channel:
         return packet, tuple(found)
 
 
+@functools.cache
+def _with_descriptors(permitted: frozenset[type[Message]]) -> bool:
+    """Does any of them carry some?"""
+    return any(kind.descriptors for kind in permitted)
+
+
 def _close_all(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
@@ -198,3 +215,8 @@ def _close_all(descriptors: Sequence[int]) -> None:
 def pair() -> tuple[socket.socket, socket.socket]:
     """The two ends of a new channel."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def bare_pair() -> tuple[socket.SocketType, socket.SocketType]:
+    """The same without what Python's `socket` puts around the kernel's, which costs a spawner ten times as much."""
+    return _socket.socketpair(_UNIX, _SEQPACKET)

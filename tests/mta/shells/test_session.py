@@ -9,7 +9,7 @@ import pytest
 from mta.shells.session import Session, where
 from mta.smtp.driving import LINGER_SECONDS
 from mta.smtp.events import Verdict
-from mta.smtp.server import Policy
+from mta.smtp.server import Policy, Server
 from mta.vocabulary import Word
 from mta.wire import messages as m
 
@@ -85,10 +85,10 @@ def fail(*_: object) -> list[Any]:
     raise RuntimeError(SECRET)
 
 
-def test_an_error_of_ours_is_451_with_a_number_and_nothing_more(begun: Begun) -> None:
+def test_an_error_of_ours_is_451_with_a_number_and_nothing_more(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     """Temporary, so no mail is lost; and the client learns nothing of our inside."""
     session, worker, transport = begun
-    session._core.receive = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(Server, "receive", fail)
     session.data_received(b"NOOP\r\n")
     last = transport.written.splitlines()[-1]
     assert last.startswith(b"451 4.3.0")
@@ -98,10 +98,11 @@ def test_an_error_of_ours_is_451_with_a_number_and_nothing_more(begun: Begun) ->
     assert transport.ended
 
 
-def test_an_error_in_the_error_ends_the_connection(begun: Begun) -> None:
+def test_an_error_in_the_error_ends_the_connection(begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     """When not even the 451 can be said, at least nobody waits for ever."""
     session, worker, transport = begun
-    session._core.receive = session._core.break_off = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(Server, "receive", fail)
+    monkeypatch.setattr(Server, "break_off", fail)
     session.data_received(b"NOOP\r\n")
     assert len(worker.faults) == 2
     assert transport.aborted

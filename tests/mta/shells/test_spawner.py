@@ -11,7 +11,7 @@ from mta import roster
 from mta.offspring import Uids
 from mta.shells.rehearsal import rehearse
 from mta.shells.spawner import Birth, Spawner
-from mta.smtp.server import Policy
+from mta.shells.spawning import Cells
 from mta.wire import control
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed
@@ -155,16 +155,18 @@ def test_what_is_introduced_and_is_no_socket_ends_the_introducer_and_nobody_else
 
 def test_the_rehearsal_is_a_conversation_to_its_end() -> None:
     """Or every start of smtpdspawn would fail: it asserts the end of each itself."""
+    cells = Cells(roster.SMTPDSPAWN, {"host.name": b"mx.example.test"})
     gc.collect()  # what earlier tests left
     before = len(os.listdir("/proc/self/fd"))
-    rehearse(roster.SMTPDSPAWN, Policy(b"mx.example.test"))
+    rehearse(roster.SMTPDSPAWN, cells.cell)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_rehearsal_of_submission_logs_in_too() -> None:
     """TLS from the start, a log-in, a sender: what a user's cell will do."""
-    policy = Policy(b"mx.example.test", starttls=True, mechanisms=(b"PLAIN",))
+    settings = {"host.name": b"mx.example.test", "submission.mechanisms": b"PLAIN"}
+    cells = Cells(roster.SUBMISSIONSPAWN, settings)
     gc.collect()  # what earlier tests left
     before = len(os.listdir("/proc/self/fd"))
-    rehearse(roster.SUBMISSIONSPAWN, policy)
+    rehearse(roster.SUBMISSIONSPAWN, cells.cell)
     assert len(os.listdir("/proc/self/fd")) == before
