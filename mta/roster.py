@@ -145,12 +145,12 @@ QMTPD = _role(
 SMTPDSPAWN = _role(
     "smtpdspawn", 18, Promise.CLIENT_SOCKETS, Promise.SPAWN,
     only_with=("smtpd.isolation", "connection"), pool=(CELL_UIDS_FROM, CELL_UIDS),
-    memory_mib=64, open_files=_EACH_CELL,
+    memory_mib=64, open_files=_EACH_CELL + CELL_UIDS,  # a cell's channels to the two peers that are seldom asked
 )  # fmt: skip
 SUBMISSIONSPAWN = _role(
     "submissionspawn", 24, Promise.CLIENT_SOCKETS, Promise.SPAWN,
     only_with=("smtpd.isolation", "connection"), listens=SUBMISSION, pool=(SUBMISSION_CELL_UIDS_FROM, CELL_UIDS),
-    memory_mib=64, open_files=_EACH_CELL, connections=(_SUBMISSIONS,),
+    memory_mib=64, open_files=_EACH_CELL + CELL_UIDS, connections=(_SUBMISSIONS,),
 )  # fmt: skip
 DIRECTORY = _role(
     "directory", 4, Promise.READ_FILES, trusted=True,

@@ -2,13 +2,18 @@
 
 A reader would otherwise get wrong: a uid is free again when its process was *reaped*, and even then the kernel is asked
 whether nobody lives under it: cells of a predecessor that was killed may still be finishing what they had in hand.
+We keep the peers' ends of channels that are seldom used, and never read from one: that something waits there is all we ask.
 """
 
 import contextlib
+import fcntl
 import functools
 import os
 import resource
+import select
 import socket
+import sys
+import termios
 from collections.abc import Callable, Mapping
 
 from mta.offspring import Offspring, Uids
@@ -17,8 +22,12 @@ from mta.smtp.replies import Reply
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet, bare_pair
 from mta.wire.control import Peers
+from mta.wire.loop import Loop
 
-SPARE_DESCRIPTORS = 256  # of a peer: what it has beside the cells' channels
+SPARE_DESCRIPTORS = 256  # of a peer, or of us: what it has beside the cells' channels
+# Peers that most conversations never speak to. Introduced at a cell's first word to them: each introduction costs 0.05 ms.
+SELDOM_ASKED = frozenset({"tlsspawn", "journal"})
+_READABLE, _HUNG_UP = select.EPOLLIN, select.EPOLLHUP
 
 Live = Callable[["Birth"], int]  # what a cell does with its life; answers its exit status
 
@@ -37,28 +46,29 @@ class Birth:
         self.is_born = False
 
     def let_go(self) -> None:
-        """In the parent: close all descriptors; the cell has its own."""
+        """In the parent: close what is the cell's; it has its own."""
         os.close(self.client)
-        for ours, theirs in self.pairs.values():
+        for ours, _ in self.pairs.values():
             ours.close()
-            theirs.close()
 
 
 def most_cells(wanted: int, pool: int) -> int:
     """How many may live at once: as many as *wanted*, if the pool and the peers' descriptors suffice.
 
-    The peers have the same limit of descriptors as we.
+    A peer has one for each cell, and we those to the peers that are seldom asked; the roster gives us twice as many.
     """
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS
-    return max(1, min(wanted, pool or wanted, descriptors))
+    return max(1, min(wanted, pool or wanted, descriptors // len(SELDOM_ASKED)))
 
 
 class Spawner:
     """All cells that live."""
 
-    def __init__(self, introduced: tuple[str, ...], offspring: Offspring, uids: Uids, most: int, live: Live) -> None:
+    def __init__(
+        self, loop: Loop, introduced: tuple[str, ...], offspring: Offspring, uids: Uids, most: int, live: Live
+    ) -> None:
         """*introduced*: the peers to which each cell gets a channel of its own."""
-        self._introduced = introduced
+        self._loop, self._introduced = loop, introduced
         self.peers: Peers  # whoever makes us sets it, before the first message
         self.most = most
         self.stopping = False
@@ -95,8 +105,13 @@ class Spawner:
         for birth in births:
             birth.is_born = self._fork(birth)
         for birth in births:
-            if birth.is_born:
-                self._introduce(birth)
+            for name, (_, theirs) in birth.pairs.items():
+                if not birth.is_born:
+                    theirs.close()
+                elif name in SELDOM_ASKED:
+                    _Later(self, self._loop, name, birth.accepted.session, theirs)
+                else:
+                    self.introduce(name, birth.accepted.session, theirs)
             birth.let_go()
 
     def _conceive(self, listener: Channel, accepted: m.Accepted, client: int) -> Birth | None:
@@ -135,14 +150,13 @@ class Spawner:
             return False
         return True
 
-    def _introduce(self, birth: Birth) -> None:
-        for name, (_, theirs) in birth.pairs.items():
-            server = self.peers.to(name)
-            if server is not None:
-                try:
-                    server.send(m.Attach(birth.accepted.session), (theirs.fileno(),))
-                except (ChannelClosed, OSError):
-                    continue  # Then it is away for this cell, which sees that.
+    def introduce(self, name: str, session: bytes, theirs: socket.SocketType) -> None:
+        """Hand the peer *name* its end of a cell's channel."""
+        server = self.peers.to(name)
+        if server is not None:
+            # Gone now, it is away for this cell as if it had not been there: the cell sees that its channel was closed.
+            _tell(server, m.Attach(session), theirs.fileno())
+        theirs.close()
 
     def _ended(self, listener: Channel, session: bytes, client: bytes, uid: int, status: int) -> None:
         """A cell was reaped."""
@@ -155,11 +169,38 @@ class Spawner:
         self.peers.event("cell-not-started", session=accepted.session, client=accepted.client, why=why)
 
 
+class _Later:
+    """Introduces a cell to the peer *name* when it has said something there. That is not ours to read: the peer finds it."""
+
+    __slots__ = ("_loop", "_name", "_session", "_spawner", "_theirs")
+
+    def __init__(self, spawner: Spawner, loop: Loop, name: str, session: bytes, theirs: socket.SocketType) -> None:
+        self._spawner, self._loop, self._name, self._session, self._theirs = spawner, loop, name, session, theirs
+        loop.watch(theirs.fileno(), _READABLE, self)
+
+    def __call__(self, events: int) -> None:
+        theirs = self._theirs
+        self._loop.unwatch(theirs.fileno())
+        if events & _HUNG_UP and not _waiting(theirs):
+            theirs.close()  # The cell ended, and never had a word for this one.
+        else:
+            self._spawner.introduce(self._name, self._session, theirs)
+
+
+def _waiting(sock: socket.SocketType) -> int:
+    """How many octets nobody has read yet; looked at from outside, none of them is read."""
+    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 def _tell_finished(listener: Channel, session: bytes) -> None:
+    _tell(listener, m.Finished(session))  # A new listener, if this one is gone, has counted from zero.
+
+
+def _tell(channel: Channel, message: m.Message, *descriptors: int) -> None:
     try:
-        listener.send(m.Finished(session))
-    except ChannelClosed:
-        return  # A new listener has counted from zero.
+        channel.send(message, descriptors)
+    except (ChannelClosed, OSError):
+        return  # Whoever is gone needs to know nothing.
 
 
 def _turn_away(listener: Channel, accepted: m.Accepted, client: int, reply: Reply) -> None:

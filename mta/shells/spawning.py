@@ -89,7 +89,7 @@ def main(role: roster.Role) -> int:
     sandbox.enter(role, start, keep=(loop.fileno(), *offspring.descriptors))
     cells = Cells(role, start.settings)
     uids = uids_of(role, start)
-    spawner = Spawner(roster.servers_of(role), offspring, uids, most(role, start.settings), cells.live)
+    spawner = Spawner(loop, roster.servers_of(role), offspring, uids, most(role, start.settings), cells.live)
 
     def reload(settings: Mapping[str, bytes]) -> None:
         cells.change(settings)

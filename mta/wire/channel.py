@@ -177,9 +177,13 @@ class Channel:
         except OSError as error:
             self.close()
             raise ChannelClosed(self.peer) from error
+        if not packet:
+            _close_all(descriptors)
+            self.close()
+            raise ChannelClosed(f"{self.peer}: end of file")
         try:
-            if not packet or len(packet) > MAX_MESSAGE:
-                raise WireError("end of file" if not packet else "too long")
+            if len(packet) > MAX_MESSAGE:
+                raise WireError("too long")
             message = read_message(unpack(packet), self._permitted)
             if len(descriptors) != message.carries:
                 raise WireError("more or fewer descriptors than the message carries")

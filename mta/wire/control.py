@@ -190,7 +190,8 @@ class Peers:
             return
         kind, session = permits.INTRODUCES[introducer.peer], message.session
         try:
-            sock = socket.socket(fileno=descriptors[0])
+            # Without what Python's `socket` puts around the kernel's: one comes with every conversation.
+            sock = socket.SocketType(fileno=descriptors[0])
         except OSError:
             os.close(descriptors[0])
             introducer.close()  # No socket: who hands us that was taken over.

@@ -63,7 +63,7 @@ class Rig:
         self.offspring = FakeOffspring()
         names = roster.servers_of(roster.SMTPDSPAWN)
         uids = Uids(100, 50, lambda _uid: False)
-        self.spawner = Spawner(names, self.offspring, uids, most, live)  # type: ignore[arg-type]
+        self.spawner = Spawner(self.house.loop, names, self.offspring, uids, most, live)  # type: ignore[arg-type]
         self.spawner.peers = control.Peers(
             roster.SMTPDSPAWN, self.house.start, self.house.loop, {"listener": self.spawner.take}
         )
@@ -170,3 +170,44 @@ def test_the_rehearsal_of_submission_logs_in_too() -> None:
     before = len(os.listdir("/proc/self/fd"))
     rehearse(roster.SUBMISSIONSPAWN, cells.cell)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def cells_channel(birth: Birth, peer: str) -> socket.socket:
+    """The cell's end of its channel to *peer*, as a fork would have it."""
+    return socket.socket(fileno=os.dup(birth.pairs[peer][0].fileno()))
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_who_is_seldom_asked_meets_a_cell_at_its_first_word(speaks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With that word, unread, though the cell has ended meanwhile; without one, never, and nothing stays open."""
+    rig = Rig(most=5)
+    births: list[Birth] = []
+    monkeypatch.setattr(rig.spawner, "_fork", lambda birth: births.append(birth) or True)
+    with rig.house:
+        journal = rig.house.server("journal")
+        conceive = rig.spawner._conceive
+        cells: list[socket.socket] = []
+
+        def conceived(listener: Channel, accepted: m.Accepted, client: int) -> Birth | None:
+            birth = conceive(listener, accepted, client)
+            assert birth is not None
+            cells.append(cells_channel(birth, "journal"))
+            return birth
+
+        monkeypatch.setattr(rig.spawner, "_conceive", conceived)
+        before = len(os.listdir("/proc/self/fd"))
+        with rig.connect(b"s1"):
+            assert list(journal.receive()) == []
+            if speaks:
+                cells[0].send(m.Event(b"refused", ()).encode())
+            cells[0].close()
+            rig.house.settle()
+            met = list(journal.receive())
+            assert [message for message, _ in met] == ([m.Attach(b"s1")] if speaks else [])
+            for _, (descriptor,) in met:
+                with socket.socket(fileno=descriptor) as end:
+                    assert end.recv(1000) == m.Event(b"refused", ()).encode()
+        for message, descriptors in rig.directory.receive():
+            assert message == m.Attach(b"s1")
+            os.close(descriptors[0])
+        assert len(os.listdir("/proc/self/fd")) == before
