@@ -5,6 +5,7 @@ from appliance.models.account import Account
 from appliance.models.alias import Alias, AliasTarget
 from appliance.models.api_key import ApiKey
 from appliance.models.app_password import AppPassword
+from appliance.models.appointment import Appointment
 from appliance.models.audit_entry import AuditEntry
 from appliance.models.base import Base
 from appliance.models.certificate import Certificate, CertificateName
@@ -30,6 +31,7 @@ __all__ = [
     "AliasTarget",
     "ApiKey",
     "AppPassword",
+    "Appointment",
     "AuditEntry",
     "Base",
     "Certificate",
