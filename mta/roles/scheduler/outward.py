@@ -98,7 +98,7 @@ class Outward:
         going.attempt.put_off.add(going.destination)
         for _, targets in going.recipients:
             for target in targets:
-                self._judge.result(going.attempt, target, (Action.DELAYED, *going.destination.trouble), now)
+                self._judge.result(going.attempt, target, Result(Action.DELAYED, *going.destination.trouble), now)
 
     def _send(self, going: Going, now: float) -> None:
         """Hand it to remotespawn; a slot is taken for it."""
@@ -122,10 +122,7 @@ class Outward:
             envelope.size, len(going.recipients), going.kind is Kind.DOUBTFUL,
         )  # fmt: skip
         for number, (final, targets) in enumerate(going.recipients):
-            index = targets[0][0]
-            # RFC 3461 5.2.7.3: of an address that turned out to be several the sender's wishes are ours to fulfil.
-            options = envelope.recipients[index].options if attempt.ends.get(index) == 1 else b""
-            yield m.SendRecipient(tag, number, final, options)
+            yield m.SendRecipient(tag, number, final, _wishes(attempt, targets))
 
     def call(self, now: float) -> tuple[Caller, bytes] | None:
         """Send what waits in memory and may go; then a queue id whose turn it is, if there is one, with its slot."""
@@ -155,8 +152,10 @@ class Outward:
             going.trouble = trouble
         else:
             going.took = True
-        for target in going.recipients[answer.index][1]:
-            self._judge.result(going.attempt, target, (action, *trouble), now)
+        targets = going.recipients[answer.index][1]
+        notifies = action is Action.RELAYED and answer.notifies and bool(_wishes(going.attempt, targets))
+        for target in targets:
+            self._judge.result(going.attempt, target, Result(action, *trouble, notifies), now)
         if action is Action.FAILED:
             self._tell_whoever_forwards(going, answer)
 
@@ -214,6 +213,17 @@ class Outward:
         sends, self._sends = self._sends, {}
         for going in sends.values():
             self._end(going, now)
+
+
+def _wishes(attempt: Attempt, targets: list[Target]) -> bytes:
+    """What the next host is asked to notify of, for the one final recipient that *targets* come to; empty: that is ours.
+
+    RFC 3461 5.2.7.3: of an address that turned out to be several the sender's wishes are ours to fulfil. So they are when
+    two of his recipients come to the same one, and he wishes something else of each.
+    """
+    wishes = {attempt.envelope.recipients[index].options for index, _ in targets}
+    is_one = len(wishes) == 1 and all(attempt.ends.get(index) == 1 for index, _ in targets)
+    return wishes.pop() if is_one else b""
 
 
 def _in_parts(recipients: list[tuple[bytes, list[Target]]]) -> Iterator[list[tuple[bytes, list[Target]]]]:
