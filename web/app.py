@@ -18,7 +18,9 @@ from appliance.peers import Authenticator, Compiler
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
 from web import VERSION, errors
+from web.allowance import Allowance, TellStanding
 from web.api import routes as api
+from web.dry_run import ShowEffect
 from web.errors import LastResort
 from web.panel import routes as panel
 from web.panel.rendering import Renderer
@@ -75,11 +77,14 @@ def create_app(
         seals=seals,
         renderer=app.state.renderer,
         throttle=LoginThrottle(settings.limits.logins_per_minute),
+        allowance=Allowance(settings.limits.api_requests_per_minute),
     )
     errors.install(app)
     # The last one added stands outermost.
+    app.add_middleware(ShowEffect)
     app.add_middleware(BodyLimit)
     app.add_middleware(LastResort)
+    app.add_middleware(TellStanding)
     app.add_middleware(SecurityHeaders)
     app.include_router(api.router)
     app.include_router(panel.router)

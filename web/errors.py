@@ -6,6 +6,7 @@ was not meant to be shown is shown: an error that nobody foresaw is written to t
 
 import http
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
@@ -24,6 +25,7 @@ log = logging.getLogger("postern.web")
 
 API_PREFIX = "/api/"
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "5"  # while the database or the authenticator is away; as long as a writer waits for the other
 UNEXPECTED = "Something went wrong here. It has been written to the log."
 
 # The most special class first: the first that fits an error decides.
@@ -49,6 +51,16 @@ class TooManyAttempts(errors.Refused):
     def __init__(self, wait_seconds: float) -> None:
         self.wait_seconds = max(1, round(wait_seconds))
         super().__init__(f"Too many wrong passwords. Try again in {self.wait_seconds} seconds.")
+
+
+class TooManyRequests(errors.Refused):
+    """The key has used its allowance up; *wait_seconds* until it may make one more request."""
+
+    default_code = "too_many_requests"
+
+    def __init__(self, wait_seconds: float) -> None:
+        self.wait_seconds = max(1, math.ceil(wait_seconds))
+        super().__init__(f"This key has made too many requests. Go on in {self.wait_seconds} seconds.")
 
 
 class ForgedForm(errors.Forbidden):
@@ -87,7 +99,7 @@ class FieldFault(NamedTuple):
 
 def status_of(error: errors.ApplianceError) -> int:
     """The HTTP status that *error* is answered with (RFC 9110 15)."""
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooManyRequests):
         return http.HTTPStatus.TOO_MANY_REQUESTS
     if isinstance(error, PreconditionFailed):
         return http.HTTPStatus.PRECONDITION_FAILED
@@ -96,17 +108,23 @@ def status_of(error: errors.ApplianceError) -> int:
 
 def headers_of(error: errors.ApplianceError) -> dict[str, str]:
     """What HTTP wants beside the status of *error*."""
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooManyRequests):
         return {"Retry-After": str(error.wait_seconds)}
+    if isinstance(error, errors.Unable):
+        return {"Retry-After": RETRY_AFTER_SECONDS}
     if isinstance(error, errors.NotSignedIn):
         return {"WWW-Authenticate": 'Bearer realm="postern"'}  # RFC 6750 3
     return {}
 
 
 def problem(
-    status: int, code: str, detail: str, *, faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None
-) -> Response:
-    """An RFC 9457 problem. `type` stays about:blank, which says that `title` is the status's own phrase (RFC 9457 4.2.1)."""
+    status: int, code: str, detail: str, *,
+    faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None, holder: str = "",
+) -> Response:  # fmt: skip
+    """An RFC 9457 problem. `type` stays about:blank, which says that `title` is the status's own phrase (RFC 9457 4.2.1).
+
+    *holder*: what has the name or address, below the API's base; for those only who may see it.
+    """
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
@@ -116,6 +134,8 @@ def problem(
     }
     if faults:
         body["errors"] = [fault._asdict() for fault in faults]
+    if holder:
+        body["holder"] = f"{API_PREFIX}v1/{quote(holder, safe='/@')}"
     return JSONResponse(body, status, headers, PROBLEM_MEDIA_TYPE)
 
 
@@ -160,7 +180,10 @@ def _on_refusal(request: Request, error: Exception) -> Response:
     if elsewhere:
         return elsewhere
     faults = [FieldFault(refusal.field, refusal.code, refusal.sentence)] if refusal.field else []
-    return _answer(request, status, refusal.code, refusal.sentence, faults=faults, headers=headers_of(refusal))
+    holder = refusal.holder if isinstance(refusal, errors.Taken) else ""
+    return _answer(
+        request, status, refusal.code, refusal.sentence, faults=faults, headers=headers_of(refusal), holder=holder
+    )
 
 
 def _elsewhere(request: Request, refusal: errors.ApplianceError) -> Response | None:
@@ -208,9 +231,9 @@ def _on_answered_before(_request: Request, error: Exception) -> Response:
 
 def _answer(
     request: Request, status: int, code: str, sentence: str, *,
-    faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None,
+    faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None, holder: str = "",
 ) -> Response:  # fmt: skip
     if _is_for_programs(request):
-        return problem(status, code, sentence, faults=faults, headers=headers)
+        return problem(status, code, sentence, faults=faults, headers=headers, holder=holder)
     renderer: Renderer = request.app.state.renderer
     return renderer.error(request, status, sentence_of(sentence), headers or {})

@@ -15,8 +15,11 @@ from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
 from appliance.peers import Authenticator, Compiler
+from appliance.services import changes
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
+from web.allowance import Allowance
+from web.dry_run import foresee
 from web.panel.rendering import Renderer
 from web.throttle import LoginThrottle
 
@@ -33,6 +36,7 @@ class Wiring:
     seals: Seals
     renderer: Renderer
     throttle: LoginThrottle
+    allowance: Allowance
 
     @contextmanager
     def changing(self, *, dry_run: bool = False) -> Iterator[Session]:
@@ -42,7 +46,10 @@ class Wiring:
             DatabaseUnavailable: nothing was written.
         """
         with unit_of_work(self.engine, dry_run=dry_run) as session:
+            since = changes.newest(session) if dry_run else 0
             yield session
+            if dry_run:
+                foresee(self.engine, session, since)
         if not dry_run:
             self.compiler.poke()
 

@@ -74,8 +74,10 @@ def create(  # noqa: PLR0913 - all that may be said of one
     real = get(session, alias_of, actor=actor) if alias_of else None
     chosen = _tenant_for(session, actor, tenant_id, real)
     tenant = authorisation.require(session, actor, "domain.create", chosen, f"tenant {tenant_id}")
-    if addresses.domain_named(session, label) is not None:
-        raise Taken(f"{label} is already served here", code="domain_taken", field="name")
+    present = addresses.domain_named(session, label)
+    if present is not None:
+        holder = f"domains/{label}" if authorisation.allows(session, actor, "domain.see", present) else ""
+        raise Taken(f"{label} is already served here", code="domain_taken", field="name", holder=holder)
     if real is not None and (real.kind != "hosted" or catch_all):
         raise Invalid("another name stands for a hosted domain, and takes its catch-all", field="alias_of")
     limits.require_room(session, tenant.id, "domains")

@@ -4,6 +4,9 @@ A reader would otherwise get wrong: the count is taken while the write lock is h
 last place. It is taken only for levels that have a limit: where none is set, a creation costs the same at any size.
 """
 
+import math
+from dataclasses import dataclass
+
 from sqlalchemy import func, select
 
 from appliance.database.session import Session
@@ -18,13 +21,29 @@ def require_room(session: Session, tenant_id: int, noun: str, wanted: int = 1) -
     Raises:
         LimitReached: at one of them they do not.
     """
+    room = room_for(session, tenant_id, noun)
+    if wanted > room.left:
+        raise room.refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many more fit, and what whoever wants more than that is told."""
+
+    left: float
+    refusal: LimitReached
+
+
+def room_for(session: Session, tenant_id: int, noun: str) -> Room:
+    """How many more *noun* fit at every level from the tenant upward."""
+    least, whose = math.inf, "your"
     for level in upward(session, tenant_id):
-        tenant = session.get_one(Tenant, level)
-        limit = getattr(tenant, f"max_{noun}")
-        if limit is not None and count(session, level, noun) + wanted > limit:
+        limit = getattr(session.get_one(Tenant, level), f"max_{noun}")
+        left = math.inf if limit is None else max(0, limit - count(session, level, noun))
+        if left < least:
             # Not whose limit: a customer need not learn how much his reseller bought.
-            whose = "your" if level == tenant_id else "your provider's"
-            raise LimitReached(f"{whose} limit of {noun} is reached", code=f"limit_{noun}")
+            least, whose = left, "your" if level == tenant_id else "your provider's"
+    return Room(least, LimitReached(f"{whose} limit of {noun} is reached", code=f"limit_{noun}"))
 
 
 def count(session: Session, tenant_id: int, noun: str) -> int:

@@ -11,6 +11,7 @@ from appliance.services import addresses, audit, authorisation, changes, holders
 from appliance.services.actor import Actor
 from appliance.services.common import check_name
 from appliance.services.paging import Page
+from mta.vocabulary import Address
 
 __all__ = [
     "MAX_QUOTA",
@@ -20,11 +21,13 @@ __all__ = [
     "forwarded_by",
     "get",
     "list_mailboxes",
+    "make",
     "remove",
     "report_usage",
     "resume",
     "set_password",
     "suspend",
+    "tell_made",
     "update",
 ]
 
@@ -52,7 +55,22 @@ def create(
     domain = holders.domain_for(session, actor, "mailbox.create", parsed)
     folded = addresses.require_free(session, domain, parsed)
     limits.require_room(session, domain.tenant_id, "mailboxes")
-    mailbox = Mailbox(
+    mailbox = make(domain, parsed, folded, sealed_hash, quota_bytes, display_name)
+    session.add(mailbox)
+    session.flush()
+    tell_made(session, actor, mailbox)
+    return mailbox
+
+
+def make(
+    domain: Domain, parsed: Address, folded: str, sealed_hash: str | None, quota_bytes: int, display_name: str
+) -> Mailbox:
+    """The row, for whoever has asked already whether it may be there.
+
+    Raises:
+        Invalid: a quota or name that makes no sense.
+    """
+    return Mailbox(
         domain=domain,
         local_part=parsed.local_part,
         folded=folded,
@@ -62,11 +80,12 @@ def create(
         display_name=check_name(display_name, "display_name") if display_name else "",
         forwarding=None,
     )
-    session.add(mailbox)
-    session.flush()
-    changes.make_store(session, domain.name, folded)
+
+
+def tell_made(session: Session, actor: Actor, mailbox: Mailbox) -> None:
+    """Ask for the store of a new *mailbox*, and tell whoever has to know of it."""
+    changes.make_store(session, mailbox.domain.name, mailbox.folded)
     _tell(session, actor, "mailbox.created", mailbox, after=_describe(mailbox))
-    return mailbox
 
 
 def get(session: Session, address: str, *, actor: Actor) -> Mailbox:

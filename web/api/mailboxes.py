@@ -85,37 +85,44 @@ def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword, address: str) -> s
 
 
 @router.get("/{address:path}/forwarding", summary="Show the forwarding", responses=refusals(404, 422))
-def show_forwarding(asking: Asking, address: Address) -> Forwarding:
+def show_forwarding(asking: Asking, address: Address, response: Response) -> Forwarding:
     """404 when there is none."""
     with asking.wiring.reading() as session:
-        return Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor))
+        return told(response, Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
 
 
-@router.put("/{address:path}/forwarding", summary="Set the forwarding", responses=refusals(403, 404, 409, 422))
-def set_forwarding(asking: Asking, address: Address, body: NewForwarding, dry_run: DryRun = False) -> Forwarding:
+@router.put("/{address:path}/forwarding", summary="Set the forwarding", responses=refusals(403, 404, 409, 412, 422))
+def set_forwarding(
+    asking: Changing, address: Address, body: NewForwarding, response: Response, dry_run: DryRun = False
+) -> Forwarding:
     """Targets must be addresses on this host that somebody answers for, and must not lead back here."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
         row = forwardings.put(session, address, actor=asking.actor, **body.model_dump())
-        return Forwarding.model_validate(row)
+        return told(response, Forwarding.model_validate(row))
 
 
 @router.delete(
-    "/{address:path}/forwarding", summary="Forward no more", status_code=204, responses=refusals(403, 404, 422)
+    "/{address:path}/forwarding", summary="Forward no more", status_code=204, responses=refusals(403, 404, 412, 422)
 )
-def clear_forwarding(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
+def clear_forwarding(asking: Changing, address: Address, dry_run: DryRun = False) -> None:
     """The mailbox keeps its mail again. Without a forwarding nothing happens."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
         forwardings.clear(session, address, actor=asking.actor)
 
 
 @router.post("/{address:path}/password", include_in_schema=False, status_code=204)
-@router.put("/{address:path}/password", summary="Set the password", status_code=204, responses=refusals(403, 404, 422))
-def set_password(asking: Asking, address: Address, body: NewPassword, dry_run: DryRun = False) -> None:
+@router.put(
+    "/{address:path}/password", summary="Set the password", status_code=204, responses=refusals(403, 404, 412, 422)
+)
+def set_password(asking: Changing, address: Address, body: NewPassword, dry_run: DryRun = False) -> None:
     """Whoever was logged in with the former one is out. With null for both, nobody can log in any more."""
     if not body.model_fields_set:
         raise Invalid("name a password or its hash", code="no_password", field="password")
     sealed = sealed_of(asking.wiring.sealer, body, address)
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
         mailboxes.set_password(session, address, sealed, actor=asking.actor)
 
 

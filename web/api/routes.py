@@ -18,7 +18,7 @@ from web.api import (
     tenants,
     ways_out,
 )
-from web.api.dependencies import describe_key
+from web.api.dependencies import describe_key, only_known
 
 router = APIRouter()
 router.include_router(docs.router)
@@ -38,4 +38,6 @@ for module in (
     audit,
 ):
     noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2]  # this module has that name
-    router.include_router(module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key)])
+    router.include_router(
+        module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key), Depends(only_known)]
+    )
