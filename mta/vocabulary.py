@@ -83,6 +83,19 @@ def fold_local_part(local_part: str) -> str:
     return folded
 
 
+def fold_domain(domain: str) -> str:
+    """A domain of A-labels or U-labels as look-ups compare it; applying it twice changes nothing more.
+
+    Not by case folding: that makes one name of two that are registered apart (RFC 5894 7.2: "straße" and "strasse").
+    """
+    if domain.isascii():
+        return domain.lower()
+    folded = unicodedata.normalize("NFC", domain)
+    while (again := unicodedata.normalize("NFC", folded.lower())) != folded:
+        folded = again
+    return folded
+
+
 def is_domain(text: str) -> bool:
     """Is *text* a lower-case domain name of at least two labels, as RFC 1035 2.3.1 wants it?"""
     labels = text.split(".")

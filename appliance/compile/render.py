@@ -6,7 +6,6 @@ another name of itself, so that the transfer agent never converts between the tw
 
 import base64
 import binascii
-import unicodedata
 from collections.abc import Iterator
 
 from appliance.compile.collect import (
@@ -24,7 +23,7 @@ from appliance.compile.collect import (
 )
 from mta.snapshot import records
 from mta.snapshot.records import pack_record
-from mta.vocabulary import store_name
+from mta.vocabulary import fold_domain, store_name
 
 Record = tuple[bytes, bytes]
 
@@ -248,5 +247,5 @@ def _unicode(name: str) -> bytes:
         shown = idna.decode(name)
     except idna.IDNAError:
         return b""
-    folded = unicodedata.normalize("NFC", shown.casefold()).encode()
+    folded = fold_domain(shown).encode()
     return b"" if folded == name.encode() else folded

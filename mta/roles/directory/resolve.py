@@ -12,7 +12,6 @@ import dataclasses
 import enum
 import re
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -37,7 +36,7 @@ from mta.snapshot.records import (
     Tenant,
     unpack_record,
 )
-from mta.vocabulary import MAX_LOCAL_PART, Word, fold_local_part
+from mta.vocabulary import MAX_LOCAL_PART, Word, fold_domain, fold_local_part
 
 MAX_EXPANSION = 1000  # mailboxes that one recipient may lead to
 MAX_STEPS = (
@@ -523,14 +522,10 @@ def split_path(path: bytes) -> tuple[bytes, bytes] | None:
     if path.isascii():
         return local_part.lower(), domain.lower()
     try:
-        return fold_local_part(local_part.decode()).encode(), _fold_domain(domain.decode())
+        # The snapshot holds a domain under both its forms, so nobody here needs to convert between them.
+        return fold_local_part(local_part.decode()).encode(), fold_domain(domain.decode()).encode()
     except UnicodeDecodeError:
         return None
-
-
-def _fold_domain(domain: str) -> bytes:
-    # The snapshot holds a domain under both its forms, so nobody here needs to convert between them.
-    return unicodedata.normalize("NFC", domain.casefold()).encode()
 
 
 def _without_route(path: bytes) -> bytes:
