@@ -113,7 +113,7 @@ def test_the_keys_are_those_of_the_rfc(monkeypatch):
     final = (
         b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
     )
-    assert exchange.finish(begun, final, [keys]) == b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+    assert exchange.finish(begun, final, [keys]) == (b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", keys)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def house(folder):
 
 def asked(forward_path=BOB, identity=BOB):
     expiry = int(time.time()) + 60
-    login = tickets.login_ticket(TICKET_KEY, SESSION, identity, expiry)
+    login = tickets.login_ticket(TICKET_KEY, SESSION, identity, expiry, b"password")
     token = tickets.session_token(SESSION_KEY, SESSION, CLIENT)
     return m.Question(7, SESSION, CLIENT, token, BOB, forward_path, 0, identity, login, expiry)
 

@@ -94,7 +94,7 @@ def test_an_offer_without_its_proofs_is_declined_and_leaves_nothing(rig, lie):
 @pytest.mark.parametrize("identity", [b"joe@example.test", "jö@example.test".encode(), b""])
 def test_the_envelope_says_who_submitted_it_and_nobody_else_does(rig, identity):
     """Who logged in, by the authenticator's ticket; what a client, or whoever took an smtpd over, writes there is dropped."""
-    smtpd, proof = rig.client("smtpd"), login_ticket(KEYS.ticket, b"S1", identity, FOREVER)
+    smtpd, proof = rig.client("smtpd"), login_ticket(KEYS.ticket, b"S1", identity, FOREVER, b"password")
     made_up = with_identity(b"BODY=8BITMIME", b"ann@example.test")
     smtpd.send(offer(identity=identity, login=proof, login_expiry=FOREVER, options=made_up))
     smtpd.send(m.Content(1, True, BODY))
