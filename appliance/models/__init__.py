@@ -15,6 +15,8 @@ from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
 from appliance.models.given_answer import GivenAnswer
 from appliance.models.instance import Instance
+from appliance.models.job import Job, JobResult
+from appliance.models.login_link import LoginLink
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
 from appliance.models.relay_recipient import RelayRecipient
@@ -23,6 +25,7 @@ from appliance.models.sender_grant import SenderGrant
 from appliance.models.sending import Sending
 from appliance.models.srs_secret import SrsSecret
 from appliance.models.tenant import Tenant
+from appliance.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "AccessRule",
@@ -43,6 +46,9 @@ __all__ = [
     "ForwardingTarget",
     "GivenAnswer",
     "Instance",
+    "Job",
+    "JobResult",
+    "LoginLink",
     "LoginSession",
     "Mailbox",
     "PublishRequest",
@@ -53,4 +59,6 @@ __all__ = [
     "SrsSecret",
     "StoreTask",
     "Tenant",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -1,11 +1,13 @@
 """Who holds which powers, tenants' plans and limits, what stands still where, whose a domain is proved to be.
 
 Revision 0005, after 0004. Nobody who is there gains or loses a power. The way down forgets what somebody holds besides his
-account.
+account. The audit log is tied into a chain and only ever grows: its entries get their digests in the order of their numbers.
 """
 
 import sqlalchemy as sa
 from alembic import op
+
+from appliance import audit_chain
 
 revision = "0005"
 down_revision = "0004"
@@ -46,12 +48,185 @@ def _appointment() -> None:
         op.create_index(f"ix_appointment_{to}_id", "appointment", [f"{to}_id"])
 
 
+_AUDIT_INDEXES = (("actor", "id"), ("at",), ("subject", "id"))
+_GROWS = "the audit log only ever grows"
+_PIECE = 10_000
+
+
+def _audit() -> None:
+    op.add_column("audit_entry", sa.Column("digest", sa.String(), nullable=False, server_default=""))
+    _tie()
+    for columns in _AUDIT_INDEXES:
+        op.create_index(f"ix_audit_entry_{'_'.join(columns)}", "audit_entry", list(columns))
+    if op.get_bind().dialect.name == "sqlite":
+        for deed, name in (("UPDATE", "unchanged"), ("DELETE", "kept")):
+            op.execute(
+                f"CREATE TRIGGER audit_entry_{name} BEFORE {deed} ON audit_entry "
+                f"BEGIN SELECT RAISE(ABORT, '{_GROWS}'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION audit_entry_kept() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_GROWS}'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER audit_entry_kept BEFORE UPDATE OR DELETE ON audit_entry "
+        "FOR EACH ROW EXECUTE FUNCTION audit_entry_kept()"
+    )
+
+
+def _tie() -> None:
+    """Each entry to the one before it."""
+    entry = sa.table(
+        "audit_entry",
+        *(
+            sa.column(name)
+            for name in ("id", "at", "actor_kind", "actor", "action", "subject", "tenant_id", "domain_id")
+        ),
+        sa.column("before", sa.JSON()),
+        sa.column("after", sa.JSON()),
+        sa.column("source"),
+        sa.column("digest"),
+    )
+    told = [column for column in entry.columns if column.key != "digest"]
+    connection, last, digest = op.get_bind(), 0, audit_chain.BEGINNING
+    change = sa.update(entry).where(entry.c.id == sa.bindparam("number")).values(digest=sa.bindparam("made"))
+    while True:
+        some = sa.select(*told).where(entry.c.id > last).order_by(entry.c.id).limit(_PIECE)
+        rows = connection.execute(some).mappings().all()
+        if not rows:
+            return
+        made = []
+        for row in rows:
+            digest = audit_chain.link(digest, dict(row))
+            made.append({"number": row["id"], "made": digest})
+        connection.execute(change, made)
+        last = rows[-1]["id"]
+
+
+def _untie_audit() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TRIGGER audit_entry_unchanged")
+        op.execute("DROP TRIGGER audit_entry_kept")
+    else:
+        op.execute("DROP TRIGGER audit_entry_kept ON audit_entry")
+        op.execute("DROP FUNCTION audit_entry_kept()")
+    for columns in _AUDIT_INDEXES:
+        op.drop_index(f"ix_audit_entry_{'_'.join(columns)}", "audit_entry")
+    op.drop_column("audit_entry", "digest")
+
+
+def _api_key() -> None:
+    op.add_column("api_key", sa.Column("expires_at", sa.BigInteger(), nullable=True))
+    op.add_column("api_key", sa.Column("actions", sa.JSON(), nullable=True))
+    op.add_column("api_key", sa.Column("networks", sa.JSON(), nullable=True))
+
+
+def _job() -> None:
+    op.create_table(
+        "job",
+        sa.Column("public_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("request", sa.JSON(), nullable=True),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("total", "done", "failed")),
+        sa.Column("failure", sa.String(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        *_row(),
+        sa.PrimaryKeyConstraint("id", name="pk_job"),
+        sa.UniqueConstraint("public_id", name="uq_job_public_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_job_tenant_id_id", "job", ["tenant_id", "id"])
+    op.create_index("ix_job_state", "job", ["state"])
+    op.create_table(
+        "job_result",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("job_id", ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=True),
+        _reference("job_result", "job"),
+        sa.PrimaryKeyConstraint("id", name="pk_job_result"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_job_result_job_id_position", "job_result", ["job_id", "position"], unique=True)
+
+
+def _webhook() -> None:
+    op.create_table(
+        "webhook",
+        sa.Column("public_id", sa.String(), nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("types", sa.JSON(), nullable=False),
+        sa.Column("sealed_secret", sa.String(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        *_row(),
+        _reference("webhook", "tenant", cascade=False),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook"),
+        sa.UniqueConstraint("public_id", name="uq_webhook_public_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_webhook_tenant_id", "webhook", ["tenant_id"])
+    op.create_table(
+        "webhook_delivery",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("webhook_id", ID, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("detail", sa.String(), nullable=False),
+        _reference("webhook_delivery", "webhook"),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook_delivery"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_webhook_delivery_webhook_id_id", "webhook_delivery", ["webhook_id", "id"])
+
+
+def _login_link() -> None:
+    op.create_table(
+        "login_link",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("token_sha256", sa.String(), nullable=False),
+        sa.Column("account_id", ID, nullable=True),
+        sa.Column("mailbox_id", ID, nullable=True),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        *(_reference("login_link", to) for to in ("account", "mailbox")),
+        sa.PrimaryKeyConstraint("id", name="pk_login_link"),
+        sa.UniqueConstraint("token_sha256", name="uq_login_link_token_sha256"),
+        sqlite_autoincrement=True,
+    )
+    for to in ("account", "mailbox"):
+        op.create_index(f"ix_login_link_{to}_id", "login_link", [f"{to}_id"])
+
+
 def upgrade() -> None:
+    _api_key()
+    _job()
+    _webhook()
+    _login_link()
+    _audit()
     _appointment()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
+    for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):
+        op.drop_table(table)
+    for column in ("expires_at", "actions", "networks"):
+        op.drop_column("api_key", column)
+    _untie_audit()
     op.execute("DELETE FROM account WHERE kind = 'support'")  # To an older program they would be nobody it knows.
     op.drop_column("account", "rights")
     op.drop_table("appointment")
