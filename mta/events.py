@@ -141,6 +141,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "not-publishing": Kind("the database does not continue the snapshot", ("compiler",), ("why",)),
     "publishing-again": Kind("it does again", ("compiler",), ("why",)),
     "compaction-failed": Kind("a new generation could not be written", ("compiler",), ("why",)),
+    "audit-broken": Kind("entries of the audit log were changed or removed behind everybody's back", ("compiler",), ("entry",)),
     "request-unanswered": Kind("somebody asked to publish, and left", ("compiler",), ("why",)),
     "ledger-trouble": Kind("the ledger's store refuses", ("ledger",), ("why",)),
     "ledger-begun-anew": Kind("the ledger's store was damaged and put aside", ("ledger",), ("why",)),
