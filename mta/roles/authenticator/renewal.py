@@ -31,9 +31,8 @@ class Renewal:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._told: OrderedDict[bytes, tuple[bytes, bytes]] = (
-            OrderedDict()
-        )  # mailbox: digests of what was and what is to be
+        # By mailbox: the digests of what stood there and of what shall.
+        self._told: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
 
     def renew(self, identity: bytes, content: bytes) -> None:
         """*content* should be stored for *identity*. The ledger away: at its next log-in, then."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from mta.message.dkim.canonical import split_fields
+from mta.relaying import user_of
 from mta.roles.submitter.draft import Draft, NotSubmittable, Refusal, examine, mend
 from mta.roles.submitter.holding import Holding
 from mta.wire import messages as m
@@ -31,6 +32,7 @@ ASK_SECONDS = 30.0
 BUSY: Refusal = (452, b"4.3.1", b"Too much mail at this moment; try again in a minute")
 TOO_MANY: Refusal = (452, b"4.5.3", b"Too many recipients")
 TRY_LATER: Refusal = (451, b"4.3.0", b"Cannot tell at the moment; try again later")
+NOT_LOGGED_IN: Refusal = (530, b"5.7.0", b"Log in first")
 
 
 @dataclass(slots=True, eq=False)
@@ -99,9 +101,16 @@ class Desk:
         if offer.tag in opened:
             channel.close()
             return
-        submission = Submission(channel, offer, Holding(self._most))
+        submission = Submission(channel, offer, Holding(self._most), named=_weight(offer))
         opened[offer.tag] = submission
-        if len(opened) > MAX_OPEN:
+        self._count(submission)
+        # A conversation has one message at a time, so a cell has; more would only take the room of others.
+        if len(opened) > (1 if channel.session else MAX_OPEN):
+            self._refuse(submission, BUSY)
+        elif not offer.identity and user_of(offer.client) is None:
+            # Without a log-in only programs of this machine send; for anybody else it would be a way around who may be author.
+            self._refuse(submission, NOT_LOGGED_IN)
+        elif not self._has_room(submission):
             self._refuse(submission, BUSY)
 
     def _name(self, channel: Channel, recipient: m.OfferRecipient) -> None:
@@ -149,7 +158,9 @@ class Desk:
         identity = submission.offer.identity
         draft = mend(draft, host=self._host, moment=int(self._clock()), identity=identity, random=self._random(8))
         if identity:
-            self._check_use(submission, draft, body_hash, None, list(draft.used))
+            # The reverse-path too: submissiond has asked about it, and could say that it had.
+            used = dict.fromkeys((*draft.used, submission.offer.reverse_path))
+            self._check_use(submission, draft, body_hash, None, list(used))
         else:
             # A program on this machine: it says whatever author it likes, as it could on port 25, and in nobody's name is
             # that signed. That it may send at all is what the recipients' tickets say.
@@ -296,6 +307,15 @@ class Desk:
         self._held_of[identity] += difference
         if not self._held_of[identity]:
             del self._held_of[identity]
+
+
+def _weight(offer: m.Offer) -> int:
+    """What an offer costs in memory."""
+    return RECIPIENT_OCTETS + sum(
+        map(
+            len, (offer.helo, offer.options, offer.reverse_path, offer.forward_path, offer.recipient_options, offer.tls)
+        )
+    )
 
 
 def _packets(submission: Submission, fields: bytes) -> Iterator[m.Message]:
