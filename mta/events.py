@@ -131,6 +131,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "snapshot-in-use": Kind(
         "a snapshot can be read again", ("directory", "authenticator", "tls", "signer"), ("why",), quiet=True
     ),
+    "snapshot-awaited": Kind(
+        "nothing was published yet", ("directory", "authenticator", "tls", "signer"), ("why",), quiet=True
+    ),
     "snapshot-trouble": Kind(
         "the newest snapshot cannot be used", ("directory", "authenticator", "tls", "signer"), ("why",)
     ),

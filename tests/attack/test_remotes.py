@@ -122,6 +122,7 @@ def test_the_nursery_holds_no_mail_and_no_key(world: World) -> None:
 @pytest.mark.must_show
 def test_a_remote_that_lies_is_hung_up_on_and_speaks_for_its_own_messages_only(world: World) -> None:
     """On every channel that it holds: others' words, others' tags, answers that a remote may not give."""
+    world.house.settle()
     before = len(world.house.events("relayed"))
     lies = (
         m.Sent(1_000_000, 0, b"relayed", b"2.0.0", b"", b""), m.SendDone(1_000_000, host_trouble=False, retry_after=0),
@@ -137,6 +138,7 @@ def test_a_remote_that_lies_is_hung_up_on_and_speaks_for_its_own_messages_only(w
     wait_until(
         lambda: world.house.events("remote-misbehaved") or world.house.events("remote-lost"), 10, world.house.said
     )
+    world.house.settle()
     assert len(world.house.events("relayed")) == before
     assert (world.house.pid("resolver"), world.house.pid("remotespawn")) == (resolver, remotespawn)
     assert world.neighbour in children(world.nursery)

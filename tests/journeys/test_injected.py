@@ -95,6 +95,7 @@ def test_when_one_recipient_is_refused_nothing_is_sent_and_the_exit_code_says_wh
     assert done.returncode == 67
     assert done.stderr.startswith(b"postern sendmail: nobody-here@")
     assert b"550 5.1.1" in done.stderr
+    house.settle()
     assert not house.events("accepted")
 
 

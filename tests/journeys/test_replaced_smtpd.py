@@ -24,4 +24,5 @@ def test_no_client_is_lost_while_smtpds_are_replaced_under_load(tmp_path: Path) 
             assert set(pool.map(converse, range(CONVERSATIONS))) == {250}
         house.wait_ready()
         assert not first & set(house.pids("smtpd"))
+        house.settle()
         assert not house.events("fault")

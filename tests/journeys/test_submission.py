@@ -150,6 +150,7 @@ def test_smtplib(house, port):
     assert b"joe+tag@" in first.read_bytes().splitlines()[0] + second.read_bytes().splitlines()[0]
     [logged_in] = wait_until(lambda: house.events("logged-in"), 10)
     assert logged_in["login"] == JOE
+    house.settle()
     assert WRONG not in str(house.events())
     assert PASSWORD not in str(house.events())
 

@@ -37,7 +37,7 @@ from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Final, Judgement, Obstacle, Resolver
 from mta.roles.directory.senders import NO_LIMITS, HostLimits, Sender, Senders
 from mta.roles.directory.unknowns import Unknowns
-from mta.snapshot.reader import Snapshot, SnapshotMissing
+from mta.snapshot.reader import Snapshot, SnapshotMissing, tell_state
 from mta.snapshot.records import RecordError
 from mta.vocabulary import Word, arrival_of, is_queue_id
 from mta.windows import Window, client_key, grey_network
@@ -492,7 +492,7 @@ class Desk:
             self._resolver.forget()
         if self._snapshot.trouble != self._trouble:
             self._trouble = self._snapshot.trouble
-            self.peers.event("snapshot-trouble" if self._trouble else "snapshot-in-use", why=self._trouble)
+            tell_state(self.peers.event, self._trouble)
 
     def _complain(self, error: Exception) -> None:
         """Tell the journal that a question could not be answered; once for each state of the snapshot, not each time."""

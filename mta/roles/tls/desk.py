@@ -14,7 +14,7 @@ from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.pump import Pump
 from mta.roles.tls.tunnel import Tunnel
 from mta.seal import Opener
-from mta.snapshot.reader import Snapshot
+from mta.snapshot.reader import Snapshot, tell_state
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
@@ -115,7 +115,7 @@ class Desk:
         offering = self._keeper.look()
         if self._keeper.trouble != self._trouble:
             self._trouble = self._keeper.trouble
-            self.event("snapshot-trouble" if self._trouble else "snapshot-in-use", why=self._trouble)
+            tell_state(self.event, self._trouble)
         if offering != self._offering:
             self._offering = offering
             for channel in list(self._offered_to):

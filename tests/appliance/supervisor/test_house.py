@@ -46,6 +46,23 @@ def test_all_processes_together_are_small(house: House, record_property) -> None
     assert 100 <= mebibytes <= 400
 
 
+def test_a_first_start_speaks_of_no_trouble(house: House) -> None:
+    """Roles that wait for the first snapshot say so to who looks for it; on the operator's terminal stands nothing."""
+    house.settle()
+    assert "trouble" not in house.said()
+    assert not house.events("snapshot-trouble")
+
+
+def test_what_was_told_stands_in_the_log_when_the_house_has_settled(house: House) -> None:
+    """Else a test that finds no event proves nothing: a client has its reply before the journal has the event."""
+    house.settle()
+    before = len(house.events("refused"))
+    for number in range(1, 11):
+        assert house.rcpt("nobody-here@example.test")[0] == 550
+        house.settle()
+        assert len(house.events("refused")) == before + number
+
+
 def test_a_role_is_born_with_four_descriptors_and_nothing_else(house: House) -> None:
     """Empty environment, standard streams that lead nowhere, a session of its own, the root folder."""
     if os.geteuid() == 0:
