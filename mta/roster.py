@@ -20,7 +20,9 @@ class Promise(enum.Enum):
     WRITE_FILES = "write-files"  # create, write, rename, unlink, sync below the role's paths
     THREADS = "threads"  # clone of threads only
     SPAWN = "spawn"  # fork, setres[ug]id into the role's pool, wait
-    CALL_OUT = "call-out"  # TCP connections to any place, and to operators' sockets; none to be called on
+    CALL_OUT = "call-out"  # TCP connections to any place; none to be called on
+    CALL_FROM = "call-from"  # the same, from an address of this machine that is named before, and a port that is not
+    CALL_HOOKS = "call-hooks"  # connections to sockets of operators' programs
     NAME_SERVERS = "name-servers"  # sockets of its own, to ask over UDP and TCP; none to be asked on
     CONVERSE = "converse"  # wait, read and write what is open, memory; a cell keeps this instead of all the others
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
@@ -55,6 +57,7 @@ class Role:
     group: str = ""  # the role whose gid it has instead of its own, where two write the same files
     memory_mib: int = 256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
     open_files: int = 256
+    file_mib: int = 0  # without WRITE_FILES: up to where it may write a file that it holds open
     files_each: int = 0  # descriptors, and memory, for each of so many connections, where that is more than the above
     kib_each: int = 0
     connections: tuple[str, ...] = ("smtpd.max_connections",)  # the settings whose sum that is
@@ -215,11 +218,11 @@ WEB = _role(
 
 RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
 SOURCE = _role(
-    "source", 20, Promise.CALL_OUT, Promise.READ_FILES,
+    "source", 20, Promise.CALL_OUT, Promise.CALL_HOOKS, Promise.READ_FILES,
     paths=(PathRule("snapshot/sources", _READ), PathRule("hooks", _READ)), open_files=4096,
 )  # fmt: skip
 
-FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024)
+FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024, file_mib=16)  # its one file, opened before the walls
 
 REMOTESPAWN = _role(
     "remotespawn", 27, Promise.READ_FILES, trusted=True,
@@ -245,8 +248,8 @@ TLS_CELL = Role(
 )
 
 # The nursery is remotespawn's first child, and remotes are the nursery's: one for each destination that has mail at the
-# moment. CALL_OUT and CLIENT_SOCKETS are for them: walls only ever get higher, so what they need must be allowed there too.
-_OUTWARD = (Promise.CALL_OUT, Promise.CLIENT_SOCKETS)
+# moment. All but SPAWN is for them: walls only ever get higher, so what they need must be allowed there too.
+_OUTWARD = (Promise.CALL_OUT, Promise.CALL_FROM, Promise.CLIENT_SOCKETS)
 NURSERY = _role(
     "nursery", 31, Promise.SPAWN, *_OUTWARD, module=f"{REMOTESPAWN.module}.nursery", pool=(REMOTE_UIDS_FROM, REMOTE_UIDS),
     memory_mib=128,
@@ -270,6 +273,7 @@ FOLDERS = (
     Folder("spool/envelope", "enqueuer", "cleaner", 0o735),  # others: scheduler
     Folder("spool/progress", "scheduler", "cleaner", 0o730),
     Folder("ledger", "ledger", "ledger", 0o700),
+    Folder("policies", "", "", 0o700),  # fetcher holds its file in it, and nobody holds the folder
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
     Folder("inject", "", "", 0o755),  # where programs of this machine's users hand in mail

@@ -40,7 +40,7 @@ ENTER = "mta/sandbox/__init__.py"
 ABI = "mta/sandbox/confinement.py"
 TAKEN_DOWN = {
     "seccomp": ("    _install(role, _pool(role, uid_base) if root else None)\n", ""),
-    "landlock": ("    confinement.confine(folders, ports)\n", ""),
+    "landlock": ("    confinement.confine(folders, ports, binds=_binds(role))\n", ""),
     "root directory": (
         """        _change_root(state if role.paths else os.path.join(state, _EMPTY))  # noqa: PTH118
         start.settings["state"] = b"/"

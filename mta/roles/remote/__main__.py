@@ -127,12 +127,12 @@ class Remote:
 
     def _make(self, where: m.Destination, settings: Mapping[str, bytes]) -> Destination:
         allow_loopback = settings.get("outbound.allow_loopback", b"").lower() == b"true"
+        source = where.source_address.decode()
         manner = Manner(
-            settings["host.name"], where.lmtp, where.login, where.password, where.source_address.decode(),
-            may_be_us=allow_loopback,
+            settings["host.name"], where.lmtp, where.login, where.password, source, may_be_us=allow_loopback
         )  # fmt: skip
         port = int(settings.get("outbound.port", b"%d" % SMTP_PORT))
-        finder = Finder(self._asking, settings["host.name"], port, allow_loopback=allow_loopback)
+        finder = Finder(self._asking, settings["host.name"], port, allow_loopback=allow_loopback, source=source)
 
         def find(hear: Hear) -> None:
             if where.next_hop:

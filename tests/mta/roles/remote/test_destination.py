@@ -425,18 +425,18 @@ def test_the_name_in_the_greeting_is_ours(mx):
     """Behind a translated address it is all that shows."""
     host = mx()
     rig = Rig(at(host), manner=Manner(b"mx.stub.test"))
-    original = Connection._opened
+    original = Connection._stood
 
     def opened(self):
         self._manner = Manner(b"mx.stub.test", may_be_us=True)
         original(self)
         self._manner = Manner(b"mx.stub.test")
 
-    Connection._opened = opened
+    Connection._stood = opened
     try:
         assert rig.outcomes(rig.send()) == [(b"failed", b"5.4.6")]
     finally:
-        Connection._opened = original
+        Connection._stood = original
 
 
 @pytest.mark.parametrize("outcome", [delayed(b"4.4.3", b"dns"), failed(b"5.1.10", b"null mx")])
