@@ -166,6 +166,7 @@ EVENTS: Final[dict[str, Kind]] = {
         "so many sessions for a domain with one of its hosts ended so (the words of RFC 8460)", ("remotespawn",),
         ("domain", "policy", "mx", "result", "sessions"), quiet=True,
     ),
+    "policies-not-kept": Kind("MTA-STS policies cannot be written down: a start would forget them", ("fetcher",), ("why",)),
     "policy-trouble": Kind(
         "a domain announces an MTA-STS policy that cannot be had; the one known before holds on", ("fetcher",),
         ("domain", "result", "why"),

@@ -84,6 +84,12 @@ def read_policy(octets: bytes) -> Policy:
     return Policy(mode, min(int(age), MAX_AGE_SECONDS), patterns)
 
 
+def write_policy(policy: Policy) -> bytes:
+    """The text that `read_policy` reads as *policy*."""
+    fields = [("version", "STSv1"), ("mode", policy.mode), ("max_age", str(policy.max_age))]
+    return "".join(f"{name}: {text}\n" for name, text in fields + [("mx", each) for each in policy.patterns]).encode()
+
+
 class _Fields(dict[str, str]):
     """The fields that stand once, and the values of `mx`."""
 

@@ -109,6 +109,10 @@ class Rig:
             outcome = b"failed" if records is None else b"answer" if records else b"none"
             asked += self.house.ask(self.resolver, m.Found(look_up.tag, outcome, False, records or ()))
 
+    def told(self, event: str) -> list[dict[bytes, bytes]]:
+        """What the journal was told under this name."""
+        return [pairs for name, pairs in events(self.journal, self.house) if name == event.encode()]
+
     def troubles(self) -> list[bytes]:
         """What the journal was told went wrong."""
         return [pairs[b"why"] for name, pairs in events(self.journal, self.house) if name == b"policy-trouble"]

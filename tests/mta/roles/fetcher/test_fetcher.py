@@ -11,6 +11,7 @@ from mta.roles.fetcher import desk, visit
 from mta.roles.fetcher.memory import Memory
 from mta.security.sts import MAX_TEXT, Policy
 from mta.wire import messages as m
+from mta.wire.channel import ChannelClosed
 from tests.fixtures.authorities import NOW, Authority, self_signed
 from tests.fixtures.lone_role import receive
 from tests.mta.roles.fetcher._rig import DOMAIN, HEAD, HOST, TEXT, page, says
@@ -199,6 +200,7 @@ def test_what_is_no_domain_is_looked_up_nowhere(rig_at, serve, domain: bytes) ->
 def test_more_domains_than_it_can_look_after_are_answered_without(rig_at, serve, monkeypatch) -> None:
     """Whoever floods it makes it say that it does not know, and not grow."""
     monkeypatch.setattr(desk, "MAX_FLIGHTS", 3)
+    monkeypatch.setattr(desk, "MAX_OF_ONE", 10)
     rig = rig_at(serve().port)
     for number in range(10):
         rig.remote.send(m.Fetch(number, b"d%d.test" % number))
@@ -237,3 +239,16 @@ def test_as_a_process_it_answers_inside_its_walls(lone_role, state) -> None:
         assert question.kind == kind
         resolver.send(m.Found(question.tag, b"answer", False, (b"192.0.2.1", b"::1")))
     assert told(receive(remote)[0]) == (b"none", b"sts-policy-fetch-error", ())
+
+
+def test_a_remote_that_asks_about_many_domains_is_hung_up_on(rig_at, serve) -> None:
+    """It has mail for one; else it could keep others from their policies, and their mail would go unprotected."""
+    rig = rig_at(serve().port)
+    for number in range(desk.MAX_OF_ONE):
+        rig.remote.send(m.Fetch(number, b"d%d.test" % number))
+    rig.house.settle()
+    assert not rig.remote.closed
+    rig.remote.send(m.Fetch(100, b"one-too-many.test"))
+    rig.house.settle()
+    with pytest.raises(ChannelClosed):
+        list(rig.remote.receive())
