@@ -15,6 +15,7 @@ TITLES = {
     "reseller": "Reseller",
     "customer": "Administrator",
     "domain": "Domain administrator",
+    "support": "Support",
     "mailbox": "Mailbox owner",
     "system": "Command line",
 }
