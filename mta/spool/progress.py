@@ -1,7 +1,8 @@
 """The progress file: one line for each outcome, appended by the scheduler and never rewritten.
 
 A reader would otherwise get wrong: a lost or torn line is legal. It repeats one delivery, which lands on the same file
-name; so the file is never synced, and a reader passes over what it cannot read instead of doubting the rest.
+name; so the file is not synced but for an operator's orders, and a reader passes over what it cannot read instead of
+doubting the rest.
 """
 
 import re

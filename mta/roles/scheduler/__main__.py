@@ -70,6 +70,15 @@ class Files:
             return False
         return True
 
+    def settle(self) -> bool:
+        """See `Hands`. One wait for everything: an order may be about a hundred thousand messages."""
+        try:
+            self.progresses.sync_file_system()
+        except OSError as error:
+            self.peers.event("disk-refused", queue_id=b"", error=error.strerror or "?")
+            return False
+        return True
+
     def authority(self, queue_id: bytes, *, full: bool) -> bytes:
         """See `Hands`."""
         return original_authority(self._key, queue_id, full=full)

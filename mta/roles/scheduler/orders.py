@@ -21,8 +21,8 @@ STEP = 40  # messages looked at between two looks at the channels
 MAX_ORDERS = 20  # at once
 MAX_LISTED = 1000  # messages that one list names
 MAX_SHOWN = 1000  # recipients that are shown of one message
-_CHANGES = frozenset({b"hold", b"release", b"retry", b"remove", b"flush"})
-_WHATS = _CHANGES | {b"list", b"show"}
+_KEPT = frozenset({b"hold", b"release", b"remove"})  # what is written down
+_WHATS = _KEPT | {b"retry", b"flush", b"list", b"show"}
 
 
 class Owner(Protocol):
@@ -89,6 +89,10 @@ class Orders:
                 self._end(order, b"more", b"1")
                 return
             done += self._carry_out(order, queue_id, *found)
+        # Who was told `done` need not look again after a power cut.
+        if done and order.what in _KEPT and not self._hands.settle():
+            self._end(order, b"refused", b"the disk does not take it; what was changed may not outlast a power cut")
+            return
         self._end(order, b"done", b"%d" % done)
 
     def _carry_out(self, order: m.QueueOrder, queue_id: bytes, envelope: Envelope, progress: Progress) -> int:

@@ -31,6 +31,8 @@ class Hands:
         self.away, self.said, self.events = set(), [], []
         self.full = False
         self.answers = []  # to operators
+        self.settled = []  # what was recorded by then, each time
+        self.settles = True
 
     def there(self, peer):
         return peer not in self.away
@@ -55,6 +57,10 @@ class Hands:
             return False
         self.progresses[queue_id] = self.progresses.get(queue_id, b"") + lines
         return True
+
+    def settle(self):
+        self.settled.append(dict(self.progresses))
+        return self.settles
 
     def authority(self, queue_id, *, full):
         return (b"full" if full else b"header") + b" authority of " + queue_id
