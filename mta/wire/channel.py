@@ -150,6 +150,15 @@ class Channel:
             raise ChannelClosed(self.peer) from error
         return True
 
+    def take_socket(self, descriptor: int) -> socket.socket | None:
+        """The socket that came as *descriptor*. None: it is none, so who hands us that was taken over, and we hung up."""
+        try:
+            return socket.socket(fileno=descriptor)
+        except OSError:
+            os.close(descriptor)
+            self.close()
+            return None
+
     def _receive_one(self) -> Packet | None:
         """One packet; None when there is none now."""
         descriptors: tuple[int, ...] = ()

@@ -189,11 +189,8 @@ class Peers:
             self._handlers.get(introducer.peer, _unexpected)(introducer, packet)
             return
         kind, session = permits.INTRODUCES[introducer.peer], message.session
-        try:
-            sock = socket.socket(fileno=descriptors[0])
-        except OSError:
-            os.close(descriptors[0])
-            introducer.close()  # No socket: who hands us that was taken over.
+        sock = introducer.take_socket(descriptors[0])
+        if sock is None:
             return
         channel = Channel(sock, kind, permits.readable_by_server(kind, self._role.name))
         channel.session = session

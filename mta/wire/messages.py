@@ -761,7 +761,12 @@ class Transmit(Message, verb="transmit", descriptors=1):
 
 
 class Hurry(Message, verb="hurry"):
-    """remotespawn -> remote. Others wait for your place: give up whatever the host can not have yet, and open no connection."""
+    """remotespawn -> remote. Others wait for your place: give up whatever the host can not have yet, and open no connection.
+
+    *at_once*: everything, also what only its last word is awaited of (those are in doubt).
+    """
+
+    at_once: bool = False
 
 
 class Sent(Message, verb="sent"):
@@ -785,6 +790,12 @@ class TlsResults(Message, verb="tls-results"):
     mx: Text
     result: Name
     sessions: int
+
+
+class SendWaits(Message, verb="send-waits"):
+    """remotespawn -> scheduler. Of *tag* only the host's last word is awaited, for minutes perhaps: it takes no place any more."""
+
+    tag: int
 
 
 class SendDone(Message, verb="send-done"):

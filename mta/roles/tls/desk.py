@@ -5,7 +5,6 @@ ends when one of its two sockets does, and goes on when an smtpd lost only its c
 """
 
 import contextlib
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -59,11 +58,8 @@ class Desk:
         if not isinstance(message, m.Secure):
             channel.close()
             return
-        try:
-            client = socket.socket(fileno=descriptors[0])
-        except OSError:
-            os.close(descriptors[0])
-            channel.close()  # No socket: who hands us that was taken over.
+        client = channel.take_socket(descriptors[0])
+        if client is None:
             return
         if len(self._pumps) >= self._most:
             client.close()
