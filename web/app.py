@@ -30,21 +30,25 @@ from web.throttle import LoginThrottle
 from web.wiring import Wiring
 
 MAX_BODY_OCTETS = 1 << 20  # a thousand targets of the longest address fit in a quarter of it
+MAX_BATCH_OCTETS = 8 << 20  # ten thousand mailboxes with a hash each are three quarters of it
 MAX_LIST_OCTETS = 32 << 20  # of recipients; they are kept as they are read, so this is not held in memory
 _LISTS = re.compile(r"/api/v1/domains/[^/]+/recipients(?:/remove)?\Z")
+_BATCHES = re.compile(r"/api/v1/(?:batch|apply)\Z")
 
 
 class BodyLimit:
-    """Refuses bodies that are larger than any of ours, a list of recipients apart."""
+    """Refuses bodies that are larger than any of ours, lists of recipients and batches apart."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._others = RequestBodyLimitMiddleware(app, MAX_BODY_OCTETS)
+        self._batches = RequestBodyLimitMiddleware(app, MAX_BATCH_OCTETS)
         self._lists = RequestBodyLimitMiddleware(app, MAX_LIST_OCTETS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
-        is_list = scope["type"] == "http" and _LISTS.match(scope["path"]) is not None
-        await (self._lists if is_list else self._others)(scope, receive, send)
+        path = scope["path"] if scope["type"] == "http" else ""
+        limited = self._lists if _LISTS.match(path) else self._batches if _BATCHES.match(path) else self._others
+        await limited(scope, receive, send)
 
 
 def create_app(

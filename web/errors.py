@@ -117,10 +117,7 @@ def headers_of(error: errors.ApplianceError) -> dict[str, str]:
     return {}
 
 
-def problem(
-    status: int, code: str, detail: str, *,
-    faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None, holder: str = "",
-) -> Response:  # fmt: skip
+def body_of(status: int, code: str, detail: str, faults: Sequence[FieldFault] = (), holder: str = "") -> dict[str, Any]:
     """An RFC 9457 problem. `type` stays about:blank, which says that `title` is the status's own phrase (RFC 9457 4.2.1).
 
     *holder*: what has the name or address, below the API's base; for those only who may see it.
@@ -136,7 +133,23 @@ def problem(
         body["errors"] = [fault._asdict() for fault in faults]
     if holder:
         body["holder"] = f"{API_PREFIX}v1/{quote(holder, safe='/@')}"
-    return JSONResponse(body, status, headers, PROBLEM_MEDIA_TYPE)
+    return body
+
+
+def problem_of(refusal: errors.ApplianceError) -> dict[str, Any]:
+    """The problem that *refusal* is answered with; its status is a member of it."""
+    faults = [FieldFault(refusal.field, refusal.code, refusal.sentence)] if refusal.field else []
+    holder = refusal.holder if isinstance(refusal, errors.Taken) else ""
+    return body_of(status_of(refusal), refusal.code, refusal.sentence, faults, holder)
+
+
+def misshapen(found: Sequence[Any], skip: int = 0) -> dict[str, Any]:
+    """The problem for pydantic's errors *found*, whose places have *skip* parts that are not the caller's."""
+    faults = [
+        FieldFault(".".join(str(part) for part in fault["loc"][skip:]), fault["type"], fault["msg"]) for fault in found
+    ]
+    detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in faults[:3])
+    return body_of(http.HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, faults)
 
 
 def install(app: FastAPI) -> None:
@@ -168,7 +181,7 @@ class LastResort:
             log.exception("%s %s", scope.get("method", scope["type"]), scope.get("path", ""))
             if started or scope["type"] != "http":
                 raise
-            await _answer(Request(scope), 500, "unexpected", UNEXPECTED)(scope, receive, send)
+            await _answer(Request(scope), body_of(500, "unexpected", UNEXPECTED))(scope, receive, send)
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:
@@ -179,11 +192,7 @@ def _on_refusal(request: Request, error: Exception) -> Response:
     elsewhere = _elsewhere(request, refusal)
     if elsewhere:
         return elsewhere
-    faults = [FieldFault(refusal.field, refusal.code, refusal.sentence)] if refusal.field else []
-    holder = refusal.holder if isinstance(refusal, errors.Taken) else ""
-    return _answer(
-        request, status, refusal.code, refusal.sentence, faults=faults, headers=headers_of(refusal), holder=holder
-    )
+    return _answer(request, problem_of(refusal), headers_of(refusal))
 
 
 def _elsewhere(request: Request, refusal: errors.ApplianceError) -> Response | None:
@@ -208,20 +217,14 @@ def _is_for_programs(request: Request) -> bool:
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:
     """The request's shape is wrong already: a field is missing, unknown or of another type."""
-    faults = [
-        FieldFault(".".join(str(part) for part in fault["loc"][1:]), fault["type"], fault["msg"])
-        for fault in cast(RequestValidationError, error).errors()
-    ]
-    detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in faults[:3])
-    return _answer(request, 422, "invalid", detail, faults=faults)
+    return _answer(request, misshapen(cast(RequestValidationError, error).errors(), 1))
 
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     exception = cast(HTTPException, error)
     code = _CODES.get(exception.status_code, "refused")
     sentence = "There is nothing here." if exception.status_code == http.HTTPStatus.NOT_FOUND else exception.detail
-    headers = dict(exception.headers or {})
-    return _answer(request, exception.status_code, code, sentence, headers=headers)
+    return _answer(request, body_of(exception.status_code, code, sentence), dict(exception.headers or {}))
 
 
 def _on_answered_before(_request: Request, error: Exception) -> Response:
@@ -229,11 +232,8 @@ def _on_answered_before(_request: Request, error: Exception) -> Response:
     return JSONResponse(given.body, given.status, {**given.headers, "Idempotency-Replayed": "true"})
 
 
-def _answer(
-    request: Request, status: int, code: str, sentence: str, *,
-    faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None, holder: str = "",
-) -> Response:  # fmt: skip
+def _answer(request: Request, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     if _is_for_programs(request):
-        return problem(status, code, sentence, faults=faults, headers=headers, holder=holder)
+        return JSONResponse(body, body["status"], headers, PROBLEM_MEDIA_TYPE)
     renderer: Renderer = request.app.state.renderer
-    return renderer.error(request, status, sentence_of(sentence), headers or {})
+    return renderer.error(request, body["status"], sentence_of(body["detail"]), headers or {})

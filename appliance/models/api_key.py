@@ -23,6 +23,7 @@ class ApiKey(Base):
     actions: Mapped[list[str] | None] = mapped_column(
         JSON(none_as_null=True), default=None
     )  # None: all of its tenant's
+    addresses: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True), default=None)  # address keys, domains
     networks: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True), default=None)  # None: from everywhere
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)

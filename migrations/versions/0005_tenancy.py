@@ -118,8 +118,8 @@ def _untie_audit() -> None:
 
 def _api_key() -> None:
     op.add_column("api_key", sa.Column("expires_at", sa.BigInteger(), nullable=True))
-    op.add_column("api_key", sa.Column("actions", sa.JSON(), nullable=True))
-    op.add_column("api_key", sa.Column("networks", sa.JSON(), nullable=True))
+    for name in ("actions", "addresses", "networks"):
+        op.add_column("api_key", sa.Column(name, sa.JSON(), nullable=True))
 
 
 def _job() -> None:
@@ -224,7 +224,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):
         op.drop_table(table)
-    for column in ("expires_at", "actions", "networks"):
+    for column in ("expires_at", "actions", "addresses", "networks"):
         op.drop_column("api_key", column)
     _untie_audit()
     op.execute("DELETE FROM account WHERE kind = 'support'")  # To an older program they would be nobody it knows.

@@ -7,6 +7,7 @@ right (this process never sees what it is compared with), the database whether t
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
@@ -20,7 +21,7 @@ from appliance.database.session import Session
 from appliance.errors import Invalid, NotSignedIn
 from appliance.services import given_answers, keys
 from appliance.services.actor import Actor
-from web import allowance
+from web import allowance, together
 from web.errors import AnsweredBefore, PreconditionFailed, TooManyRequests
 from web.wiring import Wiring, client_of, wiring_of
 
@@ -101,7 +102,7 @@ class Caller:
 
     def _request_hash(self, body: BaseModel | None) -> str:
         # Without passwords, whose hash could be guessed at; a retry with another one is taken for the same request.
-        asked = body.model_dump(mode="json", exclude=SECRETS) if body is not None else None
+        asked = without(SECRETS, body.model_dump(mode="json")) if body is not None else None
         return given_answers.request_hash(self.path, asked)
 
 
@@ -130,10 +131,17 @@ class Posting:
         self.response.headers["ETag"] = etag(shown)
         if self.key is not None:
             headers = {name: self.response.headers[name] for name in KEPT_HEADERS if name in self.response.headers}
-            kept = {"body": shown.model_dump(mode="json", exclude={"secret"}), "headers": headers}
+            kept = {"body": without({"secret"}, shown.model_dump(mode="json")), "headers": headers}
             status = 201 if location is not None else 200
             given_answers.keep(self.session, self.key, self.request, status, kept, actor=self.caller.actor)
         return shown
+
+
+def without(names: AbstractSet[str], value: Any) -> Any:  # noqa: ANN401 - JSON
+    """*value* less all members called one of *names*, however deep."""
+    if isinstance(value, dict):
+        return {name: without(names, member) for name, member in value.items() if name not in names}
+    return [without(names, member) for member in value] if isinstance(value, list) else value
 
 
 KEPT_HEADERS = ("location", "etag")
@@ -188,6 +196,9 @@ def caller(
         TooManyRequests: it has used its allowance up.
         AuthenticatorAway: nobody can tell.
     """
+    within = together.inside()
+    if within is not None:  # Whoever asked for all of it has shown his key.
+        return Caller(within.actor, within.wiring, request.url.path)
     if credentials is None:
         raise NotSignedIn("present a key: Authorization: Bearer pk_…")
     wiring = wiring_of(request)

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends
 from web.api import (
     aliases,
     audit,
+    batch,
     certificates,
     dkim,
     docs,
@@ -36,6 +37,7 @@ for module in (
     certificates,
     keys,
     audit,
+    batch,
 ):
     noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2]  # this module has that name
     router.include_router(
