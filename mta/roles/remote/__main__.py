@@ -87,8 +87,8 @@ class Remote:
                 self._coming = (message, descriptors[0], [])
             case m.SendRecipient():
                 self._join(channel, message)
-            case m.Hurry() if self._destination is not None:
-                self._destination.hurry()
+            case m.Hurry(at_once) if self._destination is not None:
+                self._destination.hurry(at_once=at_once)
 
     def _join(self, channel: Channel, recipient: m.SendRecipient) -> None:
         if self._coming is None or self._coming[0].tag != recipient.tag:

@@ -84,12 +84,12 @@ class Destination:
         self._waiting.append(job)
         self.advance()
 
-    def hurry(self) -> None:
-        """Give up whatever no host can have yet."""
+    def hurry(self, *, at_once: bool = False) -> None:
+        """Give up whatever no host can have yet; *at_once*: and all the rest, of which nobody will ever know."""
         self._is_hurried = True
         for connection in list(self._connections):
             transaction = connection.transaction
-            if transaction is None or not (transaction.in_transfer or transaction.is_end_sent):
+            if at_once or transaction is None or not (transaction.in_transfer or transaction.is_end_sent):
                 connection.abandon(HURRIED)
         self._give_up(HURRIED)
 

@@ -48,7 +48,13 @@ class Destination:
     number: int = 0  # of its remote in the nursery
     handed: int = 0  # messages since this remote began: its turn is over some day
     quiet_since: float = 0.0  # since when it has told nothing, or has nothing to tell
-    is_hurried: bool = False
+    hurried_since: float | None = None
+    is_aside: bool = False  # waits for last words, and takes no place
+
+    @property
+    def is_hurried(self) -> bool:
+        """It was told to give up whatever no host can have yet."""
+        return self.hurried_since is not None
 
     @property
     def is_idle(self) -> bool:

@@ -130,6 +130,8 @@ class Scheduler:
         message = packet[0]
         if isinstance(message, m.Sent):
             self.queue.outward.sent(message, time.time())
+        elif isinstance(message, m.SendWaits):
+            self.queue.outward.waits(message)
         elif isinstance(message, m.SendDone):
             self.queue.outward.done(message, time.time())
 

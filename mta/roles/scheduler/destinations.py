@@ -140,10 +140,15 @@ class Destinations:
         self._sends[kind] += 1
         return True
 
-    def give_back(self, destination: Destination, kind: Kind, now: float) -> None:
-        """A send has ended, or a promised one is not needed."""
-        destination.going -= 1
+    def step_aside(self, kind: Kind) -> None:
+        """A send waits for nothing but the host's last word: its slot is free. `give_back` hears of it by None."""
         self._sends[kind] -= 1
+
+    def give_back(self, destination: Destination, kind: Kind | None, now: float) -> None:
+        """A send has ended, or a promised one is not needed; *kind* is None where its slot is free already."""
+        destination.going -= 1
+        if kind is not None:
+            self._sends[kind] -= 1
         self._look(destination, now)
 
     def _has_slot(self, kind: Kind) -> bool:

@@ -28,7 +28,7 @@ class Going:
     destination: Destination
     reverse_path: bytes
     recipients: list[tuple[bytes, list[Target]]]  # final recipient, and which recipients of the envelope come to it
-    kind: Kind = Kind.HEALTHY
+    kind: Kind | None = Kind.HEALTHY  # of the slot that it takes
     unanswered: set[int] = field(default_factory=set)
     took: bool = False  # the host took or refused somebody for good
     trouble: Trouble = NO_TROUBLE
@@ -77,8 +77,8 @@ class Outward:
         if destination.until > now and not attempt.insists:
             self._put_off(going, now)
             return
-        going.kind = self.destinations.kind_of(destination, arrival_of(attempt.queue_id), now)
-        if not destination.waiting and self.destinations.take(destination, going.kind):
+        going.kind = kind = self.destinations.kind_of(destination, arrival_of(attempt.queue_id), now)
+        if not destination.waiting and self.destinations.take(destination, kind):
             self._send(going, now)
         elif (destination.is_up or attempt.going) and self._waiting < MAX_WAITING:
             self._waiting += 1
@@ -165,6 +165,13 @@ class Outward:
         if all(recipients[index].forward_path != final for index, _ in targets):
             words = b"%b %b" % (answer.status, answer.diagnostic_code[:800])
             self._hands.tell("ledger", m.TargetFailed(final, words))
+
+    def waits(self, answer: m.SendWaits) -> None:
+        """A send takes no place at remotespawn any more, and so no slot here."""
+        going = self._sends.get(answer.tag)
+        if going is not None and going.kind is not None:
+            self.destinations.step_aside(going.kind)
+            going.kind = None
 
     def done(self, answer: m.SendDone, now: float) -> None:
         """All recipients of a send have been answered, and the destination may be judged."""

@@ -468,6 +468,19 @@ def test_who_must_hurry_gives_up_what_no_host_can_have(mx):
     assert rig.outcomes(first) == [RELAYED]
 
 
+def test_who_must_give_up_everything_says_what_nobody_will_ever_know(mx):
+    """Hurried at once: the host has the content, and did not say that it took it."""
+    host = mx(Manners(answers={b".": lambda _line: time.sleep(SECONDS)}))
+    rig = Rig(at(host), most=1)
+    first = rig.send()
+    rig.run(lambda: bool(host.contents))
+    rig.destination.hurry(at_once=True)
+    assert rig.outcomes(first) == [(b"delayed", b"4.4.2")]
+    [outcome] = rig.done[first.tag].outcomes.values()
+    assert outcome.in_doubt
+    assert outcome.trouble
+
+
 def test_a_host_that_refuses_a_guard_is_passed_over(mx):
     """Whatever decides about security may also say that there must be no connection at all."""
     first, second = mx(), mx(address="127.0.0.3")

@@ -333,3 +333,25 @@ def test_a_line_outlives_what_was_known_of_its_destination():
     assert current.line == [queue_id_of(1)]
     (caller, queue_id) = table.call(now)
     assert (caller[0], queue_id) == (current, queue_id_of(1))
+
+
+def test_who_waits_for_a_last_word_takes_no_slot_and_its_end_is_heard_all_the_same(rig):
+    """RFC 5321 4.5.3.2.6: for ten minutes perhaps; others go meanwhile, but nobody else to that host."""
+    rig.queue.outward.destinations.slots = dict.fromkeys(Kind, 1)
+    rig.silent = {"remotespawn"}
+    said = []
+    tell, rig.hands.tell = rig.hands.tell, lambda peer, message: said.append(message) or tell(peer, message)
+    for number, name in enumerate((b"mute", b"mute", b"live"), 1):
+        rig.accept(number, envelope_of(b"a@%b.out.test" % name))
+    rig.run()
+    sends = [each for each in said if isinstance(each, m.Send)]
+    assert [send.domain for send in sends] == [b"mute.out.test"]
+    rig.queue.outward.waits(m.SendWaits(sends[0].tag))
+    rig.queue.outward.waits(m.SendWaits(sends[0].tag))
+    rig.queue.outward.waits(m.SendWaits(sends[0].tag + 99))
+    rig.run()
+    assert [each.domain for each in said if isinstance(each, m.Send)] == [b"mute.out.test", b"live.out.test"]
+    assert rig.queue.outward.destinations.sends == 1
+    for send in [each for each in said if isinstance(each, m.Send)]:
+        rig.answer_send(send, [b"a@" + send.domain])
+    assert (b"mute.out.test", (b"a@mute.out.test",)) in [each[1:] for each in rig.relayed]
