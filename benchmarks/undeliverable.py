@@ -1,4 +1,4 @@
-"""Promise P5: a large queue for hosts that refuse, put off, hang or do not resolve, and fresh mail that must not notice.
+"""Promise P5: a large queue for hosts that refuse, put off, hang (before or after the content) or do not resolve, and fresh mail.
 
     python -m benchmarks.undeliverable [--messages 100000] [--domains 20000] [--samples 200]
 
@@ -36,8 +36,9 @@ from mta.spool.envelope import Envelope, Generation, Recipient, render
 from tests.fixtures.house import House, wait_until
 
 MAILBOX, LIVE = "postmaster@mx.house.test", "someone@live.bench.test"
-KINDS = ("refuse", "defer", "hang", "dark")  # what a queued message's host does; `dark` does not resolve
-HOSTS = {"live": "127.0.77.1", "refuse": "127.0.77.2", "defer": "127.0.77.3", "hang": "127.0.77.4"}
+# What a queued message's host does; `mute` takes all of it and never says so, `dark` does not resolve.
+KINDS = ("refuse", "defer", "hang", "mute", "dark")
+HOSTS = {kind: f"127.0.77.{number}" for number, kind in enumerate(("live", "refuse", "defer", "hang", "mute"), 1)}
 OLDEST_SECONDS = 6 * 3600  # the queue grew over so long
 CONTENT = b"Received: from client.bench.test\r\nSubject: waits\r\n\r\n" + b"x" * 500 + b"\r\n"
 PAUSE_SECONDS = 0.05  # between two fresh messages
@@ -133,6 +134,16 @@ async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *
     writer.close()
 
 
+async def take_and_be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One conversation of a host that has the content, and says nothing of it."""
+    with contextlib.suppress(ConnectionError):
+        writer.write(b"220 mx.bench.test ESMTP\r\n")
+        while (line := await reader.readline()) and not line.startswith(b"DATA"):
+            writer.write(b"250 2.0.0 ok\r\n")
+        writer.write(b"354 go\r\n")
+        await reader.read()
+
+
 async def be_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     """One conversation of a host that never says a word."""
     with contextlib.suppress(ConnectionError):
@@ -146,6 +157,7 @@ async def be_the_world(port: int) -> None:
     await asyncio.start_server(lambda r, w: converse(r, w, takes=True), HOSTS["live"], port, backlog=1000)
     await asyncio.start_server(lambda r, w: converse(r, w, takes=False), HOSTS["defer"], port, backlog=1000)
     await asyncio.start_server(be_silent, HOSTS["hang"], port, backlog=1000)
+    await asyncio.start_server(take_and_be_silent, HOSTS["mute"], port, backlog=1000)
     host, own_port = transport.get_extra_info("sockname")[:2]
     print(f"{host}:{own_port}", flush=True)
     await asyncio.sleep(1e9)
@@ -282,7 +294,7 @@ def measure(folder: Path, messages: int, domains: int, samples: int) -> Figures:
 
 def report(figures: Figures) -> Iterator[str]:
     """The lines that answer the question."""
-    yield f"{figures.messages:,} messages for {figures.domains:,} domains that refuse, put off, hang or do not resolve"
+    yield f"{figures.messages:,} messages for {figures.domains:,} domains: refuse, put off, hang, take and hang, do not resolve"
     for name in ("mailbox", "remote"):
         empty, full = getattr(figures, f"empty_{name}"), getattr(figures, f"full_{name}")
         yield (
