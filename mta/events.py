@@ -171,7 +171,9 @@ EVENTS: Final[dict[str, Kind]] = {
         "a domain announces an MTA-STS policy that cannot be had; the one known before holds on", ("fetcher",),
         ("domain", "result", "why"),
     ),
-    # --- the journal's own
+    # --- the journal's own, and who reads it
+    "trace-trouble": Kind("the trace store cannot be written; what is missing is read later", ("tracer",), ("why",)),
+    "trace-begun-anew": Kind("the trace store was damaged and put aside", ("tracer",), ("why",)),
     "events-lost": Kind("so many events were not told: the journal was away or slow", (ANYBODY,), ("count",)),
     "complaint": Kind("a line that a role wrote to its standard error", ("stderr", "journal"), ("text",)),
 }  # fmt: skip

@@ -211,9 +211,13 @@ COMPILER = _role(
     "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
     paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096,
 )  # fmt: skip
+TRACER = _role(
+    "tracer", 32, Promise.WRITE_FILES, group="journal", paths=(PathRule("log", _READ), PathRule("trace", _WRITE)),
+)  # fmt: skip
 WEB = _role(
     "web", 14, Promise.WRITE_FILES, Promise.THREADS, Promise.ACCEPT, Promise.CLIENT_SOCKETS, module="web",
-    group="compiler", paths=(PathRule("db", _WRITE), PathRule("figures", _READ)), memory_mib=2048, open_files=4096,
+    group="compiler", memory_mib=2048, open_files=4096,
+    paths=(PathRule("db", _WRITE), PathRule("figures", _READ), PathRule("trace", _READ)),
 )  # fmt: skip
 
 RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
@@ -232,7 +236,7 @@ REMOTESPAWN = _role(
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN,
-    BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
+    TRACER, BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
     SUBMISSIONSPAWN, QMTPD, LISTENER, WEB,
 )  # fmt: skip
 
@@ -278,6 +282,7 @@ FOLDERS = (
     Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
     Folder("inject", "", "", 0o755),  # where programs of this machine's users hand in mail
     Folder("log", "journal", "journal", 0o750),
+    Folder("trace", "tracer", "compiler", 0o2750),  # that group: web's too
     Folder("figures", "journal", "compiler", 0o2750),  # that group: web's too
     Folder("run", "", "", 0o700),
     Folder("run/empty", "", "", 0o555),  # the root directory of roles without files

@@ -51,6 +51,7 @@ MAY_HAVE: dict[str, dict[str, str]] = {
     "remotespawn": {
         "cryptography": "it opens sealed passwords", "_cffi_backend": "cryptography", "_openssl": "cryptography",
     },
+    "tracer": {"json": "the journal writes lines of it", "sqlite3": "its store"},
     "fetcher": {"ssl": "web servers speak TLS", "h11": "it reads what they say"},
     "tlsspawn": {"ssl": "its cells' job, loaded before they are forked"},
     "ledger": {"sqlite3": "its own store, which nobody else opens"},
