@@ -47,6 +47,9 @@ class Actor:
     # What a key is scoped to; None is no scope. Actions as in `authorisation`; address keys and names of domains.
     actions: frozenset[str] | None = None
     addresses: frozenset[str] | None = None
+    limited: bool = (
+        False  # a key with any limit at all, an end among them: it makes nothing that would outlive or outgrow it
+    )
 
     @property
     def parts(self) -> tuple[Part, ...]:

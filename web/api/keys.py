@@ -22,7 +22,9 @@ def list_keys(asking: Asking, limit: Limit = 50, cursor: Cursor = None, tenant_i
 def create(asking: Making, body: NewKey, response: Response, dry_run: DryRun = False) -> MadeKey:
     """The answer holds the secret, this once: repeated with its Idempotency-Key, it comes without. Good within a second."""
     with asking.posting(response, body, dry_run=dry_run) as posting:
-        made = keys.create(posting.session, actor=asking.actor, tenant_id=body.tenant_id, name=body.name)
+        until = None if body.expires_at is None else int(body.expires_at.timestamp())
+        scope = keys.Scope(body.actions, body.addresses, body.networks, until)
+        made = keys.create(posting.session, actor=asking.actor, tenant_id=body.tenant_id, name=body.name, scope=scope)
         shown = MadeKey(**Key.model_validate(made.key).model_dump(), secret=made.secret)
         return posting.answer(shown, location=f"/keys/{shown.id}")
 

@@ -7,7 +7,7 @@ an address makes sense or a name is free is the service's judgement, so that pan
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from appliance.services.addresses import Address, show
 
@@ -18,6 +18,7 @@ Item = TypeVar("Item")
 
 # Seconds since 1970 in the database, RFC 3339 in an answer: pydantic reads the one and writes the other.
 Moment = datetime
+Expiry = Annotated[AwareDatetime, Field(strict=False)]  # JSON has no moments of its own, only text
 AsTyped = Annotated[str, BeforeValidator(lambda value: show(value) if isinstance(value, Address) else value)]
 Targets = Annotated[list[str], BeforeValidator(list)]  # a row's targets are a view of other rows, no list
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
