@@ -490,6 +490,10 @@ class Queue:
         """Nobody is left to be told anything now."""
         if not attempt.undecided or self.holds.removes(attempt.queue_id):
             self._in_hand.pop(attempt.queue_id, None)
+            if any(outcome.action is Action.RELAYED for outcome in attempt.unwritten):
+                # Until the cleaner has been here the message is owed. A mailbox would have it anew under the same name;
+                # another host would have it twice.
+                self._write(attempt)
             self._cleaning.add(attempt.queue_id)
         else:
             self._defer(attempt, now)

@@ -355,3 +355,17 @@ def test_who_waits_for_a_last_word_takes_no_slot_and_its_end_is_heard_all_the_sa
     for send in [each for each in said if isinstance(each, m.Send)]:
         rig.answer_send(send, [b"a@" + send.domain])
     assert (b"mute.out.test", (b"a@mute.out.test",)) in [each[1:] for each in rig.relayed]
+
+
+def test_what_another_host_took_is_not_sent_again_while_the_cleaner_is_away(rig):
+    """It would be there twice; so it is written down though nothing is left to do."""
+    rig.cleans = False
+    rig.accept(1, envelope_of(b"ann@one.out.test"))
+    rig.accept(2, envelope_of(b"joe@example.test"))
+    rig.run()
+    assert len(rig.relayed) == 1
+    assert list(rig.hands.progresses) == [queue_id_of(1)], "a mailbox gets it again under the same name: no line needed"
+    again = Rig(rig.hands, rig.now)
+    again.list()
+    again.later(1000)
+    assert (again.relayed, rig.hands.envelopes, rig.hands.progresses) == ([], {}, {})
