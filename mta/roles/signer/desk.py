@@ -63,7 +63,7 @@ class Desk:
         holds = sender_ticket_holds(
             self._key, request.sender_ticket, request.session, request.identity, request.address, request.until, now
         )
-        if not holds or _authors(fields) != [request.address]:
+        if not holds or authors(fields) != [request.address]:
             what = b"author" if holds else b"sender ticket"
             self.peers.event("proof-refused", what=what, session=request.session)
             return m.Signed(request.tag, b"refused", b"")
@@ -82,7 +82,7 @@ class Desk:
         return m.Signed(request.tag, b"signed", b"".join(made))
 
 
-def _authors(fields: Sequence[bytes]) -> list[bytes]:
+def authors(fields: Sequence[bytes]) -> list[bytes]:
     """The addresses in the one From field; none where it cannot be said who wrote."""
     found = [field for field in fields if name_of(field) == b"from"]
     try:
