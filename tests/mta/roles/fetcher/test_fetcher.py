@@ -14,7 +14,7 @@ from mta.wire import messages as m
 from mta.wire.channel import ChannelClosed
 from tests.fixtures.authorities import NOW, Authority, self_signed
 from tests.fixtures.lone_role import receive
-from tests.mta.roles.fetcher._rig import DOMAIN, HEAD, HOST, TEXT, page, says
+from tests.mta.roles.fetcher._rig import DOMAIN, HEAD, HOST, TEXT, cut_off, page, says
 
 ENFORCED = (b"enforce", b"", (b"mx.remote.test", b"*.remote.test"))
 POLICY = Policy("enforce", 1000, ("mx.remote.test",))
@@ -252,3 +252,11 @@ def test_a_remote_that_asks_about_many_domains_is_hung_up_on(rig_at, serve) -> N
     rig.house.settle()
     with pytest.raises(ChannelClosed):
         list(rig.remote.receive())
+
+
+@pytest.mark.parametrize("head", [HEAD + b"\r\n", HEAD + b"Content-Length: 200\r\n\r\n"])
+def test_what_somebody_cut_off_is_no_policy(rig_at, serve, head: bytes) -> None:
+    """RFC 9112 9.8: an end that TLS does not vouch for. Here: a policy for eight seconds, not for a day."""
+    text = TEXT[: TEXT.index(b"86400") + 1]
+    rig = rig_at(serve(cut_off(head + text)).port)
+    assert told(rig.fetch(DOMAIN)[0]) == (b"none", b"sts-policy-fetch-error", ())
