@@ -46,6 +46,7 @@ class Destination:
     in_hand: dict[int, Sending] = field(default_factory=dict)  # by the tag it has between us and the remote
     channel: Channel | None = None
     number: int = 0  # of its remote in the nursery
+    results: int = 0  # of handshakes that it told since it was last done with a message
     handed: int = 0  # messages since this remote began: its turn is over some day
     quiet_since: float = 0.0  # since when it has told nothing, or has nothing to tell
     hurried_since: float | None = None

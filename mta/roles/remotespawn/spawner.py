@@ -34,6 +34,8 @@ LAST_WORD_SECONDS = (
 )
 STUCK_SECONDS = 7200.0  # longer than any host may take for what a remote has in hand
 SWEEP_SECONDS = 1.0
+MAX_RESULTS = 200  # lines of the log that a remote may have written before it is done with a message
+MAX_SESSIONS = 1_000_000  # that one of them speaks of
 SPARE_IN_HAND = 20  # messages beyond one for each connection: what is ready when one becomes free
 
 _ANSWERS: Final = frozenset(
@@ -142,8 +144,11 @@ class Spawner:
         message, _ = packet
         destination = self._by_channel[channel]
         sending = destination.in_hand.get(message.tag) if isinstance(message, m.Sent | m.SendDone) else None
-        destination.quiet_since = self._now()
-        if isinstance(message, m.TlsResults) and message.result in RESULTS and message.policy in POLICIES:
+        is_result = isinstance(message, m.TlsResults)
+        if not is_result:
+            destination.quiet_since = self._now()
+        destination.results = destination.results + 1 if is_result else 0
+        if isinstance(message, m.TlsResults) and _is_of_a_kind(message) and destination.results <= MAX_RESULTS:
             self.peers.event(
                 "tls-results", domain=_name(destination), policy=message.policy, mx=_clean(message.mx), result=message.result,
                 sessions=message.sessions,
@@ -479,6 +484,10 @@ def _is_sound(message: m.Send) -> bool:
     except UnicodeDecodeError:
         return False
     return is_named and is_queue_id(message.queue_id) and 1 <= message.recipients <= m.MAX_SEND_RECIPIENTS
+
+
+def _is_of_a_kind(results: m.TlsResults) -> bool:
+    return results.result in RESULTS and results.policy in POLICIES and 0 < results.sessions <= MAX_SESSIONS
 
 
 def _is_credible(sent: m.Sent, sending: Sending) -> bool:

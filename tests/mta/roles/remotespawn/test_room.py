@@ -176,3 +176,20 @@ def test_a_flood_of_mute_hosts_leaves_room_for_the_next_one(rig_of, doubtful):
     rig.send(b"live.test")
     rig.wait(judged.SLOW_SECONDS + judged.ASIDE_SECONDS + 1)
     assert b"live.test" in rig.busy
+
+
+def test_a_remote_writes_so_much_into_the_log_and_no_more(rig_of):
+    """What it tells of handshakes is neither endless nor a sign of life."""
+    rig = rig_of(1)
+    rig.send(b"taken.test")
+    remote, _ = rig.busy[b"taken.test"]
+    for _ in range(judged.MAX_RESULTS):
+        remote.send(m.TlsResults(b"sts", b"mx.taken.test", b"success", 1))
+        rig.loop.run_once(0.0)
+    rig.now += judged.SLOW_SECONDS
+    rig.send(b"live.test")
+    rig.wait(1)
+    assert rig.told == {b"taken.test": [False]}
+    remote.send(m.TlsResults(b"sts", b"mx.taken.test", b"success", 1))
+    rig.serve()
+    assert [(each.action, each.status) for each in rig.asker.of(m.Sent)] == [(b"delayed", b"4.3.0")]
