@@ -369,3 +369,23 @@ def test_what_another_host_took_is_not_sent_again_while_the_cleaner_is_away(rig)
     again.list()
     again.later(1000)
     assert (again.relayed, rig.hands.envelopes, rig.hands.progresses) == ([], {}, {})
+
+
+def test_destinations_that_worked_until_now_do_not_take_every_slot_when_they_hang(rig):
+    """All domains of a large provider at once: one that has no send yet still gets one, also from memory and out of a line."""
+    known = Destinations(lambda: 0.5, most=2)
+    most = known.slots[Kind.HEALTHY]
+    hanging = [known.at(b"hang%d.test" % number, b"", 0.0) for number in range(2)]
+    live = known.at(b"live.test", b"", 0.0)
+    for each in (*hanging, live):
+        for _ in range(20):
+            known.worked(each)
+    taken = [sum(known.take(each, Kind.HEALTHY) for _ in range(20)) for each in hanging]
+    assert (sum(taken), most) == (7, 8), "six are anybody's, and who has none gets a first one"
+    known.line_up(hanging[0], queue_id_of(1), 0.0)
+    known.line_up(live, queue_id_of(2), 0.0)
+    assert known.call(0.0) == ((live, Kind.HEALTHY), queue_id_of(2))
+    assert known.call(0.0) is None
+    for each in (hanging[0], hanging[0], hanging[1]):
+        known.give_back(each, Kind.HEALTHY, 0.0)
+    assert known.call(0.0) == ((hanging[0], Kind.HEALTHY), queue_id_of(1))
