@@ -33,6 +33,7 @@ _WITH_VALUE: Final = frozenset(
 )  # of sendmail's options, those that take one; of most of them we need nothing
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")  # RFC 5322 2.2
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DOT_LINE = re.compile(rb"^\.\r\n", re.MULTILINE)
 _RECIPIENTS: Final = ("to", "cc", "bcc")
 _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})
@@ -90,8 +91,10 @@ def read_arguments(arguments: Sequence[str]) -> Wanted:
     """Sendmail's options, as far as they mean anything here.
 
     Raises:
-        Refused: an option without its value.
+        Refused: an option without its value; an argument of several lines, which would make header fields or commands of them.
     """
+    if any(map(_CONTROL.search, arguments)):
+        raise Refused(USAGE, "an argument has a line end or another control character in it")
     wanted, rest = Wanted(), list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -224,7 +227,10 @@ def _with_domain(address: str, host: str) -> str:
 
 
 def _user(host: str) -> str:
-    return f"{getpass.getuser()}@{host}"
+    try:
+        return f"{getpass.getuser()}@{host}"
+    except KeyError:
+        return f"uid-{os.getuid()}@{host}"  # A uid without a name, as in containers.
 
 
 def _full_name() -> str:

@@ -31,6 +31,31 @@ def test_an_option_without_its_value_is_wrong_usage() -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-F", "Joe\r\nBcc: all@example.org"],
+        ["-fjoe@example.org\nRCPT TO:<x@example.org>"],
+        ["x@example.org\n"],
+        ["-V", "a\0"],
+    ],
+)
+def test_an_argument_of_several_lines_is_nothing_to_send(arguments: list[str]) -> None:
+    """A form on a web page that hands one over would otherwise send to whom its visitor likes."""
+    with pytest.raises(Refused) as refused:
+        read_arguments([*arguments, "-t"])
+    assert refused.value.code == USAGE
+
+
+def test_a_user_without_a_name_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As programs in containers have."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 123_456_789)
+    content = mend(b"Subject: x\r\n\r\n", Wanted(), "mx.test")
+    assert b"From: uid-123456789@mx.test\r\n" in content
+
+
+@pytest.mark.parametrize(
     ("typed", "dot_ends", "read"),
     [
         (b"a\nb", True, b"a\r\nb\r\n"),
