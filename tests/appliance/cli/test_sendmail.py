@@ -42,7 +42,7 @@ def test_an_option_without_its_value_is_wrong_usage() -> None:
 def test_an_argument_of_several_lines_is_nothing_to_send(arguments: list[str]) -> None:
     """A form on a web page that hands one over would otherwise send to whom its visitor likes."""
     with pytest.raises(Refused) as refused:
-        read_arguments([*arguments, "-t"])
+        sendmail.read_arguments([*arguments, "-t"])
     assert refused.value.code == USAGE
 
 
@@ -51,7 +51,7 @@ def test_a_user_without_a_name_has_an_address(monkeypatch: pytest.MonkeyPatch) -
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 123_456_789)
-    content = mend(b"Subject: x\r\n\r\n", Wanted(), "mx.test")
+    content = sendmail.mend(b"Subject: x\r\n\r\n", Wanted(), "mx.test")
     assert b"From: uid-123456789@mx.test\r\n" in content
 
 
