@@ -71,6 +71,15 @@ def test_a_program_sends_by_sendmail(house: House) -> None:
     assert b"Bcc" not in content + anns.read_bytes()
 
 
+def test_cron_sends(house: House) -> None:
+    """With its own arguments and a From field without a domain, which submitter would not read."""
+    typed = b"From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@mx> true\n\nsaid\n"
+    done = sendmail(house, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", ANN, stdin=typed)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (path,) = house.wait_for_messages(ANN)
+    assert b"\nFrom: root@mx.house.test (Cron Daemon)\n" in path.read_bytes()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_the_kernel_says_whose_program_it_is(house: House) -> None:
     _open_way_to(house.folder, NOBODY)
