@@ -28,6 +28,7 @@ from mta import roster, sandbox
 from mta.wire import control
 from web.app import create_app
 from web.metrics import MetricsPort
+from web.worker import Worker
 
 # Requests served at the same time. Each holds a thread and its share of memory; the database has one writer anyway.
 THREADS = 8
@@ -114,7 +115,7 @@ class Peers:
         self._there().poke()
 
 
-def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.Server, MetricsPort]:
+def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.Server, MetricsPort, Worker]:
     """Everything that needs files, before they are out of reach.
 
     Raises:
@@ -139,7 +140,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )
     config.load()
-    return uvicorn.Server(config), metrics
+    return uvicorn.Server(config), metrics, Worker(app, app.state.wiring)
 
 
 def economise() -> None:
@@ -165,7 +166,7 @@ def main() -> int:
     settings = load_settings(start.text("config"))
     state = "/" if start.number("root") == 1 else start.text("state")
     peers = Peers()
-    server, metrics = make_server(settings, state, peers)
+    server, metrics, worker = make_server(settings, state, peers)
     for name in LATE:
         importlib.import_module(name)
     gc.collect()
@@ -175,6 +176,7 @@ def main() -> int:
     peers.real = process.peers
     process.peers.settle(SETTLE_SECONDS)
     process.peers.start()
+    worker.start()
     asyncio.run(process.serve())
     return 0
 

@@ -23,7 +23,7 @@ from web.wiring import Wiring
 API = "/api/v1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedWiring(Wiring):
     """The wiring, over a transaction that somebody else ends."""
 
@@ -70,6 +70,9 @@ class Operation:
     path: str
     body: Any = None
     if_match: str | None = None
+    sealed: str | None = (
+        None  # of a new mailbox in a job: its password's hash, which nobody but the authenticator can read
+    )
 
     @property
     def place(self) -> str:

@@ -4,9 +4,10 @@ A reader would otherwise get wrong: a change is committed, and the compiler poke
 FastAPI's own "dependency with yield" would commit after the 201 has been sent, and a full disk would make it a lie.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import HTTPConnection
@@ -23,6 +24,8 @@ from web.dry_run import foresee
 from web.panel.rendering import Renderer
 from web.throttle import LoginThrottle
 
+WAKE = "wake-worker"  # in a session: when it is committed, there is something for the worker to do
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
@@ -37,6 +40,7 @@ class Wiring:
     renderer: Renderer
     throttle: LoginThrottle
     allowance: Allowance
+    work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do
 
     @contextmanager
     def changing(self, *, dry_run: bool = False) -> Iterator[Session]:
@@ -52,6 +56,8 @@ class Wiring:
                 foresee(self.engine, session, since)
         if not dry_run:
             self.compiler.poke()
+            if session.info.pop(WAKE, False):
+                self.work.set()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -17,13 +17,25 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from appliance.database.session import Session
 from appliance.errors import Forbidden, NotFound
-from appliance.models import Account, Alias, ApiKey, Appointment, AuditEntry, Certificate, Domain, Mailbox, Tenant
+from appliance.models import (
+    Account,
+    Alias,
+    ApiKey,
+    Appointment,
+    AuditEntry,
+    Certificate,
+    Domain,
+    Job,
+    Mailbox,
+    Tenant,
+    Webhook,
+)
 from appliance.services.actor import RANKS, Actor, Part
 from mta.vocabulary import fold_local_part
 
-Target = Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate
+Target = Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate | Job | Webhook
 S = TypeVar("S", bound=Select[Any])
-T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, Appointment, ApiKey, Certificate)
+T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, Appointment, ApiKey, Certificate, Job, Webhook)
 
 
 class Reach(enum.Enum):
@@ -47,12 +59,13 @@ DOMAIN_RIGHTS: dict[str, tuple[str, ...]] = {
 _IN_A_DOMAIN = (*_SEEN_IN_A_DOMAIN, *(action for several in DOMAIN_RIGHTS.values() for action in several))
 _SEEN_IN_A_TENANT = (
     *_SEEN_IN_A_DOMAIN, "tenant.see", "account.see", "key.see", "certificate.see", "event.see", "webhook.see",
+    "job.see",
 )  # fmt: skip
 _IN_A_TENANT = (
     *_IN_A_DOMAIN, *_SEEN_IN_A_TENANT, "domain.create", "domain.suspend", "domain.remove",
     "account.create", "account.update", "account.remove", "key.create", "key.revoke",
     "domain.route",  # where a relayed domain's mail goes on to, and who knows its recipients
-    "certificate.install", "certificate.remove", "webhook.set",
+    "certificate.install", "certificate.remove", "webhook.set", "job.end",
     "link.create",  # a link that logs somebody else in, who is his
 )  # fmt: skip
 # Not for a key with limits: what it made would not have them.
@@ -165,7 +178,7 @@ def _tenant_of(target: Target) -> int:
 def _domain_of(target: Target) -> int | None:
     if isinstance(target, Domain):
         return target.id
-    return None if isinstance(target, Tenant | ApiKey | Certificate) else target.domain_id
+    return None if isinstance(target, Tenant | ApiKey | Certificate | Job | Webhook) else target.domain_id
 
 
 def _sees(session: Session, actor: Actor, target: Target) -> bool:

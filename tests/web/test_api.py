@@ -883,7 +883,7 @@ OTHERS = (
 def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -> None:
     """A new endpoint has to be added above, or this fails."""
     nouns = ("me", "tenants", "domains", "mailboxes", "aliases", "routes", "certificates", "keys", "audit")
-    # A certificate is refused for the names in it, a batch for its operations: both have tests of their own.
+    # A certificate is refused for the names in it, a batch for its operations: they have tests of their own, as jobs have.
     own_lists = {
         *(("GET", f"/{noun}") for noun in nouns),
         ("POST", "/certificates"),

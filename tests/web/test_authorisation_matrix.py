@@ -28,6 +28,7 @@ from appliance.services import (
     certificates,
     domains,
     forwardings,
+    jobs,
     keys,
     mailboxes,
     routes,
@@ -88,6 +89,7 @@ class Side:
     certificate: int
     domain_rule: int
     mailbox_rule: int
+    job: str
     app_password: str = "phone"
 
 
@@ -104,6 +106,10 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", "/docs"): Rule(ALL, "nothing"),
     api("GET", "/me"): Rule(ALL, "nothing"),
     api("POST", "/batch"): Rule(ALL, "nothing", {"operations": [{"method": "GET", "path": "/domains"}]}),
+    api("PUT", "/apply"): Rule(ALL, "nothing", {}),
+    api("GET", "/jobs/{job}"): Rule(SEES_TENANT, "job", path={"job": "job"}),
+    api("GET", "/jobs/{job}/results"): Rule(SEES_TENANT, "job", path={"job": "job"}),
+    api("DELETE", "/jobs/{job}"): Rule(IN_TENANT, "job", path={"job": "job"}),
     # Lists hold what is in one's part, and be it nothing.
     **{
         api("GET", f"/{noun}"): Rule(ALL, "nothing")
@@ -117,6 +123,8 @@ RULES: dict[tuple[str, str], Rule] = {
             "keys",
             "audit",
             "audit/export",
+            "events",
+            "jobs",
         )
     },
     # Tenants.
@@ -350,6 +358,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         certificates.install(session, offered, "sealed", actor=SYSTEM).id,
         access_rules.add(session, "deny", "x.test", actor=SYSTEM, domain=domain).id,
         access_rules.add(session, "deny", "x.test", actor=SYSTEM, mailbox=mailbox).id,
+        jobs.create(session, "batch", {}, 0, actor=Actor("customer", "key:gone", tenant_id)).public_id,
     )  # fmt: skip
 
 
@@ -490,6 +499,7 @@ def _sees(rule: Rule, who: str, where: str) -> bool:
         return False
     by_noun = {
         "tenant": SEES_TENANT, "account": SEES_TENANT, "key": SEES_TENANT, "certificate": SEES_TENANT, "relay": SEES_TENANT,
+        "job": SEES_TENANT,
         "reseller": "ORS", "domain": SEES_DOMAIN, "alias": SEES_DOMAIN, "pem": ALL,
         "mailbox": SEES_DOMAIN if where == HIGHER else SEES_DOMAIN + "M",
     }  # fmt: skip

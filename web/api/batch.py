@@ -10,6 +10,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
 from web import together, working_off
+from web.api import background
+from web.api.background import Prefer
 from web.api.dependencies import DryRun, Making, refusals
 from web.api.schemas.batch import BatchDone, NewBatch, Result
 from web.errors import PROBLEM_MEDIA_TYPE, body_of
@@ -22,9 +24,12 @@ class _TakenBack(Exception):
     """An atomic batch in which one was refused: leaves the transaction without a trace."""
 
 
-@router.post("", summary="Do several things", response_model=BatchDone, responses=refusals(409, 422))
+@router.post(
+    "", summary="Do several things", response_model=BatchDone,
+    responses={**refusals(409, 422), **background.ACCEPTED},
+)  # fmt: skip
 def batch(
-    asking: Making, body: NewBatch, request: Request, response: Response, dry_run: DryRun = False
+    asking: Making, body: NewBatch, request: Request, response: Response, prefer: Prefer = None, dry_run: DryRun = False
 ) -> BatchDone | Response:
     """Each has its own result, in the order asked for. Mailboxes that are made one behind the other go fastest.
 
@@ -34,6 +39,8 @@ def batch(
     results: Sequence[together.Result] = ()
     try:
         with asking.posting(response, body, dry_run=dry_run) as posting:
+            if not dry_run and background.is_for_later(prefer, operations):
+                return background.ask(asking, posting, "batch", operations, atomic=body.atomic)
             within = Inside(asking.actor, SharedWiring.over(asking.wiring, posting.session))
             results = working_off.work_off(request.app, within, operations, until_refused=body.atomic)
             if body.atomic and any(map(working_off.is_refused, results)):

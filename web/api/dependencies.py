@@ -124,7 +124,7 @@ class Posting:
                 kept = given[1] or {}
                 raise AnsweredBefore(given[0], kept.get("body"), kept.get("headers", {}))
 
-    def answer(self, shown: "Shown", *, location: str | None = None) -> "Shown":
+    def answer(self, shown: "Shown", *, location: str | None = None, status: int | None = None) -> "Shown":
         """*shown*, as what is answered; with *location*, as what was made there. A secret is not kept for a repetition."""
         if location is not None:
             self.response.headers["Location"] = f"/api/v1{location}"
@@ -132,7 +132,7 @@ class Posting:
         if self.key is not None:
             headers = {name: self.response.headers[name] for name in KEPT_HEADERS if name in self.response.headers}
             kept = {"body": without({"secret"}, shown.model_dump(mode="json")), "headers": headers}
-            status = 201 if location is not None else 200
+            status = status or (201 if location is not None else 200)
             given_answers.keep(self.session, self.key, self.request, status, kept, actor=self.caller.actor)
         return shown
 
@@ -145,7 +145,7 @@ def without(names: AbstractSet[str], value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 KEPT_HEADERS = ("location", "etag")
-SECRETS = {"password", "password_hash", "source_password", "key"}
+SECRETS = {"password", "password_hash", "source_password", "key", "private_key"}
 Shown = TypeVar("Shown", bound=BaseModel)
 
 
@@ -171,9 +171,9 @@ def _parameters(dependant: Dependant) -> set[str]:
     return found.union(*(_parameters(inner) for inner in dependant.dependencies))
 
 
-def told(response: Response, shown: Shown) -> Shown:
-    """*shown*, with its entity tag in the answer's header."""
-    response.headers["ETag"] = etag(shown)
+def told(response: Response, shown: Shown, *, tag_of: BaseModel | None = None) -> Shown:
+    """*shown*, with its entity tag in the answer's header, or that *tag_of* something else."""
+    response.headers["ETag"] = etag(tag_of or shown)
     return shown
 
 

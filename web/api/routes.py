@@ -4,12 +4,15 @@ from fastapi import APIRouter, Depends
 
 from web.api import (
     aliases,
+    apply,
     audit,
     batch,
     certificates,
     dkim,
     docs,
     domains,
+    events,
+    jobs,
     keys,
     mailboxes,
     me,
@@ -38,6 +41,9 @@ for module in (
     keys,
     audit,
     batch,
+    apply,
+    jobs,
+    events,
 ):
     noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2]  # this module has that name
     router.include_router(
