@@ -21,7 +21,7 @@ from appliance.config import Settings, load_settings
 from appliance.database.engine import open_engine
 from appliance.database.place import url_inside
 from appliance.peers import WebPeers
-from appliance.services import certificates
+from appliance.services import certificates, messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
 from mta import roster, sandbox
@@ -125,7 +125,15 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
     sealer.seal_password("what the cryptographic library loads on first use")
     certificates.make_self_signed(settings.host.name)  # for the same reason
     engine, seals = open_engine(url_inside(settings, state)), Seals.of(settings.state)
-    app = create_app(settings, engine=engine, authenticator=peers, compiler=peers, sealer=sealer, seals=seals)
+    app = create_app(
+        settings,
+        engine=engine,
+        authenticator=peers,
+        compiler=peers,
+        sealer=sealer,
+        seals=seals,
+        traces=Path(state, messages.FILE),
+    )
     app.openapi()  # Once, now: it is the slowest thing the process ever builds, and the same for everybody.
     metrics = MetricsPort(app, Path(state, "figures", "metrics"))
     config = uvicorn.Config(

@@ -5,6 +5,7 @@ read in here, before it enters its sandbox.
 """
 
 import re
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.peers import Authenticator, Compiler
+from appliance.services import messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
 from web import VERSION, errors
@@ -59,8 +61,12 @@ def create_app(
     compiler: Compiler,
     sealer: Sealer,
     seals: Seals,
+    traces: Path | None = None,
 ) -> FastAPI:
-    """The application; *authenticator* and *compiler* are the peers, real or fake, that it asks."""
+    """The application; *authenticator* and *compiler* are the peers, real or fake, that it asks.
+
+    *traces*: the trace store, when it is not below the state folder by the path that we can use.
+    """
     static = StaticFiles()
     app = FastAPI(
         title="Postern",
@@ -81,6 +87,7 @@ def create_app(
         seals=seals,
         renderer=app.state.renderer,
         throttle=LoginThrottle(settings.limits.logins_per_minute),
+        traces=traces or settings.state / messages.FILE,
         allowance=Allowance(settings.limits.api_requests_per_minute),
     )
     errors.install(app)

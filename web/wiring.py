@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from starlette.requests import HTTPConnection
@@ -40,6 +41,7 @@ class Wiring:
     renderer: Renderer
     throttle: LoginThrottle
     allowance: Allowance
+    traces: Path  # the trace store
     work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do
 
     @contextmanager

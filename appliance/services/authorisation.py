@@ -45,7 +45,15 @@ class Reach(enum.Enum):
     BELOW = enum.auto()  # only below: nobody suspends or enlarges himself
 
 
-_SEEN_IN_A_DOMAIN = ("domain.see", "mailbox.see", "alias.see", "forwarding.see", "rule.see", "recipient.see")
+_SEEN_IN_A_DOMAIN = (
+    "domain.see",
+    "mailbox.see",
+    "alias.see",
+    "forwarding.see",
+    "rule.see",
+    "recipient.see",
+    "message.see",
+)
 # What a domain administrator may be given or denied; he sees his domain in any case.
 DOMAIN_RIGHTS: dict[str, tuple[str, ...]] = {
     "settings": ("domain.update",),
@@ -70,7 +78,15 @@ _IN_A_TENANT = (
 )  # fmt: skip
 # Not for a key with limits: what it made would not have them.
 UNLIMITED = frozenset({"key.create", "account.create", "account.update", "link.create"})
-_OF_AN_OWNER = ("mailbox.see", "mailbox.password", "forwarding.see", "forwarding.set", "rule.see", "rule.set")
+_OF_AN_OWNER = (
+    "mailbox.see",
+    "message.see",
+    "mailbox.password",
+    "forwarding.see",
+    "forwarding.set",
+    "rule.see",
+    "rule.set",
+)
 _ABOVE_TENANTS = ("tenant.update", "tenant.suspend", "tenant.remove")
 
 RIGHTS: dict[str, dict[str, Reach]] = {
