@@ -374,7 +374,10 @@ class Limits(Section):
     session_hours: int = _number("hours until the panel asks for the password again", 12, 1, 720)
     logins_per_minute: int = _number("wrong passwords from one address in a minute before it must wait", 10, 1, 1000)
     api_requests_per_minute: int = _number(
-        "requests that one API key may make in a minute, an operator's ten times as many; 0 = no limit", 6000, 0, 10_000_000
+        "requests that one API key may make in a minute, an operator's ten times as many; 0 = no limit",
+        6000,
+        0,
+        10_000_000,
     )
 
 

@@ -8,8 +8,9 @@ that says what only another may say is written down all the same, and counted an
 tests/architecture/test_events.py holds the sources to this list.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from mta.record import dataclass
 
 ANYBODY: Final = "*"
 

@@ -6,7 +6,8 @@ here is a system call that fails; an edge that is not here is a channel that nev
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from mta.record import dataclass
 
 
 class Promise(enum.Enum):
@@ -216,7 +217,7 @@ TRACER = _role(
 )  # fmt: skip
 WEB = _role(
     "web", 14, Promise.WRITE_FILES, Promise.THREADS, Promise.ACCEPT, Promise.CLIENT_SOCKETS, module="web",
-    group="compiler", memory_mib=2048, open_files=4096,
+    group="compiler", memory_mib=2048, open_files=4096, listens=("panel", "metrics"),
     paths=(PathRule("db", _WRITE), PathRule("figures", _READ), PathRule("trace", _READ)),
 )  # fmt: skip
 

@@ -7,7 +7,8 @@ A reader would otherwise get wrong: the local-part of a hosted address compares 
 import enum
 import re
 import unicodedata
-from dataclasses import dataclass
+
+from mta.record import dataclass
 
 MAX_LOCAL_PART = 64  # RFC 5321 4.5.3.1.1, octets
 MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2, octets

@@ -75,11 +75,7 @@ class Process:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._announce())
-            if self.sockets:
-                await self.server.serve(self.sockets)
-            else:  # `listen.panel = []`: no panel and no metrics, by wish
-                self.server.started = True
-                await self._until(lambda: self.server.should_exit)
+            await self.server.serve(self.sockets)
 
     async def _announce(self) -> None:
         await self._until(lambda: self.server.started or self.server.should_exit)

@@ -9,11 +9,11 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mta.message.dsn_words import Words, words_in
 from mta.message.header import header_section, whole_lines
 from mta.message.trace import date_time
+from mta.record import dataclass
 
 MAX_RETURNED_HEADER = 48 * 1024  # Octets of the original that go back, when it is the header section alone.
 MAX_LINE = 998  # RFC 5322 2.1.1

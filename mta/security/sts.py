@@ -6,9 +6,9 @@ it is read strictly: one field too many of a kind, a wildcard in the wrong place
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from mta.record import dataclass
 from mta.security.wildcards import covers
 from mta.vocabulary import is_domain
 

@@ -10,9 +10,9 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from mta.offspring import Offspring, Uids
+from mta.record import dataclass
 from mta.smtp import driving, replies
 from mta.smtp.replies import Reply
 from mta.wire import messages as m

@@ -11,9 +11,9 @@ The driver calls a method when something happened, and carries out the events th
 import enum
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+from mta.record import dataclass, field
 from mta.smtp import auth, replies
 from mta.smtp.auth import MAX_AUTH_LINE
 from mta.smtp.commands import (

@@ -24,11 +24,10 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   n:*                                 Route of all other mail
 """
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from mta.record import dataclass, replace
 from mta.wire.netstring import WireError, pack, unpack
 
 HOST_KEY = b"h:"
@@ -329,7 +328,7 @@ def _mailbox(fields: list[bytes]) -> Mailbox:
 def _domain(fields: list[bytes]) -> Domain:
     tenant, suspended, alias_of, catch_all, validation, *later = fields
     domain = Domain(tenant, _is_set(suspended), alias_of, catch_all, validation)
-    return dataclasses.replace(domain, **_later(later, _LATER_OF_DOMAIN))
+    return replace(domain, **_later(later, _LATER_OF_DOMAIN))
 
 
 _Later = tuple[tuple[tuple[str, Callable[[bytes], Any]], ...], ...]

@@ -7,8 +7,8 @@ doubting the rest.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.vocabulary import Action
 from mta.wire.netstring import WireError, pack, unpack
 

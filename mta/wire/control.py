@@ -9,10 +9,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from mta import roster
+from mta.record import dataclass
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, Packet

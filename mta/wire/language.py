@@ -10,9 +10,9 @@ dataclasses are, a hundred classes cost every process a tenth of a second and a 
 
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
+from mta.record import dataclass
 from mta.wire.netstring import MAX_MESSAGE, WireError
 
 

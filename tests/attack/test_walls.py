@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the injector knows the registers of x86_64 only"),
 ]
 
-EVERYWHERE = {f"listen.{service}": "a port" for service in roster.SUBMISSION}  # of what is not always listened on
+EVERYWHERE = {f"listen.{service}": "a port" for service in (*roster.SUBMISSION, *roster.WEB.listens)}  # of what is not always listened on
 ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", **EVERYWHERE})]
 UID_BASE = 1_900_000_000  # as `init` writes it where uids are not scarce
 SETSOCKOPT = 54
@@ -88,7 +88,8 @@ def place() -> Iterator[Path]:
 
 def start(folder: Path, tree: Tree | None = None) -> House:
     """A house with something in it to want."""
-    house = House(folder, tree=tree, submission=True) if tree else House(folder, submission=True)
+    made = {"submission": True, "panel": True}
+    house = House(folder, tree=tree, **made) if tree else House(folder, **made)
     house.start()
     plant(house)
     return house

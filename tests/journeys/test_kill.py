@@ -37,7 +37,8 @@ SETTINGS = {
 }  # fmt: skip
 CHILDREN = ["local", "nursery", "remote"]
 VICTIMS = [
-    role.name for role in roster.started_with({"smtpd.isolation": "worker", "listen.submission": "some"})
+    role.name
+    for role in roster.started_with({"smtpd.isolation": "worker", "listen.submission": "some", "listen.panel": "one"})
 ] + CHILDREN
 # Who stands between another host's 250 and the line that says so: killed then, nobody knows, and it is sent again.
 SENDERS = {"remote", "nursery", "remotespawn", "scheduler", "everybody"}
@@ -92,7 +93,7 @@ def world(sink):
 def house(tmp_path_factory, world):
     """One for all: it is killed and started again anyway. Each test has tokens of its own."""
     settings = SETTINGS | {"dns.servers": f'["{world.zone.address}"]', "outbound.port": str(world.port)}
-    with House(tmp_path_factory.mktemp("killed") / "house", settings=settings, submission=True) as house:
+    with House(tmp_path_factory.mktemp("killed") / "house", settings=settings, submission=True, panel=True) as house:
         for domain in DOMAINS:
             house.add_domain(domain)
         for address in MAILBOXES:

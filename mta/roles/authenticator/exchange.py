@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta import scram
+from mta.record import dataclass
 from mta.scram import Keys
 
 NONCE_OCTETS = 18

@@ -7,8 +7,8 @@ from here on: no content of a seal. Whoever asked is answered after a check agai
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.scram import Keys, split
 from mta.seal import NotOpened, Opener
 from mta.snapshot.records import (

@@ -11,9 +11,9 @@ import os
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mta import scram
+from mta.record import dataclass
 from mta.roles.authenticator import exchange, judge
 from mta.roles.authenticator.credentials import Credentials
 from mta.roles.authenticator.exchange import Begun, ExchangeError

@@ -10,9 +10,9 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
+from mta.record import dataclass
 from mta.windows import Window, client_key, grey_network
 
 FREE = 10  # wrong answers in a row before a name is refused for a while; people mistype, and browsers repeat them

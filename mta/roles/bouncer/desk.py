@@ -6,10 +6,10 @@ the enqueuer can be asked under the same one.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from mta.message.dsn import RecipientReport, Report, compose
 from mta.message.qsbmf import compose_qsbmf
+from mta.record import dataclass, field
 from mta.vocabulary import arrival_of, is_queue_id
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet

@@ -20,16 +20,15 @@ The order of the checks at RCPT, from what costs nothing and tells nothing to wh
 What is known already of 7 goes before 6: whom a list names learns nothing about recipients.
 """
 
-import dataclasses
 import functools
 import hashlib
 import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from mta.record import dataclass, replace
 from mta.roles.directory import access, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
@@ -237,7 +236,7 @@ class Desk:
         word = judgement.word
         if word is Word.FOREIGN and not isinstance(self._resolver.outside(question.forward_path), Obstacle):
             word = Word.ACCEPT
-        return dataclasses.replace(
+        return replace(
             judgement,
             word=word,
             scopes=(),

@@ -8,14 +8,13 @@ its +tag; in a domain that we only relay for, who is asked about its recipients;
 postmaster@ and abuse@, the domain's catch-all.
 """
 
-import dataclasses
 import enum
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
+from mta.record import dataclass, replace
 from mta.roles.directory import batv, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.outward import Beyond, a_label, beyond, route_of
@@ -104,7 +103,7 @@ class Judgement:
         """The same, now that it is known whether it is about a bounce."""
         if self.word is not Word.ACCEPT or not (self.is_return if reverse_path else self.wants_tag):
             return self
-        return dataclasses.replace(self, word=Word.UNKNOWN if reverse_path else Word.UNSIGNED)
+        return replace(self, word=Word.UNKNOWN if reverse_path else Word.UNSIGNED)
 
     def with_usage(self, stored: int, reserved: int, size: int) -> Word:
         """The word, now that octets *stored* and on their way (*reserved*) are known, for a message of *size* octets."""
@@ -191,7 +190,7 @@ class Resolver:
         if not self._has_way_out and any(isinstance(final, Beyond) for final in finals):
             return Obstacle.RELAYED  # As above: not some of them.
         if len(finals) == 1 and isinstance(finals[0], Beyond) and finals[0].recipient == start:
-            return [dataclasses.replace(finals[0], recipient=_without_route(recipient))]  # as the sender wrote it
+            return [replace(finals[0], recipient=_without_route(recipient))]  # as the sender wrote it
         return finals or _weightiest(obstacles)
 
     def outside(self, recipient: bytes) -> list[Final | Beyond] | Obstacle:

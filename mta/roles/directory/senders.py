@@ -8,8 +8,8 @@ queue already waits at once, and not when the database knows.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,

@@ -10,9 +10,9 @@ import ipaddress
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from mta.message.trace import received_field, received_from_ourselves
+from mta.record import dataclass, field
 from mta.roles.enqueuer.disk import DISK_FULL, Batched, Disk, Room, refusal
 from mta.roles.enqueuer.originals import Originals
 from mta.spool.envelope import MAX_ENVELOPE, MAX_RECIPIENTS, Envelope, Generation, Recipient, render, with_identity

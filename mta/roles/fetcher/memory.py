@@ -5,9 +5,9 @@ for: who can hide the web server from us must not be able to end the demand.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from mta.record import dataclass
 from mta.security.sts import Policy
 
 MAX_POLICIES: Final = 20_000  # the one that was used longest ago goes first

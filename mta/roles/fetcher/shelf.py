@@ -9,9 +9,9 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from mta.record import dataclass
 from mta.security.sts import MAX_AGE_SECONDS, Policy, PolicyError, read_policy, write_policy
 from mta.vocabulary import is_domain
 from mta.wire.netstring import WireError, pack, unpack

@@ -8,9 +8,9 @@ import base64
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from mta.record import dataclass
 from mta.roles.ledger import grey, habits, paths, sending
 from mta.roles.ledger.sending import Limit
 

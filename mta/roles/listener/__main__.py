@@ -6,9 +6,9 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mta import roster, sandbox
+from mta.record import dataclass
 from mta.roles.listener.door import Door
 from mta.roles.listener.foyer import Foyer
 from mta.roles.listener.gate import Gate, Guest

@@ -9,8 +9,8 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.relaying import client_of
 from mta.roles.listener.counting import Counts
 from mta.roles.listener.door import Door

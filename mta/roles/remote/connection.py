@@ -12,9 +12,9 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from mta.record import dataclass
 from mta.roles.remote.hosts import Host
 from mta.roles.remote.outcome import Outcome, delayed, failed, of_reply
 from mta.roles.remote.security import Level, Security

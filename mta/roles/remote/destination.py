@@ -7,9 +7,9 @@ message with "later" for that message only. A message that is in doubt goes to n
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from mta.record import dataclass, field
 from mta.roles.remote.connection import Connection, Manner
 from mta.roles.remote.content import Content
 from mta.roles.remote.hosts import Hear, Host

@@ -8,9 +8,9 @@ own loopback: who could have said so has no business there.
 import ipaddress
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+from mta.record import dataclass, field
 from mta.roles.remote.outcome import Outcome, delayed, failed
 from mta.wire import messages as m
 from mta.wire.asking import Asking

@@ -6,8 +6,8 @@ whose mail goes by MX is one by itself, and another one under each route that ch
 
 import enum
 from collections import deque
-from dataclasses import dataclass, field
 
+from mta.record import dataclass, field
 from mta.snapshot.records import Route
 from mta.wire import messages as m
 from mta.wire.channel import Channel

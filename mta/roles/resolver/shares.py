@@ -5,9 +5,9 @@ let in at a bounded rate; and a share of the desk is kept for them, whatever rem
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Final
 
+from mta.record import dataclass
 from mta.roles.resolver.desk import MAX_QUESTIONS
 
 MOST_OF_ONE: Final = 60  # unanswered; both addresses of each host that a domain may have (20), and some more

@@ -6,9 +6,9 @@ that come to the same mailbox share one delivery.
 
 import collections
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from mta.record import dataclass, field, replace
 from mta.spool.envelope import Envelope
 from mta.spool.progress import MAX_DIAGNOSTIC, Outcome, Progress
 from mta.vocabulary import Action

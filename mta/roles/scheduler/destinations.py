@@ -13,9 +13,9 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from mta.record import dataclass, field
 from mta.vocabulary import arrival_of
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ line as nothing but a queue id, and is read and expanded anew when it is called;
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from mta.record import dataclass, field
 from mta.roles.scheduler.attempt import Attempt, Result, Target
 from mta.roles.scheduler.destinations import NO_TROUBLE, Caller, Destination, Destinations, Kind, Trouble
 from mta.roles.scheduler.hands import Hands

@@ -10,9 +10,9 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from mta.message.dkim.canonical import split_fields
+from mta.record import dataclass, field
 from mta.relaying import user_of
 from mta.roles.submitter.draft import Draft, NotSubmittable, Refusal, examine, mend
 from mta.roles.submitter.holding import Holding

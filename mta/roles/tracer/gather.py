@@ -8,10 +8,10 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from mta.events import is_credible
+from mta.record import dataclass, field
 from mta.traces import IDENTITY, RECIPIENT, REVERSE_PATH, bare, domain_of
 
 MAX_SESSIONS: Final = 10_000  # conversations whose beginning is remembered, for a message that may come

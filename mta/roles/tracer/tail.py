@@ -6,8 +6,9 @@ newest is full, and an inode may come again; the moment of the first line does n
 
 import os
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from mta.record import dataclass
 
 NEWEST: Final = "events.log"
 _OLDER: Final = re.compile(r"events\.([1-9]\d*)\.log\Z")

@@ -15,12 +15,12 @@ from tests.fixtures.house import House, _alive, descendants, wait_until
 from tests.fixtures.trees import copy_of_product
 
 pytestmark = pytest.mark.journey
-ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker"})]
+ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", "listen.panel": "a port"})]
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("supervisor") / "house") as made:
+    with House(tmp_path_factory.mktemp("supervisor") / "house", panel=True) as made:
         made.add_domain("example.test")
         made.add_mailbox("joe@example.test")
         made.wait_until_known("joe@example.test")
@@ -186,7 +186,7 @@ def test_when_the_supervisor_is_killed_every_role_ends(tmp_path: Path) -> None:
 @pytest.mark.must_show
 def test_a_second_start_is_ready_in_five_seconds(tmp_path: Path) -> None:
     """From the command to the word."""
-    house = House(tmp_path / "house")
+    house = House(tmp_path / "house", panel=True)
     with house:
         pass
     began = time.monotonic()

@@ -1,10 +1,10 @@
 """Who is told what: NOTIFY, RET, ORCPT and ENVID (RFC 3461) from the envelope to what the bouncer is asked for."""
 
-import dataclasses
 import itertools
 
 import pytest
 
+from mta.record import replace
 from mta.roles.scheduler.attempt import Attempt, Home, Result
 from mta.roles.scheduler.reports import DELAY_SECONDS, due
 from mta.spool.envelope import Generation, Recipient
@@ -150,7 +150,7 @@ def test_wishes_that_cannot_be_handed_over_stay_ours(rig):
     rig.expansions = {ANN: [BOB], JOE: [BOB]}
     envelope = envelope_of(ANN, JOE)
     recipients = (Recipient(ANN, b"", b"NOTIFY=NEVER"), Recipient(JOE, b"", b"NOTIFY=SUCCESS"))
-    rig.accept(2, dataclasses.replace(envelope, recipients=recipients))
+    rig.accept(2, replace(envelope, recipients=recipients))
     rig.run()
     assert (rig.asked_of_hosts, told(rig)) == ([(BOB, b"")], [[(b"relayed", JOE)]])
 
