@@ -110,8 +110,8 @@ class Desk:
         elif not offer.identity and user_of(offer.client) is None:
             # Without a log-in only programs of this machine send; for anybody else it would be a way around who may be author.
             self._refuse(submission, NOT_LOGGED_IN)
-        elif not self._has_room(submission):
-            self._refuse(submission, BUSY)
+        else:
+            self._keep_within(submission)
 
     def _name(self, channel: Channel, recipient: m.OfferRecipient) -> None:
         submission = self._open[channel].get(recipient.tag)
@@ -124,8 +124,8 @@ class Desk:
         self._count(submission)
         if len(submission.recipients) >= MAX_RECIPIENTS:
             self._refuse(submission, TOO_MANY)
-        elif not self._has_room(submission):
-            self._refuse(submission, BUSY)
+        else:
+            self._keep_within(submission)
 
     def _content(self, channel: Channel, content: m.Content) -> None:
         submission = self._open[channel].get(content.tag)
@@ -137,18 +137,21 @@ class Desk:
         try:
             submission.holding.take(content.block)
             self._count(submission)
-            if not self._has_room(submission):
-                self._refuse(submission, BUSY)
-            elif content.last:
+            self._keep_within(submission)
+            if content.last and not submission.gone:
                 submission.whole = True
                 self._examine(submission)
         except NotSubmittable as refused:
             self._refuse(submission, refused.refusal)
 
-    def _has_room(self, submission: Submission) -> bool:
+    def _keep_within(self, submission: Submission) -> None:
         """One message of a user always, of each user; but never more than there is memory for."""
-        of_this_one = self._held_of[submission.offer.identity]
-        return self._held <= MAX_HELD and of_this_one - submission.held <= MAX_HELD_OF_ONE
+        if self._held_of[submission.offer.identity] - submission.held > MAX_HELD_OF_ONE:
+            self._refuse(submission, BUSY)
+        while self._held > MAX_HELD:
+            # Not whoever comes now: a submissiond that was taken over makes up users, and would keep those of others out.
+            greediest = max(self._open.values(), key=lambda opened: sum(each.held for each in opened.values()))
+            self._refuse(max(greediest.values(), key=lambda each: each.held), BUSY)
 
     # --- what must be known before it goes
 

@@ -329,6 +329,24 @@ def test_all_together_take_no_more_than_there_is(rig, monkeypatch):
     assert rig.replies() == []
 
 
+def test_when_it_is_full_whoever_has_most_loses_and_not_whoever_comes(rig, monkeypatch):
+    """A submissiond that was taken over fills it in made-up names; a user of another goes on."""
+    monkeypatch.setattr(desk_of, "MAX_HELD", 5000)
+    other = rig.client("submissiond", 1)
+    for tag in range(10):
+        rig.user.send(offer(tag, identity=b"%d@example.org" % tag).but(options=b"x" * 400))
+    rig.settle()
+    other.send(offer(1, identity=b"ann@example.org"))
+    for number in range(1, 9):
+        other.send(m.Content(1, number == 8, CONTENT if number == 1 else b"y" * 98 + b"\r\n"))
+        rig.settle()
+    assert rig.hear(other) == []
+    (asked,) = rig.hear(rig.authenticator)
+    assert asked.identity == b"ann@example.org"
+    assert {reply.status for reply in rig.replies()} == {b"4.3.1"}
+    assert rig.desk._held <= 5000
+
+
 def test_too_large_is_too_large():
     with Rig(most=1000) as rig:
         rig.submit(CONTENT + b"x" * 1000)
