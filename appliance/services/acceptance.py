@@ -85,7 +85,7 @@ def is_accepted(session: Session, key: str) -> bool:
         return is_accepted(session, f"{folded}@{domain.alias_of.name}")
     holder = addresses.holder_of(session, domain, folded)
     if isinstance(holder, Mailbox):
-        return not holder.suspended
+        return not holder.receiving_held
     return addresses.next_of(session, key) is not None
 
 
@@ -98,7 +98,7 @@ def _of_domain(session: Session, name: str) -> Iterator[str]:
     if not _in_force(session, real):
         return
     wanted = (
-        select(Mailbox.folded).where(Mailbox.domain_id == real.id, Mailbox.suspended.is_(False)),
+        select(Mailbox.folded).where(Mailbox.domain_id == real.id, Mailbox.receiving_held == 0),
         select(Alias.folded).where(Alias.domain_id == real.id),
         select(RelayRecipient.folded).where(RelayRecipient.domain_id == real.id),
     )
@@ -120,4 +120,4 @@ def _other_names(session: Session, names: Iterable[str]) -> list[str]:
 
 
 def _in_force(session: Session, domain: Domain) -> bool:
-    return not domain.suspended and authorisation.is_in_force(session, domain.tenant_id)
+    return not domain.receiving_held and authorisation.may_receive(session, domain.tenant_id)

@@ -10,13 +10,15 @@ domain that it happens to stand in.
 """
 
 import enum
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, and_, false, or_, select
+from sqlalchemy.orm import object_session
 from sqlalchemy.sql.elements import ColumnElement
 
 from appliance.database.session import Session
-from appliance.errors import Forbidden, NotFound
+from appliance.errors import Forbidden, Invalid, NotFound
 from appliance.models import (
     Account,
     Alias,
@@ -30,7 +32,7 @@ from appliance.models import (
     Tenant,
     Webhook,
 )
-from appliance.services.actor import RANKS, Actor, Part
+from appliance.services.actor import Actor, Part
 from mta.vocabulary import fold_local_part
 
 Target = Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate | Job | Webhook
@@ -292,32 +294,68 @@ def _in_domain(part: Part, model: type[Any]) -> ColumnElement[bool]:
 
 
 def is_in_force(session: Session, tenant_id: int) -> bool:
-    """Is neither the tenant nor any above it suspended?"""
+    """May people of the tenant log in, as far as it and those above it go?"""
     tenants = [session.get(Tenant, number) for number in upward(session, tenant_id)]
-    return all(tenant is not None and not tenant.suspended for tenant in tenants)
+    return all(tenant is not None and not tenant.log_in_held for tenant in tenants)
 
 
-def suspend(row: Tenant | Domain | Mailbox, actor: Actor) -> bool:
-    """Mark *row* as suspended by one of the actor's rank; False when it was already so."""
-    if row.suspended and RANKS[row.suspended_by or "mailbox"] >= actor.rank:
-        return False
-    row.suspended, row.suspended_by = True, actor.kind
-    row.version += 1
-    return True
+def may_receive(session: Session, tenant_id: int) -> bool:
+    """Is mail for the tenant taken, as far as it and those above it go?"""
+    tenants = [session.get(Tenant, number) for number in upward(session, tenant_id)]
+    return all(tenant is not None and not tenant.receiving_held for tenant in tenants)
 
 
-def resume(row: Tenant | Domain | Mailbox, actor: Actor, what: str) -> bool:
-    """Take the mark away; False when there was none.
+# What can stand still on its own, and in which column of `Suspendable` it is noted.
+STOPS = {"receive": "receiving_held", "send": "sending_held", "log_in": "log_in_held"}
+EVERYTHING = tuple(STOPS)
+
+
+def suspend(row: Tenant | Domain | Mailbox, actor: Actor, what: Collection[str] = EVERYTHING) -> bool:
+    """Note that one of the actor's rank says that *what*, some of STOPS, stands still; False when he had said so already.
 
     Raises:
-        Forbidden: someone of a higher rank put it there.
+        Invalid: nothing, or something that cannot stand still.
     """
-    require_not_held(row, actor, what)
-    if not row.suspended:
-        return False
-    row.suspended, row.suspended_by = False, None
-    row.version += 1
-    return True
+    bit, changed = 1 << _rank_over(row, actor), False
+    for name in _columns(what):
+        changed |= not getattr(row, name) & bit
+        setattr(row, name, getattr(row, name) | bit)
+    row.version += changed
+    return changed
+
+
+def resume(row: Tenant | Domain | Mailbox, actor: Actor, called: str, what: Collection[str] = EVERYTHING) -> bool:
+    """Take back what one of the actor's rank said; where nobody did, what those below him said. False: there was nothing.
+
+    So what somebody below had suspended before stays as he left it.
+
+    Raises:
+        Invalid: as `suspend`.
+        Forbidden: someone of a higher rank said so, too.
+    """
+    rank, changed = _rank_over(row, actor), False
+    columns = _columns(what)
+    if any(getattr(row, name) >> (rank + 1) for name in columns):
+        raise Forbidden(f"the {called} was suspended by someone above you", code="suspended_above")
+    for name in columns:
+        held = getattr(row, name)
+        setattr(row, name, held & ~(1 << rank) if held & (1 << rank) else 0)
+        changed |= bool(held)
+    row.version += changed
+    return changed
+
+
+def _columns(what: Collection[str]) -> list[str]:
+    if not what or not set(what) <= set(STOPS):
+        raise Invalid(f"what stands still is some of {', '.join(STOPS)}", code="bad_stop", field="what")
+    return [column for name, column in STOPS.items() if name in what]
+
+
+def _rank_over(row: Tenant | Domain | Mailbox, actor: Actor) -> int:
+    """The actor's rank in that part of his in which *row* lies."""
+    session = object_session(row)
+    ranks = [part.rank for part in actor.parts if session is None or _part_sees(session, part, row)]
+    return max(ranks, default=0)
 
 
 def require_not_held(row: Tenant | Domain | Mailbox, actor: Actor, what: str) -> None:
@@ -326,5 +364,6 @@ def require_not_held(row: Tenant | Domain | Mailbox, actor: Actor, what: str) ->
     Raises:
         Forbidden: it was.
     """
-    if row.suspended and RANKS[row.suspended_by or "mailbox"] > actor.rank:
+    rank = _rank_over(row, actor)
+    if any(getattr(row, name) >> (rank + 1) for name in STOPS.values()):
         raise Forbidden(f"the {what} was suspended by someone above you", code="suspended_above")

@@ -1,6 +1,6 @@
 """Domains: a name, the one tenant it belongs to, and what happens to unknown recipients in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from appliance.errors import Conflict, Invalid, Taken
 from appliance.models import Alias, AliasTarget, Domain, ForwardingTarget, Mailbox, Tenant
 from appliance.services import addresses, audit, authorisation, changes, contents, limits, relays, tenants
 from appliance.services.actor import Actor
+from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page, page_along
 from appliance.services.relays import Route
@@ -220,7 +221,7 @@ def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> Non
     domain.tenant = tenant
 
 
-def suspend(session: Session, name: str, *, actor: Actor) -> Domain:
+def suspend(session: Session, name: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Domain:
     """Refuse mail for the domain until `resume`.
 
     Raises:
@@ -229,20 +230,20 @@ def suspend(session: Session, name: str, *, actor: Actor) -> Domain:
     """
     domain = find(session, actor, "domain.suspend", name)
     _refuse_host_domain(session, domain)
-    if authorisation.suspend(domain, actor):
-        _tell(session, actor, "domain.suspended", domain)
+    if authorisation.suspend(domain, actor, what):
+        _tell(session, actor, "domain.suspended", domain, after={"suspended_for": domain.suspended_for})
     return domain
 
 
-def resume(session: Session, name: str, *, actor: Actor) -> Domain:
+def resume(session: Session, name: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Domain:
     """Undo `suspend`.
 
     Raises:
         NotFound, Forbidden: it is not the actor's, or someone above suspended it.
     """
     domain = find(session, actor, "domain.suspend", name)
-    if authorisation.resume(domain, actor, f"domain {domain.name}"):
-        _tell(session, actor, "domain.resumed", domain)
+    if authorisation.resume(domain, actor, f"domain {domain.name}", what):
+        _tell(session, actor, "domain.resumed", domain, after={"suspended_for": domain.suspended_for})
     return domain
 
 

@@ -1,5 +1,6 @@
 """Mailboxes: an address with a store, a quota and perhaps somebody who logs in."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from appliance.errors import Conflict, Invalid
 from appliance.models import AccessRule, Domain, LoginSession, Mailbox
 from appliance.services import addresses, audit, authorisation, changes, holders, limits, senders
 from appliance.services.actor import Actor
+from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import check_name
 from appliance.services.paging import Page
 from mta.vocabulary import Address
@@ -179,7 +181,7 @@ def set_password(
     return mailbox
 
 
-def suspend(session: Session, address: str, *, actor: Actor) -> Mailbox:
+def suspend(session: Session, address: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Mailbox:
     """Refuse mail and log-ins for the mailbox until `resume`.
 
     Raises:
@@ -188,20 +190,20 @@ def suspend(session: Session, address: str, *, actor: Actor) -> Mailbox:
     """
     mailbox = find(session, actor, "mailbox.suspend", address)
     _refuse_postmaster(session, mailbox)
-    if authorisation.suspend(mailbox, actor):
-        _tell(session, actor, "mailbox.suspended", mailbox)
+    if authorisation.suspend(mailbox, actor, what):
+        _tell(session, actor, "mailbox.suspended", mailbox, after={"suspended_for": mailbox.suspended_for})
     return mailbox
 
 
-def resume(session: Session, address: str, *, actor: Actor) -> Mailbox:
+def resume(session: Session, address: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Mailbox:
     """Undo `suspend`.
 
     Raises:
         NotFound, Forbidden: it is not the actor's, or someone above suspended it.
     """
     mailbox = find(session, actor, "mailbox.suspend", address)
-    if authorisation.resume(mailbox, actor, f"mailbox {mailbox.address}"):
-        _tell(session, actor, "mailbox.resumed", mailbox)
+    if authorisation.resume(mailbox, actor, f"mailbox {mailbox.address}", what):
+        _tell(session, actor, "mailbox.resumed", mailbox, after={"suspended_for": mailbox.suspended_for})
     return mailbox
 
 

@@ -90,7 +90,7 @@ def _actor(session: Session, login: LoginSession, source: str) -> Actor:
         name, active = account.name, True
         parts = [appointments.part_of(account)]
     elif mailbox is not None:
-        name, active = addresses.key_of(mailbox.address), not mailbox.suspended and not mailbox.domain.suspended
+        name, active = addresses.key_of(mailbox.address), not (mailbox.log_in_held or mailbox.domain.log_in_held)
         parts = [Part("mailbox", domain_id=mailbox.domain_id, mailbox_id=mailbox.id)]
     else:
         raise NotSignedIn("name or password is wrong", code="bad_login")

@@ -1,5 +1,6 @@
 """Tenants: operator > reseller > customer."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import func, select
@@ -9,6 +10,7 @@ from appliance.errors import Conflict, Forbidden, Invalid, Taken, Unable
 from appliance.models import Account, ApiKey, Domain, Tenant
 from appliance.services import audit, authorisation, certificates, changes, limits
 from appliance.services.actor import Actor
+from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged, check_name
 from appliance.services.paging import Page, page_along
 
@@ -73,7 +75,7 @@ def create(
     given = {"max_domains": max_domains, "max_mailboxes": max_mailboxes, "max_aliases": max_aliases}
     limits.check(given)
     tenant = Tenant(name=_free_name(session, name, parent.id), kind=kind, parent_id=parent.id, **given)
-    tenant.suspended, tenant.forwards_outside = False, forwards_outside
+    tenant.forwards_outside = forwards_outside
     session.add(tenant)
     session.flush()
     _tell(session, actor, "tenant.created", tenant, after=_describe(tenant))
@@ -155,7 +157,7 @@ def update(
     return tenant
 
 
-def suspend(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
+def suspend(session: Session, tenant_id: int, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Tenant:
     """Stop mail and log-ins of the tenant and all below it. One change entry, whatever hangs on it.
 
     Raises:
@@ -164,20 +166,20 @@ def suspend(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
     tenant = _for(session, actor, "tenant.suspend", tenant_id)
     if tenant.kind == "operator":
         raise Forbidden("the operator cannot be suspended")
-    if authorisation.suspend(tenant, actor):
-        _tell(session, actor, "tenant.suspended", tenant)
+    if authorisation.suspend(tenant, actor, what):
+        _tell(session, actor, "tenant.suspended", tenant, after={"suspended_for": tenant.suspended_for})
     return tenant
 
 
-def resume(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
+def resume(session: Session, tenant_id: int, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Tenant:
     """Undo `suspend`.
 
     Raises:
         NotFound, Forbidden: it is not the actor's, or someone above suspended it.
     """
     tenant = _for(session, actor, "tenant.suspend", tenant_id)
-    if authorisation.resume(tenant, actor, f"tenant {tenant.name}"):
-        _tell(session, actor, "tenant.resumed", tenant)
+    if authorisation.resume(tenant, actor, f"tenant {tenant.name}", what):
+        _tell(session, actor, "tenant.resumed", tenant, after={"suspended_for": tenant.suspended_for})
     return tenant
 
 

@@ -211,7 +211,42 @@ def _login_link() -> None:
         op.create_index(f"ix_login_link_{to}_id", "login_link", [f"{to}_id"])
 
 
+_STOPS = ("receiving_held", "sending_held", "log_in_held")
+_SUSPENDABLE = ("tenant", "domain", "mailbox")
+_RANKS = {"mailbox": 0, "domain": 1, "customer": 2, "reseller": 3, "operator": 4, "system": 4}
+
+
+def _suspensions() -> None:
+    """What was suspended stands still altogether, by the rank of who said so."""
+    for table in _SUSPENDABLE:
+        for name in _STOPS:
+            op.add_column(table, sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
+        for kind, rank in _RANKS.items():
+            held = ", ".join(f"{name} = {1 << rank}" for name in _STOPS)
+            op.execute(f"UPDATE {table} SET {held} WHERE suspended AND suspended_by = '{kind}'")  # noqa: S608 - our own words
+        held = ", ".join(f"{name} = 1" for name in _STOPS)
+        op.execute(f"UPDATE {table} SET {held} WHERE suspended AND suspended_by IS NULL")  # noqa: S608 - as above
+        op.drop_column(table, "suspended")
+        op.drop_column(table, "suspended_by")
+
+
+def _suspensions_away() -> None:
+    """What stood still in part stands still altogether: an older program knows nothing between."""
+    for table in _SUSPENDABLE:
+        op.add_column(table, sa.Column("suspended", sa.Boolean(), nullable=False, server_default=sa.false()))
+        op.add_column(table, sa.Column("suspended_by", sa.String(), nullable=True))
+        by = " | ".join(_STOPS)
+        for kind, rank in list(_RANKS.items())[:-1]:  # The highest comes last and stays.
+            statement = (
+                f"UPDATE {table} SET suspended = :yes, suspended_by = '{kind}' WHERE (({by}) & {1 << rank}) <> 0"  # noqa: S608 - as above
+            )
+            op.get_bind().execute(sa.text(statement), {"yes": True})
+        for name in _STOPS:
+            op.drop_column(table, name)
+
+
 def upgrade() -> None:
+    _suspensions()
     _api_key()
     _job()
     _webhook()
@@ -230,3 +265,4 @@ def downgrade() -> None:
     op.execute("DELETE FROM account WHERE kind = 'support'")  # To an older program they would be nobody it knows.
     op.drop_column("account", "rights")
     op.drop_table("appointment")
+    _suspensions_away()

@@ -26,7 +26,7 @@ from web.api.dependencies import (
     refusals,
     told,
 )
-from web.api.schemas import Page
+from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.mailboxes import (
     Forwarding,
     Mailbox,
@@ -127,19 +127,27 @@ def set_password(asking: Changing, address: Address, body: NewPassword, dry_run:
 
 
 @router.post("/{address:path}/suspend", summary="Suspend a mailbox", responses=refusals(403, 404, 409, 412, 422))
-def suspend(asking: Ordering, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
+def suspend(
+    asking: Ordering, address: Address, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Mailbox:
     """Refuse mail and log-ins until it is resumed; what is stored stays."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: mailboxes.get(posting.session, address, actor=asking.actor))
-        return posting.answer(Mailbox.model_validate(mailboxes.suspend(posting.session, address, actor=asking.actor)))
+        return posting.answer(
+            Mailbox.model_validate(mailboxes.suspend(posting.session, address, actor=asking.actor, **stopping(body)))
+        )
 
 
 @router.post("/{address:path}/resume", summary="Resume a mailbox", responses=refusals(403, 404, 409, 412, 422))
-def resume(asking: Ordering, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
+def resume(
+    asking: Ordering, address: Address, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Mailbox:
     """Accept mail and log-ins again."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: mailboxes.get(posting.session, address, actor=asking.actor))
-        return posting.answer(Mailbox.model_validate(mailboxes.resume(posting.session, address, actor=asking.actor)))
+        return posting.answer(
+            Mailbox.model_validate(mailboxes.resume(posting.session, address, actor=asking.actor, **stopping(body)))
+        )
 
 
 @router.get("/{address:path}", summary="Show a mailbox", responses=refusals(404, 422))

@@ -12,7 +12,7 @@ from appliance.errors import ApplianceError
 from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes, sending
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
-from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending
+from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending, stops_in
 from web.panel.links import url
 from web.panel.rendering import Typed
 
@@ -103,7 +103,7 @@ def show_mailbox(
         if form is None:
             targets = "\n".join(forwarding.targets) if forwarding else ""
             form = Typed(targets=targets, keep_copy="yes" if forwarding is None or forwarding.keep_copy else "")
-        in_force = not mailbox.domain.suspended and authorisation.is_in_force(session, mailbox.domain.tenant_id)
+        in_force = not mailbox.domain.receiving_held and authorisation.may_receive(session, mailbox.domain.tenant_id)
         return desk.page(
             "mailboxes/detail.html",
             refusal=refusal,
@@ -191,7 +191,7 @@ def _as_typed(refusal: ApplianceError) -> ApplianceError:
 def suspend(desk: Signed, address: str, form: Form) -> Response:
     """Refuse mail and sign-ins until it is resumed."""
     with desk.changing() as session:
-        mailboxes.suspend(session, address, actor=desk.actor)
+        mailboxes.suspend(session, address, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("mailboxes", address), f"{address} is suspended.")
 
 
@@ -199,7 +199,7 @@ def suspend(desk: Signed, address: str, form: Form) -> Response:
 def resume(desk: Signed, address: str, form: Form) -> Response:
     """Accept mail and sign-ins again."""
     with desk.changing() as session:
-        mailboxes.resume(session, address, actor=desk.actor)
+        mailboxes.resume(session, address, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("mailboxes", address), f"{address} accepts mail again.")
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from appliance.errors import ApplianceError, Forbidden
 from appliance.services import accounts, authorisation, domains, passwords, tenants
 from web.panel.desk import Desk, Managing, Signed
-from web.panel.forms import Form, faults_of, number_in
+from web.panel.forms import Form, faults_of, number_in, stops_in
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, show_list
 from web.panel.rendering import Typed
@@ -124,7 +124,7 @@ def update(desk: Signed, tenant_id: int, form: Form) -> Response:
 def suspend(desk: Signed, tenant_id: int, form: Form) -> Response:
     """Stop mail and sign-ins of the tenant and all below it."""
     with desk.changing() as session:
-        tenant = tenants.suspend(session, tenant_id, actor=desk.actor)
+        tenant = tenants.suspend(session, tenant_id, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("tenants", tenant_id), f"{tenant.name} is suspended, with everything below it.")
 
 
@@ -132,7 +132,7 @@ def suspend(desk: Signed, tenant_id: int, form: Form) -> Response:
 def resume(desk: Signed, tenant_id: int, form: Form) -> Response:
     """Let mail flow again."""
     with desk.changing() as session:
-        tenant = tenants.resume(session, tenant_id, actor=desk.actor)
+        tenant = tenants.resume(session, tenant_id, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("tenants", tenant_id), f"{tenant.name} is active again.")
 
 

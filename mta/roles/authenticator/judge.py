@@ -16,6 +16,7 @@ from mta.snapshot.records import (
     API_KEY,
     APP_PASSWORDS,
     DOMAIN,
+    LOGGING_IN,
     MAILBOX_LOGIN,
     SENDERS,
     TENANT,
@@ -27,6 +28,7 @@ from mta.snapshot.records import (
     RecordError,
     Senders,
     Tenant,
+    stands_still,
     unpack_record,
 )
 from mta.vocabulary import fold_domain, fold_local_part
@@ -66,7 +68,7 @@ def login_of(scope: bytes, name: bytes, get: Get) -> Login | None:
     """
     key = {b"account": ACCOUNT_LOGIN, b"mailbox": MAILBOX_LOGIN}.get(scope)
     login = _record(get, key + name) if key else None
-    if not isinstance(login, Login) or login.suspended or _is_suspended(get, login):
+    if not isinstance(login, Login) or stands_still(login, LOGGING_IN) or _is_suspended(get, login):
         return None
     return login
 
@@ -193,7 +195,7 @@ def _is_suspended(get: Get, login: Login) -> bool:
     tenant = login.tenant
     if login.domain:
         domain = _record(get, DOMAIN + login.domain)
-        if not isinstance(domain, Domain) or domain.suspended:
+        if not isinstance(domain, Domain) or stands_still(domain, LOGGING_IN):
             return True
         tenant = domain.tenant
     return _is_tenant_suspended(get, tenant)
@@ -204,7 +206,7 @@ def _is_tenant_suspended(get: Get, tenant: bytes) -> bool:
         if not tenant:
             return False
         record = _record(get, TENANT + tenant)
-        if not isinstance(record, Tenant) or record.suspended:
+        if not isinstance(record, Tenant) or stands_still(record, LOGGING_IN):
             return True
         tenant = record.parent
     return True

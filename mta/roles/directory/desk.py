@@ -410,7 +410,7 @@ class Desk:
         self._look()
         try:
             identity = question.identity
-            if identity and (self._resolver.is_suspended(identity) or self._senders.is_braked(identity)):
+            if identity and (self._resolver.may_not_send(identity) or self._senders.is_braked(identity)):
                 yield m.Unresolved(question.tag, *_PARKED, parked=True)
                 return
             found = self._resolver.expand(question.recipient)

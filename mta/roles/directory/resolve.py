@@ -22,7 +22,9 @@ from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,
     HOST_KEY,
+    RECEIVING,
     RULES,
+    SENDING_OUT,
     TENANT,
     Alias,
     Domain,
@@ -33,6 +35,7 @@ from mta.snapshot.records import (
     Relayed,
     Rules,
     Tenant,
+    stands_still,
     unpack_record,
 )
 from mta.vocabulary import MAX_LOCAL_PART, Word, fold_domain, fold_local_part
@@ -119,6 +122,7 @@ class _Place:
     record: Domain
     scope: Scope | None  # its access rules
     forwards_outside: bool
+    is_silent: bool  # nothing may be sent from it
 
     @property
     def catch_all(self) -> bytes:
@@ -241,12 +245,12 @@ class Resolver:
         places = (self._place_of(path) for path in paths if path)
         return next((place.record.language for place in places if place is not None), b"")
 
-    def is_suspended(self, key: bytes) -> bool:
-        """Is the mailbox with the address *key*, its domain or its tenant suspended, or gone?"""
+    def may_not_send(self, key: bytes) -> bool:
+        """Is the mailbox with the address *key*, its domain or its tenant suspended from sending, or gone?"""
         local_part, _, domain = key.rpartition(b"@")
         place = self._place(domain)
         record = None if place is None else self._record(ADDRESS + local_part + b"@" + place.name)
-        return place is None or place.suspended or not isinstance(record, Mailbox) or record.suspended
+        return place is None or place.is_silent or not isinstance(record, Mailbox) or stands_still(record, SENDING_OUT)
 
     def is_ours(self, path: bytes) -> bool:
         """Is *path* in a domain that we have mail of, or pass mail on for?"""
@@ -440,7 +444,7 @@ class Resolver:
     def _mailbox(
         self, key: bytes, place: _Place, record: Mailbox, seen: set[bytes]
     ) -> Iterator[bytes | Final | Beyond | Obstacle]:
-        if record.suspended:
+        if stands_still(record, RECEIVING):
             yield Obstacle.SUSPENDED
             return
         mark = b"\0" + key  # No address has a NUL: with and without a +tag it is one mailbox and one copy.
@@ -457,16 +461,18 @@ class Resolver:
         return place
 
     def _find_place(self, domain: bytes) -> _Place | None:
-        suspended = False
+        suspended = is_silent = False
         for _ in range(MAX_DEPTH):
             record = self._record(DOMAIN + domain)
             if not isinstance(record, Domain):
                 return None
             above = list(self._tenants(record.tenant))
-            suspended = suspended or record.suspended or any(tenant.suspended for tenant in above)
+            asked: list[Domain | Tenant] = [record, *above]
+            suspended = suspended or any(stands_still(one, RECEIVING) for one in asked)
+            is_silent = is_silent or any(stands_still(one, SENDING_OUT) for one in asked)
             if not record.alias_of:
                 forwards_outside = all(tenant.forwards_outside for tenant in above)
-                return _Place(domain, suspended, record, self._scope(domain), forwards_outside)
+                return _Place(domain, suspended, record, self._scope(domain), forwards_outside, is_silent)
             domain = record.alias_of
         return None
 

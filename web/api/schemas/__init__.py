@@ -5,7 +5,7 @@ an address makes sense or a name is free is the service's judgement, so that pan
 """
 
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -31,6 +31,12 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Standstill(Asked):
+    """What of it shall stand still, or go on; all of it, where no body is sent."""
+
+    what: list[Literal["receive", "send", "log_in"]] = Field(["receive", "send", "log_in"], min_length=1, max_length=3)
+
+
 class Told(BaseModel):
     """An answer's body, read from a row."""
 
@@ -50,3 +56,8 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next: str | None
+
+
+def stopping(body: Standstill | None) -> dict[str, list[str]]:
+    """What the services are asked for with it."""
+    return {} if body is None else {"what": list(dict.fromkeys(body.what))}
