@@ -72,12 +72,14 @@ def test_a_program_sends_by_sendmail(house: House) -> None:
 
 
 def test_cron_sends(house: House) -> None:
-    """With its own arguments and a From field without a domain, which submitter would not read."""
+    """With its own arguments, a From field without a domain, which submitter would not read, and a user for a recipient."""
+    house.postern("alias", "add", "root@mx.house.test", ANN)
+    house.wait_until_known("root@mx.house.test")
     typed = b"From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@mx> true\n\nsaid\n"
-    done = sendmail(house, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", ANN, stdin=typed)
+    done = sendmail(house, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", "root", stdin=typed)
     assert (done.returncode, done.stderr) == (0, b"")
     (path,) = house.wait_for_messages(ANN)
-    assert b"\nFrom: root@mx.house.test (Cron Daemon)\n" in path.read_bytes()
+    assert b"\nFrom: root@mx.house.test (Cron Daemon)\nTo: root@mx.house.test\n" in path.read_bytes()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
