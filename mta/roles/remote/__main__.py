@@ -54,6 +54,11 @@ class Ways:
             return False
         return True
 
+    def leave(self) -> None:
+        """Hang up on everybody."""
+        for channel in (self._remotespawn, *self._others.values()):
+            channel.close()
+
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """A remote has no journal; what became of a message says remotespawn."""
 
@@ -124,6 +129,12 @@ class Remote:
         for results in self._tally.take():
             self._ways.answer(results)
         self._ways.answer(m.SendDone(job.tag, trouble, 0))
+
+    def leave(self) -> None:
+        """Close what is open; a remote that ends need not."""
+        if self._destination is not None:
+            self._destination.leave()
+        self._ways.leave()
 
     def _make(self, where: m.Destination, settings: Mapping[str, bytes]) -> Destination:
         allow_loopback = settings.get("outbound.allow_loopback", b"").lower() == b"true"

@@ -93,6 +93,11 @@ class Destination:
                 connection.abandon(HURRIED)
         self._give_up(HURRIED)
 
+    def leave(self) -> None:
+        """Hang up on all hosts."""
+        for connection in list(self._connections):
+            connection.abandon(HURRIED)
+
     @property
     def is_idle(self) -> bool:
         """Nothing waits, and nothing is under way."""
