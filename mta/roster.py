@@ -89,6 +89,9 @@ class Edge:
 TICKET_KEY = "ticket-key"  # who may say yes, and who must believe it: directory, authenticator, enqueuer, signer
 SESSION_KEY = "session-key"  # binds a session to its client's address: listener says, directory and enqueuer believe
 ORIGINAL_KEY = "original-key"  # the scheduler's word to the enqueuer that the bouncer may see one message's header
+NOTICE_KEY = (
+    "notice-key"  # the ledger's word to the enqueuer that the bouncer may write to one mailbox and its postmaster
+)
 
 _QUIET = frozenset({Promise.STDIO, Promise.CHANNELS})
 
@@ -166,11 +169,13 @@ AUTHENTICATOR = _role(
     paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=1024,
     open_files=_EACH_CELL,
 )  # fmt: skip
-LEDGER = _role("ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),))
+LEDGER = _role(
+    "ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),), secrets=(NOTICE_KEY,)
+)
 ENQUEUER = _role(
     "enqueuer", 7, Promise.WRITE_FILES, trusted=True,
     paths=(PathRule("spool/content", _WRITE), PathRule("spool/envelope", _WRITE)),
-    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY), open_files=_EACH_CELL,
+    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY, NOTICE_KEY), open_files=_EACH_CELL,
 )  # fmt: skip
 SCHEDULER = _role(
     "scheduler", 8, Promise.WRITE_FILES, trusted=True,
@@ -318,6 +323,7 @@ EDGES = (
     Edge("submitter", "enqueuer"),
     Edge("directory", "ledger"),
     Edge("authenticator", "ledger"),
+    Edge("ledger", "bouncer"),
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),

@@ -532,6 +532,33 @@ class OfferDsn(Message, verb="offer-dsn"):
     eight_bit: bool = False  # the content has octets beyond ASCII (RFC 6152)
 
 
+class Notice(Message, verb="notice"):
+    """ledger -> bouncer. The mailbox may not send any more: its owner and who looks after its domain are to be written to."""
+
+    tag: int
+    mailbox: Path  # its address key
+    why: Text
+    until: int  # seconds since 1970: when *authority* ends
+    authority: Mac
+
+
+class Noticed(Message, verb="noticed"):
+    """bouncer -> ledger. `done`: they are written to (or must not be); else try again later."""
+
+    tag: int
+    done: bool
+
+
+class OfferNotice(Message, verb="offer-notice"):
+    """bouncer -> enqueuer. What a `Notice` is about, to nobody but that mailbox and its domain's postmaster."""
+
+    tag: int
+    mailbox: Path
+    until: int
+    authority: Mac
+    eight_bit: bool = False  # as in `OfferDsn`
+
+
 class OriginalOf(Message, verb="original-of"):
     """bouncer -> enqueuer. One message's header section, or with *full* its content, with the scheduler's authority to ask."""
 

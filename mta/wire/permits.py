@@ -50,13 +50,14 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("submitter", "signer"): (frozenset({m.Sign}), frozenset({m.Signed})),
     ("bouncer", "directory"): (frozenset({m.LanguageOf}), frozenset({m.Language})),
     ("bouncer", "enqueuer"): (
-        frozenset({m.OfferDsn, m.OriginalOf, m.Content, m.Withdraw}),
+        frozenset({m.OfferDsn, m.OfferNotice, m.OriginalOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Original}),
     ),
     ("directory", "ledger"): (
         frozenset({m.UsageOf, m.Grey, m.Spend, m.Missed, m.KeepPath, m.PathOf}),
         frozenset({m.Usage, m.Greyed, m.Spent, m.KeptPath}),
     ),
+    ("ledger", "bouncer"): (frozenset({m.Notice}), frozenset({m.Noticed})),
     ("authenticator", "ledger"): (frozenset({m.Rehash}), frozenset()),
     ("source", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),

@@ -14,6 +14,7 @@ MAC_OCTETS = 16
 KEY_OCTETS = 32
 TICKET_SECONDS = 3600  # From RCPT to DATA; RFC 5321 4.5.3.2 lets a client take five minutes for each further RCPT.
 SESSION_SECONDS = 3 * 3600  # smtpd ends each conversation after two hours at the latest
+NOTICE_SECONDS = 600  # bouncer writes it at once
 LOGIN_SECONDS = SESSION_SECONDS  # who logged in stays so for the conversation; what he may is looked up anew each time
 CREDENTIAL_OCTETS = 8  # of the digest by which a log-in ticket names the password or app password that was shown
 SENDER_SECONDS = 300  # signer is asked as soon as submitter has the ticket
@@ -21,6 +22,7 @@ SENDER_SECONDS = 300  # signer is asked as soon as submitter has the ticket
 _SESSION = b"postern session"
 _TICKET = b"postern ticket"
 _ORIGINAL = b"postern original"
+_NOTICE = b"postern notice"
 _LOGIN = b"postern login"
 _SENDER = b"postern sender"
 
@@ -106,6 +108,16 @@ def original_authority(key: bytes, queue_id: bytes, *, full: bool) -> bytes:
 def original_authority_holds(key: bytes, authority: bytes, queue_id: bytes, *, full: bool) -> bool:
     """Did somebody with *key* give *authority* for exactly this message, and so much of it?"""
     return hmac.compare_digest(authority, original_authority(key, queue_id, full=full))
+
+
+def notice_authority(key: bytes, mailbox: bytes, until: int) -> bytes:
+    """The ledger's word: the bouncer may write to *mailbox* (address key) and its domain's postmaster until *until*."""
+    return _mac(key, _NOTICE, mailbox, b"%d" % until)
+
+
+def notice_authority_holds(key: bytes, authority: bytes, mailbox: bytes, until: int, now: int) -> bool:
+    """Did somebody with *key* give *authority* for exactly these, and is *now* (seconds since 1970) not after *until*?"""
+    return hmac.compare_digest(authority, notice_authority(key, mailbox, until)) and now <= until
 
 
 def _mac(key: bytes, person: bytes, *fields: bytes) -> bytes:

@@ -139,6 +139,12 @@ def test_a_limit_holds_while_the_database_is_away_and_a_brake_until_it_is_releas
         return bool(house.postern("sending", "braked", "--json").stdout.strip() not in ("[]", ""))
 
     wait_until(braked, SECONDS)
+    for address in (JOE, "postmaster@mx.house.test"):  # the owner, and who looks after a domain without a postmaster
+        (path,) = house.wait_for_messages(address)
+        told = path.read_bytes()
+        assert told.startswith(b"Return-Path: <>\n")
+        for words in (b"Auto-Submitted: auto-generated\n", JOE.encode(), b"recipients in an hour that do not exist"):
+            assert words in told
     house.postern("sending", "release", JOE)
     wait_until(lambda: b"stopped" not in _word_to(house), SECONDS)
 
