@@ -105,6 +105,8 @@ def app_passwords_of(identity: bytes, get: Get, opener: Opener) -> list[Credenti
     Raises:
         NotOpened, RecordError, SnapshotMissing: as `password_of`.
     """
+    if login_of(b"mailbox", identity, get) is None:
+        return []
     return [Credential(opener.open(sealed), name_of(sealed)) for sealed in _app_seals(identity, get)]
 
 
@@ -115,13 +117,10 @@ def credential_names(identity: bytes, get: Get) -> list[bytes]:
         RecordError, SnapshotMissing: as `login_of`.
     """
     login = login_of(b"mailbox", identity, get)
-    own = [login.sealed] if login is not None else []
-    return [name_of(sealed) for sealed in (*own, *_app_seals(identity, get))]
+    return [] if login is None else [name_of(sealed) for sealed in (login.sealed, *_app_seals(identity, get))]
 
 
 def _app_seals(identity: bytes, get: Get) -> tuple[bytes, ...]:
-    if login_of(b"mailbox", identity, get) is None:
-        return ()
     record = _record(get, APP_PASSWORDS + identity)
     return record.sealed if isinstance(record, AppPasswords) else ()
 
