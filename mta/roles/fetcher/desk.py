@@ -30,6 +30,9 @@ MAX_ADDRESSES: Final = 4  # of one web server that are tried
 LOOK_UP_SECONDS: Final = 5.0
 REFRESH_INTERVAL: Final = 60.0
 REFRESHED_AT_ONCE: Final = 20
+ANSWER_SECONDS: Final = (
+    60.0  # whoever asked hears by then what is known, however many servers are silent (RFC 8461 3.3)
+)
 KEEP_SECONDS: Final = 2.0  # from a policy that was fetched to the file that it stands in
 QUIET_SECONDS: Final = 3600.0  # between two lines of the journal about one domain
 
@@ -70,7 +73,9 @@ class Desk:
         if not is_domain(domain):
             self._answer(channel, question.tag, domain, None)
         elif domain in self._flights:
-            self._flights[domain].append((channel, question.tag))
+            askers = self._flights[domain]
+            askers.append((channel, question.tag))
+            self._loop.call_later(ANSWER_SECONDS, lambda: self._lose_patience(domain, askers))
         elif len(self._flights) >= MAX_FLIGHTS:
             self._answer(channel, question.tag, domain, Result.FETCH_ERROR)
         else:
@@ -85,8 +90,15 @@ class Desk:
 
     def _begin(self, domain: str, askers: list[tuple[Channel, int]]) -> None:
         self._flights[domain] = askers
+        self._loop.call_later(ANSWER_SECONDS, lambda: self._lose_patience(domain, askers))
         if not self._look_up(_RECORD + domain, b"TXT", lambda answer: self._announced(domain, answer)):
             self._land(domain, None)
+
+    def _lose_patience(self, domain: str, askers: list[tuple[Channel, int]]) -> None:
+        """What was known before still holds: else who can make servers silent would make a policy forgotten."""
+        waiting, askers[:] = list(askers), ()
+        for channel, tag in waiting:
+            self._answer(channel, tag, domain, Result.FETCH_ERROR)
 
     def _announced(self, domain: str, answer: m.Message | None) -> None:
         """The record is there, or it is not; then what was known before still holds (RFC 8461 5.1)."""
@@ -151,7 +163,9 @@ class Desk:
         self._land(domain, found)
 
     def _land(self, domain: str, trouble: Result | None) -> None:
-        for channel, tag in self._flights.pop(domain):
+        askers = self._flights.pop(domain)
+        waiting, askers[:] = list(askers), ()
+        for channel, tag in waiting:
             self._answer(channel, tag, domain, trouble)
 
     def _answer(self, channel: Channel, tag: int, domain: str, trouble: Result | None) -> None:

@@ -260,3 +260,15 @@ def test_what_somebody_cut_off_is_no_policy(rig_at, serve, head: bytes) -> None:
     text = TEXT[: TEXT.index(b"86400") + 1]
     rig = rig_at(serve(cut_off(head + text)).port)
     assert told(rig.fetch(DOMAIN)[0]) == (b"none", b"sts-policy-fetch-error", ())
+
+
+def test_servers_that_are_silent_do_not_make_a_policy_forgotten(rig_at, serve, monkeypatch) -> None:
+    """Somebody announces a new one where nobody answers: who asked is told the one before, in time (RFC 8461 5.1)."""
+    server = serve()
+    rig = rig_at(server.port)
+    assert told(rig.fetch(DOMAIN)[0]) == ENFORCED
+    monkeypatch.setattr(desk, "ANSWER_SECONDS", 0.3)
+    rig.record = (b"v=STSv1; id=2;",)
+    server.script = lambda _client: time.sleep(3)
+    mode, trouble, patterns = told(rig.fetch(DOMAIN, seconds=2.0)[0])
+    assert (mode, trouble, patterns) == (b"enforce", b"sts-policy-fetch-error", ENFORCED[2])
