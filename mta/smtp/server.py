@@ -701,7 +701,9 @@ class Server:
             self._helo, protocol, self._declared.options, self._reverse_path or b"", tuple(self._recipients),
             self._tls, self._login,
         )  # fmt: skip
-        return Intake(offer, self._policy.max_message_size, keeping=self._late_refusal is None)
+        return Intake(
+            offer, self._policy.max_message_size, keeping=self._late_refusal is None, host=self._policy.hostname
+        )
 
     def _read_content(self, octets: bytes) -> None:
         reader, intake = self._reader, self._intake
