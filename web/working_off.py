@@ -106,8 +106,8 @@ def _read(within: Inside, operation: Operation) -> Wanted | Result:
         return _refused(errors.misshapen(error.errors()))
     except Refused as refusal:
         return _refused(errors.problem_of(refusal))
-    quota = within.wiring.settings.limits.default_quota if body.quota_bytes is None else body.quota_bytes
-    return Wanted(body.address, sealed, quota, body.display_name)
+    default = within.wiring.settings.limits.default_quota
+    return Wanted(body.address, sealed, body.quota_bytes, body.display_name, default)
 
 
 def _told(outcome: many_mailboxes.Outcome) -> Result:

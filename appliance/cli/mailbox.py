@@ -58,7 +58,7 @@ def add(
     with changing() as session:
         made = mailboxes.create(
             session, address, actor=actor(), sealed_hash=sealed_hash, display_name=name,
-            quota_bytes=default if limit is None else limit,
+            quota_bytes=limit, default_quota=default,
         )  # fmt: skip
     say(describe(made), f"added {addresses.show(made.address)}")
 

@@ -194,8 +194,9 @@ def changes(query: Query, after: int, limit: int) -> list[ChangeRow]:
 def tenants(query: Query, ids: Sequence[int] | None = None) -> Iterator[TenantRow]:
     """All tenants, or those with *ids*."""
     statement = (
-        "SELECT t.id, t.parent_id, t.receiving_held, t.sending_held, t.log_in_held, t.forwards_outside, s.per_hour, s.per_day "
-        "FROM tenant t LEFT JOIN sending s ON s.tenant_id = t.id"
+        "SELECT t.id, t.parent_id, t.receiving_held, t.sending_held, t.log_in_held, t.forwards_outside, "
+        "coalesce(s.per_hour, p.sends_per_hour), coalesce(s.per_day, p.sends_per_day) "
+        "FROM tenant t LEFT JOIN sending s ON s.tenant_id = t.id LEFT JOIN plan p ON p.id = t.plan_id"
     )
     for id_, parent_id, *held, forwards_outside, per_hour, per_day in _select(statement, "t.id", query, ids):
         suspended, stops = _stops(held)

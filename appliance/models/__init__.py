@@ -19,6 +19,7 @@ from appliance.models.job import Job, JobResult
 from appliance.models.login_link import LoginLink
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
+from appliance.models.plan import Plan
 from appliance.models.relay_recipient import RelayRecipient
 from appliance.models.route import Route
 from appliance.models.sender_grant import SenderGrant
@@ -51,6 +52,7 @@ __all__ = [
     "LoginLink",
     "LoginSession",
     "Mailbox",
+    "Plan",
     "PublishRequest",
     "RelayRecipient",
     "Route",

@@ -29,15 +29,16 @@ from appliance.models import (
     Domain,
     Job,
     Mailbox,
+    Plan,
     Tenant,
     Webhook,
 )
 from appliance.services.actor import Actor, Part
 from mta.vocabulary import fold_local_part
 
-Target = Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate | Job | Webhook
+Target = Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate | Job | Plan | Webhook
 S = TypeVar("S", bound=Select[Any])
-T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, Appointment, ApiKey, Certificate, Job, Webhook)
+T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, Appointment, ApiKey, Certificate, Job, Plan, Webhook)
 
 
 class Reach(enum.Enum):
@@ -68,7 +69,7 @@ DOMAIN_RIGHTS: dict[str, tuple[str, ...]] = {
 }
 _IN_A_DOMAIN = (*_SEEN_IN_A_DOMAIN, *(action for several in DOMAIN_RIGHTS.values() for action in several))
 _SEEN_IN_A_TENANT = (
-    *_SEEN_IN_A_DOMAIN, "tenant.see", "account.see", "key.see", "certificate.see", "event.see", "webhook.see",
+    *_SEEN_IN_A_DOMAIN, "tenant.see", "account.see", "key.see", "certificate.see", "plan.see", "event.see", "webhook.see",
     "job.see",
 )  # fmt: skip
 _IN_A_TENANT = (
@@ -90,19 +91,21 @@ _OF_AN_OWNER = (
     "rule.set",
 )
 _ABOVE_TENANTS = ("tenant.update", "tenant.suspend", "tenant.remove")
+_OF_PLANS = ("plan.create", "plan.update", "plan.remove")
 
 RIGHTS: dict[str, dict[str, Reach]] = {
     "reseller": {
         **dict.fromkeys(_IN_A_TENANT, Reach.OWN),
         "tenant.create": Reach.OWN,  # the target of a creation is what it will stand in: here, its parent
         **dict.fromkeys(_ABOVE_TENANTS, Reach.BELOW),
+        **dict.fromkeys(_OF_PLANS, Reach.OWN),
     },
     "customer": dict.fromkeys(_IN_A_TENANT, Reach.OWN),
     "domain": dict.fromkeys(_IN_A_DOMAIN, Reach.OWN),
     "support": dict.fromkeys(_SEEN_IN_A_TENANT, Reach.OWN),
     "mailbox": dict.fromkeys(_OF_AN_OWNER, Reach.OWN),
 }
-ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, "tenant.create"))
+ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, *_OF_PLANS, "tenant.create"))
 
 
 _NOUNS: dict[type[Any], str] = {ApiKey: "key", AuditEntry: "event"}  # where the table has another name than the action
@@ -196,7 +199,7 @@ def _tenant_of(target: Target) -> int:
 def _domain_of(target: Target) -> int | None:
     if isinstance(target, Domain):
         return target.id
-    return None if isinstance(target, Tenant | ApiKey | Certificate | Job | Webhook) else target.domain_id
+    return None if isinstance(target, Tenant | ApiKey | Certificate | Job | Plan | Webhook) else target.domain_id
 
 
 def _sees(session: Session, actor: Actor, target: Target) -> bool:

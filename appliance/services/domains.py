@@ -166,8 +166,11 @@ def update(  # noqa: PLR0913 - as above
     language: str | None = None,
     route: Route | None = None,
     tenant_id: int | None = None,
+    **given: int | None,
 ) -> Domain:
-    """Change what is given; a catch_all of None means that unknown recipients are refused.
+    """Change what is given; a catch_all of None means that unknown recipients are refused, a limit of None that there is none.
+
+    *given* are some of `limits.OF_DOMAINS`, and whoever may suspend the domain says them.
 
     Raises:
         Invalid: no such validation or language, nobody answers for the catch-all, or a source that makes no sense.
@@ -189,6 +192,11 @@ def update(  # noqa: PLR0913 - as above
         if domain.kind != "hosted" and catch_all:
             raise Invalid("only a hosted domain has a catch-all of its own", field="catch_all")
         _set_catch_all(session, domain, catch_all)
+    if given:
+        authorisation.require(session, actor, "domain.suspend", domain, f"domain {domain.name}")
+        limits.check(given)
+        for key, value in given.items():
+            setattr(domain, key, value)
     if tenant_id is not None and tenant_id != domain.tenant_id:
         _move(session, actor, domain, tenant_id)
     before, after = audit.difference(before, _describe(domain))
@@ -214,9 +222,8 @@ def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> Non
     tenant = authorisation.require(
         session, actor, "domain.create", session.get(Tenant, tenant_id), f"tenant {tenant_id}"
     )
-    limits.require_room(session, tenant.id, "domains")
-    for noun, count in zip(("mailboxes", "aliases"), counts(session, [domain])[domain.id], strict=True):
-        limits.require_room(session, tenant.id, noun, count)
+    for noun in limits.NOUNS:
+        limits.require_move(session, domain, tenant.id, noun)
     contents.remove_accounts(session, domain)  # They were the former tenant's people.
     domain.tenant = tenant
 
@@ -356,6 +363,7 @@ def _describe(domain: Domain) -> dict[str, Any]:
         "dnsbl": domain.dnsbl,
         "batv": domain.batv,
         "language": domain.language,
+        **{name: getattr(domain, name) for name in limits.OF_DOMAINS if getattr(domain, name) is not None},
         **({"next_hop": domain.next_hop, "source": domain.source} if domain.kind == "relay" else {}),
         **({"source_settings": dict(domain.source_settings)} if domain.source_settings else {}),
     }

@@ -42,10 +42,13 @@ def create(
     *,
     actor: Actor,
     sealed_hash: str | None = None,
-    quota_bytes: int = 0,
+    quota_bytes: int | None = None,
+    default_quota: int = 0,
     display_name: str = "",
 ) -> Mailbox:
     """Give *address* a mailbox of its own; without a *sealed_hash* it receives, and nobody can log in.
+
+    Without *quota_bytes* it gets what a tenant's plan says, or else *default_quota*.
 
     Raises:
         Invalid: a malformed address, or a quota that makes no sense (0 is no limit).
@@ -56,8 +59,10 @@ def create(
     parsed = addresses.parse_address(address)
     domain = holders.domain_for(session, actor, "mailbox.create", parsed)
     folded = addresses.require_free(session, domain, parsed)
-    limits.require_room(session, domain.tenant_id, "mailboxes")
-    mailbox = make(domain, parsed, folded, sealed_hash, quota_bytes, display_name)
+    limits.require_room(session, domain.tenant_id, "mailboxes", domain=domain)
+    quota = limits.default_quota(session, domain, default_quota) if quota_bytes is None else quota_bytes
+    mailbox = make(domain, parsed, folded, sealed_hash, quota, display_name)
+    limits.require_storage(session, domain, quota)
     session.add(mailbox)
     session.flush()
     tell_made(session, actor, mailbox)
@@ -141,11 +146,13 @@ def update(
     Raises:
         Invalid: a quota or name that makes no sense.
         NotFound, Forbidden: the mailbox is not the actor's to change.
+        LimitReached: there is not so much storage left.
     """
     mailbox = find(session, actor, "mailbox.update", address)
     before = _describe(mailbox)
     if quota_bytes is not None:
-        mailbox.quota_bytes = _quota(quota_bytes)
+        limits.require_storage(session, mailbox.domain, _quota(quota_bytes), mailbox.quota_bytes)
+        mailbox.quota_bytes = quota_bytes
     if display_name is not None:
         mailbox.display_name = check_name(display_name, "display_name") if display_name.strip() else ""
     before, after = audit.difference(before, _describe(mailbox))

@@ -26,8 +26,9 @@ class NewMailbox:
 
     address: str
     sealed_hash: str | None = None
-    quota_bytes: int = 0
+    quota_bytes: int | None = None
     display_name: str = ""
+    default_quota: int = 0
 
 
 @dataclass(slots=True)
@@ -68,8 +69,9 @@ def _create_in(
             yield place, refusal
         return
     held = _held(session, domain, [fold_local_part(address.local_part) for _, address in group.members])
-    room = limits.room_for(session, domain.tenant_id, "mailboxes")
-    made = 0
+    room = limits.room_for(session, domain.tenant_id, "mailboxes", domain=domain)
+    storage = limits.room_for(session, domain.tenant_id, limits.STORAGE, domain=domain)
+    made, defaults = 0, _Defaults(session, domain)
     for place, address in group.members:
         folded = fold_local_part(address.local_part)
         if folded in held:
@@ -79,7 +81,9 @@ def _create_in(
         else:
             one = wanted[place]
             try:
-                mailbox = mailboxes.make(domain, address, folded, one.sealed_hash, one.quota_bytes, one.display_name)
+                quota = defaults.get(one)
+                mailbox = mailboxes.make(domain, address, folded, one.sealed_hash, quota, one.display_name)
+                storage.take_quota(quota)
             except Refused as refusal:
                 yield place, refusal
                 continue
@@ -87,6 +91,22 @@ def _create_in(
             mailboxes.tell_made(session, actor, mailbox)
             held[folded], made = Mailbox, made + 1
             yield place, mailbox
+
+
+class _Defaults:
+    """The quota of each, asked once where some have none of their own."""
+
+    def __init__(self, session: Session, domain: Domain) -> None:
+        self._session, self._domain = session, domain
+        self._known: dict[int, int] = {}
+
+    def get(self, one: NewMailbox) -> int:
+        """What it is made with."""
+        if one.quota_bytes is not None:
+            return one.quota_bytes
+        if one.default_quota not in self._known:
+            self._known[one.default_quota] = limits.default_quota(self._session, self._domain, one.default_quota)
+        return self._known[one.default_quota]
 
 
 def _held(session: Session, domain: Domain, names: Sequence[str]) -> dict[str, type[Mailbox | Alias]]:

@@ -245,6 +245,41 @@ def _suspensions_away() -> None:
             op.drop_column(table, name)
 
 
+_LIMITS = ("mailboxes", "aliases", "forwards", "storage_bytes")
+_OF_PLANS = ("sends_per_hour", "sends_per_day", "default_quota_bytes")
+
+
+def _plan() -> None:
+    limits = [f"max_{noun}" for noun in ("domains", *_LIMITS)]
+    op.create_table(
+        "plan",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in (*limits, *_OF_PLANS)),
+        *_row(),
+        _reference("plan", "tenant"),
+        sa.PrimaryKeyConstraint("id", name="pk_plan"),
+        sa.UniqueConstraint("tenant_id", "name", name="uq_plan_tenant_id_name"),
+        sqlite_autoincrement=True,
+    )
+    for noun in ("forwards", "storage_bytes"):
+        op.add_column("tenant", sa.Column(f"max_{noun}", sa.BigInteger(), nullable=True))
+    for noun in _LIMITS:
+        op.add_column("domain", sa.Column(f"max_{noun}", sa.BigInteger(), nullable=True))
+    op.add_column("tenant", sa.Column("plan_id", sa.BigInteger(), nullable=True))
+    op.create_index("ix_tenant_plan_id", "tenant", ["plan_id"])
+
+
+def _plan_away() -> None:
+    op.drop_index("ix_tenant_plan_id", "tenant")
+    op.drop_column("tenant", "plan_id")
+    for noun in _LIMITS:
+        op.drop_column("domain", f"max_{noun}")
+    for noun in ("forwards", "storage_bytes"):
+        op.drop_column("tenant", f"max_{noun}")
+    op.drop_table("plan")
+
+
 def upgrade() -> None:
     _suspensions()
     _api_key()
@@ -253,6 +288,7 @@ def upgrade() -> None:
     _login_link()
     _audit()
     _appointment()
+    _plan()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
 
 
@@ -265,4 +301,5 @@ def downgrade() -> None:
     op.execute("DELETE FROM account WHERE kind = 'support'")  # To an older program they would be nobody it knows.
     op.drop_column("account", "rights")
     op.drop_table("appointment")
+    _plan_away()
     _suspensions_away()

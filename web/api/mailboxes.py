@@ -57,14 +57,14 @@ def list_mailboxes(
 def create(asking: Making, body: NewMailbox, response: Response, dry_run: DryRun = False) -> Mailbox:
     """It receives mail within a second of the answer. With neither password nor hash nobody can log in yet."""
     sealed = sealed_of(asking.wiring.sealer, body, body.address)
-    quota = asking.wiring.settings.limits.default_quota if body.quota_bytes is None else body.quota_bytes
     with asking.posting(response, body, dry_run=dry_run) as posting:
         row = mailboxes.create(
             posting.session,
             body.address,
             actor=asking.actor,
             sealed_hash=sealed,
-            quota_bytes=quota,
+            quota_bytes=body.quota_bytes,
+            default_quota=asking.wiring.settings.limits.default_quota,
             display_name=body.display_name,
         )
         mailbox = Mailbox.model_validate(row)

@@ -38,7 +38,7 @@ def _new(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> 
 def create(desk: Signed, name: str, form: Form) -> Response:
     """Make a mailbox, then show it."""
     try:
-        quota_bytes = size_in(form, "quota") or desk.wiring.settings.limits.default_quota
+        quota_bytes = size_in(form, "quota") if form["quota"].strip() else None
         address = address_in(form, name)
         sealed = desk.wiring.sealer.seal_password(form["password"], address) if form["password"] else None
         with desk.changing() as session:
@@ -48,6 +48,7 @@ def create(desk: Signed, name: str, form: Form) -> Response:
                 actor=desk.actor,
                 sealed_hash=sealed,
                 quota_bytes=quota_bytes,
+                default_quota=desk.wiring.settings.limits.default_quota,
                 display_name=form["display_name"].strip(),
             )
             address = addresses.show(mailbox.address)

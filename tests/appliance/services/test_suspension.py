@@ -1,5 +1,6 @@
 """What stands still where: said by a service, compiled, and judged by directory and authenticator."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -30,8 +31,8 @@ JOE = "joe@own.test"
 
 def in_force(world) -> SimpleNamespace:
     """Whether joe receives, sends and logs in, as the data plane sees it, after everything was compiled."""
-    source = open_source(str(world.engine.url))
-    with source.reading() as query:
+    source = open_source(world.engine.url.render_as_string(hide_password=False))
+    with contextlib.closing(source), source.reading() as query:
         state = collect.state(query)
         rows = list(collect.tenants(query)), list(collect.domains(query))
         records, _ = standing.everything(query, state, *rows, {})
@@ -87,8 +88,8 @@ def test_another_name_of_a_domain_takes_no_mail_where_the_domain_takes_none(worl
     world.do(lambda s: domains.create(s, "other.test", alias_of="own.test", actor=OPERATOR))
     for what, taken in ((("log_in", "send"), True), (("receive",), False)):
         world.do(lambda s, what=what: domains.suspend(s, "own.test", actor=OPERATOR, what=what))
-        source = open_source(str(world.engine.url))
-        with source.reading() as query:
+        source = open_source(world.engine.url.render_as_string(hide_password=False))
+        with contextlib.closing(source), source.reading() as query:
             rows = list(collect.tenants(query)), list(collect.domains(query))
             found = dict(standing.everything(query, collect.state(query), *rows, {})[0]["recipients"])
         assert (Resolver(found.get).judge(b"joe@other.test").word is Word.ACCEPT) == taken
