@@ -148,9 +148,13 @@ class Queue:
         """See `Holds`."""
         self._cleaning.add(queue_id)
 
-    def planned(self, queue_id: bytes) -> int:
+    def planned(self) -> dict[bytes, float]:
         """See `Orders`."""
-        return int(min((moment for moment, each in self._sleeping if each == queue_id), default=0))
+        found: dict[bytes, float] = {}
+        for moment, queue_id in self._sleeping:
+            if found.setdefault(queue_id, moment) > moment:
+                found[queue_id] = moment
+        return found
 
     def flush(self, now: float) -> int:
         """See `Orders`."""

@@ -188,6 +188,26 @@ def test_a_walk_through_a_large_queue_lets_others_work(rig):
     assert rig.queue.orders
 
 
+class Sleepers(list):
+    """Knows how often all of it was looked at."""
+
+    looks = 0
+
+    def __iter__(self):
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_when_each_is_tried_next_is_looked_up_once_for_a_whole_list(rig):
+    """A look at a hundred thousand for each of a thousand that are listed would keep mail waiting for seconds."""
+    rig.queue._sleeping = Sleepers(rig.queue._sleeping)
+    told = order(rig, b"list")
+    assert [int(each[b"next"]) for each in told[:4]] == [
+        int(moment) for _, moment in sorted((queue_id, moment) for moment, queue_id in list(rig.queue._sleeping))
+    ]
+    assert rig.queue._sleeping.looks <= 3, "two of them here"
+
+
 @pytest.mark.parametrize("what", [b"hold", b"release", b"remove"])
 @pytest.mark.parametrize("settles", [True, False])
 def test_done_is_said_when_the_disk_has_it_and_once_for_all_messages(rig, what, settles):
