@@ -369,8 +369,16 @@ class Limits(Section):
     conversations_per_worker: int = _number("an smtpd process is replaced after so many", 10_000, 1, 100_000_000)
     min_free_space: Size = _bytes("free disk space below which mail is deferred at RCPT", "64 MiB", "0", "1 TiB")
     trash_days: int = _number("days a removed mailbox's mail is kept aside", 30, 0, 3650)
+    trace_days: int = _number("days for which it is remembered what became of a message", 30, 1, 3650)
+    trace_size: Size = _bytes("the same, in octets on disk; the oldest goes first", "4 GiB", "16 MiB", "1024 GiB")
     session_hours: int = _number("hours until the panel asks for the password again", 12, 1, 720)
     logins_per_minute: int = _number("wrong passwords from one address in a minute before it must wait", 10, 1, 1000)
+    api_requests_per_minute: int = _number(
+        "requests that one API key may make in a minute, an operator's ten times as many; 0 = no limit",
+        6000,
+        0,
+        10_000_000,
+    )
 
 
 class Settings(Section):

@@ -65,9 +65,13 @@ class Conflict(Refused):
 
 
 class Taken(Conflict):
-    """The name or address is in use."""
+    """The name or address is in use; *holder*, such as `mailboxes/anna@example.net`, where the actor may see it."""
 
     default_code = "taken"
+
+    def __init__(self, sentence: str, *, code: str = "", field: str | None = None, holder: str = "") -> None:
+        super().__init__(sentence, code=code, field=field)
+        self.holder = holder
 
 
 class LimitReached(Conflict):

@@ -80,8 +80,8 @@ class House:
         first = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM domain").fetchone()[0]
         connection.execute("BEGIN")
         connection.executemany(
-            "INSERT INTO domain (id, name, kind, tenant_id, validation, created_at, version, suspended) "
-            "VALUES (?, ?, 'hosted', 1, 'rcpt', 0, 1, 0)",
+            "INSERT INTO domain (id, name, kind, tenant_id, validation, created_at, version) "
+            "VALUES (?, ?, 'hosted', 1, 'rcpt', 0, 1)",
             ((first + number, f"domain{number}.test") for number in range(self.domains)),
         )
         connection.executemany(
@@ -93,7 +93,7 @@ class House:
             numbers = range(start, min(start + CHUNK, self.mailboxes))
             connection.executemany(
                 "INSERT INTO mailbox (domain_id, local_part, folded, display_name, sealed_hash, quota_bytes, used_bytes, "
-                "created_at, version, suspended) VALUES (?, ?, ?, '', ?, 0, 0, 0, 1, 0)",
+                "created_at, version) VALUES (?, ?, ?, '', ?, 0, 0, 0, 1)",
                 ((first + n // self.per_domain, *(f"user{n % self.per_domain}",) * 2, SEALED) for n in numbers),
             )
             connection.executemany(

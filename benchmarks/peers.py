@@ -87,7 +87,7 @@ def wait_until_listening(port: int, seconds: float = 30) -> None:
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as probe:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as probe:
             if probe.recv(512).startswith(b"220"):
                 probe.sendall(b"QUIT\r\n")
                 return

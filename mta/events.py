@@ -8,8 +8,9 @@ that says what only another may say is written down all the same, and counted an
 tests/architecture/test_events.py holds the sources to this list.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from mta.record import dataclass
 
 ANYBODY: Final = "*"
 
@@ -131,6 +132,9 @@ EVENTS: Final[dict[str, Kind]] = {
     "snapshot-in-use": Kind(
         "a snapshot can be read again", ("directory", "authenticator", "tls", "signer"), ("why",), quiet=True
     ),
+    "snapshot-awaited": Kind(
+        "nothing was published yet", ("directory", "authenticator", "tls", "signer"), ("why",), quiet=True
+    ),
     "snapshot-trouble": Kind(
         "the newest snapshot cannot be used", ("directory", "authenticator", "tls", "signer"), ("why",)
     ),
@@ -141,6 +145,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "not-publishing": Kind("the database does not continue the snapshot", ("compiler",), ("why",)),
     "publishing-again": Kind("it does again", ("compiler",), ("why",)),
     "compaction-failed": Kind("a new generation could not be written", ("compiler",), ("why",)),
+    "audit-broken": Kind("entries of the audit log were changed or removed behind everybody's back", ("compiler",), ("entry",)),
     "request-unanswered": Kind("somebody asked to publish, and left", ("compiler",), ("why",)),
     "ledger-trouble": Kind("the ledger's store refuses", ("ledger",), ("why",)),
     "ledger-begun-anew": Kind("the ledger's store was damaged and put aside", ("ledger",), ("why",)),
@@ -152,6 +157,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "limits-unknown": Kind("a sending limit was not looked at: the ledger is away or slow", ("directory",), ("login", "why")),
     "over-limit": Kind("a mailbox, its domain or a tenant sent as much as it may", ("ledger",), ("login", "scope")),
     "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
+    "noticed": Kind("whose mailbox was braked, and who looks after its domain, were written to", ("ledger",), ("login",)),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
     "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls", "signer"), ("why",)),
     # --- TLS
@@ -162,11 +168,14 @@ EVENTS: Final[dict[str, Kind]] = {
         "so many sessions for a domain with one of its hosts ended so (the words of RFC 8460)", ("remotespawn",),
         ("domain", "policy", "mx", "result", "sessions"), quiet=True,
     ),
+    "policies-not-kept": Kind("MTA-STS policies cannot be written down: a start would forget them", ("fetcher",), ("why",)),
     "policy-trouble": Kind(
         "a domain announces an MTA-STS policy that cannot be had; the one known before holds on", ("fetcher",),
         ("domain", "result", "why"),
     ),
-    # --- the journal's own
+    # --- the journal's own, and who reads it
+    "trace-trouble": Kind("the trace store cannot be written; what is missing is read later", ("tracer",), ("why",)),
+    "trace-begun-anew": Kind("the trace store was damaged and put aside", ("tracer",), ("why",)),
     "events-lost": Kind("so many events were not told: the journal was away or slow", (ANYBODY,), ("count",)),
     "complaint": Kind("a line that a role wrote to its standard error", ("stderr", "journal"), ("text",)),
 }  # fmt: skip

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from mta.record import write_all
 from mta.roster import Role
 from mta.wire.control import Start
 from mta.wire.loop import Loop
@@ -20,6 +21,7 @@ class Offspring:
     """Forks children and reaps them."""
 
     def __init__(self, loop: Loop) -> None:
+        write_all()  # Children are copies of this process, and should not each begin with it.
         self._ended: dict[int, Callable[[int], None]] = {}
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         # The signal itself does nothing; Python writes its number into the pipe, which wakes the loop.

@@ -2,7 +2,7 @@
 
 A reader would otherwise get wrong: a program that hands us mail over the socket in inject/ has an address too, so that whoever
 counts, limits or writes down clients needs no second way. It is made of its user's uid, in the prefix that RFC 6666 sets aside
-for traffic to be thrown away: nothing from there ever comes over a network.
+for traffic to be thrown away: nothing from there ever comes over a network, and listener denies what pretends to.
 """
 
 import ipaddress

@@ -6,7 +6,8 @@ here is a system call that fails; an edge that is not here is a channel that nev
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from mta.record import dataclass
 
 
 class Promise(enum.Enum):
@@ -20,7 +21,9 @@ class Promise(enum.Enum):
     WRITE_FILES = "write-files"  # create, write, rename, unlink, sync below the role's paths
     THREADS = "threads"  # clone of threads only
     SPAWN = "spawn"  # fork, setres[ug]id into the role's pool, wait
-    CALL_OUT = "call-out"  # TCP connections to any place, and to operators' sockets; none to be called on
+    CALL_OUT = "call-out"  # TCP connections to any place; none to be called on
+    CALL_FROM = "call-from"  # the same, from an address of this machine that is named before, and a port that is not
+    CALL_HOOKS = "call-hooks"  # connections to sockets of operators' programs
     NAME_SERVERS = "name-servers"  # sockets of its own, to ask over UDP and TCP; none to be asked on
     CONVERSE = "converse"  # wait, read and write what is open, memory; a cell keeps this instead of all the others
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
@@ -55,6 +58,7 @@ class Role:
     group: str = ""  # the role whose gid it has instead of its own, where two write the same files
     memory_mib: int = 256  # RLIMIT_AS is useless with mmapped snapshots; this bounds RLIMIT_DATA
     open_files: int = 256
+    file_mib: int = 0  # without WRITE_FILES: up to where it may write a file that it holds open
     files_each: int = 0  # descriptors, and memory, for each of so many connections, where that is more than the above
     kib_each: int = 0
     connections: tuple[str, ...] = ("smtpd.max_connections",)  # the settings whose sum that is
@@ -85,6 +89,9 @@ class Edge:
 TICKET_KEY = "ticket-key"  # who may say yes, and who must believe it: directory, authenticator, enqueuer, signer
 SESSION_KEY = "session-key"  # binds a session to its client's address: listener says, directory and enqueuer believe
 ORIGINAL_KEY = "original-key"  # the scheduler's word to the enqueuer that the bouncer may see one message's header
+NOTICE_KEY = (
+    "notice-key"  # the ledger's word to the enqueuer that the bouncer may write to one mailbox and its postmaster
+)
 
 _QUIET = frozenset({Promise.STDIO, Promise.CHANNELS})
 
@@ -162,11 +169,13 @@ AUTHENTICATOR = _role(
     paths=(PathRule("snapshot/credentials", _READ),), secrets=(TICKET_KEY, SESSION_KEY), memory_mib=1024,
     open_files=_EACH_CELL,
 )  # fmt: skip
-LEDGER = _role("ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),))
+LEDGER = _role(
+    "ledger", 6, Promise.WRITE_FILES, trusted=True, paths=(PathRule("ledger", _WRITE),), secrets=(NOTICE_KEY,)
+)
 ENQUEUER = _role(
     "enqueuer", 7, Promise.WRITE_FILES, trusted=True,
     paths=(PathRule("spool/content", _WRITE), PathRule("spool/envelope", _WRITE)),
-    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY), open_files=_EACH_CELL,
+    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY, NOTICE_KEY), open_files=_EACH_CELL,
 )  # fmt: skip
 SCHEDULER = _role(
     "scheduler", 8, Promise.WRITE_FILES, trusted=True,
@@ -208,18 +217,22 @@ COMPILER = _role(
     "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
     paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096,
 )  # fmt: skip
+TRACER = _role(
+    "tracer", 32, Promise.WRITE_FILES, group="journal", paths=(PathRule("log", _READ), PathRule("trace", _WRITE)),
+)  # fmt: skip
 WEB = _role(
     "web", 14, Promise.WRITE_FILES, Promise.THREADS, Promise.ACCEPT, Promise.CLIENT_SOCKETS, module="web",
-    group="compiler", paths=(PathRule("db", _WRITE), PathRule("figures", _READ)), memory_mib=2048, open_files=4096,
+    group="compiler", memory_mib=2048, open_files=4096, listens=("panel", "metrics"),
+    paths=(PathRule("db", _WRITE), PathRule("figures", _READ), PathRule("trace", _READ)),
 )  # fmt: skip
 
 RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
 SOURCE = _role(
-    "source", 20, Promise.CALL_OUT, Promise.READ_FILES,
+    "source", 20, Promise.CALL_OUT, Promise.CALL_HOOKS, Promise.READ_FILES,
     paths=(PathRule("snapshot/sources", _READ), PathRule("hooks", _READ)), open_files=4096,
 )  # fmt: skip
 
-FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024)
+FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024, file_mib=16)  # its one file, opened before the walls
 
 REMOTESPAWN = _role(
     "remotespawn", 27, Promise.READ_FILES, trusted=True,
@@ -229,7 +242,7 @@ REMOTESPAWN = _role(
 # In the order they start: who is asked comes before who asks.
 ROLES = (
     JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN,
-    BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
+    TRACER, BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
     SUBMISSIONSPAWN, QMTPD, LISTENER, WEB,
 )  # fmt: skip
 
@@ -245,8 +258,8 @@ TLS_CELL = Role(
 )
 
 # The nursery is remotespawn's first child, and remotes are the nursery's: one for each destination that has mail at the
-# moment. CALL_OUT and CLIENT_SOCKETS are for them: walls only ever get higher, so what they need must be allowed there too.
-_OUTWARD = (Promise.CALL_OUT, Promise.CLIENT_SOCKETS)
+# moment. All but SPAWN is for them: walls only ever get higher, so what they need must be allowed there too.
+_OUTWARD = (Promise.CALL_OUT, Promise.CALL_FROM, Promise.CLIENT_SOCKETS)
 NURSERY = _role(
     "nursery", 31, Promise.SPAWN, *_OUTWARD, module=f"{REMOTESPAWN.module}.nursery", pool=(REMOTE_UIDS_FROM, REMOTE_UIDS),
     memory_mib=128,
@@ -270,10 +283,12 @@ FOLDERS = (
     Folder("spool/envelope", "enqueuer", "cleaner", 0o735),  # others: scheduler
     Folder("spool/progress", "scheduler", "cleaner", 0o730),
     Folder("ledger", "ledger", "ledger", 0o700),
+    Folder("policies", "", "", 0o700),  # fetcher holds its file in it, and nobody holds the folder
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
     Folder("inject", "", "", 0o755),  # where programs of this machine's users hand in mail
     Folder("log", "journal", "journal", 0o750),
+    Folder("trace", "tracer", "compiler", 0o2750),  # that group: web's too
     Folder("figures", "journal", "compiler", 0o2750),  # that group: web's too
     Folder("run", "", "", 0o700),
     Folder("run/empty", "", "", 0o555),  # the root directory of roles without files
@@ -308,6 +323,7 @@ EDGES = (
     Edge("submitter", "enqueuer"),
     Edge("directory", "ledger"),
     Edge("authenticator", "ledger"),
+    Edge("ledger", "bouncer"),
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),

@@ -10,7 +10,8 @@ import base64
 import binascii
 import enum
 import re
-from dataclasses import dataclass
+
+from mta.record import dataclass
 
 MAX_HASH = 300  # octets
 MAX_ROUNDS = 700_000  # of SHA-256 or SHA-512 in the crypt family: half a second

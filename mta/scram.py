@@ -13,8 +13,9 @@ import hashlib
 import hmac
 import stringprep
 import unicodedata
-from dataclasses import dataclass
 from typing import Final
+
+from mta.record import dataclass
 
 ITERATIONS: Final = (
     10_000  # RFC 7677 4 asks for 4096 at least; the keys lie under a seal, so this is for the wire alone

@@ -7,7 +7,8 @@ A reader would otherwise get wrong: the local-part of a hosted address compares 
 import enum
 import re
 import unicodedata
-from dataclasses import dataclass
+
+from mta.record import dataclass
 
 MAX_LOCAL_PART = 64  # RFC 5321 4.5.3.1.1, octets
 MAX_DOMAIN = 255  # RFC 5321 4.5.3.1.2, octets
@@ -79,6 +80,19 @@ def fold_local_part(local_part: str) -> str:
     folded = unicodedata.normalize("NFC", local_part)
     # Folding can denormalise and normalising can unfold, so go on until it stands still.
     while (again := unicodedata.normalize("NFC", folded.casefold())) != folded:
+        folded = again
+    return folded
+
+
+def fold_domain(domain: str) -> str:
+    """A domain of A-labels or U-labels as look-ups compare it; applying it twice changes nothing more.
+
+    Not by case folding: that makes one name of two that are registered apart (RFC 5894 7.2: "straße" and "strasse").
+    """
+    if domain.isascii():
+        return domain.lower()
+    folded = unicodedata.normalize("NFC", domain)
+    while (again := unicodedata.normalize("NFC", folded.lower())) != folded:
         folded = again
     return folded
 

@@ -21,13 +21,14 @@ from appliance.config import Settings, load_settings
 from appliance.database.engine import open_engine
 from appliance.database.place import url_inside
 from appliance.peers import WebPeers
-from appliance.services import certificates
+from appliance.services import certificates, messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
 from mta import roster, sandbox
 from mta.wire import control
 from web.app import create_app
 from web.metrics import MetricsPort
+from web.worker import Worker
 
 # Requests served at the same time. Each holds a thread and its share of memory; the database has one writer anyway.
 THREADS = 8
@@ -74,11 +75,7 @@ class Process:
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._announce())
-            if self.sockets:
-                await self.server.serve(self.sockets)
-            else:  # `listen.panel = []`: no panel and no metrics, by wish
-                self.server.started = True
-                await self._until(lambda: self.server.should_exit)
+            await self.server.serve(self.sockets)
 
     async def _announce(self) -> None:
         await self._until(lambda: self.server.started or self.server.should_exit)
@@ -114,7 +111,7 @@ class Peers:
         self._there().poke()
 
 
-def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.Server, MetricsPort]:
+def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.Server, MetricsPort, Worker]:
     """Everything that needs files, before they are out of reach.
 
     Raises:
@@ -124,7 +121,15 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
     sealer.seal_password("what the cryptographic library loads on first use")
     certificates.make_self_signed(settings.host.name)  # for the same reason
     engine, seals = open_engine(url_inside(settings, state)), Seals.of(settings.state)
-    app = create_app(settings, engine=engine, authenticator=peers, compiler=peers, sealer=sealer, seals=seals)
+    app = create_app(
+        settings,
+        engine=engine,
+        authenticator=peers,
+        compiler=peers,
+        sealer=sealer,
+        seals=seals,
+        traces=Path(state, messages.FILE),
+    )
     app.openapi()  # Once, now: it is the slowest thing the process ever builds, and the same for everybody.
     metrics = MetricsPort(app, Path(state, "figures", "metrics"))
     config = uvicorn.Config(
@@ -139,7 +144,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         timeout_graceful_shutdown=GOODBYE_SECONDS,
     )
     config.load()
-    return uvicorn.Server(config), metrics
+    return uvicorn.Server(config), metrics, Worker(app, app.state.wiring)
 
 
 def economise() -> None:
@@ -165,7 +170,7 @@ def main() -> int:
     settings = load_settings(start.text("config"))
     state = "/" if start.number("root") == 1 else start.text("state")
     peers = Peers()
-    server, metrics = make_server(settings, state, peers)
+    server, metrics, worker = make_server(settings, state, peers)
     for name in LATE:
         importlib.import_module(name)
     gc.collect()
@@ -175,6 +180,7 @@ def main() -> int:
     peers.real = process.peers
     process.peers.settle(SETTLE_SECONDS)
     process.peers.start()
+    worker.start()
     asyncio.run(process.serve())
     return 0
 

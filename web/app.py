@@ -5,6 +5,7 @@ read in here, before it enters its sandbox.
 """
 
 import re
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -15,10 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.peers import Authenticator, Compiler
+from appliance.services import messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
 from web import VERSION, errors
+from web.allowance import Allowance, TellStanding
 from web.api import routes as api
+from web.dry_run import ShowEffect
 from web.errors import LastResort
 from web.panel import routes as panel
 from web.panel.rendering import Renderer
@@ -28,21 +32,25 @@ from web.throttle import LoginThrottle
 from web.wiring import Wiring
 
 MAX_BODY_OCTETS = 1 << 20  # a thousand targets of the longest address fit in a quarter of it
+MAX_BATCH_OCTETS = 8 << 20  # ten thousand mailboxes with a hash each are three quarters of it
 MAX_LIST_OCTETS = 32 << 20  # of recipients; they are kept as they are read, so this is not held in memory
 _LISTS = re.compile(r"/api/v1/domains/[^/]+/recipients(?:/remove)?\Z")
+_BATCHES = re.compile(r"/api/v1/(?:batch|apply)\Z")
 
 
 class BodyLimit:
-    """Refuses bodies that are larger than any of ours, a list of recipients apart."""
+    """Refuses bodies that are larger than any of ours, lists of recipients and batches apart."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._others = RequestBodyLimitMiddleware(app, MAX_BODY_OCTETS)
+        self._batches = RequestBodyLimitMiddleware(app, MAX_BATCH_OCTETS)
         self._lists = RequestBodyLimitMiddleware(app, MAX_LIST_OCTETS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
-        is_list = scope["type"] == "http" and _LISTS.match(scope["path"]) is not None
-        await (self._lists if is_list else self._others)(scope, receive, send)
+        path = scope["path"] if scope["type"] == "http" else ""
+        limited = self._lists if _LISTS.match(path) else self._batches if _BATCHES.match(path) else self._others
+        await limited(scope, receive, send)
 
 
 def create_app(
@@ -53,8 +61,12 @@ def create_app(
     compiler: Compiler,
     sealer: Sealer,
     seals: Seals,
+    traces: Path | None = None,
 ) -> FastAPI:
-    """The application; *authenticator* and *compiler* are the peers, real or fake, that it asks."""
+    """The application; *authenticator* and *compiler* are the peers, real or fake, that it asks.
+
+    *traces*: the trace store, when it is not below the state folder by the path that we can use.
+    """
     static = StaticFiles()
     app = FastAPI(
         title="Postern",
@@ -75,11 +87,15 @@ def create_app(
         seals=seals,
         renderer=app.state.renderer,
         throttle=LoginThrottle(settings.limits.logins_per_minute),
+        traces=traces or settings.state / messages.FILE,
+        allowance=Allowance(settings.limits.api_requests_per_minute),
     )
     errors.install(app)
     # The last one added stands outermost.
+    app.add_middleware(ShowEffect)
     app.add_middleware(BodyLimit)
     app.add_middleware(LastResort)
+    app.add_middleware(TellStanding)
     app.add_middleware(SecurityHeaders)
     app.include_router(api.router)
     app.include_router(panel.router)

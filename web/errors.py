@@ -6,6 +6,7 @@ was not meant to be shown is shown: an error that nobody foresaw is written to t
 
 import http
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
@@ -24,6 +25,7 @@ log = logging.getLogger("postern.web")
 
 API_PREFIX = "/api/"
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "5"  # while the database or the authenticator is away; as long as a writer waits for the other
 UNEXPECTED = "Something went wrong here. It has been written to the log."
 
 # The most special class first: the first that fits an error decides.
@@ -49,6 +51,16 @@ class TooManyAttempts(errors.Refused):
     def __init__(self, wait_seconds: float) -> None:
         self.wait_seconds = max(1, round(wait_seconds))
         super().__init__(f"Too many wrong passwords. Try again in {self.wait_seconds} seconds.")
+
+
+class TooManyRequests(errors.Refused):
+    """The key has used its allowance up; *wait_seconds* until it may make one more request."""
+
+    default_code = "too_many_requests"
+
+    def __init__(self, wait_seconds: float) -> None:
+        self.wait_seconds = max(1, math.ceil(wait_seconds))
+        super().__init__(f"This key has made too many requests. Go on in {self.wait_seconds} seconds.")
 
 
 class ForgedForm(errors.Forbidden):
@@ -87,7 +99,7 @@ class FieldFault(NamedTuple):
 
 def status_of(error: errors.ApplianceError) -> int:
     """The HTTP status that *error* is answered with (RFC 9110 15)."""
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooManyRequests):
         return http.HTTPStatus.TOO_MANY_REQUESTS
     if isinstance(error, PreconditionFailed):
         return http.HTTPStatus.PRECONDITION_FAILED
@@ -96,17 +108,20 @@ def status_of(error: errors.ApplianceError) -> int:
 
 def headers_of(error: errors.ApplianceError) -> dict[str, str]:
     """What HTTP wants beside the status of *error*."""
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooManyRequests):
         return {"Retry-After": str(error.wait_seconds)}
+    if isinstance(error, errors.Unable):
+        return {"Retry-After": RETRY_AFTER_SECONDS}
     if isinstance(error, errors.NotSignedIn):
         return {"WWW-Authenticate": 'Bearer realm="postern"'}  # RFC 6750 3
     return {}
 
 
-def problem(
-    status: int, code: str, detail: str, *, faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None
-) -> Response:
-    """An RFC 9457 problem. `type` stays about:blank, which says that `title` is the status's own phrase (RFC 9457 4.2.1)."""
+def body_of(status: int, code: str, detail: str, faults: Sequence[FieldFault] = (), holder: str = "") -> dict[str, Any]:
+    """An RFC 9457 problem. `type` stays about:blank, which says that `title` is the status's own phrase (RFC 9457 4.2.1).
+
+    *holder*: what has the name or address, below the API's base; for those only who may see it.
+    """
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
@@ -116,7 +131,25 @@ def problem(
     }
     if faults:
         body["errors"] = [fault._asdict() for fault in faults]
-    return JSONResponse(body, status, headers, PROBLEM_MEDIA_TYPE)
+    if holder:
+        body["holder"] = f"{API_PREFIX}v1/{quote(holder, safe='/@')}"
+    return body
+
+
+def problem_of(refusal: errors.ApplianceError) -> dict[str, Any]:
+    """The problem that *refusal* is answered with; its status is a member of it."""
+    faults = [FieldFault(refusal.field, refusal.code, refusal.sentence)] if refusal.field else []
+    holder = refusal.holder if isinstance(refusal, errors.Taken) else ""
+    return body_of(status_of(refusal), refusal.code, refusal.sentence, faults, holder)
+
+
+def misshapen(found: Sequence[Any], skip: int = 0) -> dict[str, Any]:
+    """The problem for pydantic's errors *found*, whose places have *skip* parts that are not the caller's."""
+    faults = [
+        FieldFault(".".join(str(part) for part in fault["loc"][skip:]), fault["type"], fault["msg"]) for fault in found
+    ]
+    detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in faults[:3])
+    return body_of(http.HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, faults)
 
 
 def install(app: FastAPI) -> None:
@@ -148,7 +181,7 @@ class LastResort:
             log.exception("%s %s", scope.get("method", scope["type"]), scope.get("path", ""))
             if started or scope["type"] != "http":
                 raise
-            await _answer(Request(scope), 500, "unexpected", UNEXPECTED)(scope, receive, send)
+            await _answer(Request(scope), body_of(500, "unexpected", UNEXPECTED))(scope, receive, send)
 
 
 def _on_refusal(request: Request, error: Exception) -> Response:
@@ -159,8 +192,7 @@ def _on_refusal(request: Request, error: Exception) -> Response:
     elsewhere = _elsewhere(request, refusal)
     if elsewhere:
         return elsewhere
-    faults = [FieldFault(refusal.field, refusal.code, refusal.sentence)] if refusal.field else []
-    return _answer(request, status, refusal.code, refusal.sentence, faults=faults, headers=headers_of(refusal))
+    return _answer(request, problem_of(refusal), headers_of(refusal))
 
 
 def _elsewhere(request: Request, refusal: errors.ApplianceError) -> Response | None:
@@ -185,20 +217,14 @@ def _is_for_programs(request: Request) -> bool:
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:
     """The request's shape is wrong already: a field is missing, unknown or of another type."""
-    faults = [
-        FieldFault(".".join(str(part) for part in fault["loc"][1:]), fault["type"], fault["msg"])
-        for fault in cast(RequestValidationError, error).errors()
-    ]
-    detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in faults[:3])
-    return _answer(request, 422, "invalid", detail, faults=faults)
+    return _answer(request, misshapen(cast(RequestValidationError, error).errors(), 1))
 
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     exception = cast(HTTPException, error)
     code = _CODES.get(exception.status_code, "refused")
     sentence = "There is nothing here." if exception.status_code == http.HTTPStatus.NOT_FOUND else exception.detail
-    headers = dict(exception.headers or {})
-    return _answer(request, exception.status_code, code, sentence, headers=headers)
+    return _answer(request, body_of(exception.status_code, code, sentence), dict(exception.headers or {}))
 
 
 def _on_answered_before(_request: Request, error: Exception) -> Response:
@@ -206,11 +232,8 @@ def _on_answered_before(_request: Request, error: Exception) -> Response:
     return JSONResponse(given.body, given.status, {**given.headers, "Idempotency-Replayed": "true"})
 
 
-def _answer(
-    request: Request, status: int, code: str, sentence: str, *,
-    faults: Sequence[FieldFault] = (), headers: dict[str, str] | None = None,
-) -> Response:  # fmt: skip
+def _answer(request: Request, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     if _is_for_programs(request):
-        return problem(status, code, sentence, faults=faults, headers=headers)
+        return JSONResponse(body, body["status"], headers, PROBLEM_MEDIA_TYPE)
     renderer: Renderer = request.app.state.renderer
-    return renderer.error(request, status, sentence_of(sentence), headers or {})
+    return renderer.error(request, body["status"], sentence_of(body["detail"]), headers or {})

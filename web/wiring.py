@@ -4,9 +4,11 @@ A reader would otherwise get wrong: a change is committed, and the compiler poke
 FastAPI's own "dependency with yield" would commit after the 201 has been sent, and a full disk would make it a lie.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from starlette.requests import HTTPConnection
@@ -15,10 +17,15 @@ from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
 from appliance.peers import Authenticator, Compiler
+from appliance.services import changes
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
+from web.allowance import Allowance
+from web.dry_run import foresee
 from web.panel.rendering import Renderer
 from web.throttle import LoginThrottle
+
+WAKE = "wake-worker"  # in a session: when it is committed, there is something for the worker to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,9 @@ class Wiring:
     seals: Seals
     renderer: Renderer
     throttle: LoginThrottle
+    allowance: Allowance
+    traces: Path  # the trace store
+    work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do
 
     @contextmanager
     def changing(self, *, dry_run: bool = False) -> Iterator[Session]:
@@ -42,9 +52,14 @@ class Wiring:
             DatabaseUnavailable: nothing was written.
         """
         with unit_of_work(self.engine, dry_run=dry_run) as session:
+            since = changes.newest(session) if dry_run else 0
             yield session
+            if dry_run:
+                foresee(self.engine, session, since)
         if not dry_run:
             self.compiler.poke()
+            if session.info.pop(WAKE, False):
+                self.work.set()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

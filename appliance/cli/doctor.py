@@ -190,6 +190,20 @@ def _changed_at(given: Settings) -> float:
     return float(next((entry.at for entry in entries if entry.action != "session.created"), 0))
 
 
+def _audit(given: Settings) -> Iterator[Finding]:
+    """Does every entry of the audit log follow from the one before it?"""
+    from appliance.services import audit  # noqa: PLC0415 - as above
+
+    try:
+        with reading(engine_of(given)) as session:
+            verdict = audit.verify(session, given.state / "snapshot")
+    except (ApplianceError, PermissionError):
+        return  # `_database` and `_folders` report it.
+    if verdict.wrong:
+        what = f"the audit log was tampered with: {verdict.wrong}"
+        yield Finding(what, "find out who can write the database; a backup tells what stood there")
+
+
 def _certificate(given: Settings) -> Iterator[Finding]:
     """Does the host show something of itself, and for how long?"""
     from appliance.services import certificates  # noqa: PLC0415 - a library of some size
@@ -236,5 +250,5 @@ def _clock(_: Settings) -> Iterator[Finding]:
 
 
 EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _kernel, _identity, _descriptors, _ports, _folders, _database, _snapshot, _certificate, _disk, _clock,
+    _kernel, _identity, _descriptors, _ports, _folders, _database, _snapshot, _audit, _certificate, _disk, _clock,
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from appliance.cli.house import (
+    Stops,
     Switch,
     WrongUsage,
     actor,
@@ -20,6 +21,7 @@ from appliance.cli.house import (
     say_one,
     say_rows,
     settings,
+    stops,
 )
 from appliance.errors import Invalid
 from appliance.services import domains, recipients, tenants
@@ -103,6 +105,7 @@ def describe(domain: Domain) -> dict[str, Any]:
         "source_settings": dict(domain.source_settings),
         "has_source_password": domain.has_secret,
         "suspended": domain.suspended,
+        "suspended_for": domain.suspended_for,
     }
 
 
@@ -221,18 +224,18 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 @app.command
-def suspend(domain: str) -> None:
+def suspend(domain: str, *, only: Stops = ()) -> None:
     """Refuse mail for the domain."""
     with changing() as session:
-        found = domains.suspend(session, domain, actor=actor())
+        found = domains.suspend(session, domain, actor=actor(), what=stops(only))
     say(describe(found), f"suspended {found.name}")
 
 
 @app.command
-def resume(domain: str) -> None:
+def resume(domain: str, *, only: Stops = ()) -> None:
     """Undo suspend."""
     with changing() as session:
-        found = domains.resume(session, domain, actor=actor())
+        found = domains.resume(session, domain, actor=actor(), what=stops(only))
     say(describe(found), f"resumed {found.name}")
 
 

@@ -19,12 +19,16 @@ from appliance.database.schema import require_current
 from appliance.database.session import Session, reading, unit_of_work
 from appliance.errors import Invalid
 from appliance.services.actor import Actor, from_command_line
+from appliance.services.authorisation import EVERYTHING
 from appliance.services.paging import MAX_PAGE, Page
 from appliance.services.passwords import Sealer
 
 T = TypeVar("T")
 
 Switch = Annotated[bool, Parameter(negative_bool=())]  # `--no-` before it would say nothing
+
+
+Stops = Annotated[tuple[str, ...], Parameter(help="of receive, send, log-in; all of it when not given")]
 
 
 class WrongUsage(Exception):
@@ -169,6 +173,11 @@ def octets(size: str | None) -> int | None:
         return 0 if size.lower() == "none" else parse_size(size)
     except ValueError as error:
         raise Invalid(f"{size!r} is not a size such as 500MiB or 2GiB", field="quota") from error
+
+
+def stops(only: Sequence[str]) -> Sequence[str]:
+    """What shall stand still or go on, as typed."""
+    return [word.replace("-", "_") for part in only for word in part.split(",")] or EVERYTHING
 
 
 def say(data: Any, *lines: str) -> None:  # noqa: ANN401 - whatever JSON can say

@@ -5,6 +5,7 @@ from typing import Any
 from cyclopts import App
 
 from appliance.cli.house import (
+    Stops,
     Switch,
     actor,
     changing,
@@ -17,6 +18,7 @@ from appliance.cli.house import (
     say_rows,
     sealed,
     settings,
+    stops,
 )
 from appliance.config import render_size
 from appliance.services import addresses, mailboxes
@@ -36,6 +38,7 @@ def describe(mailbox: Mailbox) -> dict[str, Any]:
         "has_password": mailbox.has_password,
         "forwards": mailbox.forwarding is not None and mailbox.forwarding.enabled,
         "suspended": mailbox.suspended,
+        "suspended_for": mailbox.suspended_for,
     }
 
 
@@ -55,7 +58,7 @@ def add(
     with changing() as session:
         made = mailboxes.create(
             session, address, actor=actor(), sealed_hash=sealed_hash, display_name=name,
-            quota_bytes=default if limit is None else limit,
+            quota_bytes=limit, default_quota=default,
         )  # fmt: skip
     say(describe(made), f"added {addresses.show(made.address)}")
 
@@ -95,18 +98,18 @@ def set_(
 
 
 @app.command
-def suspend(address: str) -> None:
+def suspend(address: str, *, only: Stops = ()) -> None:
     """Refuse mail and log-ins for the mailbox."""
     with changing() as session:
-        found = mailboxes.suspend(session, address, actor=actor())
+        found = mailboxes.suspend(session, address, actor=actor(), what=stops(only))
     say(describe(found), f"suspended {addresses.show(found.address)}")
 
 
 @app.command
-def resume(address: str) -> None:
+def resume(address: str, *, only: Stops = ()) -> None:
     """Undo suspend."""
     with changing() as session:
-        found = mailboxes.resume(session, address, actor=actor())
+        found = mailboxes.resume(session, address, actor=actor(), what=stops(only))
     say(describe(found), f"resumed {addresses.show(found.address)}")
 
 

@@ -33,7 +33,12 @@ _WITH_VALUE: Final = frozenset(
 )  # of sendmail's options, those that take one; of most of them we need nothing
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")  # RFC 5322 2.2
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _DOT_LINE = re.compile(rb"^\.\r\n", re.MULTILINE)
+# A field that names one user of this machine, as cron writes it: `root (Cron Daemon)`, or `Cron <root>`.
+_LONE_USER = re.compile(rb"([ \t]*)([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)([ \t]*(?:\([^()\\]*\))?[ \t]*\r\n)\Z")
+_NAMED_USER = re.compile(rb"<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)>([ \t]*\r\n)\Z")
+_QUALIFIED: Final = frozenset({"from", "sender", "reply-to", "to", "cc"})
 _RECIPIENTS: Final = ("to", "cc", "bcc")
 _HIDDEN: Final = frozenset({"bcc", "resent-bcc"})
 
@@ -90,8 +95,10 @@ def read_arguments(arguments: Sequence[str]) -> Wanted:
     """Sendmail's options, as far as they mean anything here.
 
     Raises:
-        Refused: an option without its value.
+        Refused: an option without its value; an argument of several lines, which would make header fields or commands of them.
     """
+    if any(map(_CONTROL.search, arguments)):
+        raise Refused(USAGE, "an argument has a line end or another control character in it")
     wanted, rest = Wanted(), list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -180,8 +187,9 @@ def split(content: bytes) -> tuple[list[tuple[str, bytes]], bytes]:
 
 
 def mend(content: bytes, wanted: Wanted, host: str) -> bytes:
-    """*content* with the fields that RFC 5322 3.6 asks for and RFC 6409 8 lets us add."""
+    """*content* with the fields that RFC 5322 3.6 asks for and RFC 6409 8 lets us add, and this host behind a user's bare name."""
     fields, body = split(content)
+    fields = [(name, _qualified(octets, host) if name in _QUALIFIED else octets) for name, octets in fields]
     there = {name for name, _ in fields}
     added = []
     if "from" not in there:
@@ -194,6 +202,13 @@ def mend(content: bytes, wanted: Wanted, host: str) -> bytes:
         added.append(f"Message-ID: {make_msgid(domain=host)}")
     lines = b"".join(line.encode() + b"\r\n" for line in added)
     return b"".join(octets for _, octets in fields) + lines + b"\r\n" + body
+
+
+def _qualified(octets: bytes, host: str) -> bytes:
+    name, colon, body = octets.partition(b":")
+    domain = host.encode()
+    body = _LONE_USER.sub(rb"\1\2@" + domain + rb"\3", body) if _LONE_USER.match(body) else body
+    return name + colon + _NAMED_USER.sub(rb"<\1@" + domain + rb">\2", body)
 
 
 def recipients_of(content: bytes) -> list[str]:
@@ -224,7 +239,10 @@ def _with_domain(address: str, host: str) -> str:
 
 
 def _user(host: str) -> str:
-    return f"{getpass.getuser()}@{host}"
+    try:
+        return f"{getpass.getuser()}@{host}"
+    except KeyError:
+        return f"uid-{os.getuid()}@{host}"  # A uid without a name, as in containers.
 
 
 def _full_name() -> str:

@@ -4,7 +4,17 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from appliance.cli.house import actor, changing, every, looking, say, say_one, say_rows
+from appliance.cli.house import (
+    Stops,
+    actor,
+    changing,
+    every,
+    looking,
+    say,
+    say_one,
+    say_rows,
+    stops,
+)
 from appliance.errors import Invalid
 from appliance.services import tenants
 from appliance.services.common import UNCHANGED, Unchanged
@@ -25,6 +35,7 @@ def describe(tenant: Tenant) -> dict[str, Any]:
         "kind": tenant.kind,
         "parent": tenant.parent_id,
         "suspended": tenant.suspended,
+        "suspended_for": tenant.suspended_for,
         "max_domains": tenant.max_domains,
         "max_mailboxes": tenant.max_mailboxes,
         "max_aliases": tenant.max_aliases,
@@ -108,18 +119,22 @@ def set_(
 
 
 @app.command
-def suspend(tenant: str) -> None:
+def suspend(tenant: str, *, only: Stops = ()) -> None:
     """Stop mail and log-ins of the tenant and all below it."""
     with changing() as session:
-        found = tenants.suspend(session, tenants.find(session, tenant, actor=actor()).id, actor=actor())
+        found = tenants.suspend(
+            session, tenants.find(session, tenant, actor=actor()).id, actor=actor(), what=stops(only)
+        )
     say(describe(found), f"suspended {found.name}")
 
 
 @app.command
-def resume(tenant: str) -> None:
+def resume(tenant: str, *, only: Stops = ()) -> None:
     """Undo suspend."""
     with changing() as session:
-        found = tenants.resume(session, tenants.find(session, tenant, actor=actor()).id, actor=actor())
+        found = tenants.resume(
+            session, tenants.find(session, tenant, actor=actor()).id, actor=actor(), what=stops(only)
+        )
     say(describe(found), f"resumed {found.name}")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from appliance.compile.source import Query, Row
+from mta.snapshot.records import LOGGING_IN, RECEIVING, SENDING_OUT
 
 KEYS_AT_ONCE = 500  # in one statement; SQLite takes 32,766 parameters at most
 
@@ -46,6 +47,7 @@ class TenantRow:
     forwards_outside: bool = True
     sends_per_hour: int = 0
     sends_per_day: int = 0
+    stops: int = 0  # as `records.RECEIVING` and the others, where not all stands still
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class DomainRow:
     send_as_any: bool = False
     sends_per_hour: int = 0
     sends_per_day: int = 0
+    stops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class MailboxRow:
     sealed_hash: str
     keep_copy: bool
     targets: tuple[str, ...]
+    stops: int = 0
 
     @property
     def key(self) -> str:
@@ -158,6 +162,12 @@ class KeyRow:
     tenant_id: int
 
 
+def _stops(held: Sequence[object]) -> tuple[bool, int]:
+    """From `receiving_held`, `sending_held`, `log_in_held`: does all stand still, and what does where not all does?"""
+    stops = sum(bit for bit, by in zip((RECEIVING, SENDING_OUT, LOGGING_IN), held, strict=True) if by)
+    return (True, 0) if all(held) else (False, stops)
+
+
 def state(query: Query) -> State | None:
     """Which database this is; None: it was never founded, or somebody emptied it."""
     instance = next(query.rows("SELECT instance_id, host_name FROM instance ORDER BY id LIMIT 1"), None)
@@ -184,18 +194,21 @@ def changes(query: Query, after: int, limit: int) -> list[ChangeRow]:
 def tenants(query: Query, ids: Sequence[int] | None = None) -> Iterator[TenantRow]:
     """All tenants, or those with *ids*."""
     statement = (
-        "SELECT t.id, t.parent_id, t.suspended, t.forwards_outside, s.per_hour, s.per_day "
-        "FROM tenant t LEFT JOIN sending s ON s.tenant_id = t.id"
+        "SELECT t.id, t.parent_id, t.receiving_held, t.sending_held, t.log_in_held, t.forwards_outside, "
+        "coalesce(s.per_hour, p.sends_per_hour), coalesce(s.per_day, p.sends_per_day) "
+        "FROM tenant t LEFT JOIN sending s ON s.tenant_id = t.id LEFT JOIN plan p ON p.id = t.plan_id"
     )
-    for id_, parent_id, suspended, forwards_outside, per_hour, per_day in _select(statement, "t.id", query, ids):
-        yield TenantRow(id_, parent_id, bool(suspended), bool(forwards_outside), per_hour or 0, per_day or 0)
+    for id_, parent_id, *held, forwards_outside, per_hour, per_day in _select(statement, "t.id", query, ids):
+        suspended, stops = _stops(held)
+        yield TenantRow(id_, parent_id, suspended, bool(forwards_outside), per_hour or 0, per_day or 0, stops)
 
 
 def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[DomainRow]:
     """All domains, or those with *names*."""
     statement = (
-        "SELECT d.name, d.kind, d.tenant_id, d.suspended, o.name, d.catch_all, d.validation, d.greylist, d.dnsbl, d.next_hop, "
-        "d.source, d.source_settings, d.sealed_secret, d.batv, d.language, s.any_address, s.per_hour, s.per_day "
+        "SELECT d.name, d.kind, d.tenant_id, d.receiving_held, d.sending_held, d.log_in_held, o.name, "
+        "d.catch_all, d.validation, d.greylist, d.dnsbl, d.next_hop, d.source, d.source_settings, "
+        "d.sealed_secret, d.batv, d.language, s.any_address, s.per_hour, s.per_day "
         "FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id LEFT JOIN sending s ON s.domain_id = d.id"
     )
     for row in _select(statement, "d.name", query, names):
@@ -203,7 +216,9 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
             name,
             kind,
             tenant_id,
-            suspended,
+            receiving,
+            sending_out,
+            log_in,
             alias_of,
             catch_all,
             validation,
@@ -217,39 +232,43 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
             language,
             *sending,
         ) = row
+        suspended, stops = _stops((receiving, sending_out, log_in))
         # PostgreSQL's driver has read the JSON already.
         settings = json.loads(told) if isinstance(told, str) else told
         yield DomainRow(
-            name, kind, tenant_id, bool(suspended), alias_of or "", catch_all or "", validation, bool(greylist), bool(dnsbl),
+            name, kind, tenant_id, suspended, alias_of or "", catch_all or "", validation, bool(greylist), bool(dnsbl),
             next_hop or "", source, settings, secret or "", bool(batv), language, bool(sending[0]), sending[1] or 0,
-            sending[2] or 0,
+            sending[2] or 0, stops,
         )  # fmt: skip
 
 
 def mailboxes(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[MailboxRow]:
     """All mailboxes, or those of *domain* with these *folded* local-parts."""
     statement = (
-        "SELECT m.id, m.folded, m.local_part, d.name, m.quota_bytes, m.suspended, m.sealed_hash, f.enabled, f.keep_copy "
+        "SELECT m.id, m.folded, m.local_part, d.name, m.quota_bytes, "
+        "m.receiving_held, m.sending_held, m.log_in_held, m.sealed_hash, f.enabled, f.keep_copy "
         "FROM mailbox m JOIN domain d ON d.id = m.domain_id LEFT JOIN forwarding f ON f.mailbox_id = m.id"
     )
     for rows in _pieces(_select(statement, "m.folded", query, folded, domain)):
-        targets = _targets(query, [row[0] for row in rows if row[7]])
-        for id_, part, given, name, quota_bytes, suspended, sealed_hash, enabled, keep_copy in rows:
+        targets = _targets(query, [row[0] for row in rows if row[-2]])
+        for id_, part, given, name, quota_bytes, *held, sealed_hash, enabled, keep_copy in rows:
             found = targets.get(id_, ())
             kept = bool(keep_copy) or not enabled or not found
+            suspended, stops = _stops(held)
             yield MailboxRow(
-                part, given, name, quota_bytes, bool(suspended), sealed_hash or "", keep_copy=kept, targets=found
+                part, given, name, quota_bytes, suspended, sealed_hash or "", keep_copy=kept, targets=found, stops=stops
             )
 
 
 def logins(query: Query) -> Iterator[MailboxRow]:
     """All mailboxes that somebody can log in to, without what they forward."""
     statement = (
-        "SELECT m.folded, d.name, m.suspended, m.sealed_hash FROM mailbox m JOIN domain d ON d.id = m.domain_id "
-        "WHERE m.sealed_hash IS NOT NULL"
+        "SELECT m.folded, d.name, m.receiving_held, m.sending_held, m.log_in_held, m.sealed_hash "
+        "FROM mailbox m JOIN domain d ON d.id = m.domain_id WHERE m.sealed_hash IS NOT NULL"
     )
-    for folded, name, suspended, sealed_hash in query.rows(statement):
-        yield MailboxRow(folded, "", name, 0, bool(suspended), sealed_hash, keep_copy=True, targets=())
+    for folded, name, *held, sealed_hash in query.rows(statement):
+        suspended, stops = _stops(held)
+        yield MailboxRow(folded, "", name, 0, suspended, sealed_hash, keep_copy=True, targets=(), stops=stops)
 
 
 def amount(query: Query) -> int:

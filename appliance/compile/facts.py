@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Iterable
 
+from appliance import audit_chain
 from appliance.compile.source import Query
 from mta.wire import messages as m
 
@@ -76,12 +77,20 @@ def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:
     )
     key = f"{folded}@{domain}"
     query.run("INSERT INTO change (kind, key) VALUES ('senders', ?)", (key,))
-    query.run(
-        "INSERT INTO audit_entry (at, actor_kind, actor, action, subject, tenant_id, domain_id, after, source) "
-        "VALUES (?, 'operator', 'postern', 'sending.braked', ?, ?, ?, ?, '')",
-        (int(time.time()), key, tenant_id, domain_id, json.dumps({"why": why[:500]})),
-    )
+    _record(query, "sending.braked", key, tenant_id, domain_id, {"why": why[:500]})
     return True
+
+
+def _record(query: Query, action: str, subject: str, tenant_id: int, domain_id: int, after: dict[str, str]) -> None:
+    """As `appliance.services.audit.record`, for what the appliance does by itself."""
+    end = next(query.rows("SELECT digest FROM audit_entry ORDER BY id DESC LIMIT 1"), (audit_chain.BEGINNING,))[0]
+    entry = {
+        "at": int(time.time()), "actor_kind": "operator", "actor": "postern", "action": action, "subject": subject,
+        "tenant_id": tenant_id, "domain_id": domain_id, "after": after, "source": "",
+    }  # fmt: skip
+    values = {**entry, "after": json.dumps(after), "digest": audit_chain.link(end, entry)}
+    columns, places = ", ".join(values), ", ".join("?" * len(values))
+    query.run(f"INSERT INTO audit_entry ({columns}) VALUES ({places})", list(values.values()))  # noqa: S608 - our own words
 
 
 def _rehash(query: Query, folded: str, domain: str, value: bytes) -> bool:

@@ -14,6 +14,7 @@ from appliance.compile.facts import apply
 from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
 from appliance.compile.source import DatabaseAway, Query, Source
+from appliance.compile.trail import Trail
 from mta.snapshot.cdb import CdbError
 from mta.snapshot.writer import NotContinued
 from mta.vocabulary import store_name
@@ -61,6 +62,7 @@ class Compiler:
         self.stores = Stores(self)
         self.outbox = Outbox(self)
         self.keys = KeyMaker(loop, self, signer)
+        self.trail = Trail(publisher.folder, self)
 
     def begin(self) -> None:
         """Publish what there is, and look for changes from now on."""
@@ -134,6 +136,7 @@ class Compiler:
             self.keys.look()
             with self._source.reading() as query:
                 self.stores.take(query)
+                self.trail.look(query)
             # The stamp from *before* the work: what changed meanwhile is looked at next time.
             self._stamp = stamp
         except Locked:

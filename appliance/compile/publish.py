@@ -74,7 +74,7 @@ class Publisher:
     """Publishes from *source* below *folder*, the snapshot's. *fixed*: the next hops that the settings file names."""
 
     def __init__(self, source: Source, folder: Path, fixed: Mapping[str, str] | None = None) -> None:
-        self._source, self._folder = source, folder
+        self._source, self.folder = source, folder
         self.fixed: Mapping[str, str] = fixed or {}
         self._writers = {audience: SnapshotWriter(folder / audience) for audience in AUDIENCES}
         self._recipients: Snapshot | None = None
@@ -157,7 +157,7 @@ class Publisher:
         records, amount = standing.everything(query, state, tenants, domains, self.fixed)
         own = [(LAST_CHANGE_KEY, last), *([(FIXED_KEY, _pack_fixed(self.fixed))] if self.fixed else ())]
         records["recipients"] = itertools.chain(own, records["recipients"])
-        with _Progress(self._folder / PROGRESS, amount, report) as progress:
+        with _Progress(self.folder / PROGRESS, amount, report) as progress:
             for audience, writer in self._writers.items():
                 writer.publish_all(instance, state.newest, progress.counting(records[audience]))
         return Published(state.newest, progress.done, full=True)
@@ -193,7 +193,7 @@ class Publisher:
 
     def _published_record(self, key: bytes) -> bytes | None:
         if self._recipients is None:
-            path = self._folder / "recipients"
+            path = self.folder / "recipients"
             self._recipients_folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             self._recipients = Snapshot(self._recipients_folder)
         self._recipients.refresh()
@@ -208,10 +208,10 @@ class Publisher:
 
     @contextlib.contextmanager
     def _lock(self, seconds: float) -> Iterator[None]:
-        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.geteuid() == 0:
-                owner = self._folder.stat()
+                owner = self.folder.stat()
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
             _take(descriptor, time.monotonic() + seconds)
             yield

@@ -6,7 +6,6 @@ another name of itself, so that the transfer agent never converts between the tw
 
 import base64
 import binascii
-import unicodedata
 from collections.abc import Iterator
 
 from appliance.compile.collect import (
@@ -24,7 +23,7 @@ from appliance.compile.collect import (
 )
 from mta.snapshot import records
 from mta.snapshot.records import pack_record
-from mta.vocabulary import store_name
+from mta.vocabulary import fold_domain, store_name
 
 Record = tuple[bytes, bytes]
 
@@ -44,7 +43,9 @@ def tenant_key(id_: int | str) -> bytes:
 def tenant(row: TenantRow) -> Record:
     """A tenant."""
     parent = b"" if row.parent_id is None else str(row.parent_id).encode()
-    record = records.Tenant(parent, row.suspended, row.forwards_outside, row.sends_per_hour, row.sends_per_day)
+    record = records.Tenant(
+        parent, row.suspended, row.forwards_outside, row.sends_per_hour, row.sends_per_day, row.stops
+    )
     return tenant_key(row.id), pack_record(record)
 
 
@@ -61,7 +62,7 @@ def domain(row: DomainRow) -> Iterator[Record]:
     record = records.Domain(
         own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode(), row.greylist,
         row.dnsbl, row.next_hop.encode(), row.source.encode(), row.batv, row.language.encode(),
-        row.send_as_any, row.sends_per_hour, row.sends_per_day,
+        row.send_as_any, row.sends_per_hour, row.sends_per_day, row.stops,
     )  # fmt: skip
     yield first, pack_record(record)
     for key in others:
@@ -78,7 +79,7 @@ def mailbox(row: MailboxRow) -> Record:
     given = f"{row.local_part}@{row.domain}".encode()
     targets = tuple(target.encode() for target in row.targets)
     store = store_name(row.folded).encode()
-    record = records.Mailbox(given, store, max(0, row.quota_bytes), row.suspended, row.keep_copy, targets)
+    record = records.Mailbox(given, store, max(0, row.quota_bytes), row.suspended, row.keep_copy, targets, row.stops)
     return address_key(row.key), pack_record(record)
 
 
@@ -199,7 +200,9 @@ def mailbox_login(row: MailboxRow) -> Record | None:
     sealed = _sealed(row.sealed_hash)
     if not sealed:
         return None
-    return mailbox_login_key(row.key), pack_record(records.Login(sealed, row.suspended, row.domain.encode(), b""))
+    return mailbox_login_key(row.key), pack_record(
+        records.Login(sealed, row.suspended, row.domain.encode(), b"", row.stops)
+    )
 
 
 def account_key(name: str) -> bytes:
@@ -248,5 +251,5 @@ def _unicode(name: str) -> bytes:
         shown = idna.decode(name)
     except idna.IDNAError:
         return b""
-    folded = unicodedata.normalize("NFC", shown.casefold()).encode()
+    folded = fold_domain(shown).encode()
     return b"" if folded == name.encode() else folded

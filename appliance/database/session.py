@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from appliance.database.engine import WRITE
 from appliance.errors import DatabaseUnavailable, Invalid
 
-__all__ = ["Session", "reading", "unit_of_work"]
+__all__ = ["Session", "part_of_work", "reading", "unit_of_work"]
 
 
 @contextmanager
@@ -37,6 +37,28 @@ def unit_of_work(engine: Engine, *, dry_run: bool = False) -> Iterator[Session]:
             session.flush()
         else:
             session.commit()
+
+
+@contextmanager
+def part_of_work(session: Session, *, dry_run: bool = False) -> Iterator[None]:
+    """A part of a unit of work that is taken back alone when it raises, or for a *dry_run*.
+
+    Raises:
+        DatabaseUnavailable, Invalid: as for `unit_of_work`; after the first the whole unit is lost.
+    """
+    with _translated():
+        savepoint = session.begin_nested()
+        try:
+            yield
+            session.flush()
+        except BaseException:
+            if savepoint.is_active:
+                savepoint.rollback()
+            raise
+        if dry_run:
+            savepoint.rollback()
+        else:
+            savepoint.commit()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from appliance.models.account import Account
 from appliance.models.alias import Alias, AliasTarget
 from appliance.models.api_key import ApiKey
 from appliance.models.app_password import AppPassword
+from appliance.models.appointment import Appointment
 from appliance.models.audit_entry import AuditEntry
 from appliance.models.base import Base
 from appliance.models.certificate import Certificate, CertificateName
@@ -14,14 +15,18 @@ from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
 from appliance.models.given_answer import GivenAnswer
 from appliance.models.instance import Instance
+from appliance.models.job import Job, JobResult
+from appliance.models.login_link import LoginLink
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
+from appliance.models.plan import Plan
 from appliance.models.relay_recipient import RelayRecipient
 from appliance.models.route import Route
 from appliance.models.sender_grant import SenderGrant
 from appliance.models.sending import Sending
 from appliance.models.srs_secret import SrsSecret
 from appliance.models.tenant import Tenant
+from appliance.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "AccessRule",
@@ -30,6 +35,7 @@ __all__ = [
     "AliasTarget",
     "ApiKey",
     "AppPassword",
+    "Appointment",
     "AuditEntry",
     "Base",
     "Certificate",
@@ -41,8 +47,12 @@ __all__ = [
     "ForwardingTarget",
     "GivenAnswer",
     "Instance",
+    "Job",
+    "JobResult",
+    "LoginLink",
     "LoginSession",
     "Mailbox",
+    "Plan",
     "PublishRequest",
     "RelayRecipient",
     "Route",
@@ -51,4 +61,6 @@ __all__ = [
     "SrsSecret",
     "StoreTask",
     "Tenant",
+    "Webhook",
+    "WebhookDelivery",
 ]

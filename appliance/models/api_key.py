@@ -1,6 +1,6 @@
 """A key that a program presents instead of a person's password."""
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import JSON, BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from appliance.models.base import Base, Id, now
@@ -19,5 +19,11 @@ class ApiKey(Base):
     tenant_id: Mapped[int] = mapped_column(ForeignKey("tenant.id"), index=True)
     created_at: Mapped[int] = mapped_column(BigInteger, default=now)
     revoked_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    expires_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    actions: Mapped[list[str] | None] = mapped_column(
+        JSON(none_as_null=True), default=None
+    )  # None: all of its tenant's
+    addresses: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True), default=None)  # address keys, domains
+    networks: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True), default=None)  # None: from everywhere
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)

@@ -7,7 +7,8 @@ audit log and the mail store remember them longer than the row lives. Times are 
 import time
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, MetaData
+from sqlalchemy import BigInteger, ColumnElement, Integer, MetaData, or_
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # 64 bits where the server distinguishes; SQLite's INTEGER has them anyway, and only that name may count up by itself.
@@ -44,7 +45,28 @@ class Row:
 
 
 class Suspendable:
-    """Something that may be switched off without being removed; remembers the rank of who did it."""
+    """Something whose mail or log-ins may stand still without being removed.
 
-    suspended: Mapped[bool] = mapped_column(default=False)
-    suspended_by: Mapped[str | None] = mapped_column(default=None)
+    A reader would otherwise get wrong: several may have said so, each in his rank. A bit for each rank stands in each column,
+    so that what one of them said outlives what another says later.
+    """
+
+    receiving_held: Mapped[int] = mapped_column(default=0, server_default="0")
+    sending_held: Mapped[int] = mapped_column(default=0, server_default="0")
+    log_in_held: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    @hybrid_property
+    def suspended(self) -> bool:
+        """Does anything stand still?"""
+        return bool(self.receiving_held | self.sending_held | self.log_in_held)
+
+    @suspended.inplace.expression
+    @classmethod
+    def _suspended(cls) -> ColumnElement[bool]:
+        return or_(cls.receiving_held != 0, cls.sending_held != 0, cls.log_in_held != 0)
+
+    @property
+    def suspended_for(self) -> list[str]:
+        """What stands still: `receive`, `send`, `log_in`."""
+        held = {"receive": self.receiving_held, "send": self.sending_held, "log_in": self.log_in_held}
+        return [name for name, by in held.items() if by]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey
+from sqlalchemy import JSON, BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from appliance.models.base import Base, Row, Suspendable
@@ -28,6 +28,12 @@ class Domain(Row, Suspendable, Base):
     sealed_secret: Mapped[str | None] = mapped_column(default=None)  # only the role source can open it
     batv: Mapped[bool] = mapped_column(default=False)  # return paths are signed, and unsigned bounces refused
     language: Mapped[str] = mapped_column(default="en")  # of what we write to its people: en, de
+
+    # Of this domain alone, within what its tenants may have; None is no limit of its own.
+    max_mailboxes: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    max_aliases: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    max_forwards: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    max_storage_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)
     alias_of: Mapped["Domain | None"] = relationship(remote_side="Domain.id", lazy="selectin", join_depth=1)

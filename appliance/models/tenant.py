@@ -1,9 +1,10 @@
 """Who pays and who resells: a tree, operator > reseller > customer."""
 
 from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from appliance.models.base import Base, Row, Suspendable
+from appliance.models.plan import Plan
 
 
 class Tenant(Row, Suspendable, Base):
@@ -19,5 +20,14 @@ class Tenant(Row, Suspendable, Base):
     max_domains: Mapped[int | None] = mapped_column(BigInteger, default=None)
     max_mailboxes: Mapped[int | None] = mapped_column(BigInteger, default=None)
     max_aliases: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    max_forwards: Mapped[int | None] = mapped_column(BigInteger, default=None)  # mailboxes that forward
+    max_storage_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)  # all quotas together
+    # Says what is not said above. No foreign key, since SQLite adds none to a table that is there: a plan that somebody has is
+    # not removed.
+    plan_id: Mapped[int | None] = mapped_column(BigInteger, index=True, default=None)
     # A right, and nobody below has one that somebody above lacks: may mail be forwarded to other hosts?
     forwards_outside: Mapped[bool] = mapped_column(default=True)
+
+    plan: Mapped[Plan | None] = relationship(
+        lazy="joined", primaryjoin="foreign(Tenant.plan_id) == Plan.id", viewonly=True
+    )

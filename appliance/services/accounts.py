@@ -6,13 +6,22 @@ from typing import Any
 from sqlalchemy import func, select
 
 from appliance.database.session import Session
-from appliance.errors import Conflict, Forbidden, Invalid, NotFound, Taken
+from appliance.errors import Conflict, Invalid, NotFound, Taken
 from appliance.models import Account, Domain, LoginSession, Tenant
-from appliance.services import addresses, audit, authorisation, changes, tenants
-from appliance.services.actor import Actor, ActorKind
+from appliance.services import addresses, appointments, audit, authorisation, changes, tenants
+from appliance.services.actor import Actor
 from appliance.services.paging import Page, page_along
 
-__all__ = ["Account", "actor_of", "create", "get", "list_accounts", "remove", "reset_password", "set_password"]
+__all__ = [
+    "Account",
+    "create",
+    "get",
+    "list_accounts",
+    "remove",
+    "reset_password",
+    "set_password",
+    "update",
+]
 
 # No at-sign: what has one is a mailbox, so nobody can take the name of a mailbox owner.
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
@@ -27,15 +36,21 @@ def create(
     domain: str | None = None,
     sealed_hash: str | None = None,
     must_change: bool = False,
+    support: bool = False,
+    rights: list[str] | None = None,
 ) -> Account:
-    """An administrator of a tenant (the actor's own when not given), or of one *domain* only.
+    """An administrator of a tenant (the actor's own when not given), or of one *domain* only, there perhaps with some *rights*.
+
+    With *support*, somebody who may look at all that is the tenant's, and change nothing.
 
     Raises:
-        Invalid: a name that is not one.
+        Invalid: a name that is not one, no such rights, or support for a domain.
         Taken: somebody has the name.
         NotFound, Forbidden: tenant or domain is not the actor's.
     """
     name = _checked_name(name)
+    if support and domain is not None:
+        raise Invalid("support is a tenant's", field="support")
     scope: Domain | None = None
     if domain is not None:
         label = addresses.parse_domain(domain)
@@ -46,13 +61,14 @@ def create(
     tenant = authorisation.require(session, actor, "account.create", chosen, f"tenant {tenant_id}")
     if session.scalar(select(Account.id).where(Account.name == name)) is not None:
         raise Taken(f"there is already an account {name}", code="account_taken", field="name")
+    kind = "support" if support else "domain" if scope else tenant.kind
     account = Account(
-        name=name, kind="domain" if scope else tenant.kind, tenant=tenant, domain=scope, sealed_hash=sealed_hash,
-        must_change=must_change,
+        name=name, kind=kind, tenant=tenant, domain=scope, sealed_hash=sealed_hash, must_change=must_change,
+        rights=appointments.check_rights(rights, kind),
     )  # fmt: skip
     session.add(account)
     session.flush()
-    _tell(session, actor, "account.created", account, after={"kind": account.kind, "domain": scope and scope.name})
+    _tell(session, actor, "account.created", account, after=_describe(account))
     return account
 
 
@@ -79,6 +95,23 @@ def list_accounts(
     return page_along(session, wanted, Account.name, limit, cursor)
 
 
+def update(session: Session, name: str, *, actor: Actor, rights: list[str] | None) -> Account:
+    """Give a domain's administrator these *rights*; None is all of them.
+
+    Raises:
+        Invalid: no such rights, or he administers more than a domain.
+        NotFound, Forbidden: the account is not the actor's to change.
+    """
+    account = _for(session, actor, "account.update", name)
+    before = _describe(account)
+    account.rights = appointments.check_rights(rights, account.kind)
+    before, after = audit.difference(before, _describe(account))
+    if after:
+        account.version += 1
+        _tell(session, actor, "account.changed", account, before=before, after=after)
+    return account
+
+
 def reset_password(session: Session, name: str, sealed_hash: str, *, actor: Actor) -> Account:
     """Give the account a one-time password: its owner must change it, and all his sessions end.
 
@@ -97,7 +130,8 @@ def set_password(
         NotFound: the account is not the actor himself.
     """
     account = _named(session, name)
-    if account is None or actor.name != account.name or actor.kind != account.kind:
+    # No other actor has such a name: those of mailboxes, keys and the command line have a character that is in none.
+    if account is None or actor.name != account.name:
         raise NotFound(f"there is no account {name}")
     return _replace(session, actor, account, sealed_hash, must_change=False, keep_session=keep_session)
 
@@ -117,16 +151,6 @@ def remove(session: Session, name: str, *, actor: Actor) -> None:
     _tell(session, actor, "account.removed", account)
     session.delete(account)
     session.flush()
-
-
-def actor_of(account: Account, source: str = "") -> Actor:
-    """The actor that the account's owner is, once he proved to be him."""
-    kinds: dict[str, ActorKind] = {
-        "operator": "operator", "reseller": "reseller", "customer": "customer", "domain": "domain",
-    }  # fmt: skip
-    kind = kinds[account.kind]
-    tenant_id = None if kind == "operator" else account.tenant_id
-    return Actor(kind, account.name, tenant_id=tenant_id, domain_id=account.domain_id, source=source)
 
 
 def _replace(
@@ -165,17 +189,25 @@ def _named(session: Session, name: str) -> Account | None:
 
 
 def _for(session: Session, actor: Actor, action: str, name: str) -> Account:
-    account = authorisation.require(session, actor, action, _named(session, name), f"account {name}")
-    if account.kind == "operator" and not actor.sees_everything:
-        raise Forbidden("an operator's account is not yours")
-    return account
+    return authorisation.require(session, actor, action, _named(session, name), f"account {name}")
+
+
+def _describe(account: Account) -> dict[str, Any]:
+    told: dict[str, Any] = {"kind": account.kind, "domain": account.domain.name if account.domain else None}
+    return told if account.rights is None else {**told, "rights": account.rights}
 
 
 def _tell(
-    session: Session, actor: Actor, action: str, account: Account, *, after: dict[str, Any] | None = None
+    session: Session,
+    actor: Actor,
+    action: str,
+    account: Account,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
 ) -> None:
     audit.record(
         session, actor, action, f"account {account.name}",
-        tenant_id=account.tenant_id, domain_id=account.domain_id, after=after,
+        tenant_id=account.tenant_id, domain_id=account.domain_id, before=before, after=after,
     )  # fmt: skip
     changes.announce(session, changes.ACCOUNT, account.name)

@@ -35,11 +35,13 @@ __all__ = [
     "parse_domain",
     "parse_targets",
     "require_free",
+    "require_hosted",
     "require_no_ring",
     "require_targets",
     "ring_from",
     "show",
     "split_key",
+    "taken_by",
 ]
 
 
@@ -165,6 +167,20 @@ def require_free(session: Session, domain: Domain, address: Address) -> str:
         Conflict: its domain is only another name of one.
         Taken: a mailbox or alias holds it.
     """
+    require_hosted(domain)
+    folded = fold_local_part(address.local_part)
+    holder = holder_of(session, domain, folded)
+    if holder is not None:
+        raise taken_by(type(holder), address)
+    return folded
+
+
+def require_hosted(domain: Domain) -> None:
+    """Go on when addresses may be made in *domain*.
+
+    Raises:
+        Conflict: it is only another name of one, or its mail is relayed.
+    """
     if domain.kind == "relay":
         raise Conflict(
             f"mail for {domain.name} is relayed: its addresses are made there", code="domain_is_relay", field="address"
@@ -174,12 +190,13 @@ def require_free(session: Session, domain: Domain, address: Address) -> str:
         raise Conflict(
             f"{domain.name} is another name of {real}: make the address there", code="domain_is_alias", field="address"
         )
-    folded = fold_local_part(address.local_part)
-    holder = holder_of(session, domain, folded)
-    if holder is not None:
-        kind = "a mailbox" if isinstance(holder, Mailbox) else "an alias"
-        raise Taken(f"{show(address)} is already {kind}", code="address_taken", field="address")
-    return folded
+
+
+def taken_by(kind: type[Mailbox | Alias], address: Address) -> Taken:
+    """What to refuse *address* with where one of *kind* has it. Who may make it may see who has it."""
+    noun, path = ("a mailbox", "mailboxes") if kind is Mailbox else ("an alias", "aliases")
+    shown = show(address)
+    return Taken(f"{shown} is already {noun}", code="address_taken", field="address", holder=f"{path}/{shown}")
 
 
 def host_name(session: Session) -> str:

@@ -25,7 +25,7 @@ def create(session: Session, address: str, targets: Sequence[str], *, actor: Act
     domain = holders.domain_for(session, actor, "alias.create", parsed)
     keys = addresses.parse_targets(session, targets)
     folded = addresses.require_free(session, domain, parsed)
-    limits.require_room(session, domain.tenant_id, "aliases")
+    limits.require_room(session, domain.tenant_id, "aliases", domain=domain)
     alias = Alias(domain=domain, local_part=parsed.local_part, folded=folded, targets=keys)
     session.add(alias)
     _require_sound(session, alias, keys)

@@ -1,16 +1,66 @@
-"""Who did what. Written in the transaction of the deed, so there is no deed without its entry nor entry without its deed."""
+"""Who did what. Written in the transaction of the deed, so there is no deed without its entry nor entry without its deed.
 
+A reader would otherwise get wrong: an entry is tied to the one before it, which only a writing transaction can know. Writers
+take turns (`appliance.database.engine`), so the chain never forks.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, event, select
+from sqlalchemy.orm import SessionTransaction
 
+from appliance import audit_chain
+from appliance.audit_chain import Anchor
 from appliance.database.session import Session
+from appliance.errors import Invalid
 from appliance.models import AuditEntry
+from appliance.models.base import now
 from appliance.services import authorisation
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
-__all__ = ["AuditEntry", "difference", "list_entries", "record"]
+__all__ = ["AuditEntry", "Search", "Verdict", "difference", "export", "list_entries", "record", "verify"]
+
+MAX_EXPORT = 1_000_000  # entries in one answer; more come by giving `until`
+_COLUMNS = tuple(column.key for column in AuditEntry.__table__.columns)
+_TOLD = tuple(name for name in _COLUMNS if name != "id")
+_END = "audit-end"  # in a session: the digest of its newest entry
+_PIECE = 2000
+_ACTION = re.compile(r"[a-z_]{1,50}\.[a-z_]{0,50}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which entries; what is None does not matter. Times: seconds since 1970, from *since* to before *until*.
+
+    Raises:
+        Invalid: an action that has not the form of one.
+    """
+
+    subject: str | None = None  # exactly this thing
+    actor: str | None = None
+    action: str | None = None  # such as `mailbox.created`, or `mailbox.` for all about mailboxes
+    since: int | None = None
+    until: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.action is not None and not _ACTION.match(self.action):
+            raise Invalid(
+                "an action is a noun and a participle, such as mailbox.created; or mailbox. for all", field="action"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the chain: how many entries hold, and what is wrong (empty: nothing)."""
+
+    entries: int
+    wrong: str = ""
 
 
 def record(
@@ -25,36 +75,114 @@ def record(
     after: dict[str, Any] | None = None,
 ) -> None:
     """Write down a deed. *before* and *after* hold what changed and never a secret."""
-    session.add(
-        AuditEntry(
-            actor_kind=actor.kind,
-            actor=actor.name,
-            source=actor.source,
-            action=action,
-            subject=subject,
-            tenant_id=tenant_id,
-            domain_id=domain_id,
-            before=before,
-            after=after,
-        )
+    entry = AuditEntry(
+        at=now(),
+        actor_kind=actor.kind,
+        actor=actor.name,
+        source=actor.source,
+        action=action,
+        subject=subject,
+        tenant_id=tenant_id,
+        domain_id=domain_id,
+        before=before,
+        after=after,
     )
+    entry.digest = audit_chain.link(_end_of(session), _described(entry))
+    session.info[_END] = entry.digest
+    session.add(entry)
+
+
+def _described(entry: AuditEntry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in _TOLD}
+
+
+def _end_of(session: Session) -> str:
+    """The digest that the next entry is tied to."""
+    known: str | None = session.info.get(_END)
+    if known is None:
+        with session.no_autoflush:  # What is not written yet holds no entry, or `known` would be there.
+            known = session.scalar(select(AuditEntry.digest).order_by(AuditEntry.id.desc()).limit(1))
+    return known or audit_chain.BEGINNING
+
+
+@event.listens_for(Session, "after_soft_rollback")
+@event.listens_for(Session, "after_commit")
+def _forget_end(session: Session, _transaction: SessionTransaction | None = None) -> None:
+    # A savepoint that is taken back takes its entries along; and behind a commit others may write.
+    session.info.pop(_END, None)
 
 
 def list_entries(
-    session: Session, *, actor: Actor, subject: str | None = None, limit: int = 50, cursor: str | None = None
+    session: Session,
+    *,
+    actor: Actor,
+    subject: str | None = None,
+    search: Search | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> Page[AuditEntry]:
     """The newest first; an actor reads what happened in his own part.
 
     Raises:
         Invalid: a bad limit or cursor.
     """
-    wanted = authorisation.restrict(select(AuditEntry), actor, AuditEntry)
-    if subject is not None:
-        wanted = wanted.where(AuditEntry.subject == subject)
+    wanted = _wanted(actor, search or Search(subject))
     if cursor:
         wanted = wanted.where(AuditEntry.id < decode_cursor(cursor, int)[0])
     rows = session.scalars(wanted.order_by(AuditEntry.id.desc()).limit(check_limit(limit) + 1)).all()
     return page_of(rows, limit, "id")
+
+
+def export(session: Session, *, actor: Actor, search: Search | None = None) -> Iterator[str]:
+    """What *actor* may see of it, the oldest first: one JSON object a line, with the digest that proves it.
+
+    At most MAX_EXPORT lines. A reader of all of them can follow the chain himself, as `audit_chain.link` says.
+    """
+    wanted = _wanted(actor, search or Search()).order_by(AuditEntry.id).limit(MAX_EXPORT)
+    for entry in session.scalars(wanted.execution_options(yield_per=_PIECE)):
+        yield json.dumps({name: getattr(entry, name) for name in _COLUMNS}, ensure_ascii=False) + "\n"
+
+
+def verify(session: Session, folder: Path | None = None) -> Verdict:
+    """Follow the chain from its beginning, and hold it against what the compiler remembers of it below *folder* (snapshot/)."""
+    anchor = _anchor(folder)
+    columns = [getattr(AuditEntry, name) for name in _COLUMNS]
+    rows = session.execute(select(*columns).order_by(AuditEntry.id).execution_options(yield_per=_PIECE)).mappings()
+    count, digest, has_met = 0, audit_chain.BEGINNING, anchor is None
+    for row in rows:
+        digest = audit_chain.link(digest, dict(row))
+        if digest != row["digest"]:
+            return Verdict(count, f"entry {row['id']} is not what was written, or one before it is missing")
+        count += 1
+        if anchor is not None and row["id"] == anchor.id:
+            if digest != anchor.digest:
+                return Verdict(
+                    count, f"entry {anchor.id} is another than the one that the compiler saw: all was made anew"
+                )
+            has_met = True
+    if not has_met and anchor is not None:
+        return Verdict(count, f"entry {anchor.id}, which the compiler saw, is missing: the end was cut off")
+    return Verdict(count)
+
+
+def _anchor(folder: Path | None) -> Anchor | None:
+    return audit_chain.read_anchor(folder) if folder is not None else None
+
+
+def _wanted(actor: Actor, search: Search) -> Select[AuditEntry]:
+    wanted = authorisation.restrict(select(AuditEntry), actor, AuditEntry)
+    if search.subject is not None:
+        wanted = wanted.where(AuditEntry.subject == search.subject)
+    if search.actor is not None:
+        wanted = wanted.where(AuditEntry.actor == search.actor)
+    if search.action is not None:
+        of_noun = AuditEntry.action.startswith(search.action, autoescape=True)
+        wanted = wanted.where(of_noun if search.action.endswith(".") else AuditEntry.action == search.action)
+    if search.since is not None:
+        wanted = wanted.where(AuditEntry.at >= search.since)
+    if search.until is not None:
+        wanted = wanted.where(AuditEntry.at < search.until)
+    return wanted
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

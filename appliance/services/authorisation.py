@@ -3,22 +3,42 @@
 A reader would otherwise get wrong: there are two questions. *Is it in his part of the house?* If not, the answer is the same
 as for what does not exist (`NotFound`), or a customer could learn by asking who else is hosted here. *May he do this to it?*
 Only then is the answer `Forbidden`. Both are answered from the tables below; an action that is not in them is not allowed.
+
+And nobody gains power over somebody who ranks above him: whose mailbox it is may hold more than the mailbox (an
+appointment), and then his password, his forwarding, his very address are no longer for those to change who merely manage the
+domain that it happens to stand in.
 """
 
 import enum
+from collections.abc import Collection
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, false, select
+from sqlalchemy import Select, and_, false, or_, select
+from sqlalchemy.orm import object_session
 from sqlalchemy.sql.elements import ColumnElement
 
 from appliance.database.session import Session
-from appliance.errors import Forbidden, NotFound
-from appliance.models import Account, Alias, ApiKey, AuditEntry, Certificate, Domain, Mailbox, Tenant
-from appliance.services.actor import RANKS, Actor
+from appliance.errors import Forbidden, Invalid, NotFound
+from appliance.models import (
+    Account,
+    Alias,
+    ApiKey,
+    Appointment,
+    AuditEntry,
+    Certificate,
+    Domain,
+    Job,
+    Mailbox,
+    Plan,
+    Tenant,
+    Webhook,
+)
+from appliance.services.actor import Actor, Part
+from mta.vocabulary import fold_local_part
 
-Target = Tenant | Domain | Mailbox | Alias | Account | ApiKey | Certificate
+Target = Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate | Job | Plan | Webhook
 S = TypeVar("S", bound=Select[Any])
-T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, ApiKey, Certificate)
+T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, Appointment, ApiKey, Certificate, Job, Plan, Webhook)
 
 
 class Reach(enum.Enum):
@@ -28,32 +48,67 @@ class Reach(enum.Enum):
     BELOW = enum.auto()  # only below: nobody suspends or enlarges himself
 
 
-_IN_A_DOMAIN = (
-    "domain.see", "domain.update",
-    "mailbox.see", "mailbox.create", "mailbox.update", "mailbox.suspend", "mailbox.remove", "mailbox.password",
-    "alias.see", "alias.create", "alias.update", "alias.remove",
-    "forwarding.see", "forwarding.set", "rule.see", "rule.set", "recipient.see", "recipient.set",
+_SEEN_IN_A_DOMAIN = (
+    "domain.see",
+    "mailbox.see",
+    "alias.see",
+    "forwarding.see",
+    "rule.see",
+    "recipient.see",
+    "message.see",
+)
+# What a domain administrator may be given or denied; he sees his domain in any case.
+DOMAIN_RIGHTS: dict[str, tuple[str, ...]] = {
+    "settings": ("domain.update",),
+    "mailboxes": ("mailbox.create", "mailbox.update", "mailbox.suspend", "mailbox.remove"),
+    "passwords": ("mailbox.password",),
+    "aliases": ("alias.create", "alias.update", "alias.remove"),
+    "forwarding": ("forwarding.set",),
+    "rules": ("rule.set",),
+    "recipients": ("recipient.set",),
+}
+_IN_A_DOMAIN = (*_SEEN_IN_A_DOMAIN, *(action for several in DOMAIN_RIGHTS.values() for action in several))
+_SEEN_IN_A_TENANT = (
+    *_SEEN_IN_A_DOMAIN, "tenant.see", "account.see", "key.see", "certificate.see", "plan.see", "event.see", "webhook.see",
+    "job.see",
 )  # fmt: skip
 _IN_A_TENANT = (
-    *_IN_A_DOMAIN, "tenant.see", "domain.create", "domain.suspend", "domain.remove",
-    "account.see", "account.create", "account.update", "account.remove", "key.see", "key.create", "key.revoke",
+    *_IN_A_DOMAIN, *_SEEN_IN_A_TENANT, "domain.create", "domain.suspend", "domain.remove",
+    "account.create", "account.update", "account.remove", "key.create", "key.revoke",
     "domain.route",  # where a relayed domain's mail goes on to, and who knows its recipients
-    "certificate.see", "certificate.install", "certificate.remove",
+    "certificate.install", "certificate.remove", "webhook.set", "job.end",
+    "link.create",  # a link that logs somebody else in, who is his
 )  # fmt: skip
-_OF_AN_OWNER = ("mailbox.see", "mailbox.password", "forwarding.see", "forwarding.set", "rule.see", "rule.set")
+# Not for a key with limits: what it made would not have them.
+UNLIMITED = frozenset({"key.create", "account.create", "account.update", "link.create"})
+_OF_AN_OWNER = (
+    "mailbox.see",
+    "message.see",
+    "mailbox.password",
+    "forwarding.see",
+    "forwarding.set",
+    "rule.see",
+    "rule.set",
+)
 _ABOVE_TENANTS = ("tenant.update", "tenant.suspend", "tenant.remove")
+_OF_PLANS = ("plan.create", "plan.update", "plan.remove")
 
 RIGHTS: dict[str, dict[str, Reach]] = {
     "reseller": {
         **dict.fromkeys(_IN_A_TENANT, Reach.OWN),
         "tenant.create": Reach.OWN,  # the target of a creation is what it will stand in: here, its parent
         **dict.fromkeys(_ABOVE_TENANTS, Reach.BELOW),
+        **dict.fromkeys(_OF_PLANS, Reach.OWN),
     },
     "customer": dict.fromkeys(_IN_A_TENANT, Reach.OWN),
     "domain": dict.fromkeys(_IN_A_DOMAIN, Reach.OWN),
+    "support": dict.fromkeys(_SEEN_IN_A_TENANT, Reach.OWN),
     "mailbox": dict.fromkeys(_OF_AN_OWNER, Reach.OWN),
 }
-ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, "tenant.create"))
+ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, *_OF_PLANS, "tenant.create"))
+
+
+_NOUNS: dict[type[Any], str] = {ApiKey: "key", AuditEntry: "event"}  # where the table has another name than the action
 
 
 def require(session: Session, actor: Actor, action: str, target: T | None, what: str) -> T:
@@ -67,7 +122,7 @@ def require(session: Session, actor: Actor, action: str, target: T | None, what:
         raise ValueError(f"no such action: {action}")
     if target is None or not _sees(session, actor, target):
         raise NotFound(f"there is no {what}")
-    if not _may(actor, action, target):
+    if not _may(session, actor, action, target):
         raise Forbidden(f"you may not do this ({action}) to the {what}")
     return target
 
@@ -78,22 +133,59 @@ def require_operator(actor: Actor, what: str) -> None:
     Raises:
         NotFound: for everybody else it is not there.
     """
-    if not actor.sees_everything:
+    if not actor.sees_everything or actor.actions is not None:
         raise NotFound(f"there is no {what}")
 
 
 def allows(session: Session, actor: Actor, action: str, target: Target) -> bool:
     """Would `require` let it pass? For pages that show only the buttons that work."""
-    return _sees(session, actor, target) and _may(actor, action, target)
+    return _sees(session, actor, target) and _may(session, actor, action, target)
 
 
-def _may(actor: Actor, action: str, target: Target) -> bool:
+def _may(session: Session, actor: Actor, action: str, target: Target) -> bool:
+    if (actor.actions is not None and action not in actor.actions) or (actor.limited and action in UNLIMITED):
+        return False
     if actor.sees_everything:
         return True
-    reach = RIGHTS[actor.kind].get(action)
+    if not any(_part_sees(session, part, target) and _part_may(part, action, target) for part in actor.parts):
+        return False
+    return action.endswith(".see") or _is_over(session, actor, target)
+
+
+def _part_may(part: Part, action: str, target: Target) -> bool:
+    if part.kind in ("system", "operator"):
+        return True
+    reach = RIGHTS[part.kind].get(action)
+    if part.rights is not None and action not in _SEEN_IN_A_DOMAIN:
+        return reach is not None and any(action in DOMAIN_RIGHTS.get(right, ()) for right in part.rights)
     if reach is Reach.BELOW:
-        return _tenant_of(target) != actor.tenant_id
+        return _tenant_of(target) != part.tenant_id
     return reach is Reach.OWN
+
+
+def _is_over(session: Session, actor: Actor, target: Target) -> bool:
+    """Is everything that the owner of *target* holds besides it in the actor's hands anyway, or is he the owner?"""
+    if isinstance(target, Mailbox):
+        if any(part.mailbox_id == target.id for part in actor.parts):
+            return True
+        held = select(Appointment).where(Appointment.mailbox_id == target.id)
+    elif isinstance(target, Account):
+        if target.kind == "operator":
+            return False
+        held = select(Appointment).where(Appointment.account_id == target.id)
+    else:
+        return True
+    return all(is_over_appointment(session, actor, row) for row in session.scalars(held).unique())
+
+
+def is_over_appointment(session: Session, actor: Actor, appointment: Appointment) -> bool:
+    """Might the actor have made it?"""
+    if appointment.kind == "operator":
+        return actor.sees_everything
+    place = appointment.domain or appointment.tenant
+    return actor.sees_everything or any(
+        _part_sees(session, part, place) and _part_may(part, "account.create", place) for part in actor.parts
+    )
 
 
 def _tenant_of(target: Target) -> int:
@@ -107,18 +199,35 @@ def _tenant_of(target: Target) -> int:
 def _domain_of(target: Target) -> int | None:
     if isinstance(target, Domain):
         return target.id
-    return None if isinstance(target, Tenant | ApiKey | Certificate) else target.domain_id
+    return None if isinstance(target, Tenant | ApiKey | Certificate | Job | Plan | Webhook) else target.domain_id
 
 
 def _sees(session: Session, actor: Actor, target: Target) -> bool:
-    if actor.sees_everything:
+    if actor.addresses is not None and not _is_listed(actor.addresses, target):
+        return False
+    return any(_part_sees(session, part, target) for part in actor.parts)
+
+
+def _is_listed(addresses: frozenset[str], target: Target) -> bool:
+    """Is it one of these addresses or domains, or in one of the domains?"""
+    if isinstance(target, Domain):
+        return target.name in addresses
+    if isinstance(target, Mailbox | Alias):
+        key = f"{fold_local_part(target.local_part)}@{target.domain.name}"
+        return key in addresses or target.domain.name in addresses
+    return False
+
+
+def _part_sees(session: Session, part: Part, target: Target) -> bool:
+    if part.kind in ("system", "operator"):
         return True
-    if actor.kind == "mailbox":
-        return isinstance(target, Mailbox) and target.id == actor.mailbox_id
-    if actor.kind == "domain":
+    if part.kind == "mailbox":
+        return isinstance(target, Mailbox) and target.id == part.mailbox_id
+    if part.kind == "domain":
         # Accounts of the same domain are colleagues, not property.
-        return not isinstance(target, Account) and _domain_of(target) == actor.domain_id is not None
-    return actor.tenant_id is not None and actor.tenant_id in upward(session, _tenant_of(target))
+        is_colleague = isinstance(target, Account | Appointment)
+        return not is_colleague and _domain_of(target) == part.domain_id is not None
+    return part.tenant_id is not None and part.tenant_id in upward(session, _tenant_of(target))
 
 
 def upward(session: Session, tenant_id: int) -> list[int]:
@@ -141,19 +250,37 @@ def subtree(tenant_id: int) -> Select[int]:
 
 def restrict(wanted: S, actor: Actor, model: type[Any]) -> S:
     """*wanted*, a select from *model*, less what is not in the actor's part."""
-    if actor.sees_everything:
+    if actor.actions is not None and f"{_NOUNS.get(model, model.__tablename__)}.see" not in actor.actions:
+        return wanted.where(false())
+    if actor.addresses is not None:
+        wanted = wanted.where(_listed(actor.addresses, model))
+    if any(part.kind in ("system", "operator") for part in actor.parts):
         return wanted
-    return wanted.where(_part_of(actor, model))
+    return wanted.where(or_(*(_in_part(part, model) for part in actor.parts)))
 
 
-def _part_of(actor: Actor, model: type[Any]) -> ColumnElement[bool]:
-    if actor.kind == "mailbox":
-        return Mailbox.id == actor.mailbox_id if model is Mailbox else false()
-    if actor.kind == "domain":
-        return _in_domain(actor, model)
-    if actor.tenant_id is None:
+def _listed(addresses: frozenset[str], model: type[Any]) -> ColumnElement[bool]:
+    if model is Domain:
+        return Domain.name.in_(addresses)
+    if model not in (Mailbox, Alias):
         return false()
-    tenants = subtree(actor.tenant_id)
+    whole = model.domain_id.in_(select(Domain.id).where(Domain.name.in_(addresses)))
+    pairs = [key.rpartition("@") for key in addresses if "@" in key]
+    single = (
+        and_(model.folded == part, model.domain_id.in_(select(Domain.id).where(Domain.name == name)))
+        for part, _, name in pairs
+    )
+    return or_(whole, *single)
+
+
+def _in_part(part: Part, model: type[Any]) -> ColumnElement[bool]:
+    if part.kind == "mailbox":
+        return Mailbox.id == part.mailbox_id if model is Mailbox else false()
+    if part.kind == "domain":
+        return _in_domain(part, model)
+    if part.tenant_id is None:
+        return false()
+    tenants = subtree(part.tenant_id)
     if model is Tenant:
         return Tenant.id.in_(tenants)
     if model in (Mailbox, Alias):
@@ -161,41 +288,77 @@ def _part_of(actor: Actor, model: type[Any]) -> ColumnElement[bool]:
     return model.tenant_id.in_(tenants)  # type: ignore[no-any-return]
 
 
-def _in_domain(actor: Actor, model: type[Any]) -> ColumnElement[bool]:
+def _in_domain(part: Part, model: type[Any]) -> ColumnElement[bool]:
     if model is Domain:
-        return Domain.id == actor.domain_id
+        return Domain.id == part.domain_id
     if model in (Mailbox, Alias, AuditEntry):
-        return model.domain_id == actor.domain_id  # type: ignore[no-any-return]
+        return model.domain_id == part.domain_id  # type: ignore[no-any-return]
     return false()
 
 
 def is_in_force(session: Session, tenant_id: int) -> bool:
-    """Is neither the tenant nor any above it suspended?"""
+    """May people of the tenant log in, as far as it and those above it go?"""
     tenants = [session.get(Tenant, number) for number in upward(session, tenant_id)]
-    return all(tenant is not None and not tenant.suspended for tenant in tenants)
+    return all(tenant is not None and not tenant.log_in_held for tenant in tenants)
 
 
-def suspend(row: Tenant | Domain | Mailbox, actor: Actor) -> bool:
-    """Mark *row* as suspended by one of the actor's rank; False when it was already so."""
-    if row.suspended and RANKS[row.suspended_by or "mailbox"] >= actor.rank:
-        return False
-    row.suspended, row.suspended_by = True, actor.kind
-    row.version += 1
-    return True
+def may_receive(session: Session, tenant_id: int) -> bool:
+    """Is mail for the tenant taken, as far as it and those above it go?"""
+    tenants = [session.get(Tenant, number) for number in upward(session, tenant_id)]
+    return all(tenant is not None and not tenant.receiving_held for tenant in tenants)
 
 
-def resume(row: Tenant | Domain | Mailbox, actor: Actor, what: str) -> bool:
-    """Take the mark away; False when there was none.
+# What can stand still on its own, and in which column of `Suspendable` it is noted.
+STOPS = {"receive": "receiving_held", "send": "sending_held", "log_in": "log_in_held"}
+EVERYTHING = tuple(STOPS)
+
+
+def suspend(row: Tenant | Domain | Mailbox, actor: Actor, what: Collection[str] = EVERYTHING) -> bool:
+    """Note that one of the actor's rank says that *what*, some of STOPS, stands still; False when he had said so already.
 
     Raises:
-        Forbidden: someone of a higher rank put it there.
+        Invalid: nothing, or something that cannot stand still.
     """
-    require_not_held(row, actor, what)
-    if not row.suspended:
-        return False
-    row.suspended, row.suspended_by = False, None
-    row.version += 1
-    return True
+    bit, changed = 1 << _rank_over(row, actor), False
+    for name in _columns(what):
+        changed |= not getattr(row, name) & bit
+        setattr(row, name, getattr(row, name) | bit)
+    row.version += changed
+    return changed
+
+
+def resume(row: Tenant | Domain | Mailbox, actor: Actor, called: str, what: Collection[str] = EVERYTHING) -> bool:
+    """Take back what one of the actor's rank said; where nobody did, what those below him said. False: there was nothing.
+
+    So what somebody below had suspended before stays as he left it.
+
+    Raises:
+        Invalid: as `suspend`.
+        Forbidden: someone of a higher rank said so, too.
+    """
+    rank, changed = _rank_over(row, actor), False
+    columns = _columns(what)
+    if any(getattr(row, name) >> (rank + 1) for name in columns):
+        raise Forbidden(f"the {called} was suspended by someone above you", code="suspended_above")
+    for name in columns:
+        held = getattr(row, name)
+        setattr(row, name, held & ~(1 << rank) if held & (1 << rank) else 0)
+        changed |= bool(held)
+    row.version += changed
+    return changed
+
+
+def _columns(what: Collection[str]) -> list[str]:
+    if not what or not set(what) <= set(STOPS):
+        raise Invalid(f"what stands still is some of {', '.join(STOPS)}", code="bad_stop", field="what")
+    return [column for name, column in STOPS.items() if name in what]
+
+
+def _rank_over(row: Tenant | Domain | Mailbox, actor: Actor) -> int:
+    """The actor's rank in that part of his in which *row* lies."""
+    session = object_session(row)
+    ranks = [part.rank for part in actor.parts if session is None or _part_sees(session, part, row)]
+    return max(ranks, default=0)
 
 
 def require_not_held(row: Tenant | Domain | Mailbox, actor: Actor, what: str) -> None:
@@ -204,5 +367,6 @@ def require_not_held(row: Tenant | Domain | Mailbox, actor: Actor, what: str) ->
     Raises:
         Forbidden: it was.
     """
-    if row.suspended and RANKS[row.suspended_by or "mailbox"] > actor.rank:
+    rank = _rank_over(row, actor)
+    if any(getattr(row, name) >> (rank + 1) for name in STOPS.values()):
         raise Forbidden(f"the {what} was suspended by someone above you", code="suspended_above")

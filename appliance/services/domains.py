@@ -1,6 +1,6 @@
 """Domains: a name, the one tenant it belongs to, and what happens to unknown recipients in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from appliance.errors import Conflict, Invalid, Taken
 from appliance.models import Alias, AliasTarget, Domain, ForwardingTarget, Mailbox, Tenant
 from appliance.services import addresses, audit, authorisation, changes, contents, limits, relays, tenants
 from appliance.services.actor import Actor
+from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page, page_along
 from appliance.services.relays import Route
@@ -74,8 +75,10 @@ def create(  # noqa: PLR0913 - all that may be said of one
     real = get(session, alias_of, actor=actor) if alias_of else None
     chosen = _tenant_for(session, actor, tenant_id, real)
     tenant = authorisation.require(session, actor, "domain.create", chosen, f"tenant {tenant_id}")
-    if addresses.domain_named(session, label) is not None:
-        raise Taken(f"{label} is already served here", code="domain_taken", field="name")
+    present = addresses.domain_named(session, label)
+    if present is not None:
+        holder = f"domains/{label}" if authorisation.allows(session, actor, "domain.see", present) else ""
+        raise Taken(f"{label} is already served here", code="domain_taken", field="name", holder=holder)
     if real is not None and (real.kind != "hosted" or catch_all):
         raise Invalid("another name stands for a hosted domain, and takes its catch-all", field="alias_of")
     limits.require_room(session, tenant.id, "domains")
@@ -163,8 +166,11 @@ def update(  # noqa: PLR0913 - as above
     language: str | None = None,
     route: Route | None = None,
     tenant_id: int | None = None,
+    **given: int | None,
 ) -> Domain:
-    """Change what is given; a catch_all of None means that unknown recipients are refused.
+    """Change what is given; a catch_all of None means that unknown recipients are refused, a limit of None that there is none.
+
+    *given* are some of `limits.OF_DOMAINS`, and whoever may suspend the domain says them.
 
     Raises:
         Invalid: no such validation or language, nobody answers for the catch-all, or a source that makes no sense.
@@ -186,6 +192,11 @@ def update(  # noqa: PLR0913 - as above
         if domain.kind != "hosted" and catch_all:
             raise Invalid("only a hosted domain has a catch-all of its own", field="catch_all")
         _set_catch_all(session, domain, catch_all)
+    if given:
+        authorisation.require(session, actor, "domain.suspend", domain, f"domain {domain.name}")
+        limits.check(given)
+        for key, value in given.items():
+            setattr(domain, key, value)
     if tenant_id is not None and tenant_id != domain.tenant_id:
         _move(session, actor, domain, tenant_id)
     before, after = audit.difference(before, _describe(domain))
@@ -211,14 +222,13 @@ def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> Non
     tenant = authorisation.require(
         session, actor, "domain.create", session.get(Tenant, tenant_id), f"tenant {tenant_id}"
     )
-    limits.require_room(session, tenant.id, "domains")
-    for noun, count in zip(("mailboxes", "aliases"), counts(session, [domain])[domain.id], strict=True):
-        limits.require_room(session, tenant.id, noun, count)
+    for noun in limits.NOUNS:
+        limits.require_move(session, domain, tenant.id, noun)
     contents.remove_accounts(session, domain)  # They were the former tenant's people.
     domain.tenant = tenant
 
 
-def suspend(session: Session, name: str, *, actor: Actor) -> Domain:
+def suspend(session: Session, name: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Domain:
     """Refuse mail for the domain until `resume`.
 
     Raises:
@@ -227,20 +237,20 @@ def suspend(session: Session, name: str, *, actor: Actor) -> Domain:
     """
     domain = find(session, actor, "domain.suspend", name)
     _refuse_host_domain(session, domain)
-    if authorisation.suspend(domain, actor):
-        _tell(session, actor, "domain.suspended", domain)
+    if authorisation.suspend(domain, actor, what):
+        _tell(session, actor, "domain.suspended", domain, after={"suspended_for": domain.suspended_for})
     return domain
 
 
-def resume(session: Session, name: str, *, actor: Actor) -> Domain:
+def resume(session: Session, name: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Domain:
     """Undo `suspend`.
 
     Raises:
         NotFound, Forbidden: it is not the actor's, or someone above suspended it.
     """
     domain = find(session, actor, "domain.suspend", name)
-    if authorisation.resume(domain, actor, f"domain {domain.name}"):
-        _tell(session, actor, "domain.resumed", domain)
+    if authorisation.resume(domain, actor, f"domain {domain.name}", what):
+        _tell(session, actor, "domain.resumed", domain, after={"suspended_for": domain.suspended_for})
     return domain
 
 
@@ -353,6 +363,7 @@ def _describe(domain: Domain) -> dict[str, Any]:
         "dnsbl": domain.dnsbl,
         "batv": domain.batv,
         "language": domain.language,
+        **{name: getattr(domain, name) for name in limits.OF_DOMAINS if getattr(domain, name) is not None},
         **({"next_hop": domain.next_hop, "source": domain.source} if domain.kind == "relay" else {}),
         **({"source_settings": dict(domain.source_settings)} if domain.source_settings else {}),
     }

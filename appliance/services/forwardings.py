@@ -7,7 +7,7 @@ from appliance.database.session import Session
 from appliance.errors import NotFound
 from appliance.models import Forwarding, Mailbox
 from appliance.models.base import now
-from appliance.services import addresses, holders, mailboxes
+from appliance.services import addresses, holders, limits, mailboxes
 from appliance.services.actor import Actor
 
 __all__ = ["Forwarding", "clear", "describe", "get", "put"]
@@ -34,6 +34,7 @@ def put(
     before = describe(mailbox.forwarding)
     forwarding = mailbox.forwarding
     if forwarding is None:
+        limits.require_room(session, mailbox.domain.tenant_id, "forwards", domain=mailbox.domain)
         forwarding = mailbox.forwarding = Forwarding(mailbox_id=mailbox.id)
     forwarding.targets = keys
     forwarding.keep_copy, forwarding.enabled, forwarding.changed_at = keep_copy, enabled, now()

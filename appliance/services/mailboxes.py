@@ -1,5 +1,6 @@
 """Mailboxes: an address with a store, a quota and perhaps somebody who logs in."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
@@ -9,8 +10,10 @@ from appliance.errors import Conflict, Invalid
 from appliance.models import AccessRule, Domain, LoginSession, Mailbox
 from appliance.services import addresses, audit, authorisation, changes, holders, limits, senders
 from appliance.services.actor import Actor
+from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import check_name
 from appliance.services.paging import Page
+from mta.vocabulary import Address
 
 __all__ = [
     "MAX_QUOTA",
@@ -20,11 +23,13 @@ __all__ = [
     "forwarded_by",
     "get",
     "list_mailboxes",
+    "make",
     "remove",
     "report_usage",
     "resume",
     "set_password",
     "suspend",
+    "tell_made",
     "update",
 ]
 
@@ -37,10 +42,13 @@ def create(
     *,
     actor: Actor,
     sealed_hash: str | None = None,
-    quota_bytes: int = 0,
+    quota_bytes: int | None = None,
+    default_quota: int = 0,
     display_name: str = "",
 ) -> Mailbox:
     """Give *address* a mailbox of its own; without a *sealed_hash* it receives, and nobody can log in.
+
+    Without *quota_bytes* it gets what a tenant's plan says, or else *default_quota*.
 
     Raises:
         Invalid: a malformed address, or a quota that makes no sense (0 is no limit).
@@ -51,8 +59,25 @@ def create(
     parsed = addresses.parse_address(address)
     domain = holders.domain_for(session, actor, "mailbox.create", parsed)
     folded = addresses.require_free(session, domain, parsed)
-    limits.require_room(session, domain.tenant_id, "mailboxes")
-    mailbox = Mailbox(
+    limits.require_room(session, domain.tenant_id, "mailboxes", domain=domain)
+    quota = limits.default_quota(session, domain, default_quota) if quota_bytes is None else quota_bytes
+    mailbox = make(domain, parsed, folded, sealed_hash, quota, display_name)
+    limits.require_storage(session, domain, quota)
+    session.add(mailbox)
+    session.flush()
+    tell_made(session, actor, mailbox)
+    return mailbox
+
+
+def make(
+    domain: Domain, parsed: Address, folded: str, sealed_hash: str | None, quota_bytes: int, display_name: str
+) -> Mailbox:
+    """The row, for whoever has asked already whether it may be there.
+
+    Raises:
+        Invalid: a quota or name that makes no sense.
+    """
+    return Mailbox(
         domain=domain,
         local_part=parsed.local_part,
         folded=folded,
@@ -62,11 +87,12 @@ def create(
         display_name=check_name(display_name, "display_name") if display_name else "",
         forwarding=None,
     )
-    session.add(mailbox)
-    session.flush()
-    changes.make_store(session, domain.name, folded)
+
+
+def tell_made(session: Session, actor: Actor, mailbox: Mailbox) -> None:
+    """Ask for the store of a new *mailbox*, and tell whoever has to know of it."""
+    changes.make_store(session, mailbox.domain.name, mailbox.folded)
     _tell(session, actor, "mailbox.created", mailbox, after=_describe(mailbox))
-    return mailbox
 
 
 def get(session: Session, address: str, *, actor: Actor) -> Mailbox:
@@ -120,11 +146,13 @@ def update(
     Raises:
         Invalid: a quota or name that makes no sense.
         NotFound, Forbidden: the mailbox is not the actor's to change.
+        LimitReached: there is not so much storage left.
     """
     mailbox = find(session, actor, "mailbox.update", address)
     before = _describe(mailbox)
     if quota_bytes is not None:
-        mailbox.quota_bytes = _quota(quota_bytes)
+        limits.require_storage(session, mailbox.domain, _quota(quota_bytes), mailbox.quota_bytes)
+        mailbox.quota_bytes = quota_bytes
     if display_name is not None:
         mailbox.display_name = check_name(display_name, "display_name") if display_name.strip() else ""
     before, after = audit.difference(before, _describe(mailbox))
@@ -160,7 +188,7 @@ def set_password(
     return mailbox
 
 
-def suspend(session: Session, address: str, *, actor: Actor) -> Mailbox:
+def suspend(session: Session, address: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Mailbox:
     """Refuse mail and log-ins for the mailbox until `resume`.
 
     Raises:
@@ -169,20 +197,20 @@ def suspend(session: Session, address: str, *, actor: Actor) -> Mailbox:
     """
     mailbox = find(session, actor, "mailbox.suspend", address)
     _refuse_postmaster(session, mailbox)
-    if authorisation.suspend(mailbox, actor):
-        _tell(session, actor, "mailbox.suspended", mailbox)
+    if authorisation.suspend(mailbox, actor, what):
+        _tell(session, actor, "mailbox.suspended", mailbox, after={"suspended_for": mailbox.suspended_for})
     return mailbox
 
 
-def resume(session: Session, address: str, *, actor: Actor) -> Mailbox:
+def resume(session: Session, address: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Mailbox:
     """Undo `suspend`.
 
     Raises:
         NotFound, Forbidden: it is not the actor's, or someone above suspended it.
     """
     mailbox = find(session, actor, "mailbox.suspend", address)
-    if authorisation.resume(mailbox, actor, f"mailbox {mailbox.address}"):
-        _tell(session, actor, "mailbox.resumed", mailbox)
+    if authorisation.resume(mailbox, actor, f"mailbox {mailbox.address}", what):
+        _tell(session, actor, "mailbox.resumed", mailbox, after={"suspended_for": mailbox.suspended_for})
     return mailbox
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from appliance.database.session import Session
 from appliance.errors import Conflict, LimitReached, NotFound
 from appliance.models import AppPassword, Mailbox, SenderGrant, Sending
-from appliance.services import addresses, audit, changes, holders
+from appliance.services import addresses, audit, authorisation, changes, holders
 from appliance.services.actor import Actor
 from appliance.services.common import check_name
 from appliance.services.passwords import Sealer, one_time_password
@@ -51,8 +51,11 @@ def give(session: Session, address: str, sender: str, *, actor: Actor) -> str:
     """
     mailbox = holders.find(session, actor, "mailbox.update", Mailbox, address)
     parsed = addresses.parse_address(sender, "sender")
-    holders.domain_for(session, actor, "domain.update", parsed)
+    domain = holders.domain_for(session, actor, "domain.update", parsed)
     key = addresses.key_of(parsed)
+    owner = addresses.holder_of(session, domain, addresses.split_key(key)[0])
+    if isinstance(owner, Mailbox):  # Whose it is may rank above whoever manages the domain.
+        authorisation.require(session, actor, "mailbox.update", owner, f"mailbox {addresses.show(owner.address)}")
     if _grant(session, mailbox, key) is not None:
         return key
     count = select(func.count()).select_from(SenderGrant).where(SenderGrant.mailbox_id == mailbox.id)

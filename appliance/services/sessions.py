@@ -14,8 +14,8 @@ from appliance.database.session import Session
 from appliance.errors import NotSignedIn
 from appliance.models import Account, LoginSession, Mailbox
 from appliance.models.base import now
-from appliance.services import accounts, addresses, audit, authorisation
-from appliance.services.actor import Actor
+from appliance.services import addresses, appointments, audit, authorisation
+from appliance.services.actor import Actor, Part, acting
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ def create(session: Session, name: str, *, source: str = "", hours: int = 12) ->
     scope, key = login_of(name)
     account = session.scalar(select(Account).where(Account.name == key)) if scope == "account" else None
     mailbox = _mailbox(session, key) if scope == "mailbox" else None
-    actor = _actor(session, account, mailbox, source)
     token = secrets.token_urlsafe(32)
     login = LoginSession(
         token_sha256=_digest(token), csrf=secrets.token_urlsafe(32), source=source, account=account, mailbox=mailbox,
         expires_at=now() + hours * 3600,
     )  # fmt: skip
+    actor = _actor(session, login, source)
     session.add(login)
     session.execute(delete(LoginSession).where(LoginSession.expires_at < now()))
     session.flush()
@@ -74,7 +74,7 @@ def find(session: Session, token: str, *, source: str = "") -> LoggedIn:
     login = session.scalar(select(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
     if login is None or login.expires_at <= now():
         raise NotSignedIn("please log in")
-    actor = _actor(session, login.account, login.mailbox, source or login.source)
+    actor = _actor(session, login, source or login.source)
     must_change = login.account is not None and login.account.must_change
     return LoggedIn(login.id, actor, login.csrf, must_change)
 
@@ -84,18 +84,21 @@ def end(session: Session, token: str) -> None:
     session.execute(delete(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
 
 
-def _actor(session: Session, account: Account | None, mailbox: Mailbox | None, source: str) -> Actor:
+def _actor(session: Session, login: LoginSession, source: str) -> Actor:
+    account, mailbox = login.account, login.mailbox
     if account is not None:
-        actor, active = accounts.actor_of(account, source), True
+        name, active = account.name, True
+        parts = [appointments.part_of(account)]
     elif mailbox is not None:
-        key = addresses.key_of(mailbox.address)
-        actor = Actor("mailbox", key, domain_id=mailbox.domain_id, mailbox_id=mailbox.id, source=source)
-        active = not mailbox.suspended and not mailbox.domain.suspended
+        name, active = addresses.key_of(mailbox.address), not (mailbox.log_in_held or mailbox.domain.log_in_held)
+        parts = [Part("mailbox", domain_id=mailbox.domain_id, mailbox_id=mailbox.id)]
     else:
         raise NotSignedIn("name or password is wrong", code="bad_login")
     if not active or not authorisation.is_in_force(session, _tenant_id(account, mailbox)):
         raise NotSignedIn("this account is suspended", code="suspended")
-    return actor
+    # What he holds where all stands still he holds not now.
+    held = (row for row in appointments.of(session, login) if authorisation.is_in_force(session, row.tenant_id))
+    return acting(name, parts + [appointments.part_of(row) for row in held], source)
 
 
 def _tenant_id(account: Account | None, mailbox: Mailbox | None) -> int:

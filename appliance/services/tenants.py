@@ -1,14 +1,16 @@
 """Tenants: operator > reseller > customer."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Forbidden, Invalid, Taken, Unable
-from appliance.models import Account, ApiKey, Domain, Tenant
+from appliance.models import Account, ApiKey, Domain, Plan, Tenant
 from appliance.services import audit, authorisation, certificates, changes, limits
 from appliance.services.actor import Actor
+from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged, check_name
 from appliance.services.paging import Page, page_along
 
@@ -54,12 +56,11 @@ def create(
     *,
     actor: Actor,
     parent_id: int | None = None,
-    max_domains: int | None = None,
-    max_mailboxes: int | None = None,
-    max_aliases: int | None = None,
+    plan_id: int | None = None,
     forwards_outside: bool = True,
+    **given: int | None,
 ) -> Tenant:
-    """A new tenant below *parent_id* (the actor's own tenant when not given).
+    """A new tenant below *parent_id* (the actor's own tenant when not given); *given* are some of `limits.OF_TENANTS`.
 
     Raises:
         Invalid: no such kind, or a limit makes no sense.
@@ -70,10 +71,10 @@ def create(
     parent = authorisation.require(session, actor, "tenant.create", chosen, f"tenant {parent_id}")
     if kind not in KINDS or parent.kind not in KINDS[kind]:
         raise Invalid(f"a {parent.kind} has no {kind}s: operator > reseller > customer", field="kind")
-    given = {"max_domains": max_domains, "max_mailboxes": max_mailboxes, "max_aliases": max_aliases}
     limits.check(given)
-    tenant = Tenant(name=_free_name(session, name, parent.id), kind=kind, parent_id=parent.id, **given)
-    tenant.suspended, tenant.forwards_outside = False, forwards_outside
+    _require_plan(session, actor, plan_id, kind)
+    tenant = Tenant(plan_id=plan_id, name=_free_name(session, name, parent.id), kind=kind, parent_id=parent.id, **given)
+    tenant.forwards_outside = forwards_outside
     session.add(tenant)
     session.flush()
     _tell(session, actor, "tenant.created", tenant, after=_describe(tenant))
@@ -125,12 +126,11 @@ def update(
     *,
     actor: Actor,
     name: str | None = None,
-    max_domains: int | Unchanged | None = UNCHANGED,
-    max_mailboxes: int | Unchanged | None = UNCHANGED,
-    max_aliases: int | Unchanged | None = UNCHANGED,
+    plan_id: int | Unchanged | None = UNCHANGED,
     forwards_outside: bool | None = None,
+    **given: int | Unchanged | None,
 ) -> Tenant:
-    """Change what is given; a limit of None is no limit.
+    """Change what is given of `limits.OF_TENANTS` and the rest; a limit of None is what its plan says, or none.
 
     Without *forwards_outside* no mail for the tenant, or for anybody below, goes on to other hosts: from now on, whatever
     was forwarded before.
@@ -140,13 +140,17 @@ def update(
     """
     tenant = _for(session, actor, "tenant.update", tenant_id)
     before = _describe(tenant)
-    given = {"max_domains": max_domains, "max_mailboxes": max_mailboxes, "max_aliases": max_aliases}
     changed = {key: value for key, value in given.items() if not isinstance(value, Unchanged)}
     limits.check(changed)
     if name is not None and check_name(name) != tenant.name:
         tenant.name = _free_name(session, name, tenant.parent_id)
     for key, value in changed.items():
         setattr(tenant, key, value)
+    if not isinstance(plan_id, Unchanged) and plan_id != tenant.plan_id:
+        _require_plan(session, actor, plan_id, tenant.kind)
+        tenant.plan_id = plan_id
+        session.flush()
+        session.expire(tenant, ["plan"])
     tenant.forwards_outside = tenant.forwards_outside if forwards_outside is None else forwards_outside
     before, after = audit.difference(before, _describe(tenant))
     if after:
@@ -155,7 +159,7 @@ def update(
     return tenant
 
 
-def suspend(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
+def suspend(session: Session, tenant_id: int, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Tenant:
     """Stop mail and log-ins of the tenant and all below it. One change entry, whatever hangs on it.
 
     Raises:
@@ -164,20 +168,20 @@ def suspend(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
     tenant = _for(session, actor, "tenant.suspend", tenant_id)
     if tenant.kind == "operator":
         raise Forbidden("the operator cannot be suspended")
-    if authorisation.suspend(tenant, actor):
-        _tell(session, actor, "tenant.suspended", tenant)
+    if authorisation.suspend(tenant, actor, what):
+        _tell(session, actor, "tenant.suspended", tenant, after={"suspended_for": tenant.suspended_for})
     return tenant
 
 
-def resume(session: Session, tenant_id: int, *, actor: Actor) -> Tenant:
+def resume(session: Session, tenant_id: int, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Tenant:
     """Undo `suspend`.
 
     Raises:
         NotFound, Forbidden: it is not the actor's, or someone above suspended it.
     """
     tenant = _for(session, actor, "tenant.suspend", tenant_id)
-    if authorisation.resume(tenant, actor, f"tenant {tenant.name}"):
-        _tell(session, actor, "tenant.resumed", tenant)
+    if authorisation.resume(tenant, actor, f"tenant {tenant.name}", what):
+        _tell(session, actor, "tenant.resumed", tenant, after={"suspended_for": tenant.suspended_for})
     return tenant
 
 
@@ -213,6 +217,14 @@ def _for(session: Session, actor: Actor, action: str, tenant_id: int) -> Tenant:
     return authorisation.require(session, actor, action, session.get(Tenant, tenant_id), f"tenant {tenant_id}")
 
 
+def _require_plan(session: Session, actor: Actor, plan_id: int | None, kind: str) -> None:
+    """Go on when tenants of this *kind* may have it: it is in the actor's part, and not for the operator himself."""
+    if plan_id is not None:
+        authorisation.require(session, actor, "plan.see", session.get(Plan, plan_id), f"plan {plan_id}")
+        if kind == "operator":
+            raise Invalid("the operator has no plan", field="plan_id")
+
+
 def _free_name(session: Session, name: str, parent_id: int | None) -> str:
     name = check_name(name)
     if session.scalar(select(Tenant.id).where(Tenant.parent_id == parent_id, Tenant.name == name)) is not None:
@@ -224,9 +236,8 @@ def _describe(tenant: Tenant) -> dict[str, Any]:
     return {
         "name": tenant.name,
         "kind": tenant.kind,
-        "max_domains": tenant.max_domains,
-        "max_mailboxes": tenant.max_mailboxes,
-        "max_aliases": tenant.max_aliases,
+        **{name: getattr(tenant, name) for name in limits.OF_TENANTS},
+        "plan": tenant.plan.name if tenant.plan is not None else None,
         "forwards_outside": tenant.forwards_outside,
     }
 

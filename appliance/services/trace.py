@@ -22,7 +22,7 @@ MAX_STORIES = 1000  # the newest
 MAX_EVENTS = 10_000  # of one story, the first: a list of a thousand recipients that is tried for days
 MAX_CANDIDATES = 200_000  # messages that answer to one of several questions
 
-_NEWEST = "events.log"
+NEWEST = "events.log"
 _OLDER = re.compile(r"events\.([1-9]\d*)\.log\Z")
 _AGO = re.compile(r"([1-9]\d{0,5})([smhd])\Z")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -122,7 +122,7 @@ def moment(text: str, now: datetime) -> float:
 def _files(log: Path) -> list[Path]:
     """The journal's files, oldest first."""
     older = {int(match[1]): path for path in log.iterdir() if (match := _OLDER.match(path.name))}
-    newest = log / _NEWEST
+    newest = log / NEWEST
     return [older[number] for number in sorted(older, reverse=True)] + ([newest] if newest.exists() else [])
 
 

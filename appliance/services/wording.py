@@ -1,26 +1,26 @@
 """Records of the snapshot and messages between roles in words, for `explain`."""
 
-from mta.snapshot.records import Alias, Domain, Mailbox, Record, Rules, Tenant
+from mta.snapshot.records import LOGGING_IN, RECEIVING, SENDING_OUT, Alias, Domain, Mailbox, Record, Rules, Tenant
 from mta.wire import messages as m
 
 
 def of_record(record: Record) -> str:  # noqa: PLR0911 - one for each kind
     """What *record* says of whoever it is about."""
     match record:
-        case Mailbox(_, store, quota, suspended, keep_copy, targets):
+        case Mailbox(_, store, quota, _, keep_copy, targets):
             forwarding = f", forwards to {_list(targets)}{', keeps a copy' if keep_copy else ''}" if targets else ""
-            return f"mailbox {text(store)}, quota {quota or 'none'}{_suspended(suspended)}{forwarding}"
+            return f"mailbox {text(store)}, quota {quota or 'none'}{_suspended(record)}{forwarding}"
         case Alias(targets):
             return f"alias for {_list(targets)}"
         case Domain() if record.alias_of:
-            return f"another name of {text(record.alias_of)}{_suspended(record.suspended)}"
+            return f"another name of {text(record.alias_of)}{_suspended(record)}"
         case Domain():
             kind = f"relayed to {text(record.next_hop)}" if record.next_hop else "hosted"
             catch_all = f", catch-all {text(record.catch_all)}" if record.catch_all else ""
             signed = ", return paths are signed" if record.batv else ""
-            return f"{kind}, validation {text(record.validation)}{catch_all}{signed}{_suspended(record.suspended)}"
+            return f"{kind}, validation {text(record.validation)}{catch_all}{signed}{_suspended(record)}"
         case Tenant():
-            state = "suspended" if record.suspended else "active"
+            state = _suspended(record).removeprefix(", ") or "active"
             return state if record.forwards_outside else f"{state}, forwards nothing to other hosts"
         case Rules(entries):
             return "; ".join(
@@ -55,8 +55,11 @@ def text(value: bytes | str | int) -> str:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def _suspended(suspended: bool) -> str:
-    return ", suspended" if suspended else ""
+def _suspended(record: Mailbox | Domain | Tenant) -> str:
+    if record.suspended or not record.stops:
+        return ", suspended" if record.suspended else ""
+    words = {RECEIVING: "receiving", SENDING_OUT: "sending", LOGGING_IN: "logging in"}
+    return ", suspended: " + ", ".join(word for bit, word in words.items() if record.stops & bit)
 
 
 def _list(parts: tuple[bytes, ...]) -> str:

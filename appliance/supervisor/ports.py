@@ -7,8 +7,9 @@ them again for each connection.
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from mta.record import dataclass
 
 _BACKLOG = 4096  # The kernel cuts it at net.core.somaxconn.
 

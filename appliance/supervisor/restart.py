@@ -5,7 +5,7 @@ to start. Only a role that keeps ending has to wait, longer each time, so that i
 and then ended as it should (an smtpd that met its number of strangers) is no such role.
 """
 
-from dataclasses import dataclass
+from mta.record import dataclass
 
 FIRST_DELAY = 0.1  # seconds
 LONGEST_DELAY = 10.0  # seconds

@@ -9,13 +9,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from appliance.supervisor.plan import SERVICES, Plan
 from appliance.supervisor.ports import Listening
 from appliance.supervisor.restart import Restarts
 from appliance.supervisor.spawn import Streams, spawn
 from mta import roster
+from mta.record import dataclass, field
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, Packet, pair

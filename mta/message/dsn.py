@@ -9,11 +9,11 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mta.message.dsn_words import Words, words_in
 from mta.message.header import header_section, whole_lines
 from mta.message.trace import date_time
+from mta.record import dataclass
 
 MAX_RETURNED_HEADER = 48 * 1024  # Octets of the original that go back, when it is the header section alone.
 MAX_LINE = 998  # RFC 5322 2.1.1
@@ -148,11 +148,15 @@ def _header_fields(report: Report, boundary: bytes, body: bytes) -> bytes:
 
 def addressee(report: Report) -> bytes:
     """To whom it is, for a To field."""
-    path = report.reverse_path or b"postmaster@" + report.host
+    return header_address(report.reverse_path or b"postmaster@" + report.host, b"Original sender:;")
+
+
+def header_address(path: bytes, otherwise: bytes) -> bytes:
+    """*path* for an address field; where it cannot stand there *otherwise*, an empty group (RFC 5322 3.4)."""
     # A path that would need SMTPUTF8 or quoting goes by the envelope alone; the field only tells a reader.
     if re.fullmatch(rb"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.\[\]:-]+", path) and len(path) < MAX_LINE - 10:
         return b"<%b>" % path
-    return b"Original sender:;"
+    return otherwise
 
 
 def _words(report: Report) -> bytes:
@@ -175,7 +179,7 @@ def _words(report: Report) -> bytes:
     head = b"Content-Language: %b\r\n" % words.name  # RFC 3282 2
     if text.isascii():
         return b"Content-Type: text/plain; charset=us-ascii\r\n%b\r\n%b" % (head, text)
-    encoding, text = (b"8bit", text) if report.utf_8 else (b"quoted-printable", _quoted_printable(text))
+    encoding, text = (b"8bit", text) if report.utf_8 else (b"quoted-printable", quoted_printable(text))
     kind = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n" % encoding
     return kind + head + b"\r\n" + text
 
@@ -192,7 +196,8 @@ def _words_about(recipient: RecipientReport, utf_8: bool, words: Words) -> Itera
     yield ""
 
 
-def _quoted_printable(octets: bytes) -> bytes:
+def quoted_printable(octets: bytes) -> bytes:
+    """*octets* in quoted-printable (RFC 2045 6.7), whose lines end in CRLF."""
     # It breaks lines as the first one ended.
     return _BARE.sub(b"\r\n", binascii.b2a_qp(octets, istext=True))
 
@@ -247,7 +252,7 @@ def _returned(report: Report) -> bytes:
     if not broken and report.utf_8 and _is_utf_8(kept):
         return _part(b"message/global-headers", b"8bit", kept)
     # RFC 6522 4: broken header sections may be made legal by quoted-printable.
-    return _part(b"text/rfc822-headers", b"quoted-printable", _quoted_printable(kept))
+    return _part(b"text/rfc822-headers", b"quoted-printable", quoted_printable(kept))
 
 
 def _part(kind: bytes, encoding: bytes, octets: bytes) -> bytes:

@@ -6,9 +6,9 @@ Of the rest any letter may be used; what is beyond ASCII goes as quoted-printabl
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mta.message.trace import date_time
+from mta.record import dataclass
 
 _FAILED, _DELAYED, _DELIVERED, _RELAYED, _EXPANDED = b"failed", b"delayed", b"delivered", b"relayed", b"expanded"
 

@@ -48,7 +48,7 @@ def enter(
     else:
         identity.limit_capabilities()
     identity.harden()
-    confinement.confine(folders, ports)
+    confinement.confine(folders, ports, binds=_binds(role))
     for descriptor, _ in folders:
         os.close(descriptor)
     _install(role, _pool(role, uid_base) if root else None)
@@ -98,7 +98,7 @@ class CellWalls:
     def __init__(self, role: roster.Role = roster.CELL, *, ports: Collection[int] | None = ()) -> None:
         self._role = role
         self._steps = identity.steps_of_a_fork()
-        ruleset = confinement.ruleset_of((), ports)
+        ruleset = confinement.ruleset_of((), ports, binds=_binds(role))
         if ruleset is not None:
             self._steps.append(kernel.Prepared("landlock_restrict_self", ruleset, 0))
         # No pid is its own: what it may signal is nobody, itself included.
@@ -146,6 +146,10 @@ def _change_root(path: str) -> None:
 
 def _group_number(role: roster.Role) -> int:
     return roster.role_named(role.group).number if role.group else role.number
+
+
+def _binds(role: roster.Role) -> bool:
+    return roster.Promise.CALL_FROM in role.promises
 
 
 def _capabilities(role: roster.Role) -> list[int]:

@@ -26,11 +26,14 @@ _TRUNCATE: Final = 1 << 14
 
 _ALL_OF_ABI: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
 _ALL_FROM_ABI_5: Final = (1 << 16) - 1  # also ioctl on devices
-_ALL_NETWORK: Final = 0b11  # from NETWORK_ABI: bind and connect TCP
+_BIND_TCP: Final = 0b01  # from NETWORK_ABI
 _CONNECT_TCP: Final = 0b10
+_ANY_FREE_PORT: Final = 0  # as bind(2) has it: the kernel chooses one
 _ALL_SCOPES: Final = 0b11  # from ABI 6: abstract UNIX sockets and signals to processes outside
 LEAST_ABI: Final = 2
 NETWORK_ABI: Final = 4
+
+Folders = Iterable[tuple[int, Access]]  # descriptors, and what may be done below them
 
 _READ: Final = _READ_FILE | _READ_DIR
 _ALLOWED: Final = {
@@ -50,16 +53,16 @@ def abi() -> int:
         raise
 
 
-def confine(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] | None = ()) -> bool:
+def confine(allowed: Folders, ports: Iterable[int] | None = (), *, binds: bool = False) -> bool:
     """From now on only what lies below the *allowed* folders (descriptors) exists; False when the kernel has no such wall.
 
-    Also, where the kernel can: no TCP bind, TCP connect to *ports* only (None: to any), no signals and no abstract sockets
-    to the world outside.
+    Also, where the kernel can: TCP connect to *ports* only (None: to any), no TCP bind, or with *binds* one to an address
+    without a port, no signals and no abstract sockets to the world outside.
 
     Raises:
         OSError: the kernel refuses a rule.
     """
-    ruleset = ruleset_of(allowed, ports)
+    ruleset = ruleset_of(allowed, ports, binds=binds)
     if ruleset is None:
         return False
     try:
@@ -78,7 +81,7 @@ def restrict(ruleset: int) -> None:
     kernel.call("landlock_restrict_self", ruleset, 0)
 
 
-def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] | None = ()) -> int | None:
+def ruleset_of(allowed: Folders, ports: Iterable[int] | None = (), *, binds: bool = False) -> int | None:
     """The descriptor of the rules that `confine` describes; None when the kernel has no such wall.
 
     Raises:
@@ -90,7 +93,7 @@ def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] | Non
     files = _ALL_OF_ABI.get(version, _ALL_FROM_ABI_5)
     attributes = [files]
     if version >= NETWORK_ABI:
-        attributes.append(_ALL_NETWORK if ports is not None else _ALL_NETWORK & ~_CONNECT_TCP)
+        attributes.append(_BIND_TCP | _CONNECT_TCP if ports is not None else _BIND_TCP)
     if version >= 6:
         attributes.append(_ALL_SCOPES)
     packed = struct.pack(f"={len(attributes)}Q", *attributes)
@@ -99,9 +102,9 @@ def ruleset_of(allowed: Iterable[tuple[int, Access]], ports: Iterable[int] | Non
         for folder, access in allowed:
             rule = struct.pack("=Qi", _ALLOWED[access] & files, folder)
             kernel.call("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)
-        for port in ports or () if version >= NETWORK_ABI else ():
-            rule = struct.pack("=QQ", _CONNECT_TCP, port)
-            kernel.call("landlock_add_rule", ruleset, _RULE_NET_PORT, rule, 0)
+        ways = [(_CONNECT_TCP, port) for port in ports or ()] + [(_BIND_TCP, _ANY_FREE_PORT)] * binds
+        for way in ways if version >= NETWORK_ABI else ():
+            kernel.call("landlock_add_rule", ruleset, _RULE_NET_PORT, struct.pack("=QQ", *way), 0)
     except OSError:
         os.close(ruleset)
         raise

@@ -25,7 +25,7 @@ def bound(role: Role, *, alone: bool, connections: int = 0) -> None:
     _lower(resource.RLIMIT_MEMLOCK, 0)
     _lower(resource.RLIMIT_MSGQUEUE, 0)
     if Promise.WRITE_FILES not in role.promises:
-        _lower(resource.RLIMIT_FSIZE, 0)
+        _lower(resource.RLIMIT_FSIZE, role.file_mib << 20)
     if Promise.SPAWN in role.promises:
         if alone:
             _lower(resource.RLIMIT_NPROC, _CHILDREN)

@@ -1,8 +1,8 @@
 """What each promise of the roster means in system calls, as a table. What stands in none of a role's promises answers EPERM.
 
 A reader would otherwise get wrong: a path cannot be judged here (see seccomp.py), so `openat` is bounded by its flags only;
-*which* files is Landlock's, chroot's and the uid's business. And no promise has bind, listen
-or execve, and one alone has socket and connect.
+*which* files is Landlock's, chroot's and the uid's business. No promise has listen or execve, and
+the one that has bind cannot say which port: that is Landlock's, too.
 """
 
 import errno
@@ -60,6 +60,8 @@ _PLAIN: Final = {
     Promise.THREADS: "",
     Promise.NAME_SERVERS: "connect",
     Promise.CALL_OUT: "connect",
+    Promise.CALL_FROM: "",
+    Promise.CALL_HOOKS: "connect",
     Promise.SPAWN: """
         wait4 waitid capget capset setrlimit landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
         getpriority
@@ -72,7 +74,13 @@ _PLAIN: Final = {
     Promise.CHOWN_DOMAINS: "",
 }
 
+# `struct sockaddr_in` and `_in6`, by their sizes: where we call from, never a name of a UNIX socket of usual length.
+_IP_ADDRESS_OCTETS: Final = (16, 28)
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+
 _READ_ONLY: Final = NoneOfBits(2, os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | _O_TMPFILE)
+
+_STREAMS: Final = tuple(socket.SOCK_STREAM | socket.SOCK_CLOEXEC | flags for flags in (0, socket.SOCK_NONBLOCK))
 
 _JUDGED: Final[dict[Promise, dict[str, tuple[Conditions, ...]]]] = {
     Promise.STDIO: {
@@ -150,11 +158,17 @@ _JUDGED: Final[dict[Promise, dict[str, tuple[Conditions, ...]]]] = {
         # As above, but no datagrams: whom it calls must have answered before anything is sent.
         "socket": (
             (
-                OneOf(0, (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)),
-                OneOf(1, tuple(socket.SOCK_STREAM | socket.SOCK_CLOEXEC | flags for flags in (0, socket.SOCK_NONBLOCK))),
-                OneOf(2, (0,)),
+                OneOf(0, (socket.AF_INET, socket.AF_INET6)), OneOf(1, _STREAMS), OneOf(2, (0,)),
             ),
         ),
+    },
+    Promise.CALL_FROM: {
+        # Whatever it is bound to, nobody can call it: there is no listen, and no datagram socket.
+        "bind": ((OneOf(2, _IP_ADDRESS_OCTETS),),),
+        "setsockopt": ((OneOf(1, (socket.IPPROTO_IP,)), OneOf(2, (_IP_BIND_ADDRESS_NO_PORT,))),),
+    },
+    Promise.CALL_HOOKS: {
+        "socket": ((OneOf(0, (socket.AF_UNIX,)), OneOf(1, _STREAMS), OneOf(2, (0,))),),
     },
     Promise.THREADS: {"clone": ((OneOf(0, (_THREAD_FLAGS,)),),)},
     Promise.SPAWN: {

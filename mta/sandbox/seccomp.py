@@ -7,9 +7,9 @@ address is therefore impossible here; only flags, sizes, uids and null pointers 
 import ctypes
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from mta.record import dataclass
 from mta.sandbox import kernel
 
 _SET_MODE_FILTER: Final = 1

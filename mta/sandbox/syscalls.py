@@ -9,6 +9,7 @@ NUMBERS: dict[str, tuple[int, int | None]] = {
     "accept": (43, 202),
     "accept4": (288, 242),
     "access": (21, None),
+    "bind": (49, 200),
     "brk": (12, 214),
     "capget": (125, 90),
     "capset": (126, 91),

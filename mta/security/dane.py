@@ -8,7 +8,6 @@ import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import cryptography.hazmat.backends.openssl.backend  # noqa: F401 - loaded late by the library: where it is used no file can be read
@@ -16,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
+from mta.record import dataclass
 from mta.security.names import UNREADABLE, is_for
 
 TRUST_ANCHOR, END_ENTITY = 2, 3  # usages: an authority of the domain's own, the server's own certificate (RFC 7672 3.1)

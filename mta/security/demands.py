@@ -9,9 +9,9 @@ Questions about names are yielded, and their answers sent back in: whoever drive
 import enum
 import ipaddress
 from collections.abc import Generator
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from mta.record import dataclass, replace
 from mta.security import dane
 from mta.security.dane import Tlsa
 from mta.security.reporting import NO_POLICY, STS, TLSA, Result

@@ -6,9 +6,9 @@ said to the host before `judge` has looked at the chain; a certificate of a publ
 
 import datetime as dt
 import ssl
-from dataclasses import dataclass
 from typing import Any
 
+from mta.record import dataclass
 from mta.security import dane
 from mta.security.demands import BROKEN, Demand, Level, Refusal
 from mta.security.reporting import Result

@@ -6,9 +6,9 @@ it is read strictly: one field too many of a kind, a wildcard in the wrong place
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from mta.record import dataclass
 from mta.security.wildcards import covers
 from mta.vocabulary import is_domain
 
@@ -82,6 +82,12 @@ def read_policy(octets: bytes) -> Policy:
     if not patterns and mode != "none":
         raise PolicyError("no MX is named")
     return Policy(mode, min(int(age), MAX_AGE_SECONDS), patterns)
+
+
+def write_policy(policy: Policy) -> bytes:
+    """The text that `read_policy` reads as *policy*."""
+    fields = [("version", "STSv1"), ("mode", policy.mode), ("max_age", str(policy.max_age))]
+    return "".join(f"{name}: {text}\n" for name, text in fields + [("mx", each) for each in policy.patterns]).encode()
 
 
 class _Fields(dict[str, str]):

@@ -3,7 +3,7 @@
 A reader would otherwise get wrong: nothing here knows whether a secret is right. A mechanism is read only as far as it takes
 to tell who asks and with what; SCRAM (RFC 5802) passes through unread, since whoever computes it must hold the keys.
 
-`MECHANISMS` is the table to add to: OAUTHBEARER (RFC 7628) would be one more class with one message.
+`MECHANISMS` is the table to add to; what OAUTHBEARER (RFC 7628) needs of it is there, and tests speak it (DECISIONS 48).
 """
 
 import binascii
@@ -129,7 +129,8 @@ class LogIns:
         self._offered = offered
         self._refused = 0
         self._exchange: Exchange | None = None  # under way
-        self._confirmed: events.Login | None = None  # right, as soon as the client has taken the server's last word
+        # What it comes to as soon as the client has taken the server's last word; `NOBODY`: wrong, and that says why.
+        self._concluded: events.Login | None = None
 
     @property
     def too_many(self) -> bool:
@@ -150,11 +151,13 @@ class LogIns:
 
     def respond(self, line: bytes) -> Step | Reply:
         """The client's next line."""
+        if self._concluded is NOBODY:
+            return self._refuse()  # Whatever it says to that: it has to say something (RFC 7628 3.2.3).
         if line == CANCEL:
             return replies.CANCELLED
         try:
             response = decode(line)
-            if self._confirmed is None:
+            if self._concluded is None:
                 assert self._exchange is not None
                 return self._exchange.respond(response)
         except Refused as refused:
@@ -162,7 +165,7 @@ class LogIns:
             return refused.reply
         if response:
             return replies.BAD_RESPONSE
-        self.login = self._confirmed
+        self.login = self._concluded
         return replies.LOGGED_IN
 
     def challenged(self, text: bytes) -> Step | Reply:
@@ -175,19 +178,22 @@ class LogIns:
         self._exchange = None
         if answer.right is None:
             return replies.LOGIN_AWAY
-        if not answer.right:
-            self._refused += 1
-            return replies.WRONG_LOGIN
         if answer.server_final:
-            self._confirmed = answer.login
+            self._concluded = answer.login if answer.right else NOBODY
             return Challenge(answer.server_final)
+        if not answer.right:
+            return self._refuse()
         self.login = answer.login
         return replies.LOGGED_IN
 
     def end(self) -> list[Event]:
         """No log-in is under way any more; what the authenticator must hear of that."""
-        exchange, self._exchange, self._confirmed = self._exchange, None, None
+        exchange, self._exchange, self._concluded = self._exchange, None, None
         return [] if exchange is None else exchange.abandon()
+
+    def _refuse(self) -> Reply:
+        self._refused += 1
+        return replies.WRONG_LOGIN
 
 
 def decode(text: bytes) -> bytes:

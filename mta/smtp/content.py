@@ -79,14 +79,20 @@ class ChunkReader:
 
 
 class HopCounter:
-    """Counts the Received fields of the header section while it passes (RFC 5321 6.3), wherever it is cut."""
+    """Counts the Received fields of the header section while it passes (RFC 5321 6.3), wherever it is cut.
 
-    __slots__ = ("_in_header", "_tail", "hops")
+    `own`: those that *host* wrote, as it folds them and as nobody on the way refolds them. A message that another host sends
+    back to us, whoever rewrote what of it, bears one for each time it was here.
+    """
 
-    def __init__(self) -> None:
-        self.hops = 0
+    __slots__ = ("_by_us", "_in_header", "_own_tail", "_tail", "hops", "own")
+
+    def __init__(self, host: bytes = b"") -> None:
+        self.hops = self.own = 0
         self._in_header = True
         self._tail = b"\r\n"  # the first line begins like any other
+        self._by_us = b"\r\n\tby %b with " % host.lower() if host else b""
+        self._own_tail = b""
 
     def read(self, content: bytes) -> None:
         """The next piece of the content."""
@@ -97,14 +103,27 @@ class HopCounter:
         if end >= 0:
             self._in_header = False
             octets = octets[:end]
+            content = content[: max(0, end - len(self._tail))]
         self.hops += octets.lower().count(_RECEIVED)
         self._tail = octets[1 - len(_RECEIVED) :]  # too short to hold one that was counted
+        if self._by_us:
+            octets = self._own_tail + content
+            self.own += octets.lower().count(self._by_us)
+            self._own_tail = octets[1 - len(self._by_us) :]
 
 
 def _is_tainted(octets: bytes) -> bool:
-    """Is there a bare CR, a bare LF or a NUL? No line end is cut in two in *octets*: a CR at their end was held back."""
+    """Is there a bare CR, a bare LF or a NUL? No line end is cut in two in *octets*: what may begin one was held back.
+
+    So a CR at their end is bare: what was held back behind it begins with another.
+    """
     # When no CR is bare, there are as many line ends as CRs; counting the pairs themselves would cost five times as much.
-    return octets.count(b"\n") != octets.count(b"\r") or b"\0" in octets or _BARE_CR.search(octets) is not None
+    return (
+        octets.count(b"\n") != octets.count(b"\r")
+        or b"\0" in octets
+        or octets.endswith(b"\r")
+        or _BARE_CR.search(octets) is not None
+    )
 
 
 def _undecided(octets: bytes) -> bytes:

@@ -145,7 +145,8 @@ class LoginAnswer(NamedTuple):
 
     right: bool | None  # None: nobody can tell at the moment
     login: Login = NOBODY
-    server_final: bytes = b""  # the last word of SCRAM, which the client wants before it believes us
+    # The mechanism's last word, for the client: that of SCRAM, without which it does not believe us; or why it is wrong.
+    server_final: bytes = b""
 
 
 class SenderAnswer(NamedTuple):

@@ -14,6 +14,9 @@ from mta.smtp.replies import Reply
 BLOCK = 60 * 1024  # octets of content in one packet to the enqueuer
 MAX_PARTS = 256  # kept as they came; a client that sends octet by octet would have us keep forty octets for each
 MAX_HOPS = 100  # Received fields; RFC 5321 6.3 asks for at least 100 before it is called a loop
+# Of those, ours. Lists of lists may bring a message here a few times; whoever forwards to a host that forwards back would
+# have it a hundred times over.
+MAX_OWN_HOPS = 10
 # What may be wrong with content, the weightiest last. All of it can only become wrong, never right again, so what the client
 # hears depends on the whole and not on where the network cut it.
 _FAULTS = (replies.TOO_MANY_HOPS, replies.BARE_CR_LF_NUL, replies.TOO_LARGE)
@@ -25,8 +28,8 @@ class Intake:
 
     __slots__ = ("_held", "_hops", "_keeping", "_max_size", "_offer", "_offered", "_parts", "_size", "refusal")
 
-    def __init__(self, offer: Offer, max_size: int, *, keeping: bool) -> None:
-        """Without *keeping* the content is judged like any other and goes nowhere."""
+    def __init__(self, offer: Offer, max_size: int, *, keeping: bool, host: bytes = b"") -> None:
+        """Without *keeping* the content is judged like any other and goes nowhere. *host*: our name."""
         self.refusal: Reply | None = None
         self._offer = offer
         self._offered = False  # the enqueuer has heard of it and would have to be told that it is off
@@ -35,7 +38,7 @@ class Intake:
         self._parts: list[bytes] = []
         self._held = 0  # octets in _parts
         self._size = 0
-        self._hops = HopCounter()
+        self._hops = HopCounter(host)
 
     def expect(self, size: int) -> Sequence[Event]:
         """So many octets more are announced."""
@@ -49,7 +52,7 @@ class Intake:
             return self._blame(replies.TOO_LARGE)
         if tainted:
             return self._blame(replies.BARE_CR_LF_NUL)
-        if self._hops.hops > MAX_HOPS:
+        if self._hops.hops > MAX_HOPS or self._hops.own > MAX_OWN_HOPS:
             return self._blame(replies.TOO_MANY_HOPS)
         if self._keeping and self.refusal is None:
             self._parts.append(content)

@@ -4,7 +4,7 @@ A reader would otherwise get wrong: the words are for people and may change; pro
 reply repeats what the client sent, so a log of replies cannot be written into by a stranger.
 """
 
-from dataclasses import dataclass, field
+from mta.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

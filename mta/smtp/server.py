@@ -11,9 +11,9 @@ The driver calls a method when something happened, and carries out the events th
 import enum
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+from mta.record import dataclass, field
 from mta.smtp import auth, replies
 from mta.smtp.auth import MAX_AUTH_LINE
 from mta.smtp.commands import (
@@ -711,7 +711,9 @@ class Server:
             self._helo, protocol, self._declared.options, self._reverse_path or b"", tuple(self._recipients),
             self._tls, self._login,
         )  # fmt: skip
-        return Intake(offer, self._policy.max_message_size, keeping=self._late_refusal is None)
+        return Intake(
+            offer, self._policy.max_message_size, keeping=self._late_refusal is None, host=self._policy.hostname
+        )
 
     def _read_content(self, octets: bytes) -> None:
         reader, intake = self._reader, self._intake

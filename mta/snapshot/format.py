@@ -17,8 +17,8 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.wire.netstring import WireError, pack, unpack
 
 # Since 2 a domain says how it is protected and where it is relayed to; since 3, how its mail goes out.

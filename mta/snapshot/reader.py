@@ -6,7 +6,7 @@ becomes empty again after it was not; `trouble` says what it could not take.
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Self
 
 from mta.snapshot.cdb import Cdb, CdbError
@@ -27,6 +27,7 @@ from mta.snapshot.format import (
 _Mark = tuple[int, int, int]
 _NEVER: Final[_Mark] = (-1, -1, -1)
 _ABSENT: Final = object()
+NOTHING_YET: Final = "nothing published yet"  # why there is no snapshot before the first: no trouble, but a wait
 _ATTEMPTS = 3  # A generation may be replaced between reading its name and opening it; hardly so often in a row.
 
 
@@ -41,7 +42,7 @@ class Snapshot:
         """Read below the opened folder *directory*; it stays the caller's."""
         self.serial = 0  # another number whenever anything may be different
         self._directory, self._layouts = directory, layouts
-        self._refused = "nothing published yet"  # why we do not use what `current` names
+        self._refused = NOTHING_YET  # why we do not use what `current` names
         self._unreadable = ""  # what went wrong when we last looked
         self._current_mark: _Mark = _NEVER
         self._generation: _Generation | None = None
@@ -64,8 +65,8 @@ class Snapshot:
 
     @property
     def trouble(self) -> str:
-        """Why the newest is not in use; empty: it is."""
-        return self._refused or self._unreadable
+        """Why the newest is not in use; empty: it is; `NOTHING_YET`: there is none."""
+        return self._unreadable or self._refused
 
     @property
     def header(self) -> Header:
@@ -96,8 +97,7 @@ class Snapshot:
         """Take what was published since; two `stat` calls when there is nothing. Did anything change?"""
         before, self._unreadable = self.serial, ""
         try:
-            status = os.stat(CURRENT, dir_fd=self._directory)
-            mark = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+            mark = self._mark_of_current()
             if mark != self._current_mark:
                 self._take(mark)
             if self._generation is not None:
@@ -112,6 +112,15 @@ class Snapshot:
         if self._opened >= 0:
             os.close(self._opened)
             self._opened = self._directory = -1
+
+    def _mark_of_current(self) -> _Mark:
+        try:
+            status = os.stat(CURRENT, dir_fd=self._directory)
+        except FileNotFoundError:
+            if self._refused != NOTHING_YET:
+                raise
+            return _NEVER
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
     def _drop_generation(self) -> None:
         if self._generation is not None:
@@ -146,6 +155,14 @@ class Snapshot:
             return os.read(descriptor, MAX_CURRENT)
         finally:
             os.close(descriptor)
+
+
+def tell_state(event: Callable[..., object], trouble: str) -> None:
+    """Tell the journal by *event* that a snapshot's `trouble` is another one now."""
+    event(
+        "snapshot-awaited" if trouble == NOTHING_YET else "snapshot-trouble" if trouble else "snapshot-in-use",
+        why=trouble,
+    )
 
 
 class _Generation:

@@ -24,11 +24,10 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   n:*                                 Route of all other mail
 """
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from mta.record import dataclass, replace
 from mta.wire.netstring import WireError, pack, unpack
 
 HOST_KEY = b"h:"
@@ -44,6 +43,9 @@ MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel 
 MAX_TARGETS = 4096
 
 _YES, _NO = b"1", b"0"
+# What may stand still on its own where not all does.
+RECEIVING, SENDING_OUT, LOGGING_IN = 1, 2, 4
+_LETTERS = ((RECEIVING, b"r"), (SENDING_OUT, b"s"), (LOGGING_IN, b"l"))
 
 
 class RecordError(Exception):
@@ -69,6 +71,7 @@ class Mailbox:
     suspended: bool = False
     keep_copy: bool = True
     targets: tuple[bytes, ...] = ()  # address keys
+    stops: int = 0  # of RECEIVING, SENDING_OUT, LOGGING_IN those that stand still where not all does
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Domain:
     send_as_any: bool = False  # a mailbox of it may write as any address of it
     sends_per_hour: int = 0  # recipients that its mailboxes may write to together; 0: no limit
     sends_per_day: int = 0
+    stops: int = 0  # as a mailbox's
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,7 @@ class Tenant:
     forwards_outside: bool = True  # else mail for its addresses ends here, and so for everybody below
     sends_per_hour: int = 0  # recipients that all mailboxes below may write to together; 0: no limit
     sends_per_day: int = 0
+    stops: int = 0  # as a mailbox's
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ class Login:
     suspended: bool
     domain: bytes  # whose suspension counts too; empty: that of *tenant*
     tenant: bytes
+    stops: int = 0  # as a mailbox's; only LOGGING_IN counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,11 @@ Record = (
 )  # fmt: skip
 
 
+def stands_still(record: Mailbox | Domain | Tenant | Login, what: int) -> bool:
+    """Is it suspended: altogether, or as far as *what* goes, one of RECEIVING, SENDING_OUT, LOGGING_IN?"""
+    return record.suspended or bool(record.stops & what)
+
+
 def pack_record(record: Record) -> bytes:
     """The octets of *record*.
 
@@ -257,8 +268,8 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
     match record:
         case Host(name, postmaster, srs_secrets):
             return [b"host", name, postmaster, pack(srs_secrets)]
-        case Mailbox(address, store, quota_bytes, suspended, keep_copy, targets):
-            return [b"mailbox", address, store, b"%d" % quota_bytes, _flag(suspended), _flag(keep_copy), *targets]
+        case Mailbox(address, store, quota_bytes, _, keep_copy, targets):
+            return [b"mailbox", address, store, b"%d" % quota_bytes, _state(record), _flag(keep_copy), *targets]
         case Alias(targets):
             return [b"alias", *targets]
         case Relayed():
@@ -267,8 +278,8 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return _domain_fields(record)
         case Rules(entries):
             return [b"rules", *entries]
-        case Tenant(parent, suspended, forwards_outside, per_hour, per_day):
-            return [b"tenant", parent, _flag(suspended), _flag(forwards_outside), b"%d" % per_hour, b"%d" % per_day]
+        case Tenant(parent, _, forwards_outside, per_hour, per_day):
+            return [b"tenant", parent, _state(record), _flag(forwards_outside), b"%d" % per_hour, b"%d" % per_day]
         case Login() | AppPasswords() | Senders() | ApiKey():
             return _credential_fields(record)
         case _:
@@ -277,8 +288,8 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
 
 def _credential_fields(record: Login | AppPasswords | Senders | ApiKey) -> list[bytes]:
     match record:
-        case Login(sealed, suspended, domain, tenant):
-            return [b"login", sealed, _flag(suspended), domain, tenant]
+        case Login(sealed, _, domain, tenant):
+            return [b"login", sealed, _state(record), domain, tenant]
         case AppPasswords(several):
             return [b"app-passwords", *several]
         case Senders(members):
@@ -305,7 +316,7 @@ def _other_fields(record: Sending | Source | Routed | Route | Certificate | Sign
 
 
 def _domain_fields(record: Domain) -> list[bytes]:
-    first = [record.tenant, _flag(record.suspended), record.alias_of, record.catch_all, record.validation]
+    first = [record.tenant, _state(record), record.alias_of, record.catch_all, record.validation]
     protections = [_flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
     outbound = [_flag(record.send_as_any), b"%d" % record.sends_per_hour, b"%d" % record.sends_per_day]
     return [b"domain", *first, *protections, _flag(record.batv), record.language, *outbound]
@@ -313,6 +324,23 @@ def _domain_fields(record: Domain) -> list[bytes]:
 
 def _flag(value: bool) -> bytes:
     return _YES if value else _NO
+
+
+def _state(record: Mailbox | Domain | Tenant | Login) -> bytes:
+    """One field, as it always was; letters for what stands still where not all does."""
+    return b"".join(letter for bit, letter in _LETTERS if record.stops & bit) or _flag(record.suspended)
+
+
+def _stops(field: bytes) -> dict[str, Any]:
+    """What `_state` wrote.
+
+    Raises:
+        ValueError: nobody wrote it so.
+    """
+    stops = sum(bit for bit, letter in _LETTERS if letter in field)
+    if stops and field == b"".join(letter for bit, letter in _LETTERS if stops & bit):
+        return {"suspended": False, "stops": stops}
+    return {"suspended": _is_set(field)}
 
 
 def _is_set(field: bytes) -> bool:
@@ -323,13 +351,14 @@ def _is_set(field: bytes) -> bool:
 
 def _mailbox(fields: list[bytes]) -> Mailbox:
     address, store, quota_bytes, suspended, keep_copy, *targets = fields
-    return Mailbox(address, store, int(quota_bytes), _is_set(suspended), _is_set(keep_copy), tuple(targets))
+    state = _stops(suspended)
+    return Mailbox(address, store, int(quota_bytes), keep_copy=_is_set(keep_copy), targets=tuple(targets), **state)
 
 
 def _domain(fields: list[bytes]) -> Domain:
     tenant, suspended, alias_of, catch_all, validation, *later = fields
-    domain = Domain(tenant, _is_set(suspended), alias_of, catch_all, validation)
-    return dataclasses.replace(domain, **_later(later, _LATER_OF_DOMAIN))
+    domain = Domain(tenant, alias_of=alias_of, catch_all=catch_all, validation=validation, **_stops(suspended))
+    return replace(domain, **_later(later, _LATER_OF_DOMAIN))
 
 
 _Later = tuple[tuple[tuple[str, Callable[[bytes], Any]], ...], ...]
@@ -402,12 +431,12 @@ def _signing_keys(fields: list[bytes]) -> SigningKeys:
 
 def _tenant(fields: list[bytes]) -> Tenant:
     parent, suspended, *later = fields
-    return Tenant(parent, _is_set(suspended), **_later(later, _LATER_OF_TENANT))
+    return Tenant(parent, **_stops(suspended), **_later(later, _LATER_OF_TENANT))
 
 
 def _login(fields: list[bytes]) -> Login:
     sealed, suspended, domain, tenant = fields
-    return Login(sealed, _is_set(suspended), domain, tenant)
+    return Login(sealed, domain=domain, tenant=tenant, **_stops(suspended))
 
 
 def _sending(fields: list[bytes]) -> Sending:

@@ -6,10 +6,10 @@ folders). Readers need no lock at all: the only thing that is ever replaced is `
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from mta.record import dataclass, replace
 from mta.snapshot.cdb import Cdb, CdbWriter
 from mta.snapshot.format import (
     CURRENT,

@@ -8,8 +8,8 @@ wrote. The first is nobody's mail; the second is accepted mail, and must never b
 import enum
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.wire.netstring import WireError, pack, unpack
 
 VERSION = 2

@@ -1,13 +1,14 @@
 """The progress file: one line for each outcome, appended by the scheduler and never rewritten.
 
 A reader would otherwise get wrong: a lost or torn line is legal. It repeats one delivery, which lands on the same file
-name; so the file is never synced, and a reader passes over what it cannot read instead of doubting the rest.
+name; so the file is not synced but for an operator's orders, and a reader passes over what it cannot read instead of
+doubting the rest.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.vocabulary import Action
 from mta.wire.netstring import WireError, pack, unpack
 
@@ -20,7 +21,8 @@ _REPORTED = b"reported"
 _HELD, _RELEASED, _REMOVED = b"held", b"released", b"removed"
 _DELAY_REPORTED = b"delay-reported"
 _BOUNCED = b"bounced"  # what the version before this one wrote, once all was decided, for all that had failed
-_OUTCOME_FIELDS = 8
+_OUTCOME_FIELDS = (8, 10)  # the last two only where another host said something
+MAX_REMOTE_MTA = 300  # octets: a domain (RFC 5321 4.5.3.1.2) and an address
 _NUMBER = re.compile(rb"[0-9]{1,18}\Z")  # int() raises for one of some thousand digits
 _CONTROLS = bytes(range(32)) + b"\x7f"
 _BLANKED = bytes.maketrans(_CONTROLS, b" " * len(_CONTROLS))
@@ -40,6 +42,8 @@ class Outcome:
     # When this decides the recipient: how many final recipients it came to. A reader believes it only if it knows them all,
     # so a line lost to a crash makes a recipient undecided, and never decided.
     completes: int = 0
+    remote_mta: bytes = b""  # the host that said it
+    notifies: bool = False  # it took over the sender's wishes about notifications (RFC 3461 5.2.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ def line_of(outcome: Outcome) -> bytes:
         outcome.diagnostic_code[:MAX_DIAGNOSTIC].translate(_BLANKED),
         b"%d" % outcome.completes,
     ]
+    if outcome.remote_mta or outcome.notifies:
+        fields += [outcome.remote_mta[:MAX_REMOTE_MTA].translate(_BLANKED), b"%d" % outcome.notifies]
     return pack(fields) + b"\n"
 
 
@@ -111,12 +117,14 @@ def _rows(lines: list[bytes]) -> Iterator[list[bytes]]:
 
 def _outcomes(rows: list[list[bytes]]) -> Iterator[Outcome]:
     for row in rows:
-        if len(row) != _OUTCOME_FIELDS:
+        if len(row) not in _OUTCOME_FIELDS:
             continue
-        index, final, action, status, attempt, moment, diagnostic, completes = row
+        index, final, action, status, attempt, moment, diagnostic, completes, *by = row
+        remote_mta, notifies = by or (b"", b"0")
         try:
             yield Outcome(
-                int(index), final, Action(action), status, int(attempt), int(moment), diagnostic, int(completes)
-            )
+                int(index), final, Action(action), status, int(attempt), int(moment), diagnostic, int(completes),
+                remote_mta, notifies == b"1",
+            )  # fmt: skip
         except ValueError:
             continue  # Whole netstrings and no outcome: what is left of two lines that a crash made one.

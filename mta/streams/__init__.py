@@ -2,17 +2,21 @@
 
 A reader would otherwise get wrong: `closed` is told once, whoever ended it - the other side, our `close`, or a connection
 that never stood. After that nothing more comes.
+
+`Dialled` is what all connections outwards have in common, also of who bounds and sends in a way of his own.
 """
 
-import contextlib
+import errno
 import os
 import select
 import socket
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from mta.wire.loop import Loop
 
 BLOCK = 16 * 1024
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; Python names it from 3.12 on
 MAX_UNSENT = 256 * 1024  # octets that wait for a peer that does not read: it is stuck
 
 
@@ -32,25 +36,75 @@ class User(Protocol):
 Address = tuple[str, int] | str  # IP address and port, or the path of a UNIX socket
 
 
-class Stream:
+class Dialled(ABC):
+    """A socket that is connected without waiting. Whoever is one says what follows: `_stood`, `_fell`, `_flush`, `_receive`."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.is_over = False
+        self._loop = loop
+        self._is_open = False
+        self._socket: socket.socket | None = None
+
+    def _dial(self, address: Address, source: str = "") -> None:
+        """Begin to connect, from the IP address *source* of this machine where one is given.
+
+        Raises:
+            OSError: it failed at once.
+        """
+        self._socket = _connect(address, source)
+        self._loop.watch(self._socket.fileno(), select.EPOLLOUT, self._happened)
+
+    def _happened(self, events: int) -> None:
+        if not self._is_open:
+            self._answered()
+            return
+        if events & select.EPOLLOUT:
+            self._flush()
+        if events & ~select.EPOLLOUT and not self.is_over:
+            self._receive()
+
+    def _answered(self) -> None:
+        assert self._socket is not None
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self._fell(error)
+            return
+        self._is_open = True
+        self._stood()
+
+    @abstractmethod
+    def _stood(self) -> None:
+        """The connection stands."""
+
+    @abstractmethod
+    def _fell(self, error: int) -> None:
+        """It will not, for this reason (errno)."""
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """More can be sent."""
+
+    @abstractmethod
+    def _receive(self) -> None:
+        """Something can be read, if only the end."""
+
+
+class Stream(Dialled):
     """One connection to *address*."""
 
     def __init__(self, loop: Loop, address: Address, user: User) -> None:
         """Begin to connect. What goes wrong is told to *user* from the loop, never from here."""
-        self._loop, self._user = loop, user
+        super().__init__(loop)
+        self._user = user
         self._unsent = b""
-        self._is_open = self._is_over = False
-        self._socket: socket.socket | None = None
-        with contextlib.suppress(OSError):  # No more descriptors, or no such family here.
-            self._socket = _connect(address)
-        if self._socket is None:
+        try:
+            self._dial(address)
+        except OSError:  # No more descriptors, no such family here, or nobody there.
             loop.call_later(0.0, lambda: self._end("no connection"))
-        else:
-            loop.watch(self._socket.fileno(), select.EPOLLOUT, self._happened)
 
     def send(self, octets: bytes) -> None:
         """Send *octets*, now or as soon as they go; before `opened` too."""
-        if self._is_over or not octets:
+        if self.is_over or not octets:
             return
         self._unsent += octets
         if len(self._unsent) > MAX_UNSENT:
@@ -62,24 +116,12 @@ class Stream:
         """Hang up; *user* hears nothing more, not even of this."""
         self._give_back()
 
-    def _happened(self, events: int) -> None:
-        if not self._is_open:
-            self._opened()
-            return
-        if events & select.EPOLLOUT:
-            self._flush()
-        if events & ~select.EPOLLOUT and not self._is_over:
-            self._receive()
+    def _fell(self, error: int) -> None:
+        self._end(os.strerror(error))
 
-    def _opened(self) -> None:
-        assert self._socket is not None
-        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            self._end(os.strerror(error))
-            return
-        self._is_open = True
+    def _stood(self) -> None:
         self._flush()
-        if not self._is_over:
+        if not self.is_over:
             self._user.opened()
 
     def _flush(self) -> None:
@@ -111,24 +153,24 @@ class Stream:
             self._end("it hung up")
 
     def _end(self, why: str) -> None:
-        if not self._is_over:
+        if not self.is_over:
             self._give_back()
             self._user.closed(why)
 
     def _give_back(self) -> None:
-        if self._is_over:
+        if self.is_over:
             return
-        self._is_over, self._unsent = True, b""
+        self.is_over, self._unsent = True, b""
         if self._socket is not None:
             self._loop.watch(self._socket.fileno(), 0, self._happened)
             self._socket.close()
 
 
-def _connect(address: Address) -> socket.socket | None:
-    """Begin; None: it failed at once.
+def _connect(address: Address, source: str) -> socket.socket:
+    """Begin.
 
     Raises:
-        OSError: there is no socket to be had.
+        OSError: it failed at once.
     """
     if isinstance(address, str):
         family: int = socket.AF_UNIX
@@ -136,13 +178,15 @@ def _connect(address: Address) -> socket.socket | None:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        sock.connect(address)
-    except BlockingIOError:
-        # A UNIX socket whose queue is full says so too, and will never be ready: it is busy, not on its way.
-        if family == socket.AF_UNIX:
-            sock.close()
-            return None
+        if source:
+            # The port is chosen with the connection, and so is free again for another host.
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((source, 0))
+        error = sock.connect_ex(address)
+        # A UNIX socket whose queue is full says EAGAIN, and will never be ready: it is busy, not on its way.
+        if error not in (0, errno.EINPROGRESS):
+            raise OSError(error, os.strerror(error))
     except OSError:
         sock.close()
-        return None
+        raise
     return sock

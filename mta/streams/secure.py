@@ -20,6 +20,9 @@ class Secured:
     def __init__(self, loop: Loop, address: Address, user: User, make: MakeTls) -> None:
         """*make*: the client's side of TLS over what comes in and what goes out."""
         self._user = user
+        self.is_ended = (
+            False  # the other side said, under TLS, that there is no more; else somebody on the way may have cut it
+        )
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = make(self._incoming, self._outgoing)
         self._is_open = self._is_over = False
@@ -91,6 +94,7 @@ class Secured:
                 self._break(error.reason or "TLS failed")
                 return
             if not octets:
+                self.is_ended = True
                 self._break("it hung up")
                 return
             self._user.received(octets)

@@ -7,9 +7,9 @@ before `ask` has returned. Whoever asks needs no timer of his own and no case fo
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+from mta.record import dataclass
 from mta.wire import messages as m
 from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop

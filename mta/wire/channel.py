@@ -157,6 +157,20 @@ class Channel:
             raise ChannelClosed(self.peer) from error
         return True
 
+    def take_socket(self, descriptor: int) -> socket.socket | None:
+        """The socket that came as *descriptor*. None: it is none, so who hands us that was taken over, and we hung up."""
+        bare = self.take_bare_socket(descriptor)
+        return None if bare is None else socket.socket(fileno=bare.detach())
+
+    def take_bare_socket(self, descriptor: int) -> socket.SocketType | None:
+        """The same without what Python's `socket` puts around the kernel's, for those that come with every conversation."""
+        try:
+            return socket.SocketType(fileno=descriptor)
+        except OSError:
+            os.close(descriptor)
+            self.close()
+            return None
+
     def receive_one(self) -> Packet | None:
         """One packet; None when there is none now.
 

@@ -9,10 +9,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from mta import roster
+from mta.record import dataclass
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -189,12 +189,8 @@ class Peers:
             self._handlers.get(introducer.peer, _unexpected)(introducer, packet)
             return
         kind, session = permits.INTRODUCES[introducer.peer], message.session
-        try:
-            # Without what Python's `socket` puts around the kernel's: one comes with every conversation.
-            sock = socket.SocketType(fileno=descriptors[0])
-        except OSError:
-            os.close(descriptors[0])
-            introducer.close()  # No socket: who hands us that was taken over.
+        sock = introducer.take_bare_socket(descriptors[0])
+        if sock is None:
             return
         channel = Channel(sock, kind, permits.readable_by_server(kind, self._role.name))
         channel.session = session

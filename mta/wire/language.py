@@ -9,10 +9,10 @@ dataclasses are, a hundred classes cost every process a tenth of a second and a 
 """
 
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, Self
 
+from mta.record import dataclass
 from mta.wire.netstring import MAX_MESSAGE, WireError
 
 
@@ -119,6 +119,15 @@ class Message(metaclass=_Kind):
 
     def _values(self) -> tuple[object, ...]:
         return tuple([getattr(self, name) for name in type(self)._fields])
+
+
+def prepare(kinds: Iterable[type[Message]]) -> None:
+    """Write now what would be written when the first message of each of *kinds* is made or read: for who has forks."""
+    for cls in kinds:
+        if "__init__" not in cls.__dict__:
+            cls.__init__ = _made(_source_of_init(cls), "__init__", _setters(cls))  # type: ignore[method-assign]
+        if "_pack" not in cls.__dict__:
+            _compile(cls)
 
 
 def read_message(fields: list[bytes], permitted: frozenset[type[Message]]) -> Message:

@@ -76,6 +76,11 @@ class Loop:
         self._epoll.register(descriptor, select.EPOLLIN)
         channel.wants_write = self._wants_write
 
+    def hear(self, channel: Channel) -> None:
+        """Serve now what has arrived on *channel*, for whoever is about to judge by it; its handler is called as ever."""
+        if not channel.closed:
+            self._serve(channel.fileno(), select.EPOLLIN)
+
     def call_at(self, moment: float, callback: Callable[[], None]) -> None:
         """Call *callback* at *moment* of `time.monotonic`."""
         heapq.heappush(self._timers, (moment, next(self._numbers), callback))

@@ -532,6 +532,33 @@ class OfferDsn(Message, verb="offer-dsn"):
     eight_bit: bool = False  # the content has octets beyond ASCII (RFC 6152)
 
 
+class Notice(Message, verb="notice"):
+    """ledger -> bouncer. The mailbox may not send any more: its owner and who looks after its domain are to be written to."""
+
+    tag: int
+    mailbox: Path  # its address key
+    why: Text
+    until: int  # seconds since 1970: when *authority* ends
+    authority: Mac
+
+
+class Noticed(Message, verb="noticed"):
+    """bouncer -> ledger. `done`: they are written to (or must not be); else try again later."""
+
+    tag: int
+    done: bool
+
+
+class OfferNotice(Message, verb="offer-notice"):
+    """bouncer -> enqueuer. What a `Notice` is about, to nobody but that mailbox and its domain's postmaster."""
+
+    tag: int
+    mailbox: Path
+    until: int
+    authority: Mac
+    eight_bit: bool = False  # as in `OfferDsn`
+
+
 class OriginalOf(Message, verb="original-of"):
     """bouncer -> enqueuer. One message's header section, or with *full* its content, with the scheduler's authority to ask."""
 
@@ -761,7 +788,12 @@ class Transmit(Message, verb="transmit", descriptors=1):
 
 
 class Hurry(Message, verb="hurry"):
-    """remotespawn -> remote. Others wait for your place: give up whatever the host can not have yet, and open no connection."""
+    """remotespawn -> remote. Others wait for your place: give up whatever the host can not have yet, and open no connection.
+
+    *at_once*: everything, also what only its last word is awaited of (those are in doubt).
+    """
+
+    at_once: bool = False
 
 
 class Sent(Message, verb="sent"):
@@ -785,6 +817,12 @@ class TlsResults(Message, verb="tls-results"):
     mx: Text
     result: Name
     sessions: int
+
+
+class SendWaits(Message, verb="send-waits"):
+    """remotespawn -> scheduler. Of *tag* only the host's last word is awaited, for minutes perhaps: it takes no place any more."""
+
+    tag: int
 
 
 class SendDone(Message, verb="send-done"):

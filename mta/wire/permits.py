@@ -15,7 +15,6 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("listener", "submissionspawn"): (frozenset({m.Accepted}), frozenset({m.Finished})),
     ("submissionspawn", "authenticator"): (frozenset({m.Attach}), frozenset()),
     ("submissionspawn", "directory"): (frozenset({m.Attach}), frozenset()),
-    ("submissionspawn", "enqueuer"): (frozenset({m.Attach}), frozenset()),
     ("submissionspawn", "submitter"): (frozenset({m.Attach}), frozenset()),
     ("submissionspawn", "tlsspawn"): (frozenset({m.Attach}), frozenset({m.Offering})),
     ("submissiond", "tlsspawn"): (frozenset({m.Secure}), frozenset({m.Secured, m.NotSecured})),
@@ -51,13 +50,14 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("submitter", "signer"): (frozenset({m.Sign}), frozenset({m.Signed})),
     ("bouncer", "directory"): (frozenset({m.LanguageOf}), frozenset({m.Language})),
     ("bouncer", "enqueuer"): (
-        frozenset({m.OfferDsn, m.OriginalOf, m.Content, m.Withdraw}),
+        frozenset({m.OfferDsn, m.OfferNotice, m.OriginalOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Original}),
     ),
     ("directory", "ledger"): (
         frozenset({m.UsageOf, m.Grey, m.Spend, m.Missed, m.KeepPath, m.PathOf}),
         frozenset({m.Usage, m.Greyed, m.Spent, m.KeptPath}),
     ),
+    ("ledger", "bouncer"): (frozenset({m.Notice}), frozenset({m.Noticed})),
     ("authenticator", "ledger"): (frozenset({m.Rehash}), frozenset()),
     ("source", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
@@ -75,7 +75,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Bounced}),
     ),
     ("scheduler", "cleaner"): (frozenset({m.Clean}), frozenset({m.Cleaned})),
-    ("scheduler", "remotespawn"): (frozenset({m.Send, m.SendRecipient}), frozenset({m.Sent, m.SendDone})),
+    ("scheduler", "remotespawn"): (frozenset({m.Send, m.SendRecipient}), frozenset({m.Sent, m.SendWaits, m.SendDone})),
     ("remotespawn", "nursery"): (frozenset({m.Hatch}), frozenset({m.HatchEnded})),
     ("remotespawn", "remote"): (
         frozenset({m.Destination, m.Peer, m.Transmit, m.SendRecipient, m.Hurry}),
@@ -118,6 +118,9 @@ FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reloa
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})
 FROM_OPERATOR: _Kinds = frozenset({m.QueueOrder})  # at the supervisor's socket in run/
 TO_OPERATOR: _Kinds = frozenset({m.QueueTold})
+
+
+PAIRS = tuple(_TABLE)  # (client, server): who have anything to say to each other, the journal apart
 
 
 def readable_by_server(client: str, server: str) -> _Kinds:

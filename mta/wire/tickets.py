@@ -14,11 +14,15 @@ MAC_OCTETS = 16
 KEY_OCTETS = 32
 TICKET_SECONDS = 3600  # From RCPT to DATA; RFC 5321 4.5.3.2 lets a client take five minutes for each further RCPT.
 SESSION_SECONDS = 3 * 3600  # smtpd ends each conversation after two hours at the latest
+NOTICE_SECONDS = 600  # bouncer writes it at once
 LOGIN_SECONDS = SESSION_SECONDS  # who logged in stays so for the conversation; what he may is looked up anew each time
+CREDENTIAL_OCTETS = 8  # of the digest by which a log-in ticket names the password or app password that was shown
+SENDER_SECONDS = 300  # signer is asked as soon as submitter has the ticket
 
 _SESSION = b"postern session"
 _TICKET = b"postern ticket"
 _ORIGINAL = b"postern original"
+_NOTICE = b"postern notice"
 _LOGIN = b"postern login"
 _SENDER = b"postern sender"
 
@@ -64,14 +68,24 @@ def ticket_holds(
     return hmac.compare_digest(mac, expected) and now <= expiry
 
 
-def login_ticket(key: bytes, session: bytes, identity: bytes, expiry: int) -> bytes:
-    """The authenticator's word: the client of *session* is the mailbox *identity* (address key) until *expiry*."""
-    return _mac(key, _LOGIN, session, identity, b"%d" % expiry)
+def login_ticket(key: bytes, session: bytes, identity: bytes, expiry: int, credential: bytes) -> bytes:
+    """The authenticator's word: the client of *session* is the mailbox *identity* (address key) until *expiry*.
+
+    *credential* (CREDENTIAL_OCTETS) says which of its passwords was shown. It stands before the proof, for the authenticator
+    alone to look at: a log-in by what was changed or revoked since ends with that.
+    """
+    return credential + _mac(key, _LOGIN, session, identity, b"%d" % expiry, credential)
 
 
-def login_ticket_holds(key: bytes, mac: bytes, session: bytes, identity: bytes, expiry: int, now: int) -> bool:
+def login_ticket_holds(key: bytes, ticket: bytes, session: bytes, identity: bytes, expiry: int, now: int) -> bool:
     """Did somebody with *key* say exactly this, and is *now* (seconds since 1970) not after *expiry*?"""
-    return hmac.compare_digest(mac, login_ticket(key, session, identity, expiry)) and now <= expiry
+    expected = login_ticket(key, session, identity, expiry, credential_of(ticket))
+    return hmac.compare_digest(ticket, expected) and now <= expiry
+
+
+def credential_of(ticket: bytes) -> bytes:
+    """Which password a log-in ticket is by; believe it of one that holds."""
+    return ticket[:CREDENTIAL_OCTETS]
 
 
 def sender_ticket(key: bytes, session: bytes, identity: bytes, address: bytes, until: int) -> bytes:
@@ -94,6 +108,16 @@ def original_authority(key: bytes, queue_id: bytes, *, full: bool) -> bytes:
 def original_authority_holds(key: bytes, authority: bytes, queue_id: bytes, *, full: bool) -> bool:
     """Did somebody with *key* give *authority* for exactly this message, and so much of it?"""
     return hmac.compare_digest(authority, original_authority(key, queue_id, full=full))
+
+
+def notice_authority(key: bytes, mailbox: bytes, until: int) -> bytes:
+    """The ledger's word: the bouncer may write to *mailbox* (address key) and its domain's postmaster until *until*."""
+    return _mac(key, _NOTICE, mailbox, b"%d" % until)
+
+
+def notice_authority_holds(key: bytes, authority: bytes, mailbox: bytes, until: int, now: int) -> bool:
+    """Did somebody with *key* give *authority* for exactly these, and is *now* (seconds since 1970) not after *until*?"""
+    return hmac.compare_digest(authority, notice_authority(key, mailbox, until)) and now <= until
 
 
 def _mac(key: bytes, person: bytes, *fields: bytes) -> bytes:

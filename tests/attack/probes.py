@@ -149,7 +149,7 @@ def _become(name: str, wanted: Callable[[Target], int]) -> Callable[[Injected, T
 
 
 _GONE = frozenset({-errno.EPERM, -errno.EACCES, -errno.ENOENT})
-_SPAWNERS = frozenset({"localspawn", "storekeeper", "smtpdspawn", "tlsspawn"})
+_SPAWNERS = frozenset({"localspawn", "storekeeper", "smtpdspawn", "submissionspawn", "tlsspawn"})
 _FOR_DOMAINS, _FOR_CELLS = frozenset({"localspawn", "storekeeper"}), frozenset({"smtpdspawn"})
 _ASKS_OUTSIDE = frozenset({"resolver", "source", "fetcher"})  # their sockets are judged by tests of their own
 _SIGCHLD, _FORK, _NEW_USER, _EXEC_MEMORY = 17, 0x01200011, 0x10000000, 7

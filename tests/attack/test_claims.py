@@ -101,10 +101,12 @@ def forged(session: bytes, reverse: bytes, forward: bytes) -> tuple[m.Message, .
 @pytest.mark.parametrize("forward_path", [b"victim@elsewhere.test", POSTMASTER.encode()])
 def test_a_taken_over_smtpd_cannot_relay_nor_skip_the_directory(house: House, forward_path: bytes) -> None:
     """A ticket that nobody gave is refused before a file is made, for foreign addresses and for our own."""
+    house.settle()
     before, refused, accepted = all_pids(house), len(house.events("proof-refused")), len(house.events("accepted"))
     assert say(house.pid("smtpd"), *forged(b"f" * 16, b"evil@evil.test", forward_path)) >= 2
     wait_until(lambda: len(house.events("proof-refused")) > refused, 10, house.said)
     assert spool(house) == []
+    house.settle()
     assert len(house.events("accepted")) == accepted
     begin_anew(house)
     settled(house, before, "smtpd")
@@ -131,6 +133,7 @@ def test_a_real_ticket_is_good_for_nothing_else(house: House) -> None:
     "lie",
     [
         m.OfferDsn(1, b"0" * 20, MAC),  # the bouncer's word
+        m.OfferNotice(1, POSTMASTER.encode(), 1 << 40, MAC),
         m.OriginalOf(1, b"0" * 20, MAC, False),
         m.Queued((b"0" * 20, b"envelope")),  # the enqueuer's
         m.Deliver(1, b"0" * 20, b"", b"a@b.test", b"b.test", b"a", b""),  # the scheduler's

@@ -3,9 +3,12 @@
 And the nursery, which makes remotes: it may become them, and holds nothing that they could want.
 """
 
+import errno
 import os
 import platform
 import shutil
+import socket
+import struct
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from mta import roster
+from mta.sandbox import confinement
 from mta.wire import messages as m
 from tests.attack import files
-from tests.attack.injector import injected
-from tests.attack.probes import NUMBERS, PROBES, Target
+from tests.attack.injector import in_address, injected
+from tests.attack.probes import NUMBERS, PROBES, REFUSED, Target
 from tests.fakes.mx import Manners, StubMx
 from tests.fixtures.house import House, children, wait_until
 
@@ -28,7 +32,8 @@ pytestmark = [
 ]
 UID_BASE = 1_900_000_000
 SECRET = b"nobody but ann reads this"
-OUTWARD = {"connect", *(f"socket {name}" for name in ("tcp", "tcp6", "unix"))}  # calling out is a remote's job
+OUTWARD = {"connect", "bind", "socket tcp", "socket tcp6"}  # a remote's job; from where, a route may say
+SETSOCKOPT, IP_FREEBIND, IP_TRANSPARENT = 54, 15, 19
 
 
 class World:
@@ -98,6 +103,51 @@ def test_a_remote_reaches_no_file_no_neighbour_and_no_other_message(world: World
 
 
 @pytest.mark.must_show
+def test_a_remote_says_where_it_calls_from_and_cannot_be_called(world: World) -> None:
+    """One of the machine's addresses, no port of its choice (Landlock ABI 4); never listened on, no datagrams, nobody else's."""
+    with injected(world.victim) as taken:
+
+        def tcp() -> int:
+            descriptor = taken.syscall(NUMBERS["socket"], socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0)
+            assert descriptor >= 0, "it could not even do its work"
+            return descriptor
+
+        def bind(host: str, port: int) -> int:
+            descriptor = tcp()
+            address = in_address(host, port)
+            return closing(descriptor, taken.syscall(NUMBERS["bind"], descriptor, address, len(address)))
+
+        def closing(descriptor: int, answer: int) -> int:
+            taken.syscall(NUMBERS["close"], descriptor)
+            return answer
+
+        def set_option(level: int, option: int) -> int:
+            descriptor = tcp()
+            return closing(descriptor, taken.syscall(SETSOCKOPT, descriptor, level, option, b"\1\0\0\0", 4))
+
+        def listen() -> int:
+            descriptor = tcp()
+            taken.syscall(NUMBERS["bind"], descriptor, in_address("127.0.0.1", 0), 16)
+            return closing(descriptor, taken.syscall(NUMBERS["listen"], descriptor, 1))
+
+        path = struct.pack("=H", socket.AF_UNIX) + b"/taken-over\0"
+        answers = {
+            "listen": listen(), "a port of its choice": bind("127.0.0.1", 20_025), "25": bind("127.0.0.1", 25),
+            "an address that is not ours": set_option(socket.IPPROTO_IP, IP_FREEBIND),
+            "anybody's address": set_option(socket.IPPROTO_IP, IP_TRANSPARENT),
+            "a port that somebody has": set_option(socket.SOL_SOCKET, socket.SO_REUSEADDR),
+            "unix": taken.syscall(NUMBERS["socket"], socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0),
+            "udp": taken.syscall(NUMBERS["socket"], socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0),
+            "a name in the file system": taken.syscall(NUMBERS["bind"], 3, path, len(path)),
+        }  # fmt: skip
+        assert bind("127.0.0.77", 0) == 0
+        assert bind("192.0.2.77", 0) == -errno.EADDRNOTAVAIL
+    if confinement.abi() < confinement.NETWORK_ABI:
+        assert answers.pop("a port of its choice") == 0, "without the wall it may have any, or the attempt was clumsy"
+    assert set(answers.values()) <= REFUSED, answers
+
+
+@pytest.mark.must_show
 def test_the_nursery_holds_no_mail_and_no_key(world: World) -> None:
     """Remotes are copies of it: what is not there is in none of them. It opens nothing, and leaves its pool for no uid."""
     nursery, state = world.nursery, world.house.state
@@ -122,6 +172,7 @@ def test_the_nursery_holds_no_mail_and_no_key(world: World) -> None:
 @pytest.mark.must_show
 def test_a_remote_that_lies_is_hung_up_on_and_speaks_for_its_own_messages_only(world: World) -> None:
     """On every channel that it holds: others' words, others' tags, answers that a remote may not give."""
+    world.house.settle()
     before = len(world.house.events("relayed"))
     lies = (
         m.Sent(1_000_000, 0, b"relayed", b"2.0.0", b"", b""), m.SendDone(1_000_000, host_trouble=False, retry_after=0),
@@ -137,6 +188,7 @@ def test_a_remote_that_lies_is_hung_up_on_and_speaks_for_its_own_messages_only(w
     wait_until(
         lambda: world.house.events("remote-misbehaved") or world.house.events("remote-lost"), 10, world.house.said
     )
+    world.house.settle()
     assert len(world.house.events("relayed")) == before
     assert (world.house.pid("resolver"), world.house.pid("remotespawn")) == (resolver, remotespawn)
     assert world.neighbour in children(world.nursery)

@@ -85,11 +85,13 @@ def test_what_signs_lies_with_the_signer_alone(house: House) -> None:
 @pytest.mark.must_show
 def test_a_submitter_that_lies_gets_no_signature(house: House) -> None:
     """A ticket that nobody gave: refused and told; and the next user's mail is signed again."""
+    house.settle()
     before, signed = len(house.events("proof-refused")), len(house.events("signed"))
     lie = m.Sign(1, SESSION, JOE.encode(), ANN.encode(), int(time.time()) + 60, MAC, bytes(32), HEADER)
     former = house.pid("submitter")
     assert say(former, lie) >= 3
     wait_until(lambda: len(house.events("proof-refused")) > before, 10, house.said)
+    house.settle()
     assert len(house.events("signed")) == signed
     with contextlib.suppress(ProcessLookupError):
         os.kill(former, 9)

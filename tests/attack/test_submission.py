@@ -101,6 +101,7 @@ def test_nobody_can_be_logged_in_by_a_lie(house: House) -> None:
 @pytest.mark.must_show
 def test_a_message_without_proofs_goes_nowhere(house: House) -> None:
     """Made up from the session on: to other hosts, to ourselves. Nothing is stored, nothing accepted."""
+    house.settle()
     accepted, expiry = len(house.events("accepted")), int(time.time()) + 3600
     for forward_path in (b"victim@elsewhere.test", ANN.encode()):
         offer = m.Offer(
@@ -114,6 +115,7 @@ def test_a_message_without_proofs_goes_nowhere(house: House) -> None:
         client.login(JOE, PASSWORD)
         client.sendmail(JOE, [ANN], b"From: <joe@example.test>\r\nSubject: true\r\n\r\nhi\r\n")
     wait_until(lambda: len(house.events("accepted")) > accepted, 10, house.said)
+    house.settle()
     assert len(house.events("accepted")) == accepted + 1, "one was sent by its user, and that one only was taken"
     wait_until(lambda: spool(house) == [], 20, house.said)
     assert not any(b"Subject: forged" in path.read_bytes() for path in house.messages(ANN))
@@ -124,6 +126,7 @@ def test_a_message_without_proofs_goes_nowhere(house: House) -> None:
     "lie",
     [
         m.OfferDsn(1, b"0" * 20, MAC),  # the bouncer's word
+        m.OfferNotice(1, b"postmaster@mx.house.test", 1 << 40, MAC),
         m.Queued((b"0" * 20, b"envelope")),  # the enqueuer's
         m.Expand(1, ANN.encode()),  # the scheduler's
         m.Verify(1, b"account", b"operator", b"guess"),  # the web's

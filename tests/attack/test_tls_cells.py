@@ -106,4 +106,5 @@ def test_it_gets_no_second_key_and_speaks_for_nobody(house: House) -> None:
                         taken.syscall(NUMBERS["sendto"], int(entry.name), packet, len(packet), 0x4040, 0, 0)
         assert other.noop()[0] == 250
         assert house.pid("tls") == keeper
+    house.settle()
     assert not house.events("handshake-failed")

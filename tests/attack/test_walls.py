@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the injector knows the registers of x86_64 only"),
 ]
 
-EVERYWHERE = {f"listen.{service}": "a port" for service in roster.SUBMISSION}  # of what is not always listened on
+EVERYWHERE = {f"listen.{service}": "a port" for service in (*roster.SUBMISSION, *roster.WEB.listens)}  # of what is not always listened on
 ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", **EVERYWHERE})]
 UID_BASE = 1_900_000_000  # as `init` writes it where uids are not scarce
 SETSOCKOPT = 54
@@ -40,7 +40,7 @@ ENTER = "mta/sandbox/__init__.py"
 ABI = "mta/sandbox/confinement.py"
 TAKEN_DOWN = {
     "seccomp": ("    _install(role, _pool(role, uid_base) if root else None)\n", ""),
-    "landlock": ("    confinement.confine(folders, ports)\n", ""),
+    "landlock": ("    confinement.confine(folders, ports, binds=_binds(role))\n", ""),
     "root directory": (
         """        _change_root(state if role.paths else os.path.join(state, _EMPTY))  # noqa: PTH118
         start.settings["state"] = b"/"
@@ -88,7 +88,8 @@ def place() -> Iterator[Path]:
 
 def start(folder: Path, tree: Tree | None = None) -> House:
     """A house with something in it to want."""
-    house = House(folder, tree=tree, submission=True) if tree else House(folder, submission=True)
+    made = {"submission": True, "panel": True}
+    house = House(folder, tree=tree, **made) if tree else House(folder, **made)
     house.start()
     plant(house)
     return house

@@ -1,12 +1,14 @@
-"""A client that keeps sending and remembers which messages got 250. It believes nothing but the digits.
+"""Clients that keep sending and remember which messages got 250. They believe nothing but the digits.
 
 A reader would otherwise get wrong: each try has a token of its own. A try whose reply never came may be in a mailbox or not;
 only one that got 250 must be.
 """
 
+import base64
 import contextlib
 import itertools
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -19,9 +21,14 @@ REPLY_SECONDS = 20.0
 class Load:
     """Threads that send to *recipients* in turn until told to stop."""
 
-    def __init__(self, port: int, recipients: list[str], *, threads: int = 8, octets: int = 1000) -> None:
+    sender = "a@client.test"
+
+    def __init__(
+        self, port: int, recipients: list[str], *, threads: int = 8, octets: int = 1000, first: int = 0
+    ) -> None:
+        """*first*: the number in the first token."""
         self._port, self._recipients, self._octets = port, recipients, octets
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self.accepted: dict[str, str] = {}  # token: recipient
@@ -64,20 +71,27 @@ class Load:
         with reader:
             if self._reply(reader) != b"220" or self._say(sock, reader, b"EHLO client.test\r\n") != b"250":
                 return
-            for _ in range(10):
-                if self._stopping.is_set() or not self._message(sock, reader):
-                    return
+            self._messages(sock, reader)
+
+    def _messages(self, sock: socket.socket, reader) -> None:
+        for _ in range(10):
+            if self._stopping.is_set() or not self._message(sock, reader):
+                return
 
     def _message(self, sock: socket.socket, reader) -> bool:
         number = next(self._numbers)
         token, recipient = f"token-{number:08}-token", self._recipients[number % len(self._recipients)]
-        for line in (b"MAIL FROM:<a@client.test>\r\n", b"RCPT TO:<%b>\r\n" % recipient.encode(), b"DATA\r\n"):
-            reply = self._say(sock, reader, line)
+        for line in (f"MAIL FROM:<{self.sender}>", f"RCPT TO:<{recipient}>", "DATA"):
+            reply = self._say(sock, reader, line.encode() + b"\r\n")
             if reply not in (b"250", b"354"):
                 time.sleep(0.05)
                 return False
         filling = b"x" * 70 + b"\r\n"
-        content = b"Subject: load\r\n\r\n%b\r\n" % token.encode() + filling * (self._octets // len(filling)) + b".\r\n"
+        content = (
+            f"From: {self.sender}\r\nSubject: load\r\n\r\n{token}\r\n".encode()
+            + filling * (self._octets // len(filling))
+            + b".\r\n"
+        )
         with self._lock:
             self.unanswered += 1
         if self._say(sock, reader, content) == b"250":
@@ -98,6 +112,29 @@ class Load:
                 self.replies[line[:3]] += 1
                 return line[:3]
         raise ConnectionError("the conversation ended")
+
+
+class UserLoad(Load):
+    """The same by a user who logs in."""
+
+    def __init__(self, port: int, recipients: list[str], login: tuple[str, str], *, threads: int, first: int) -> None:
+        """*login*: his address and his password."""
+        super().__init__(port, recipients, threads=threads, first=first)
+        self.sender = login[0]
+        self._plain = base64.b64encode("\0".join(("", *login)).encode())
+        self._context = ssl.create_default_context()
+        self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
+
+    def _conversation(self, sock: socket.socket) -> None:
+        reader = sock.makefile("rb", buffering=0)  # What comes behind the 220 is not for it.
+        if self._reply(reader) != b"220" or self._say(sock, reader, b"EHLO client.test\r\n") != b"250":
+            return
+        if self._say(sock, reader, b"STARTTLS\r\n") != b"220":
+            return  # tls is being replaced.
+        with self._context.wrap_socket(sock) as secured, secured.makefile("rb") as reader:
+            self._say(secured, reader, b"EHLO client.test\r\n")
+            if self._say(secured, reader, b"AUTH PLAIN %b\r\n" % self._plain) == b"235":
+                self._messages(secured, reader)
 
 
 def tokens_in(new: Path) -> Counter[str]:

@@ -7,10 +7,13 @@ watched, and nothing in it was changed - but for the copies with one sync taken 
 import ast
 import re
 import subprocess
+import time
 from pathlib import Path
 
-from mta.wire import channel
+from mta.wire import channel, permits
+from mta.wire import messages as m
 from tests.crash._disk import Call
+from tests.fixtures.lone_role import readable
 from tests.fixtures.trees import Tree
 
 _TRACED = (
@@ -38,12 +41,35 @@ class Recording:
         theirs.close()
         self.channel = channel.Channel(ours, "recorded", permitted)
 
+    def hand_over(self, name: str, role: str, messages: list[m.Message], *, serving: bool = True) -> channel.Channel:
+        """A new channel between *name* and *role*, which is recorded and *serving* there; *messages* are one burst in it."""
+        ours, theirs = channel.pair()
+        permitted = permits.readable_by_client(name, role) if serving else permits.readable_by_server(role, name)
+        end = channel.Channel(ours, name, permitted)
+        for message in messages:
+            end.send(message)
+        self.channel.send(m.Peer(name.encode(), 0, serving), (theirs.fileno(),))
+        theirs.close()
+        return end
+
     def end(self) -> list[Call]:
         """Hang up, wait, and answer what it did, in order."""
         self.channel.close()
         _, said = self.process.communicate(timeout=60)
         assert not said, said.decode()
         return read_log(self.log, self.state)
+
+
+def take(peer: channel.Channel, count: int) -> list[m.Message]:
+    """The next *count* messages."""
+    found: list[m.Message] = []
+    deadline = time.monotonic() + 30
+    while len(found) < count:
+        peer.flush()
+        readable(peer.fileno(), 0.05)
+        assert time.monotonic() < deadline, f"{len(found)} of {count} answers"
+        found += [message for message, _ in peer.receive()]
+    return found
 
 
 def read_log(log: Path, state: Path) -> list[Call]:

@@ -85,6 +85,7 @@ def test_a_full_mail_store_delays_by_seconds_and_bounces_nothing(tmp_path, mount
             load.wait_for(100, 60)
         assert not accepted_is_there(house, load)
         time.sleep(3)
+        house.settle()
         assert not house.events("bounced")
         subprocess.run(["mount", "-o", f"remount,size={64 << 20}", store], check=True)
         wait_until(lambda: accepted_is_there(house, load), 100)

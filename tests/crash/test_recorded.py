@@ -20,12 +20,11 @@ from mta.spool import envelope as envelope_format
 from mta.spool.layout import CONTENT, ENVELOPE, Folder
 from mta.spool.states import State, state_of
 from mta.vocabulary import Action
-from mta.wire import channel, permits
 from mta.wire import messages as m
+from mta.wire import permits
 from mta.wire.netstring import unpack
 from tests.crash._disk import Call, Disk, remove_tree
-from tests.crash._recording import Recording, sync_calls, without
-from tests.fixtures.lone_role import readable
+from tests.crash._recording import Recording, sync_calls, take, without
 from tests.fixtures.trees import PRODUCT, THE_PRODUCT, Tree, copy_of_product
 from tests.mta.roles.enqueuer._rig import KEYS, offer
 
@@ -36,18 +35,6 @@ pytestmark = [
 ]
 
 SOME = 2  # How often chance decides what survives, beside the three ways in which it does not.
-
-
-def take(peer: channel.Channel, count: int) -> list[m.Message]:
-    """The next *count* messages."""
-    found: list[m.Message] = []
-    deadline = time.monotonic() + 30
-    while len(found) < count:
-        peer.flush()
-        readable(peer.fileno(), 0.05)
-        assert time.monotonic() < deadline, f"{len(found)} of {count} answers"
-        found += [message for message, _ in peer.receive()]
-    return found
 
 
 # --- the enqueuer
@@ -62,20 +49,6 @@ class Recorded:
     sent: dict[bytes, bytes]  # queue id or name of the acknowledged: the content
 
 
-def hand_over(recording: Recording, name: str, messages: list[m.Message], *, serving: bool = True) -> channel.Channel:
-    """A new channel with *messages* already in it, so that they are one burst."""
-    ours, theirs = channel.pair()
-    permitted = (
-        permits.readable_by_client(name, "enqueuer") if serving else permits.readable_by_server("enqueuer", name)
-    )
-    end = channel.Channel(ours, name, permitted)
-    for message in messages:
-        end.send(message)
-    recording.channel.send(m.Peer(name.encode(), 0, serving), (theirs.fileno(),))
-    theirs.close()
-    return end
-
-
 def record_enqueuer(tree: Tree, folder: Path) -> Recorded:
     """One message alone, six in one burst, one that does not fit in memory, one that is withdrawn."""
     state = folder / "state"
@@ -85,15 +58,16 @@ def record_enqueuer(tree: Tree, folder: Path) -> Recorded:
     settings = {
         "state": str(state).encode(), "uid_base": b"1900000000", "root": b"0", "host.name": b"mx.example.test",
         roster.SESSION_KEY: KEYS.session, roster.TICKET_KEY: KEYS.ticket, roster.ORIGINAL_KEY: KEYS.original,
+        roster.NOTICE_KEY: KEYS.notice,
         "limits.min_free_space": b"0", "smtpd.max_message_size": b"1000000",
     }  # fmt: skip
     recording.channel.send(m.Begin(tuple(part for name, value in settings.items() for part in (name.encode(), value))))
     sent: dict[bytes, bytes] = {}
-    ends = [hand_over(recording, "scheduler", [], serving=False)]
+    ends = [recording.hand_over("scheduler", "enqueuer", [], serving=False)]
     bodies = [b"Subject: %d\r\n\r\n" % number + os.urandom(300).hex().encode() + b"\r\n" for number in range(8)]
 
     def burst(messages: list[m.Message], contents: dict[int, bytes]) -> None:
-        ends.append(hand_over(recording, "smtpd", messages))
+        ends.append(recording.hand_over("smtpd", "enqueuer", messages))
         for answer in take(ends[-1], len(contents)):
             assert isinstance(answer, m.Taken), answer
             sent[answer.queue_id] = contents[answer.tag]

@@ -78,7 +78,7 @@ class Authenticator:
         if word != b"right":
             return 0, b""
         expiry = now() + LOGIN_SECONDS
-        return expiry, tickets.login_ticket(self.key, session, identity, expiry)
+        return expiry, tickets.login_ticket(self.key, session, identity, expiry, b"password")
 
     def may_use(self, channel: Channel, question: m.MayUse) -> None:
         holds = tickets.login_ticket_holds(

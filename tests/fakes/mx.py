@@ -18,6 +18,7 @@ HELLO = (b"PIPELINING", b"8BITMIME", b"SIZE 10000000", b"SMTPUTF8", b"DSN", b"EN
 class Heard:
     """One conversation."""
 
+    client: str = ""  # the address that called
     commands: list[bytes] = field(default_factory=list)
     contents: list[bytes] = field(default_factory=list)
     is_secured: bool = False
@@ -67,10 +68,10 @@ class StubMx:
     def _accept(self) -> None:
         while True:
             try:
-                sock, _ = self._listening.accept()
+                sock, client = self._listening.accept()
             except OSError:
                 return
-            heard = Heard()
+            heard = Heard(client[0])
             self.heard.append(heard)
             threading.Thread(target=self._serve, args=(sock, heard), daemon=True).start()
 

@@ -34,6 +34,7 @@ from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
 from mta.roles.listener import networks, proxy
 from mta.roles.resolver.query import KINDS, Answer, Query
+from mta.roles.signer import desk as signer
 from mta.roles.source.hook import Hook
 from mta.roles.source.ldap import Directory, Login, Search
 from mta.roles.submitter.draft import NotSubmittable, examine, mend
@@ -237,6 +238,7 @@ def submitted(octets: bytes) -> None:
     assert names.count(b"from") == 1
     assert b"bcc" not in names
     assert draft.authors
+    assert signer.authors(split_fields(draft.signable)) == [*draft.authors], "signer sees another author"
 
 
 def message_dsn(octets: bytes) -> None:

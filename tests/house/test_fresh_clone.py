@@ -195,6 +195,7 @@ def check_what_is_told(told: str, uid: int) -> None:
     assert re.search(r"operator", told)
     assert re.search(r"password", told)
     assert "2525" in told
+    assert "trouble" not in told
     assert ("one uid" in told or "share" in told) == (uid != 0)
 
 

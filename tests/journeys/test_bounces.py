@@ -161,4 +161,5 @@ def test_a_domain_that_refuses_nobody_sends_backscatter_and_it_is_counted(house)
     assert (event["reverse_path"], event["forward_path"]) == ("stranger@elsewhere.test", "nobody@gone.test")
     house.send("nobody@gone.test", CONTENT, SENDER)
     house.wait_for_messages(SENDER)
+    house.settle()
     assert len(house.events("backscatter")) == 1, "a sender of ours is no outsider"

@@ -43,7 +43,7 @@ class Api:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     """A house with many mailboxes, all of them published."""
-    with House(tmp_path_factory.mktemp("full") / "house", settings=PATIENT) as house:
+    with House(tmp_path_factory.mktemp("full") / "house", settings=PATIENT, panel=True) as house:
         house.add_domain("example.test")
         engine = open_engine(f"sqlite:///{_database(house)}")
         fill(engine, DOMAINS, MAILBOXES // len(DOMAINS))

@@ -71,6 +71,17 @@ def test_a_program_sends_by_sendmail(house: House) -> None:
     assert b"Bcc" not in content + anns.read_bytes()
 
 
+def test_cron_sends(house: House) -> None:
+    """With its own arguments, a From field without a domain, which submitter would not read, and a user for a recipient."""
+    house.postern("alias", "add", "root@mx.house.test", ANN)
+    house.wait_until_known("root@mx.house.test")
+    typed = b"From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@mx> true\n\nsaid\n"
+    done = sendmail(house, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", "root", stdin=typed)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (path,) = house.wait_for_messages(ANN)
+    assert b"\nFrom: root@mx.house.test (Cron Daemon)\nTo: root@mx.house.test\n" in path.read_bytes()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_the_kernel_says_whose_program_it_is(house: House) -> None:
     _open_way_to(house.folder, NOBODY)
@@ -95,6 +106,7 @@ def test_when_one_recipient_is_refused_nothing_is_sent_and_the_exit_code_says_wh
     assert done.returncode == 67
     assert done.stderr.startswith(b"postern sendmail: nobody-here@")
     assert b"550 5.1.1" in done.stderr
+    house.settle()
     assert not house.events("accepted")
 
 

@@ -1,11 +1,14 @@
 """Mail to other hosts, through a whole house: relayed, put off and then taken, refused, too old; and what an operator can do."""
 
 import json
+import os
 import smtplib
 import time
 
 import pytest
 
+from mta.record import replace
+from mta.spool import envelope as envelope_format
 from tests.fakes.mx import Manners, StubMx
 from tests.fakes.zone import Zone
 from tests.fixtures.house import House, free_port, wait_until
@@ -13,7 +16,7 @@ from tests.fixtures.served import PATIENT
 
 pytestmark = pytest.mark.journey
 
-SENDER = "joe@house.example"
+SENDER, POSTMASTER = "joe@house.example", "postmaster@mx.house.test"
 CONTENT = b"From: joe@house.example\r\nTo: x\r\nSubject: out\r\nMessage-ID: <1@house.example>\r\n\r\nbody\r\n"
 
 
@@ -49,7 +52,7 @@ def world():
 def running(world, tmp_path_factory):
     settings = PATIENT | {
         "dns.servers": f'["{world.zone.address}"]', "outbound.port": str(world.port), "outbound.allow_loopback": "true",
-        "smtpd.relay_clients": '["127.0.0.1/32"]',
+        "smtpd.relay_clients": '["127.0.0.1/32"]', "limits.delay_warning_hours": "1", "limits.queue_lifetime_days": "1",
     }  # fmt: skip
     with House(tmp_path_factory.mktemp("out") / "house", settings=settings) as house:
         house.add_domain("house.example")
@@ -154,6 +157,67 @@ def test_a_domain_that_does_not_exist_comes_back_at_once(house):
     house.send("ann@nowhere.example", CONTENT, SENDER)
     (path,) = house.wait_for_messages(SENDER)
     assert b"ann@nowhere.example" in path.read_bytes()
+
+
+@pytest.mark.must_show
+def test_a_bounce_that_another_host_refuses_goes_to_the_postmaster_and_no_further(house, world):
+    """The recipient is refused, the sender's host refuses the notification: one more, to us, and the end."""
+    world.host("refusing.example", Manners(answers={b"RCPT": b"550 5.1.1 nobody here"}))
+    home = world.host("deaf.example", Manners(answers={b"RCPT": b"550 5.7.1 no notifications, please"}))
+    house.send("ann@refusing.example", CONTENT, "cross@deaf.example")
+    (path,) = house.wait_for_messages(POSTMASTER)
+    told = path.read_bytes()
+    assert told.startswith(b"Return-Path: <>\n")
+    assert b"cross@deaf.example" in told
+    assert b"550 5.7.1 no notifications, please" in told
+    wait_until(lambda: not waiting(house), 10, house.said)
+    (mail,) = [line for heard in home.heard for line in heard.commands if line.startswith(b"MAIL")]
+    assert mail.startswith(b"MAIL FROM:<>")
+    assert (len(house.messages(POSTMASTER)), house.messages(SENDER)) == (1, [])
+
+
+def let_time_pass(house, hours):
+    """What waits came so many hours earlier: its files are renamed and written as if it had, and scheduler starts anew."""
+    spool = house.state / "spool"
+    for message in waiting(house):
+        former = message["queue_id"]
+        later = f"{int(former[:16], 16) - int(hours * 3600e6):016x}{former[16:]}"
+        path = spool / "envelope" / former
+        envelope = envelope_format.parse(path.read_bytes())
+        earlier = replace(envelope, arrival=envelope.arrival - int(hours * 3600))
+        path.write_bytes(envelope_format.render(earlier))
+        for part in ("content", "progress", "envelope"):
+            if (spool / part / former).exists():
+                os.rename(spool / part / former, spool / part / later)
+    house.wait_for_restart("scheduler", house.kill("scheduler"))
+    wait_until(lambda: waiting(house), 10, house.said)
+    house.postern("queue", "flush")  # Old mail is spread over a quarter of an hour after a start.
+
+
+@pytest.mark.must_show
+def test_a_sender_of_ours_hears_once_that_it_takes_long_and_at_last_that_it_is_given_up(house, world):
+    """After `limits.delay_warning_hours` and after `limits.queue_lifetime_days`, both shorter here; each with the last reason."""
+    world.host("never.example", Manners(answers={b"RCPT": b"450 4.2.0 come again"}))
+    house.send("ann@never.example", CONTENT, SENDER)
+    event(house, "deferred", final_recipient="ann@never.example")
+    let_time_pass(house, 2)
+    (delayed,) = house.wait_for_messages(SENDER)
+    assert b"Action: delayed" in delayed.read_bytes()
+    assert b"Remote-MTA: dns; mx.never.example (127.0.1." in delayed.read_bytes()
+    assert b"Will-Retry-Until:" in delayed.read_bytes()
+    let_time_pass(house, 23)
+    failed = next(each for each in house.wait_for_messages(SENDER, 2) if each != delayed).read_bytes()
+    for words in (
+        b"Action: failed",
+        b"Status: 5.4.7",
+        b"450 4.2.0 come again",
+        b"Remote-MTA: dns; mx.never.example",
+        b"body",
+    ):
+        assert words in failed
+    wait_until(lambda: not waiting(house), 10, house.said)
+    assert event(house, "failed", final_recipient="ann@never.example")["status"] == "5.4.7"
+    assert len(house.messages(SENDER)) == 2
 
 
 def test_held_mail_waits_over_a_restart_until_it_is_released(house, world):

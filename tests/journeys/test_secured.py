@@ -243,6 +243,24 @@ def test_a_smarthost_of_a_domain_gets_its_password_when_it_proves_who_it_is(hous
 
 
 @pytest.mark.must_show
+def test_a_route_may_say_from_which_address_mail_leaves(house, world):
+    """What house.example sends leaves from there, whoever it is for; from an address that is not ours, nothing does."""
+    domain = "from-elsewhere.example"
+    stub, _ = world.host(domain, "right")
+    try:
+        house.postern("route", "set", "@house.example", "--source-address", "127.0.9.77")
+        assert send(house, domain)["event"] == "relayed"
+        house.postern("route", "set", "@house.example", "--source-address", "192.0.2.77")
+        world.zone.records["not-ours.example"] = {"MX": [f"10 mx.{domain}."]}
+        became = send(house, "not-ours.example")
+    finally:
+        house.postern("route", "remove", "@house.example")
+    assert [heard.client for heard in stub.heard] == ["127.0.9.77"]
+    assert became["event"] == "deferred"
+    assert "192.0.2.77" in became["diagnostic_code"]
+
+
+@pytest.mark.must_show
 def test_the_settings_file_fixes_next_hops(house, world):
     """Before MX, which this domain does not even have; a next hop there may be this machine itself."""
     stub = StubMx(Manners(), "127.0.2.250", world.port)

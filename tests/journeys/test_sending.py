@@ -84,14 +84,15 @@ def test_an_imported_password_is_right_and_becomes_a_better_one(house):
     before = sealed_hash(house)
     with client(house) as smtp:
         smtp.sendmail(JOE, ANN, CONTENT)
-    house.wait_for_messages(ANN)
-    wait_until(lambda: sealed_hash(house) != before, SECONDS)
-    with client(house) as smtp:
-        assert rcpt(smtp)[0] == 250
+        house.wait_for_messages(ANN)
+        wait_until(lambda: sealed_hash(house) != before, SECONDS)
+        with client(house) as another:
+            assert rcpt(another)[0] == 250
+        assert rcpt(smtp)[0] == 250, "nor is he logged out by it"
 
 
 def test_an_app_password_until_it_is_revoked(house):
-    """Its owner's own goes on."""
+    """Its owner's own goes on; who is in by it is out with the next message."""
     secret = house.postern("app-password", "add", JOE, "phone").stdout.strip()
 
     def may_log_in() -> bool:
@@ -101,8 +102,12 @@ def test_an_app_password_until_it_is_revoked(house):
         return False
 
     wait_until(may_log_in, SECONDS)
-    house.postern("app-password", "remove", JOE, "phone")
-    wait_until(lambda: not may_log_in(), SECONDS)
+    with client(house, secret) as thief, client(house) as owner:
+        house.postern("app-password", "remove", JOE, "phone")
+        wait_until(lambda: not may_log_in(), SECONDS)
+        code, words = rcpt(thief)
+        assert (code, words[:6], b"log in again" in words) == (550, b"5.7.1 ", True)
+        assert rcpt(owner)[0] == 250
 
 
 def test_as_whom_one_may_write(house):
@@ -134,6 +139,12 @@ def test_a_limit_holds_while_the_database_is_away_and_a_brake_until_it_is_releas
         return bool(house.postern("sending", "braked", "--json").stdout.strip() not in ("[]", ""))
 
     wait_until(braked, SECONDS)
+    for address in (JOE, "postmaster@mx.house.test"):  # the owner, and who looks after a domain without a postmaster
+        (path,) = house.wait_for_messages(address)
+        told = path.read_bytes()
+        assert told.startswith(b"Return-Path: <>\n")
+        for words in (b"Auto-Submitted: auto-generated\n", JOE.encode(), b"recipients in an hour that do not exist"):
+            assert words in told
     house.postern("sending", "release", JOE)
     wait_until(lambda: b"stopped" not in _word_to(house), SECONDS)
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import smtplib
+import urllib.request
 
 import pytest
 
@@ -17,6 +18,15 @@ pytestmark = pytest.mark.journey
 
 SENDER, RECIPIENT, NOBODY = f"ann@{DOMAIN}", "joe@gone.test", "nobody@gone.test"
 CONTENT = b"From: <ann@example.test>\r\nSubject: a word of nobody else's business\r\n\r\nsecret body\r\n"
+
+
+def api(house: House, key: str, path: str) -> dict[str, object]:
+    """What web reads of the store that another uid writes."""
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{house.port('panel')}/api/v1{path}", headers={"Authorization": f"Bearer {key}"}
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        return json.load(answer)
 
 
 def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
@@ -56,6 +66,11 @@ def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
             rcpt = next(each for each in told["dialog"] if each["command"].startswith("RCPT"))
             code, text = house.rcpt(address)
             assert rcpt["replies"] == [f"{code} {text}"]
+        key = json.loads(house.postern("key", "create", "--json").stdout)["secret"]
+        listed = api(house, key, "/messages?recipient=joe@gone.test&state=failed")["items"]
+        assert [(each["id"], each["state"]) for each in listed] == [(original, "failed")]
+        told = api(house, key, f"/messages/{original}")
+        assert [each["event"] for each in told["events"]] == ["connected", "accepted", "failed", "bounced"]
         nothing = house.postern("trace", "--to", "never@nowhere.test", check=False)
         assert (nothing.returncode, nothing.stdout) == (1, "")
         assert house.stop() == 0

@@ -101,6 +101,14 @@ def test_bcrypt_looks_at_72_octets_as_it_did_where_the_hash_was_made():
 # --- SCRAM
 
 
+@pytest.mark.parametrize(("text", "secret"), HASHES[:4])
+def test_a_secret_that_crypt_never_took_is_not_tried(text, secret, monkeypatch):
+    """Each of its rounds costs as much more as the secret is long: a guesser would keep a thread for seconds."""
+    assert hashing.fits(text, secret, DUMMY)
+    monkeypatch.setattr(hashing, "_CRYPT_OCTETS", len(secret) - 1)
+    assert not hashing.fits(text, secret, DUMMY)
+
+
 def test_the_keys_are_those_of_the_rfc(monkeypatch):
     """RFC 7677 3: user, pencil, 4096 rounds; the client's proof of the example fits our keys."""
     monkeypatch.setattr(scram, "ITERATIONS", 4096)
@@ -113,7 +121,7 @@ def test_the_keys_are_those_of_the_rfc(monkeypatch):
     final = (
         b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
     )
-    assert exchange.finish(begun, final, [keys]) == b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+    assert exchange.finish(begun, final, [keys]) == (b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", keys)
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,25 @@ A reader would otherwise get wrong: two must agree before a key opens anything. 
 right (this process never sees what it is compared with), the database whether the key still stands.
 """
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 
 from appliance.database.session import Session
-from appliance.errors import NotSignedIn
+from appliance.errors import Invalid, NotSignedIn
 from appliance.services import given_answers, keys
 from appliance.services.actor import Actor
-from web.errors import AnsweredBefore, PreconditionFailed
+from web import allowance, together
+from web.errors import AnsweredBefore, PreconditionFailed, TooManyRequests
 from web.wiring import Wiring, client_of, wiring_of
 
 describe_key = HTTPBearer(auto_error=False, scheme_name="key", description="An API key: `pk_…`")
@@ -40,6 +45,7 @@ class Problem(BaseModel):
     detail: str
     code: str = Field(description="stable: compare this, not the sentence")
     errors: list[Fault] = []
+    holder: str | None = Field(None, description="of a name that is taken: by what, where the key may see that")
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -51,9 +57,11 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         409: "it contradicts what is there: a name is taken, a limit reached",
         412: "If-Match names another version than the present one",
         422: "a value makes no sense; `errors` says which and why",
+        429: "the key has used its allowance up; Retry-After says when to go on",
+        503: "database or authenticator are away; nothing was done, Retry-After says when to try again",
     }
     schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": words[status], "content": schema} for status in (401, *statuses)}
+    return {status: {"description": words[status], "content": schema} for status in (401, *statuses, 429, 503)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class Caller:
 
     def _request_hash(self, body: BaseModel | None) -> str:
         # Without passwords, whose hash could be guessed at; a retry with another one is taken for the same request.
-        asked = body.model_dump(mode="json", exclude=SECRETS) if body is not None else None
+        asked = without(SECRETS, body.model_dump(mode="json")) if body is not None else None
         return given_answers.request_hash(self.path, asked)
 
 
@@ -116,34 +124,66 @@ class Posting:
                 kept = given[1] or {}
                 raise AnsweredBefore(given[0], kept.get("body"), kept.get("headers", {}))
 
-    def answer(self, shown: "Shown", *, location: str | None = None) -> "Shown":
+    def answer(self, shown: "Shown", *, location: str | None = None, status: int | None = None) -> "Shown":
         """*shown*, as what is answered; with *location*, as what was made there. A secret is not kept for a repetition."""
         if location is not None:
             self.response.headers["Location"] = f"/api/v1{location}"
-        if hasattr(shown, "version"):
-            self.response.headers["ETag"] = etag(shown)
+        self.response.headers["ETag"] = etag(shown)
         if self.key is not None:
             headers = {name: self.response.headers[name] for name in KEPT_HEADERS if name in self.response.headers}
-            kept = {"body": shown.model_dump(mode="json", exclude={"secret"}), "headers": headers}
-            status = 201 if location is not None else 200
+            kept = {"body": without({"secret"}, shown.model_dump(mode="json")), "headers": headers}
+            status = status or (201 if location is not None else 200)
             given_answers.keep(self.session, self.key, self.request, status, kept, actor=self.caller.actor)
         return shown
 
 
+def without(names: AbstractSet[str], value: Any) -> Any:  # noqa: ANN401 - JSON
+    """*value* less all members called one of *names*, however deep."""
+    if isinstance(value, dict):
+        return {name: without(names, member) for name, member in value.items() if name not in names}
+    return [without(names, member) for member in value] if isinstance(value, list) else value
+
+
 KEPT_HEADERS = ("location", "etag")
-SECRETS = {"password", "password_hash", "source_password", "key"}
+SECRETS = {"password", "password_hash", "source_password", "key", "private_key"}
 Shown = TypeVar("Shown", bound=BaseModel)
 
 
-def told(response: Response, shown: Shown) -> Shown:
-    """*shown*, with its entity tag in the answer's header."""
-    response.headers["ETag"] = etag(shown)
+def only_known(request: Request) -> None:
+    """Go on when the operation knows every parameter of the query: a misspelt `dry_run` would otherwise change things.
+
+    Raises:
+        Invalid: one is not known, or given twice.
+    """
+    known, given = (
+        _parameters(request.scope["route"].dependant),
+        Counter(name for name, _ in request.query_params.multi_items()),
+    )
+    for name, times in given.items():
+        if name not in known:
+            raise Invalid(f"there is no parameter {name[:80]!r} here", code="unknown_parameter", field=name[:80])
+        if times > 1:
+            raise Invalid(f"{name} is given {times} times", code="repeated_parameter", field=name)
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    found = {parameter.alias for parameter in dependant.query_params}
+    return found.union(*(_parameters(inner) for inner in dependant.dependencies))
+
+
+def told(response: Response, shown: Shown, *, tag_of: BaseModel | None = None) -> Shown:
+    """*shown*, with its entity tag in the answer's header, or that *tag_of* something else."""
+    response.headers["ETag"] = etag(tag_of or shown)
     return shown
 
 
 def etag(row: object) -> str:
-    """The entity tag of *row* (RFC 9110 8.8.3): its version, which rises with each change."""
-    return f'"{getattr(row, "version")}"'  # noqa: B009 - rows and their schemas share no type
+    """The entity tag of *row* (RFC 9110 8.8.3): its version, which rises with each change; without one, a digest of it."""
+    version = getattr(row, "version", None)
+    if version is not None:
+        return f'"{version}"'
+    assert isinstance(row, BaseModel)  # what has no version of its own is compared as it is shown
+    return f'"{hashlib.blake2b(row.model_dump_json(exclude={"secret"}).encode(), digest_size=8).hexdigest()}"'
 
 
 def caller(
@@ -153,8 +193,12 @@ def caller(
 
     Raises:
         NotSignedIn: there is none, or it is not good.
+        TooManyRequests: it has used its allowance up.
         AuthenticatorAway: nobody can tell.
     """
+    within = together.inside()
+    if within is not None:  # Whoever asked for all of it has shown his key.
+        return Caller(within.actor, within.wiring, request.url.path)
     if credentials is None:
         raise NotSignedIn("present a key: Authorization: Bearer pk_…")
     wiring = wiring_of(request)
@@ -162,6 +206,10 @@ def caller(
     with wiring.reading() as session:
         # First the database: it knows of a revocation before the snapshot does.
         actor = keys.actor_of(session, public_id, source=client_of(request))
+    standing = wiring.allowance.take(actor)
+    allowance.note(request.state, standing)
+    if standing is not None and standing.wait_seconds:
+        raise TooManyRequests(standing.wait_seconds)
     if not wiring.authenticator.verify_key(public_id, secret):
         raise NotSignedIn("this is not a key of ours", code="bad_key")
     return Caller(actor, wiring, request.url.path)

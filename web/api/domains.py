@@ -21,7 +21,7 @@ from web.api.dependencies import (
     refusals,
     told,
 )
-from web.api.schemas import Page
+from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.domains import Domain, DomainChange, NewDomain
 
 router = APIRouter(prefix="/domains")
@@ -82,16 +82,24 @@ def remove(asking: Changing, name: str, dry_run: DryRun = False) -> None:
 
 
 @router.post("/{name}/suspend", summary="Suspend a domain", responses=refusals(403, 404, 409, 412, 422))
-def suspend(asking: Ordering, name: str, response: Response, dry_run: DryRun = False) -> Domain:
+def suspend(
+    asking: Ordering, name: str, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Domain:
     """Refuse mail for it until it is resumed; what is stored stays."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: domains.get(posting.session, name, actor=asking.actor))
-        return posting.answer(Domain.model_validate(domains.suspend(posting.session, name, actor=asking.actor)))
+        return posting.answer(
+            Domain.model_validate(domains.suspend(posting.session, name, actor=asking.actor, **stopping(body)))
+        )
 
 
 @router.post("/{name}/resume", summary="Resume a domain", responses=refusals(403, 404, 409, 412, 422))
-def resume(asking: Ordering, name: str, response: Response, dry_run: DryRun = False) -> Domain:
+def resume(
+    asking: Ordering, name: str, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Domain:
     """Accept mail for it again."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: domains.get(posting.session, name, actor=asking.actor))
-        return posting.answer(Domain.model_validate(domains.resume(posting.session, name, actor=asking.actor)))
+        return posting.answer(
+            Domain.model_validate(domains.resume(posting.session, name, actor=asking.actor, **stopping(body)))
+        )

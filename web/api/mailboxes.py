@@ -26,7 +26,7 @@ from web.api.dependencies import (
     refusals,
     told,
 )
-from web.api.schemas import Page
+from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.mailboxes import (
     Forwarding,
     Mailbox,
@@ -57,14 +57,14 @@ def list_mailboxes(
 def create(asking: Making, body: NewMailbox, response: Response, dry_run: DryRun = False) -> Mailbox:
     """It receives mail within a second of the answer. With neither password nor hash nobody can log in yet."""
     sealed = sealed_of(asking.wiring.sealer, body, body.address)
-    quota = asking.wiring.settings.limits.default_quota if body.quota_bytes is None else body.quota_bytes
     with asking.posting(response, body, dry_run=dry_run) as posting:
         row = mailboxes.create(
             posting.session,
             body.address,
             actor=asking.actor,
             sealed_hash=sealed,
-            quota_bytes=quota,
+            quota_bytes=body.quota_bytes,
+            default_quota=asking.wiring.settings.limits.default_quota,
             display_name=body.display_name,
         )
         mailbox = Mailbox.model_validate(row)
@@ -85,54 +85,69 @@ def sealed_of(sealer: Sealer, body: NewMailbox | NewPassword, address: str) -> s
 
 
 @router.get("/{address:path}/forwarding", summary="Show the forwarding", responses=refusals(404, 422))
-def show_forwarding(asking: Asking, address: Address) -> Forwarding:
+def show_forwarding(asking: Asking, address: Address, response: Response) -> Forwarding:
     """404 when there is none."""
     with asking.wiring.reading() as session:
-        return Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor))
+        return told(response, Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
 
 
-@router.put("/{address:path}/forwarding", summary="Set the forwarding", responses=refusals(403, 404, 409, 422))
-def set_forwarding(asking: Asking, address: Address, body: NewForwarding, dry_run: DryRun = False) -> Forwarding:
+@router.put("/{address:path}/forwarding", summary="Set the forwarding", responses=refusals(403, 404, 409, 412, 422))
+def set_forwarding(
+    asking: Changing, address: Address, body: NewForwarding, response: Response, dry_run: DryRun = False
+) -> Forwarding:
     """Targets must be addresses on this host that somebody answers for, and must not lead back here."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
         row = forwardings.put(session, address, actor=asking.actor, **body.model_dump())
-        return Forwarding.model_validate(row)
+        return told(response, Forwarding.model_validate(row))
 
 
 @router.delete(
-    "/{address:path}/forwarding", summary="Forward no more", status_code=204, responses=refusals(403, 404, 422)
+    "/{address:path}/forwarding", summary="Forward no more", status_code=204, responses=refusals(403, 404, 412, 422)
 )
-def clear_forwarding(asking: Asking, address: Address, dry_run: DryRun = False) -> None:
+def clear_forwarding(asking: Changing, address: Address, dry_run: DryRun = False) -> None:
     """The mailbox keeps its mail again. Without a forwarding nothing happens."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
         forwardings.clear(session, address, actor=asking.actor)
 
 
 @router.post("/{address:path}/password", include_in_schema=False, status_code=204)
-@router.put("/{address:path}/password", summary="Set the password", status_code=204, responses=refusals(403, 404, 422))
-def set_password(asking: Asking, address: Address, body: NewPassword, dry_run: DryRun = False) -> None:
+@router.put(
+    "/{address:path}/password", summary="Set the password", status_code=204, responses=refusals(403, 404, 412, 422)
+)
+def set_password(asking: Changing, address: Address, body: NewPassword, dry_run: DryRun = False) -> None:
     """Whoever was logged in with the former one is out. With null for both, nobody can log in any more."""
     if not body.model_fields_set:
         raise Invalid("name a password or its hash", code="no_password", field="password")
     sealed = sealed_of(asking.wiring.sealer, body, address)
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
         mailboxes.set_password(session, address, sealed, actor=asking.actor)
 
 
 @router.post("/{address:path}/suspend", summary="Suspend a mailbox", responses=refusals(403, 404, 409, 412, 422))
-def suspend(asking: Ordering, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
+def suspend(
+    asking: Ordering, address: Address, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Mailbox:
     """Refuse mail and log-ins until it is resumed; what is stored stays."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: mailboxes.get(posting.session, address, actor=asking.actor))
-        return posting.answer(Mailbox.model_validate(mailboxes.suspend(posting.session, address, actor=asking.actor)))
+        return posting.answer(
+            Mailbox.model_validate(mailboxes.suspend(posting.session, address, actor=asking.actor, **stopping(body)))
+        )
 
 
 @router.post("/{address:path}/resume", summary="Resume a mailbox", responses=refusals(403, 404, 409, 412, 422))
-def resume(asking: Ordering, address: Address, response: Response, dry_run: DryRun = False) -> Mailbox:
+def resume(
+    asking: Ordering, address: Address, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Mailbox:
     """Accept mail and log-ins again."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: mailboxes.get(posting.session, address, actor=asking.actor))
-        return posting.answer(Mailbox.model_validate(mailboxes.resume(posting.session, address, actor=asking.actor)))
+        return posting.answer(
+            Mailbox.model_validate(mailboxes.resume(posting.session, address, actor=asking.actor, **stopping(body)))
+        )
 
 
 @router.get("/{address:path}", summary="Show a mailbox", responses=refusals(404, 422))

@@ -4,21 +4,26 @@ from fastapi import APIRouter, Depends
 
 from web.api import (
     aliases,
+    apply,
     audit,
+    batch,
     certificates,
     dkim,
     docs,
     domains,
+    events,
+    jobs,
     keys,
     mailboxes,
     me,
+    messages,
     recipients,
     rules,
     sending,
     tenants,
     ways_out,
 )
-from web.api.dependencies import describe_key
+from web.api.dependencies import describe_key, only_known
 
 router = APIRouter()
 router.include_router(docs.router)
@@ -36,6 +41,13 @@ for module in (
     certificates,
     keys,
     audit,
+    messages,
+    batch,
+    apply,
+    jobs,
+    events,
 ):
     noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2]  # this module has that name
-    router.include_router(module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key)])
+    router.include_router(
+        module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key), Depends(only_known)]
+    )

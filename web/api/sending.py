@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import senders, sending
-from web.api.dependencies import Asking, Caller, Changing, DryRun, Making, Ordering, given, refusals
+from web.api.dependencies import Asking, Caller, Changing, DryRun, Making, Ordering, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.sending import (
     AppPassword,
@@ -98,46 +98,54 @@ def release(asking: Ordering, address: Address, response: Response, dry_run: Dry
 
 
 @router.get(_OF_MAILBOX + "/sending", summary="Show what a mailbox may send", responses=refusals(404, 422))
-def show_mailbox(asking: Asking, address: Address) -> Sending:
+def show_mailbox(asking: Asking, address: Address, response: Response) -> Sending:
     """Its own word; what its domain and tenants say holds beside it."""
-    return _show(asking, address)
+    return _show(asking, address, response)
 
 
-@router.patch(_OF_MAILBOX + "/sending", summary="Limit a mailbox", responses=refusals(403, 404, 422))
-def change_mailbox(asking: Changing, address: Address, body: SendingChange, dry_run: DryRun = False) -> Sending:
+@router.patch(_OF_MAILBOX + "/sending", summary="Limit a mailbox", responses=refusals(403, 404, 412, 422))
+def change_mailbox(
+    asking: Changing, address: Address, body: SendingChange, response: Response, dry_run: DryRun = False
+) -> Sending:
     """In force within a second."""
-    return _change(asking, address, body, dry_run=dry_run)
+    return _change(asking, address, body, response, dry_run=dry_run)
 
 
 @router.get("/domains/{name}/sending", summary="Show what a domain may send", responses=refusals(404, 422))
-def show_domain(asking: Asking, name: str) -> Sending:
+def show_domain(asking: Asking, name: str, response: Response) -> Sending:
     """All its mailboxes together."""
-    return _show(asking, name)
+    return _show(asking, name, response)
 
 
-@router.patch("/domains/{name}/sending", summary="Limit a domain", responses=refusals(403, 404, 422))
-def change_domain(asking: Changing, name: str, body: SendingChange, dry_run: DryRun = False) -> Sending:
+@router.patch("/domains/{name}/sending", summary="Limit a domain", responses=refusals(403, 404, 412, 422))
+def change_domain(
+    asking: Changing, name: str, body: SendingChange, response: Response, dry_run: DryRun = False
+) -> Sending:
     """All its mailboxes together; and whether they may write as any address of it."""
-    return _change(asking, name, body, dry_run=dry_run)
+    return _change(asking, name, body, response, dry_run=dry_run)
 
 
 @router.get("/tenants/{tenant_id}/sending", summary="Show what a tenant may send", responses=refusals(404, 422))
-def show_tenant(asking: Asking, tenant_id: int) -> Sending:
+def show_tenant(asking: Asking, tenant_id: int, response: Response) -> Sending:
     """All that is below it together."""
-    return _show(asking, str(tenant_id))
+    return _show(asking, str(tenant_id), response)
 
 
-@router.patch("/tenants/{tenant_id}/sending", summary="Limit a tenant", responses=refusals(403, 404, 422))
-def change_tenant(asking: Changing, tenant_id: int, body: SendingChange, dry_run: DryRun = False) -> Sending:
+@router.patch("/tenants/{tenant_id}/sending", summary="Limit a tenant", responses=refusals(403, 404, 412, 422))
+def change_tenant(
+    asking: Changing, tenant_id: int, body: SendingChange, response: Response, dry_run: DryRun = False
+) -> Sending:
     """All that is below it together."""
-    return _change(asking, str(tenant_id), body, dry_run=dry_run)
+    return _change(asking, str(tenant_id), body, response, dry_run=dry_run)
 
 
-def _show(asking: Caller, subject: str) -> Sending:
+def _show(asking: Caller, subject: str, response: Response) -> Sending:
     with asking.wiring.reading() as session:
-        return Sending.model_validate(sending.show(session, subject, actor=asking.actor))
+        return told(response, Sending.model_validate(sending.show(session, subject, actor=asking.actor)))
 
 
-def _change(asking: Caller, subject: str, body: SendingChange, *, dry_run: bool) -> Sending:
+def _change(asking: Caller, subject: str, body: SendingChange, response: Response, *, dry_run: bool) -> Sending:
     with asking.wiring.changing(dry_run=dry_run) as session:
-        return Sending.model_validate(sending.change(session, subject, actor=asking.actor, **given(body)))
+        asking.expect(lambda: Sending.model_validate(sending.show(session, subject, actor=asking.actor)))
+        standing = sending.change(session, subject, actor=asking.actor, **given(body))
+        return told(response, Sending.model_validate(standing))

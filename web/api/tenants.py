@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from appliance.services import tenants
 from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, Ordering, given, refusals, told
-from web.api.schemas import Page
+from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.tenants import NewTenant, Tenant, TenantChange
 
 router = APIRouter(prefix="/tenants")
@@ -54,16 +54,24 @@ def remove(asking: Changing, tenant_id: int, dry_run: DryRun = False) -> None:
 
 
 @router.post("/{tenant_id}/suspend", summary="Suspend a tenant", responses=refusals(403, 404, 412, 422))
-def suspend(asking: Ordering, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
+def suspend(
+    asking: Ordering, tenant_id: int, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Tenant:
     """Stops mail and log-ins of it and all below it."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: tenants.get(posting.session, tenant_id, actor=asking.actor))
-        return posting.answer(Tenant.model_validate(tenants.suspend(posting.session, tenant_id, actor=asking.actor)))
+        return posting.answer(
+            Tenant.model_validate(tenants.suspend(posting.session, tenant_id, actor=asking.actor, **stopping(body)))
+        )
 
 
 @router.post("/{tenant_id}/resume", summary="Resume a tenant", responses=refusals(403, 404, 412, 422))
-def resume(asking: Ordering, tenant_id: int, response: Response, dry_run: DryRun = False) -> Tenant:
+def resume(
+    asking: Ordering, tenant_id: int, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+) -> Tenant:
     """Lets mail flow again."""
-    with asking.posting(response, dry_run=dry_run) as posting:
+    with asking.posting(response, body, dry_run=dry_run) as posting:
         asking.expect(lambda: tenants.get(posting.session, tenant_id, actor=asking.actor))
-        return posting.answer(Tenant.model_validate(tenants.resume(posting.session, tenant_id, actor=asking.actor)))
+        return posting.answer(
+            Tenant.model_validate(tenants.resume(posting.session, tenant_id, actor=asking.actor, **stopping(body)))
+        )

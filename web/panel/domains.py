@@ -11,7 +11,7 @@ from appliance.errors import ApplianceError
 from appliance.services import addresses, aliases, authorisation, domains, mailboxes, tenants
 from appliance.services.paging import Page
 from web.panel.desk import Desk, Managing, Signed
-from web.panel.forms import Form, faults_of, number_in, require_confirmed, still_sending
+from web.panel.forms import Form, faults_of, number_in, require_confirmed, still_sending, stops_in
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
 from web.panel.relaying import RELAY_FIELDS, as_typed, route_in, sources_for
@@ -31,6 +31,7 @@ class Shown(NamedTuple):
     alias_of: str | None
     tenant: str
     suspended: bool
+    suspended_for: list[str]
     tenant_suspended: bool
     mailboxes: int
     aliases: int
@@ -49,7 +50,8 @@ def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
             alias_of=domain.alias_of.name if domain.alias_of else None,
             tenant=domain.tenant.name,
             suspended=domain.suspended,
-            tenant_suspended=not authorisation.is_in_force(session, domain.tenant_id),
+            suspended_for=domain.suspended_for,
+            tenant_suspended=not authorisation.may_receive(session, domain.tenant_id),
             mailboxes=counts[domain.id][0],
             aliases=counts[domain.id][1],
             catch_all=domain.catch_all,
@@ -190,7 +192,7 @@ def set_catch_all(desk: Signed, name: str, form: Form) -> Response:
 def suspend(desk: Signed, name: str, form: Form) -> Response:
     """Refuse mail until it is resumed."""
     with desk.changing() as session:
-        domain = domains.suspend(session, name, actor=desk.actor)
+        domain = domains.suspend(session, name, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("domains", domain.name, "settings"), f"{domain.name} is suspended.")
 
 
@@ -198,7 +200,7 @@ def suspend(desk: Signed, name: str, form: Form) -> Response:
 def resume(desk: Signed, name: str, form: Form) -> Response:
     """Accept mail again."""
     with desk.changing() as session:
-        domain = domains.resume(session, name, actor=desk.actor)
+        domain = domains.resume(session, name, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("domains", domain.name, "settings"), f"{domain.name} accepts mail again.")
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from appliance.config import parse_size
 from appliance.errors import ApplianceError, Invalid
+from appliance.services.authorisation import EVERYTHING
 from web import security
 from web.errors import ForgedForm
 from web.panel.rendering import Typed, sentence_of, session_token
@@ -47,6 +48,11 @@ Form = Annotated[Typed, Depends(read_form)]
 def addresses_in(text: str) -> list[str]:
     """The addresses of a text area: one a line, though commas and blanks between them are understood too."""
     return [part for part in _SEPARATORS.split(text) if part]
+
+
+def stops_in(form: Typed) -> Sequence[str]:
+    """What shall stand still or go on; all of it when nothing was chosen."""
+    return [form["what"]] if form["what"] else EVERYTHING
 
 
 def faults_of(refusal: ApplianceError, *shown: str, otherwise: str = "") -> Typed:

@@ -12,7 +12,7 @@ from appliance.errors import ApplianceError
 from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes, sending
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
-from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending
+from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending, stops_in
 from web.panel.links import url
 from web.panel.rendering import Typed
 
@@ -38,7 +38,7 @@ def _new(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> 
 def create(desk: Signed, name: str, form: Form) -> Response:
     """Make a mailbox, then show it."""
     try:
-        quota_bytes = size_in(form, "quota") or desk.wiring.settings.limits.default_quota
+        quota_bytes = size_in(form, "quota") if form["quota"].strip() else None
         address = address_in(form, name)
         sealed = desk.wiring.sealer.seal_password(form["password"], address) if form["password"] else None
         with desk.changing() as session:
@@ -48,6 +48,7 @@ def create(desk: Signed, name: str, form: Form) -> Response:
                 actor=desk.actor,
                 sealed_hash=sealed,
                 quota_bytes=quota_bytes,
+                default_quota=desk.wiring.settings.limits.default_quota,
                 display_name=form["display_name"].strip(),
             )
             address = addresses.show(mailbox.address)
@@ -103,7 +104,7 @@ def show_mailbox(
         if form is None:
             targets = "\n".join(forwarding.targets) if forwarding else ""
             form = Typed(targets=targets, keep_copy="yes" if forwarding is None or forwarding.keep_copy else "")
-        in_force = not mailbox.domain.suspended and authorisation.is_in_force(session, mailbox.domain.tenant_id)
+        in_force = not mailbox.domain.receiving_held and authorisation.may_receive(session, mailbox.domain.tenant_id)
         return desk.page(
             "mailboxes/detail.html",
             refusal=refusal,
@@ -191,7 +192,7 @@ def _as_typed(refusal: ApplianceError) -> ApplianceError:
 def suspend(desk: Signed, address: str, form: Form) -> Response:
     """Refuse mail and sign-ins until it is resumed."""
     with desk.changing() as session:
-        mailboxes.suspend(session, address, actor=desk.actor)
+        mailboxes.suspend(session, address, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("mailboxes", address), f"{address} is suspended.")
 
 
@@ -199,7 +200,7 @@ def suspend(desk: Signed, address: str, form: Form) -> Response:
 def resume(desk: Signed, address: str, form: Form) -> Response:
     """Accept mail and sign-ins again."""
     with desk.changing() as session:
-        mailboxes.resume(session, address, actor=desk.actor)
+        mailboxes.resume(session, address, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("mailboxes", address), f"{address} accepts mail again.")
 
 

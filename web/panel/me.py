@@ -15,6 +15,7 @@ TITLES = {
     "reseller": "Reseller",
     "customer": "Administrator",
     "domain": "Domain administrator",
+    "support": "Support",
     "mailbox": "Mailbox owner",
     "system": "Command line",
 }
@@ -64,6 +65,12 @@ class Me:
         return self.actor.kind in ("operator", "reseller")
 
     @property
+    def own_tenant(self) -> str:
+        """The page of what he administers, when that is one tenant."""
+        is_one = self.actor.kind in ("customer", "support") and self.actor.tenant_id is not None
+        return url("tenants", self.actor.tenant_id or 0) if is_one else ""
+
+    @property
     def start(self) -> str:
         """His own start page."""
         return "/domains" if self.manages else url("mailboxes", self.name)
@@ -75,6 +82,7 @@ class Me:
         known = (
             ("Domains", "/domains", "globe2", self.manages),
             ("Tenants", "/tenants", "building", self.may_add_tenants),
+            ("Account", self.own_tenant, "building", bool(self.own_tenant)),
             ("Rules", "/rules", "shield-lock", self.actor.sees_everything),
             ("Routes", "/routes", "signpost-split", self.may_add_domains),
             ("Certificates", "/certificates", "door-open", self.may_add_domains),

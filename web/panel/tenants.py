@@ -1,4 +1,4 @@
-"""Tenants and who administers them, for operators and resellers."""
+"""Tenants and who administers them. Operators and resellers see those below them, a customer his own."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from appliance.errors import ApplianceError, Forbidden
 from appliance.services import accounts, authorisation, domains, passwords, tenants
-from web.panel.desk import Desk, Signed
-from web.panel.forms import Form, faults_of, number_in
+from web.panel.desk import Desk, Managing, Signed
+from web.panel.forms import Form, faults_of, number_in, stops_in
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, show_list
 from web.panel.rendering import Typed
@@ -58,6 +58,7 @@ def _new(desk: Desk, form: Typed, refusal: ApplianceError | None) -> Response:
 @router.post("/tenants")
 def create(desk: Signed, form: Form) -> Response:
     """Make a tenant, then show it: the next step is to give it an administrator."""
+    _require_reseller(desk)
     try:
         limits: dict[str, Any] = {limit: number_in(form, limit) for limit in LIMITS}
         with desk.changing() as session:
@@ -75,13 +76,12 @@ def create(desk: Signed, form: Form) -> Response:
 
 
 @router.get("/tenants/{tenant_id}")
-def detail(desk: Signed, tenant_id: int) -> Response:
+def detail(desk: Managing, tenant_id: int) -> Response:
     """A tenant, its limits and its administrators."""
     return _detail(desk, tenant_id, None, None)
 
 
 def _detail(desk: Desk, tenant_id: int, form: Typed | None, refusal: ApplianceError | None) -> Response:
-    _require_reseller(desk)
     with desk.reading() as session:
         tenant = tenants.get(session, tenant_id, actor=desk.actor)
         limits = {limit: getattr(tenant, limit) for limit in LIMITS}
@@ -101,6 +101,7 @@ def _detail(desk: Desk, tenant_id: int, form: Typed | None, refusal: ApplianceEr
             ).items,
             owned=domains.list_domains(session, actor=desk.actor, tenant_id=tenant_id, limit=PAGE_LENGTH),
             may_change=authorisation.allows(session, desk.actor, "tenant.update", tenant),
+            may_appoint=authorisation.allows(session, desk.actor, "account.create", tenant),
         )
 
 
@@ -123,7 +124,7 @@ def update(desk: Signed, tenant_id: int, form: Form) -> Response:
 def suspend(desk: Signed, tenant_id: int, form: Form) -> Response:
     """Stop mail and sign-ins of the tenant and all below it."""
     with desk.changing() as session:
-        tenant = tenants.suspend(session, tenant_id, actor=desk.actor)
+        tenant = tenants.suspend(session, tenant_id, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("tenants", tenant_id), f"{tenant.name} is suspended, with everything below it.")
 
 
@@ -131,7 +132,7 @@ def suspend(desk: Signed, tenant_id: int, form: Form) -> Response:
 def resume(desk: Signed, tenant_id: int, form: Form) -> Response:
     """Let mail flow again."""
     with desk.changing() as session:
-        tenant = tenants.resume(session, tenant_id, actor=desk.actor)
+        tenant = tenants.resume(session, tenant_id, actor=desk.actor, what=stops_in(form))
     return desk.see_other(url("tenants", tenant_id), f"{tenant.name} is active again.")
 
 

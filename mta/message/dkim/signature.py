@@ -6,10 +6,10 @@ so whoever reads several goes on with the next.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mta.message.dkim.canonical import BodyHash, Form
 from mta.message.dkim.tags import BadTags, number_of, octets_of, read_tags, words_of
+from mta.record import dataclass
 
 MAX_FIELD = 16 * 1024  # octets of one signature; larger is nobody's
 MAX_NAMES = 200  # in h=

@@ -7,7 +7,6 @@ once, in its last form and folded as it stays, and the signature goes to its ver
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 from mta.message.dkim.canonical import Form, signed_octets
 from mta.message.dkim.choice import names_to_sign
+from mta.record import dataclass
 
 RSA, ED25519 = b"rsa-sha256", b"ed25519-sha256"
 MIN_RSA_BITS = 1024  # RFC 8301 3.2

@@ -7,7 +7,6 @@ what its good signatures say, and a broken one beside them takes nothing away.
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +16,7 @@ from mta.message.dkim.canonical import NotAHeader, name_of, signed_octets, split
 from mta.message.dkim.signature import NoKey, NoSignature, Signature, read_key, read_signature
 from mta.message.dkim.signing import ED25519, MIN_RSA_BITS
 from mta.message.header import header_section
+from mta.record import dataclass
 
 MAX_SIGNATURES = 10  # of one message; what stands below is not looked at
 

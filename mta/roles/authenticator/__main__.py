@@ -54,7 +54,7 @@ def serve(loop: Loop, start: control.Start, credentials: Credentials, hashers: H
         for each in start.settings.get("smtpd.allow_clients", b"").split()
     ]
     guesses = Guesses(time.monotonic, os.urandom(32), trusted)
-    logins = Logins(loop, credentials, hashers, guesses, secrets, renewal.renew)
+    logins = Logins(loop, credentials, hashers, guesses, secrets, renewal)
     handlers = {"web": desk.asked, "submissiond": logins.asked, "submitter": logins.asked}
     peers = control.Peers(roster.AUTHENTICATOR, start, loop, handlers, lost=logins.lost)
     credentials.peers = renewal.peers = peers

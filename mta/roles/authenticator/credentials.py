@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from mta.roles.authenticator.judge import Get
 from mta.seal import NotOpened, Opener
-from mta.snapshot.reader import Snapshot, SnapshotMissing
+from mta.snapshot.reader import Snapshot, SnapshotMissing, tell_state
 from mta.snapshot.records import RecordError
 
 _Found = TypeVar("_Found")
@@ -74,4 +74,4 @@ class Credentials:
     def _complain(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
-            self.peers.event("snapshot-trouble" if trouble else "snapshot-in-use", why=trouble)
+            tell_state(self.peers.event, trouble)

@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta import scram
+from mta.record import dataclass
 from mta.scram import Keys
 
 NONCE_OCTETS = 18
@@ -59,8 +59,8 @@ def begin(first: bytes, random: bytes, salt: bytes) -> Begun:
     return Begun(name, gs2_header, bare, nonce, server_first)
 
 
-def finish(begun: Begun, final: bytes, candidates: Sequence[Keys]) -> bytes | None:
-    """The server-final-message, when the client-final-message proves one of *candidates*; else None."""
+def finish(begun: Begun, final: bytes, candidates: Sequence[Keys]) -> tuple[bytes, Keys] | None:
+    """The server-final-message, and which of *candidates* the client-final-message proves; None: it proves none."""
     found = _FINAL.match(final)
     if found is None:
         return None
@@ -77,12 +77,14 @@ def finish(begun: Begun, final: bytes, candidates: Sequence[Keys]) -> bytes | No
         return None
     message = b",".join((begun.client_first_bare, begun.server_first, without_proof))
     right = None
-    for keys in candidates:  # All of them: which one it was is nobody's business.
+    for keys in candidates:  # All of them: time does not tell which one it was.
         signature = hmac.digest(keys.stored, message, "sha256")
         client_key = bytes(a ^ b for a, b in zip(proven, signature, strict=True))
         if hmac.compare_digest(hashlib.sha256(client_key).digest(), keys.stored):
             right = keys
-    return None if right is None else b"v=" + base64.b64encode(hmac.digest(right.server, message, "sha256"))
+    if right is None:
+        return None
+    return b"v=" + base64.b64encode(hmac.digest(right.server, message, "sha256")), right
 
 
 def _read_first(first: bytes) -> tuple[bytes, bytes, bytes, bytes]:

@@ -8,9 +8,9 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mta import scram
+from mta.record import dataclass
 from mta.roles.authenticator import hashing
 from mta.wire.loop import Loop
 

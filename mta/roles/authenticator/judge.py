@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
+from mta.record import dataclass
 from mta.scram import Keys, split
 from mta.seal import NotOpened, Opener
 from mta.snapshot.records import (
@@ -15,6 +16,7 @@ from mta.snapshot.records import (
     API_KEY,
     APP_PASSWORDS,
     DOMAIN,
+    LOGGING_IN,
     MAILBOX_LOGIN,
     SENDERS,
     TENANT,
@@ -26,9 +28,11 @@ from mta.snapshot.records import (
     RecordError,
     Senders,
     Tenant,
+    stands_still,
     unpack_record,
 )
-from mta.vocabulary import fold_local_part
+from mta.vocabulary import fold_domain, fold_local_part
+from mta.wire.tickets import CREDENTIAL_OCTETS
 
 MAX_TENANTS = 16
 APP_PREFIX = b"sha256:"  # what stands before the digest of an app password, which is random and needs no slow hash
@@ -40,14 +44,14 @@ def identity_of(name: bytes, get: Get) -> bytes:
     """The address key that *name*, as a client gave it, stands for, whether there is such a mailbox or not; empty: none.
 
     Raises:
-        RecordError, SnapshotMissing: as `content_of`.
+        RecordError, SnapshotMissing: as `password_of`.
     """
     local_part, at, domain = name.rpartition(b"@")
     if not at or not local_part or not domain:
         return b""
     try:
         folded = fold_local_part(local_part.decode()).encode()
-        domain = domain.decode().lower().encode()
+        domain = fold_domain(domain.decode()).encode()
     except UnicodeError:
         return b""
     record = _record(get, DOMAIN + domain)
@@ -64,44 +68,73 @@ def login_of(scope: bytes, name: bytes, get: Get) -> Login | None:
     """
     key = {b"account": ACCOUNT_LOGIN, b"mailbox": MAILBOX_LOGIN}.get(scope)
     login = _record(get, key + name) if key else None
-    if not isinstance(login, Login) or login.suspended or _is_suspended(get, login):
+    if not isinstance(login, Login) or stands_still(login, LOGGING_IN) or _is_suspended(get, login):
         return None
     return login
 
 
-def content_of(scope: bytes, name: bytes, get: Get, opener: Opener) -> bytes | None:
-    """Hash and keys (`mta.scram`) of the password of *name*; None: nobody logs in by that.
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What lies in a seal (`mta.scram`), and by which name a log-in ticket knows it."""
+
+    content: bytes
+    name: bytes
+
+
+def name_of(sealed: bytes) -> bytes:
+    """The name of the credential in this seal: another as soon as another password is sealed, or the same one anew."""
+    return hashlib.sha256(sealed).digest()[:CREDENTIAL_OCTETS]
+
+
+def password_of(scope: bytes, name: bytes, get: Get, opener: Opener) -> Credential | None:
+    """Hash and keys of the password of *name*; None: nobody logs in by that.
 
     Raises:
         NotOpened: they are sealed to another key.
         RecordError, SnapshotMissing: as `login_of`.
     """
     login = login_of(scope, name, get)
-    return opener.open(login.sealed) if login is not None and login.sealed else None
+    if login is None or not login.sealed:
+        return None
+    return Credential(opener.open(login.sealed), name_of(login.sealed))
 
 
-def app_contents(identity: bytes, get: Get, opener: Opener) -> list[bytes]:
+def app_passwords_of(identity: bytes, get: Get, opener: Opener) -> list[Credential]:
     """The same of its app passwords.
 
     Raises:
-        NotOpened, RecordError, SnapshotMissing: as `content_of`.
+        NotOpened, RecordError, SnapshotMissing: as `password_of`.
     """
     if login_of(b"mailbox", identity, get) is None:
         return []
+    return [Credential(opener.open(sealed), name_of(sealed)) for sealed in _app_seals(identity, get)]
+
+
+def credential_names(identity: bytes, get: Get) -> list[bytes]:
+    """By which names log-ins of *identity* are known that still hold; its own password's first.
+
+    Raises:
+        RecordError, SnapshotMissing: as `login_of`.
+    """
+    login = login_of(b"mailbox", identity, get)
+    return [] if login is None else [name_of(sealed) for sealed in (login.sealed, *_app_seals(identity, get))]
+
+
+def _app_seals(identity: bytes, get: Get) -> tuple[bytes, ...]:
     record = _record(get, APP_PASSWORDS + identity)
-    return [opener.open(sealed) for sealed in record.sealed] if isinstance(record, AppPasswords) else []
+    return record.sealed if isinstance(record, AppPasswords) else ()
 
 
-def is_app_password(secret: bytes, contents: list[bytes]) -> bool:
-    """Is *secret* one of those?"""
+def shown_app_password(secret: bytes, known: list[Credential]) -> Credential | None:
+    """Which of *known* is *secret*? All are looked at, so that time does not tell."""
     digest = APP_PREFIX + hashlib.sha256(secret).hexdigest().encode()
-    found = [hmac.compare_digest(split(content)[0], digest) for content in contents]
-    return any(found)
+    found = [each for each in known if hmac.compare_digest(split(each.content)[0], digest)]
+    return found[0] if found else None
 
 
-def keys_of(contents: list[bytes]) -> list[Keys]:
+def keys_of(known: list[Credential]) -> list[tuple[Keys, Credential]]:
     """What can be proved by SCRAM."""
-    return [keys for content in contents if (keys := split(content)[1]) is not None]
+    return [(keys, each) for each in known if (keys := split(each.content)[1]) is not None]
 
 
 def is_right_key(name: bytes, secret: bytes, get: Get) -> bool:
@@ -161,7 +194,7 @@ def _is_suspended(get: Get, login: Login) -> bool:
     tenant = login.tenant
     if login.domain:
         domain = _record(get, DOMAIN + login.domain)
-        if not isinstance(domain, Domain) or domain.suspended:
+        if not isinstance(domain, Domain) or stands_still(domain, LOGGING_IN):
             return True
         tenant = domain.tenant
     return _is_tenant_suspended(get, tenant)
@@ -172,7 +205,7 @@ def _is_tenant_suspended(get: Get, tenant: bytes) -> bool:
         if not tenant:
             return False
         record = _record(get, TENANT + tenant)
-        if not isinstance(record, Tenant) or record.suspended:
+        if not isinstance(record, Tenant) or stands_still(record, LOGGING_IN):
             return True
         tenant = record.parent
     return True
@@ -184,6 +217,6 @@ def _record(get: Get, key: bytes) -> Record | None:
 
 
 __all__ = [
-    "NotOpened", "RecordError", "app_contents", "content_of", "identity_of", "is_app_password", "is_right_key", "keys_of",
-    "login_of", "may_use",
+    "Credential", "NotOpened", "RecordError", "app_passwords_of", "credential_names", "identity_of", "is_right_key", "keys_of",
+    "login_of", "may_use", "name_of", "password_of", "shown_app_password",
 ]  # fmt: skip

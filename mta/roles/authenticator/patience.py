@@ -10,9 +10,9 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
+from mta.record import dataclass
 from mta.windows import Window, client_key, grey_network
 
 FREE = 10  # wrong answers in a row before a name is refused for a while; people mistype, and browsers repeat them
@@ -38,9 +38,10 @@ _Value = TypeVar("_Value")
 
 @dataclass(slots=True)
 class _Wrong:
-    count: int
-    last: float
-    refused_until: float
+    count: int = 0  # since the last right secret
+    slowing: int = 0  # since it was forgotten
+    last: float = 0.0
+    refused_until: float = 0.0
 
 
 class Patience:
@@ -60,8 +61,8 @@ class Patience:
         now = self._clock()
         wrong = self._wrong.pop(name, None)
         if wrong is None or now - wrong.last > FORGET_SECONDS:
-            wrong = _Wrong(0, now, 0.0)
-        wrong.count, wrong.last = wrong.count + 1, now
+            wrong = _Wrong()
+        wrong.count, wrong.slowing, wrong.last = wrong.count + 1, wrong.slowing + 1, now
         over = wrong.count - FREE
         if over > 0:
             wrong.refused_until = now + min(MAX_REFUSED_SECONDS, FIRST_REFUSED_SECONDS * 2 ** min(over - 1, 16))
@@ -73,12 +74,18 @@ class Patience:
     def delay(self, name: bytes) -> float:
         """After how many seconds is a wrong secret for *name* answered?"""
         wrong = self._wrong.get(name)
-        count = 1 if wrong is None else wrong.count
+        count = 1 if wrong is None else wrong.slowing
         return float(min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(count - 1, 16)))
 
     def right(self, name: bytes) -> None:
-        """The right secret: what was wrong before is forgiven."""
-        self._wrong.pop(name, None)
+        """The right secret: what was wrong before is forgiven.
+
+        But not how long the next wrong one waits: a guesser whose answers came sooner again would know that somebody logged in,
+        and so that there is such a name.
+        """
+        wrong = self._wrong.get(name)
+        if wrong is not None:
+            wrong.count, wrong.refused_until = 0, 0.0
 
 
 class Guesses:

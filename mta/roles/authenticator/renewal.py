@@ -31,7 +31,8 @@ class Renewal:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._told: OrderedDict[bytes, bytes] = OrderedDict()  # mailbox, what was replaced
+        # By mailbox: the digests of what stood there and of what shall.
+        self._told: OrderedDict[bytes, tuple[bytes, bytes]] = OrderedDict()
 
     def renew(self, identity: bytes, content: bytes) -> None:
         """*content* should be stored for *identity*. The ledger away: at its next log-in, then."""
@@ -39,10 +40,16 @@ class Renewal:
         if login is None:
             return
         was = hashlib.sha256(login.sealed).digest()
-        if self._told.get(identity) == was:
+        told = self._told.get(identity)
+        if told is not None and told[0] == was:
             return
         sealed = seal.seal(self._credentials.public_key, seal.PASSWORD_HASH, content)
         if self.peers.tell("ledger", m.Rehash(identity, was, sealed)):
-            self._told[identity] = was
+            self._told[identity] = was, hashlib.sha256(sealed).digest()
             if len(self._told) > MAX_TOLD:
                 self._told.popitem(last=False)
+
+    def is_same(self, identity: bytes, former: bytes, present: bytes) -> bool:
+        """Is *present* the name of what we put in the place of *former*? Then it is the same password, and who showed it stays."""
+        was, made = self._told.get(identity, (b"", b""))
+        return bool(former) and was.startswith(former) and made.startswith(present)

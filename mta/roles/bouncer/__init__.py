@@ -1,7 +1,8 @@
-"""bouncer - composes delivery status notifications.
+"""bouncer - composes delivery status notifications, and notices about mailboxes that may not send any more.
 
-Serves    scheduler: Bounce, ReportedRecipient -> Bounced
-Asks      enqueuer: OriginalOf -> Original; OfferDsn, Content -> Taken or Declined. directory: LanguageOf -> Language
+Serves    scheduler: Bounce, ReportedRecipient -> Bounced. ledger: Notice -> Noticed
+Asks      enqueuer: OriginalOf -> Original; OfferDsn, OfferNotice, Content -> Taken or
+          Declined. directory: LanguageOf -> Language
 Holds     nothing: no files, no keys, no network. For one message at a time the authority to see its header section,
           or its content when the sender wants it back
 Believes  nothing that must hold: to whom the notification goes is the enqueuer's to know. What a stranger wrote in header,

@@ -17,12 +17,14 @@ def main() -> int:
 
     loop = Loop()
     desk = Desk(start.settings["host.name"], qsbmf=_wants_qsbmf(start.settings))
-    handlers = {"scheduler": desk.take, "enqueuer": desk.met_enqueuer, "directory": desk.met_directory}
+    handlers = {
+        "scheduler": desk.take, "ledger": desk.notices.take, "enqueuer": desk.met_enqueuer, "directory": desk.met_directory,
+    }  # fmt: skip
 
     def reload(settings: Mapping[str, bytes]) -> None:
         desk.qsbmf = _wants_qsbmf(settings)
 
-    desk.peers = control.Peers(role, start, loop, handlers, lost=desk.lost, reload=reload)
+    desk.peers = desk.notices.peers = control.Peers(role, start, loop, handlers, lost=desk.lost, reload=reload)
     desk.peers.ready()
     loop.run()
     return 0

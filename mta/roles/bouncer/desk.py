@@ -6,10 +6,11 @@ the enqueuer can be asked under the same one.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from mta.message.dsn import RecipientReport, Report, compose
 from mta.message.qsbmf import compose_qsbmf
+from mta.record import dataclass, field
+from mta.roles.bouncer.notices import FIRST_TAG, Notices
 from mta.vocabulary import arrival_of, is_queue_id
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -43,6 +44,7 @@ class Desk:
         self._host, self._clock = host, clock
         self.qsbmf = qsbmf
         self._waiting: dict[int, Notification] = {}
+        self.notices = Notices(host, clock)
 
     def take(self, channel: Channel, packet: Packet) -> None:
         """The scheduler's request, in pieces."""
@@ -55,7 +57,9 @@ class Desk:
     def met_enqueuer(self, _: Channel, packet: Packet) -> None:
         """The enqueuer's answers."""
         message = packet[0]
-        if isinstance(message, m.Original):
+        if isinstance(message, m.Taken | m.Declined) and message.tag >= FIRST_TAG:
+            self.notices.finish(message.tag, done=isinstance(message, m.Taken) or message.reply_code >= 500)
+        elif isinstance(message, m.Original):
             self._original(message)
         elif isinstance(message, m.Taken):
             self._finish(message.tag, done=True)
@@ -67,9 +71,12 @@ class Desk:
         message = packet[0]
         if isinstance(message, m.Language) and message.tag in self._waiting:
             self._know_language(self._waiting[message.tag], message.language)
+        elif isinstance(message, m.Language):
+            self.notices.know_language(message.tag, message.language)
 
     def lost(self, channel: Channel) -> None:
         """Without enqueuer nothing can be told; without scheduler nobody wants to know; without directory it is English."""
+        self.notices.lost(channel)
         for tag, notification in list(self._waiting.items()):
             if notification.channel is channel:
                 del self._waiting[tag]

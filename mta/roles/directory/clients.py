@@ -7,8 +7,8 @@ name server that fails, a resolver that is gone: all of it lets the client pass,
 import functools
 import ipaddress
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from mta.record import dataclass, field
 from mta.wire import messages as m
 from mta.wire.asking import Asking
 

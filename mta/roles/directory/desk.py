@@ -20,16 +20,15 @@ The order of the checks at RCPT, from what costs nothing and tells nothing to wh
 What is known already of 7 goes before 6: whom a list names learns nothing about recipients.
 """
 
-import dataclasses
 import functools
 import hashlib
 import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from mta.record import dataclass, replace
 from mta.roles.directory import access, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
@@ -37,7 +36,7 @@ from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Final, Judgement, Obstacle, Resolver
 from mta.roles.directory.senders import NO_LIMITS, HostLimits, Sender, Senders
 from mta.roles.directory.unknowns import Unknowns
-from mta.snapshot.reader import Snapshot, SnapshotMissing
+from mta.snapshot.reader import Snapshot, SnapshotMissing, tell_state
 from mta.snapshot.records import RecordError
 from mta.vocabulary import Word, arrival_of, is_queue_id
 from mta.windows import Window, client_key, grey_network
@@ -237,7 +236,7 @@ class Desk:
         word = judgement.word
         if word is Word.FOREIGN and not isinstance(self._resolver.outside(question.forward_path), Obstacle):
             word = Word.ACCEPT
-        return dataclasses.replace(
+        return replace(
             judgement,
             word=word,
             scopes=(),
@@ -411,7 +410,7 @@ class Desk:
         self._look()
         try:
             identity = question.identity
-            if identity and (self._resolver.is_suspended(identity) or self._senders.is_braked(identity)):
+            if identity and (self._resolver.may_not_send(identity) or self._senders.is_braked(identity)):
                 yield m.Unresolved(question.tag, *_PARKED, parked=True)
                 return
             found = self._resolver.expand(question.recipient)
@@ -492,7 +491,7 @@ class Desk:
             self._resolver.forget()
         if self._snapshot.trouble != self._trouble:
             self._trouble = self._snapshot.trouble
-            self.peers.event("snapshot-trouble" if self._trouble else "snapshot-in-use", why=self._trouble)
+            tell_state(self.peers.event, self._trouble)
 
     def _complain(self, error: Exception) -> None:
         """Tell the journal that a question could not be answered; once for each state of the snapshot, not each time."""

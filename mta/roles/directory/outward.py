@@ -5,8 +5,8 @@ and of a folded label IDNA makes nothing but its punycode (RFC 5891 4.4); what i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.snapshot.records import ROUTED, SMARTHOST
 from mta.vocabulary import MAX_LABEL, MAX_PATH, is_domain
 

@@ -8,15 +8,13 @@ its +tag; in a domain that we only relay for, who is asked about its recipients;
 postmaster@ and abuse@, the domain's catch-all.
 """
 
-import dataclasses
 import enum
 import re
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
+from mta.record import dataclass, replace
 from mta.roles.directory import batv, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.outward import Beyond, a_label, beyond, route_of
@@ -24,7 +22,9 @@ from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,
     HOST_KEY,
+    RECEIVING,
     RULES,
+    SENDING_OUT,
     TENANT,
     Alias,
     Domain,
@@ -35,9 +35,10 @@ from mta.snapshot.records import (
     Relayed,
     Rules,
     Tenant,
+    stands_still,
     unpack_record,
 )
-from mta.vocabulary import MAX_LOCAL_PART, Word, fold_local_part
+from mta.vocabulary import MAX_LOCAL_PART, Word, fold_domain, fold_local_part
 
 MAX_EXPANSION = 1000  # mailboxes that one recipient may lead to
 MAX_STEPS = (
@@ -105,7 +106,7 @@ class Judgement:
         """The same, now that it is known whether it is about a bounce."""
         if self.word is not Word.ACCEPT or not (self.is_return if reverse_path else self.wants_tag):
             return self
-        return dataclasses.replace(self, word=Word.UNKNOWN if reverse_path else Word.UNSIGNED)
+        return replace(self, word=Word.UNKNOWN if reverse_path else Word.UNSIGNED)
 
     def with_usage(self, stored: int, reserved: int, size: int) -> Word:
         """The word, now that octets *stored* and on their way (*reserved*) are known, for a message of *size* octets."""
@@ -121,6 +122,7 @@ class _Place:
     record: Domain
     scope: Scope | None  # its access rules
     forwards_outside: bool
+    is_silent: bool  # nothing may be sent from it
 
     @property
     def catch_all(self) -> bytes:
@@ -192,7 +194,7 @@ class Resolver:
         if not self._has_way_out and any(isinstance(final, Beyond) for final in finals):
             return Obstacle.RELAYED  # As above: not some of them.
         if len(finals) == 1 and isinstance(finals[0], Beyond) and finals[0].recipient == start:
-            return [dataclasses.replace(finals[0], recipient=_without_route(recipient))]  # as the sender wrote it
+            return [replace(finals[0], recipient=_without_route(recipient))]  # as the sender wrote it
         return finals or _weightiest(obstacles)
 
     def outside(self, recipient: bytes) -> list[Final | Beyond] | Obstacle:
@@ -243,12 +245,12 @@ class Resolver:
         places = (self._place_of(path) for path in paths if path)
         return next((place.record.language for place in places if place is not None), b"")
 
-    def is_suspended(self, key: bytes) -> bool:
-        """Is the mailbox with the address *key*, its domain or its tenant suspended, or gone?"""
+    def may_not_send(self, key: bytes) -> bool:
+        """Is the mailbox with the address *key*, its domain or its tenant suspended from sending, or gone?"""
         local_part, _, domain = key.rpartition(b"@")
         place = self._place(domain)
         record = None if place is None else self._record(ADDRESS + local_part + b"@" + place.name)
-        return place is None or place.suspended or not isinstance(record, Mailbox) or record.suspended
+        return place is None or place.is_silent or not isinstance(record, Mailbox) or stands_still(record, SENDING_OUT)
 
     def is_ours(self, path: bytes) -> bool:
         """Is *path* in a domain that we have mail of, or pass mail on for?"""
@@ -442,7 +444,7 @@ class Resolver:
     def _mailbox(
         self, key: bytes, place: _Place, record: Mailbox, seen: set[bytes]
     ) -> Iterator[bytes | Final | Beyond | Obstacle]:
-        if record.suspended:
+        if stands_still(record, RECEIVING):
             yield Obstacle.SUSPENDED
             return
         mark = b"\0" + key  # No address has a NUL: with and without a +tag it is one mailbox and one copy.
@@ -459,16 +461,18 @@ class Resolver:
         return place
 
     def _find_place(self, domain: bytes) -> _Place | None:
-        suspended = False
+        suspended = is_silent = False
         for _ in range(MAX_DEPTH):
             record = self._record(DOMAIN + domain)
             if not isinstance(record, Domain):
                 return None
             above = list(self._tenants(record.tenant))
-            suspended = suspended or record.suspended or any(tenant.suspended for tenant in above)
+            asked: list[Domain | Tenant] = [record, *above]
+            suspended = suspended or any(stands_still(one, RECEIVING) for one in asked)
+            is_silent = is_silent or any(stands_still(one, SENDING_OUT) for one in asked)
             if not record.alias_of:
                 forwards_outside = all(tenant.forwards_outside for tenant in above)
-                return _Place(domain, suspended, record, self._scope(domain), forwards_outside)
+                return _Place(domain, suspended, record, self._scope(domain), forwards_outside, is_silent)
             domain = record.alias_of
         return None
 
@@ -523,14 +527,10 @@ def split_path(path: bytes) -> tuple[bytes, bytes] | None:
     if path.isascii():
         return local_part.lower(), domain.lower()
     try:
-        return fold_local_part(local_part.decode()).encode(), _fold_domain(domain.decode())
+        # The snapshot holds a domain under both its forms, so nobody here needs to convert between them.
+        return fold_local_part(local_part.decode()).encode(), fold_domain(domain.decode()).encode()
     except UnicodeDecodeError:
         return None
-
-
-def _fold_domain(domain: str) -> bytes:
-    # The snapshot holds a domain under both its forms, so nobody here needs to convert between them.
-    return unicodedata.normalize("NFC", domain.casefold()).encode()
 
 
 def _without_route(path: bytes) -> bytes:

@@ -8,12 +8,13 @@ queue already waits at once, and not when the database knows.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,
     SENDING,
+    SENDING_OUT,
     TENANT,
     Domain,
     Mailbox,
@@ -21,6 +22,7 @@ from mta.snapshot.records import (
     RecordError,
     Sending,
     Tenant,
+    stands_still,
     unpack_record,
 )
 from mta.vocabulary import Word
@@ -75,13 +77,14 @@ class Senders:
         self._braked: OrderedDict[bytes, int] = OrderedDict()  # identity, and how it was released when that was said
 
     def find(self, identity: bytes) -> Sender | None:
-        """The sender with this address key; None: it is gone, or suspended itself or from above."""
+        """The sender with this address key; None: it is gone, or suspended from sending, itself or from above."""
         name = identity.rpartition(b"@")[2]
         mailbox, domain = self._record(ADDRESS + identity), self._record(DOMAIN + name)
-        if not isinstance(mailbox, Mailbox) or mailbox.suspended or not isinstance(domain, Domain) or domain.suspended:
+        if not isinstance(mailbox, Mailbox) or not isinstance(domain, Domain):
             return None
         tenants = list(self._tenants(domain.tenant))
-        if any(tenant.suspended for _, tenant in tenants):
+        asked: list[Mailbox | Domain | Tenant] = [mailbox, domain, *(tenant for _, tenant in tenants)]
+        if any(stands_still(one, SENDING_OUT) for one in asked):
             return None
         own, host = self._sending(identity), self.limits
         limits = [

@@ -16,8 +16,8 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.vocabulary import MAX_LOCAL_PART
 
 VALID_DAYS = 21  # a week in a queue, a week for the bounce, and one for whoever comes back from a holiday

@@ -9,8 +9,8 @@ import errno
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.spool.layout import Folder, write_all
 
 SYNCFS_FROM = (

@@ -4,8 +4,7 @@ A reader would otherwise get wrong: this removes mail, so it removes only what t
 for. An envelope that a newer Postern wrote is owed; it stays, and the administrator hears of it.
 """
 
-from dataclasses import dataclass
-
+from mta.record import dataclass
 from mta.spool import envelope as envelope_format
 from mta.spool.envelope import MAX_ENVELOPE, NotWholeError, UnknownVersionError
 from mta.spool.layout import Folder

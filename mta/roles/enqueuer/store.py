@@ -10,9 +10,9 @@ import ipaddress
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from mta.message.trace import received_field, received_from_ourselves
+from mta.record import dataclass, field
 from mta.roles.enqueuer.disk import DISK_FULL, Batched, Disk, Room, refusal
 from mta.roles.enqueuer.originals import Originals
 from mta.spool.envelope import MAX_ENVELOPE, MAX_RECIPIENTS, Envelope, Generation, Recipient, render, with_identity
@@ -22,7 +22,7 @@ from mta.windows import Window, client_key
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers
-from mta.wire.tickets import login_ticket_holds, session_token_holds, ticket_holds
+from mta.wire.tickets import login_ticket_holds, notice_authority_holds, session_token_holds, ticket_holds
 
 SMALL = 64 * 1024  # Octets of content kept in memory; more go to the file as they come.
 MAX_HELD = 64 << 20  # Octets in memory over all messages; beyond it every message goes to its file.
@@ -51,6 +51,7 @@ class Keys:
     session: bytes
     ticket: bytes
     original: bytes
+    notice: bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -142,6 +143,7 @@ class Store:
             m.Content: self._content,
             m.Withdraw: self._withdraw,
             m.OfferDsn: self._offer_dsn,
+            m.OfferNotice: self._offer_notice,
             m.OriginalOf: self._original_of,
         }
 
@@ -270,6 +272,21 @@ class Store:
         self._open[channel][message.tag] = Incoming(
             channel, None, b"", _options_of_dsn(recipient, message.eight_bit, requires_tls), generation, [Recipient(recipient)],
             int(self._clock()), message.tag, message.queue_id,
+        )  # fmt: skip
+
+    def _offer_notice(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.OfferNotice)
+        if not self._may_begin(channel, message.tag):
+            return
+        mailbox, now = message.mailbox, int(self._clock())
+        if not notice_authority_holds(self._keys.notice, message.authority, mailbox, message.until, now):
+            channel.send(m.Declined(message.tag, *NO_TICKET))
+            return
+        recipients = dict.fromkeys((mailbox, b"postmaster@" + mailbox.rpartition(b"@")[2]))
+        # As of a double bounce nobody is told when it fails: it can start no correspondence (RFC 3834 2).
+        self._open[channel][message.tag] = Incoming(
+            channel, None, b"", _options_of_dsn(mailbox, message.eight_bit, requires_tls=False), Generation.DOUBLE_BOUNCE,
+            [Recipient(recipient) for recipient in recipients], now, message.tag,
         )  # fmt: skip
 
     def _original_of(self, channel: Channel, message: m.Message) -> None:

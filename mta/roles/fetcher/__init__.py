@@ -1,7 +1,8 @@
 """fetcher - gets MTA-STS policies from web servers, so that nobody who has mail in hand has to speak HTTPS with strangers.
 
 Serves     remotes: the policy of one domain (`Fetch`), from memory where it still holds
-Holds      connections to port 443 of hosts called mta-sts.<domain>, and the policies that they told; no file, no key, no mail
+Holds      connections to port 443 of hosts called mta-sts.<domain>, and the policies that they told, in memory and in the one
+           file that was opened for it before; it cannot name a file. No key, no mail
 Believes   resolver for addresses and for the record that announces a policy; a web server when an authority of this machine
            stands behind its certificate for exactly that name
 Fails      nobody answers, the certificate does not hold, the text is no policy: the one known before, as long as it holds,
@@ -9,6 +10,6 @@ Fails      nobody answers, the certificate does not hold, the text is no policy:
            call port 443 of any host, where the kernel can tell ports apart
 Standards  RFC 8461 (MTA-STS), RFC 9110 and 9112 (HTTP), RFC 8460 4.3.2.1 (the words for what went wrong)
 
-What it knows is in memory only. After a start each policy is fetched anew when the first mail for its domain goes out, and
-until then an attacker between us and that domain could hide it, as he could from whoever sends there the first time.
+A policy that was known when the process ended is known when it begins again: two seconds after it was fetched it stands in
+the file. A domain that nothing was ever sent to has none yet, and an attacker between us and it could hide that it has one.
 """

@@ -6,11 +6,13 @@ domain would go by whatever an attacker shows, and the second by the policy.
 
 import contextlib
 import ipaddress
+import os
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from mta.roles.fetcher.memory import Known, Memory
+from mta.roles.fetcher.shelf import Kept, Shelf
 from mta.roles.fetcher.visit import HTTPS_PORT, Visit
 from mta.security.reporting import Result
 from mta.security.sts import PolicyError, read_policy, record_id
@@ -21,11 +23,17 @@ from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
 
 MAX_FLIGHTS: Final = 1000  # domains that something is found out about
+MAX_OF_ONE: Final = 2  # that one remote may wait for; it has one domain's mail, and so asks about one
+MAX_ASKED: Final = 100  # questions of one remote at a time: one for each host that it thinks of
 MAX_VISITS: Final = 50  # web servers that are spoken to at once
 MAX_ADDRESSES: Final = 4  # of one web server that are tried
 LOOK_UP_SECONDS: Final = 5.0
 REFRESH_INTERVAL: Final = 60.0
 REFRESHED_AT_ONCE: Final = 20
+ANSWER_SECONDS: Final = (
+    60.0  # whoever asked hears by then what is known, however many servers are silent (RFC 8461 3.3)
+)
+KEEP_SECONDS: Final = 2.0  # from a policy that was fetched to the file that it stands in
 QUIET_SECONDS: Final = 3600.0  # between two lines of the journal about one domain
 
 _HOST: Final = "mta-sts."  # RFC 8461 3.3
@@ -33,19 +41,23 @@ _RECORD: Final = "_mta-sts."  # RFC 8461 3.1
 
 
 class Desk:
-    """Asks through *asking*. *clock* counts seconds; *port*, and *private_too*, are for tests."""
+    """Asks through *asking*. *clock* counts seconds since 1970; *port*, and *private_too*, are for tests."""
 
     def __init__(
         self, loop: Loop, asking: Asking, authorities: ssl.SSLContext, clock: Callable[[], float], *,
-        private_too: bool = False, port: int = HTTPS_PORT,
+        shelf: Shelf | None = None, private_too: bool = False, port: int = HTTPS_PORT,
     ) -> None:  # fmt: skip
         self.memory = Memory()
+        self._shelf, self._kept = shelf, 0
         self._loop, self._asking, self._authorities, self._clock = loop, asking, authorities, clock
         self._private_too, self._port = private_too, port
         self._flights: dict[str, list[tuple[Channel, int]]] = {}
         self._visits = 0
         self._waiting: list[Callable[[], None]] = []
         self._told: dict[str, float] = {}
+        if shelf is not None:
+            self._restore(shelf)
+            loop.call_later(KEEP_SECONDS, self._keep_again)
         loop.call_later(REFRESH_INTERVAL, self._refresh)
 
     def asked(self, channel: Channel, packet: Packet) -> None:
@@ -55,21 +67,38 @@ class Desk:
             channel.close()
             return
         domain = question.domain.decode("ascii", "replace").lower()
+        if not self._is_modest(channel, domain):
+            channel.close()  # It was taken over, and would keep others from their policies.
+            return
         if not is_domain(domain):
             self._answer(channel, question.tag, domain, None)
         elif domain in self._flights:
-            self._flights[domain].append((channel, question.tag))
+            askers = self._flights[domain]
+            askers.append((channel, question.tag))
+            self._loop.call_later(ANSWER_SECONDS, lambda: self._lose_patience(domain, askers))
         elif len(self._flights) >= MAX_FLIGHTS:
             self._answer(channel, question.tag, domain, Result.FETCH_ERROR)
         else:
             self._begin(domain, [(channel, question.tag)])
 
+    def _is_modest(self, remote: Channel, domain: str) -> bool:
+        """Does *remote* ask about no more domains, and *domain* no more often, than a remote has cause to?"""
+        waits = [name for name, askers in self._flights.items() for asker, _ in askers if asker is remote]
+        return len({*waits, domain}) <= MAX_OF_ONE and len(waits) < MAX_ASKED
+
     # --- one domain
 
     def _begin(self, domain: str, askers: list[tuple[Channel, int]]) -> None:
         self._flights[domain] = askers
+        self._loop.call_later(ANSWER_SECONDS, lambda: self._lose_patience(domain, askers))
         if not self._look_up(_RECORD + domain, b"TXT", lambda answer: self._announced(domain, answer)):
             self._land(domain, None)
+
+    def _lose_patience(self, domain: str, askers: list[tuple[Channel, int]]) -> None:
+        """What was known before still holds: else who can make servers silent would make a policy forgotten."""
+        waiting, askers[:] = list(askers), ()
+        for channel, tag in waiting:
+            self._answer(channel, tag, domain, Result.FETCH_ERROR)
 
     def _announced(self, domain: str, answer: m.Message | None) -> None:
         """The record is there, or it is not; then what was known before still holds (RFC 8461 5.1)."""
@@ -134,7 +163,9 @@ class Desk:
         self._land(domain, found)
 
     def _land(self, domain: str, trouble: Result | None) -> None:
-        for channel, tag in self._flights.pop(domain):
+        askers = self._flights.pop(domain)
+        waiting, askers[:] = list(askers), ()
+        for channel, tag in waiting:
             self._answer(channel, tag, domain, trouble)
 
     def _answer(self, channel: Channel, tag: int, domain: str, trouble: Result | None) -> None:
@@ -146,6 +177,30 @@ class Desk:
             answer = m.Fetched(tag, known.policy.mode.encode(), int(known.until - now), word, patterns)
         with contextlib.suppress(ChannelClosed):  # Whoever asked is gone; the next one asks anew.
             channel.send(answer)
+
+    # --- over a restart
+
+    def _restore(self, shelf: Shelf) -> None:
+        now = self._clock()
+        # What was fetched tomorrow comes of a clock that was wrong then, or is now: it is looked at anew when it is used.
+        kept = [each for each in shelf.load() if each.fetched <= now < each.until]
+        self.memory.restore((each.domain, Known(each.policy, each.id, each.until, each.fetched)) for each in kept)
+
+    def keep(self) -> None:
+        """Write down what changed since the last time."""
+        if self._shelf is None or self._kept == self.memory.changes:
+            return
+        self._kept = self.memory.changes
+        try:
+            self._shelf.store(
+                Kept(domain, each.id, each.until, each.fetched, each.policy) for domain, each in self.memory
+            )
+        except OSError as error:
+            self._asking.peers.event("policies-not-kept", why=os.strerror(error.errno or 0))
+
+    def _keep_again(self) -> None:
+        self.keep()
+        self._loop.call_later(KEEP_SECONDS, self._keep_again)
 
     # --- what is needed for that
 

@@ -4,9 +4,10 @@ A reader would otherwise get wrong: a policy stays in force when a newer one can
 for: who can hide the web server from us must not be able to end the demand.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from mta.record import dataclass
 from mta.security.sts import Policy
 
 MAX_POLICIES: Final = 20_000  # the one that was used longest ago goes first
@@ -29,6 +30,7 @@ class Memory:
 
     def __init__(self, most: int = MAX_POLICIES) -> None:
         self._most = most
+        self.changes = 0  # policies that were fetched
         self._known: dict[str, Known] = {}
         self._failed: dict[str, tuple[str, float]] = {}  # the id that could not be fetched, and until when that holds
 
@@ -42,11 +44,20 @@ class Memory:
 
     def put(self, domain: str, policy: Policy, id_: str, now: float) -> None:
         """A policy was fetched."""
+        self.changes += 1
         self._known.pop(domain, None)
         self._known[domain] = Known(policy, id_, now + policy.max_age, now)
         self._failed.pop(domain, None)
         while len(self._known) > self._most:
             del self._known[next(iter(self._known))]
+
+    def __iter__(self) -> Iterator[tuple[str, Known]]:
+        """All of them with their domains, the one that was used longest ago first."""
+        return iter(self._known.items())
+
+    def restore(self, known: Iterable[tuple[str, Known]]) -> None:
+        """These were known when the process ended; in the same order."""
+        self._known.update(known)
 
     def fail(self, domain: str, id_: str, now: float) -> None:
         """A policy could not be fetched."""

@@ -67,11 +67,12 @@ class Visit:
         if "CERTIFICATE_VERIFY_FAILED" in why:
             self._end(Result.WEBPKI_INVALID, "its certificate does not hold")
             return
-        try:
-            self._http.receive_data(b"")
-            self._advance()
-        except h11.RemoteProtocolError:
-            self._end(Result.FETCH_ERROR, why)
+        if self._stream.is_ended:  # RFC 9112 9.8: else a policy could be made shorter than it is
+            try:
+                self._http.receive_data(b"")
+                self._advance()
+            except h11.RemoteProtocolError:
+                self._end(Result.FETCH_ERROR, why)
         self._end(Result.FETCH_ERROR, why)
 
     def _advance(self) -> None:

@@ -30,12 +30,13 @@ def main() -> int:
 def serve(loop: Loop, start: control.Start) -> tuple[Book, control.Peers]:
     """Everything but the walls: the store, the book, its peers."""
     store, damage = open_store(Path(start.text("state")) / FILE)
-    book = Book(loop, store)
+    book = Book(loop, store, start.settings[roster.NOTICE_KEY])
     handlers = dict.fromkeys(
-        ("directory", "enqueuer", "localspawn", "compiler", "authenticator", "scheduler"), book.heed
+        ("directory", "enqueuer", "localspawn", "compiler", "authenticator", "scheduler", "bouncer"), book.heed
     )
-    peers = book.peers = control.Peers(roster.LEDGER, start, loop, handlers)
+    peers = book.peers = control.Peers(roster.LEDGER, start, loop, handlers, lost=book.lost)
     loop.call_later(EXPIRE_AFTER, book.expire)
+    loop.call_later(EXPIRE_AFTER, book.remind)
     if damage:
         loop.call_later(1.0, lambda: peers.event("ledger-begun-anew", why=damage))
     return book, peers

@@ -14,10 +14,12 @@ from mta.roles.ledger.store import Sender, Store
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
+from mta.wire.tickets import NOTICE_SECONDS, notice_authority
 
 BATCH_SECONDS = 0.05
 RETRY_SECONDS = 5.0  # when there was no room
 EXPIRE_SECONDS = 3600.0
+REMIND_SECONDS = 60.0
 
 
 class Events(Protocol):
@@ -26,16 +28,22 @@ class Events(Protocol):
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """Tell the journal."""
 
+    def tell(self, peer: str, message: m.Message) -> bool:
+        """Send; False when the peer is away."""
+
 
 class Book:
     """Keeps *store*. `peers` must be set before the first message."""
 
     peers: Events
 
-    def __init__(self, loop: Loop, store: Store, clock: Callable[[], float] = time.time) -> None:
-        """*clock* gives seconds since 1970."""
-        self._loop, self._store, self._clock = loop, store, clock
+    def __init__(self, loop: Loop, store: Store, key: bytes = b"", clock: Callable[[], float] = time.time) -> None:
+        """*key*: the notice key. *clock* gives seconds since 1970."""
+        self._loop, self._store, self._key, self._clock = loop, store, key, clock
         self._is_due = False
+        self._noticing: dict[int, tuple[bytes, int]] = {}  # asked of the bouncer: which mailbox, braked when
+        self._tag = 0
+        self._is_reminded = False
 
     def heed(self, channel: Channel, packet: Packet) -> None:
         """Whatever a peer says; which peer may say what stands in the permits."""
@@ -85,6 +93,9 @@ class Book:
             case m.Missed(identity):
                 if why := self._store.miss(identity, int(self._clock())):
                     self.peers.event("braked", login=identity, why=why)
+                    self.notice()
+            case m.Noticed(tag, done):
+                self._noticed(tag, done=done)
             case m.TargetFailed(target, text):
                 self._store.target_failed(target, text, int(self._clock()))
             case m.Rehash(identity, was, sealed):
@@ -101,9 +112,43 @@ class Book:
         word, scope = self._store.spend(sender, message.recipients, message.digest, int(self._clock()))
         if word == b"braked" and scope:
             self.peers.event("braked", login=message.identity, why=scope)
+            self.notice()
         elif word == b"limit":
             self.peers.event("over-limit", login=message.identity, scope=scope)
         channel.send(m.Spent(message.tag, word, scope.encode()[:500]))
+
+    def notice(self) -> None:
+        """Have those written to who were not yet; again in a minute while somebody is left."""
+        notices = self._store.notices()
+        for mailbox, at, why in notices:
+            if (mailbox, at) not in self._noticing.values():
+                self._tag += 1
+                until = int(self._clock()) + NOTICE_SECONDS
+                authority = notice_authority(self._key, mailbox, until)
+                if self.peers.tell("bouncer", m.Notice(self._tag, mailbox, why, until, authority)):
+                    self._noticing[self._tag] = (mailbox, at)
+        if notices and not self._is_reminded:
+            self._is_reminded = True
+            self._loop.call_later(REMIND_SECONDS, self.remind)
+
+    def remind(self) -> None:
+        """A minute has passed, or a start."""
+        self._is_reminded = False
+        try:
+            self.notice()
+        except sqlite3.Error as error:
+            self.peers.event("ledger-trouble", why=str(error))
+
+    def _noticed(self, tag: int, *, done: bool) -> None:
+        mailbox, at = self._noticing.pop(tag, (b"", 0))
+        if done and mailbox:
+            self._store.noticed(mailbox, at)
+            self.peers.event("noticed", login=mailbox)
+
+    def lost(self, channel: Channel) -> None:
+        """A peer ended. What the bouncer was asked was perhaps done; it is asked again, for twice is better than never."""
+        if channel.peer == "bouncer":
+            self._noticing.clear()
 
     def _commit(self) -> None:
         try:

@@ -13,7 +13,8 @@ Different recipients are counted by bits of their digests: a fixed 256 octets a 
 
 import math
 import sqlite3
-from dataclasses import dataclass
+
+from mta.record import dataclass
 
 OF_ANYBODY = 200
 TIMES_USUAL = 5

@@ -5,7 +5,8 @@ that lie side by side stand for one that slides (as in `mta.windows`), so nobody
 """
 
 import sqlite3
-from dataclasses import dataclass
+
+from mta.record import dataclass
 
 HOUR, DAY = 3600, 86_400  # seconds
 

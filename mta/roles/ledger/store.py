@@ -8,15 +8,18 @@ import base64
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from mta.record import dataclass
 from mta.roles.ledger import grey, habits, paths, sending
 from mta.roles.ledger.sending import Limit
 
 RESERVED_SECONDS = 6 * 86_400  # longer than a message is tried: a reservation that old was forgotten by somebody
 MAX_SETTLED = 20_000  # deliveries remembered, so that one repeated after a crash is not counted again
 SOME_FACTS = 200
+MAX_NOTICES = 1000  # brakes that somebody is still to be written to about; of more the log and the panel tell
+SOME_NOTICES = 20  # at once
+NOTICE_EXPIRES = 86_400  # seconds: who was not written to for a day has read it in the panel
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS usage (mailbox BLOB PRIMARY KEY, stored INTEGER NOT NULL, reserved INTEGER NOT NULL)
@@ -28,6 +31,7 @@ _SCHEMA = """
     CREATE TABLE IF NOT EXISTS outbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT, kind BLOB NOT NULL, key BLOB NOT NULL, UNIQUE (kind, key));
     CREATE TABLE IF NOT EXISTS rehash (mailbox BLOB PRIMARY KEY, was BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS notice (mailbox BLOB PRIMARY KEY, at INTEGER NOT NULL, why BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS dead (target BLOB PRIMARY KEY, at INTEGER NOT NULL, words BLOB NOT NULL) WITHOUT ROWID;
 """
 _USAGE, _REHASH, _BRAKED, _DEAD = b"usage", b"rehash", b"braked", b"dead-target"
@@ -131,7 +135,7 @@ class Store:
             if over:
                 return b"limit", f"{level} {over}"
         if sender.brake and (why := self._habits.sends(sender.mailbox, digest, sender.released, now)):
-            self._note(_BRAKED, sender.mailbox)
+            self._brake(sender.mailbox, why, now)
             return b"braked", why
         for _, who, limit in sender.limits:
             if limit.per_hour or limit.per_day:
@@ -143,8 +147,25 @@ class Store:
         self._begin()
         why = self._habits.misses(mailbox, now)
         if why:
-            self._note(_BRAKED, mailbox)
+            self._brake(mailbox, why, now)
         return why
+
+    def _brake(self, mailbox: bytes, why: str, now: int) -> None:
+        self._note(_BRAKED, mailbox)
+        (waiting,) = self._database.execute("SELECT count(*) FROM notice").fetchone()
+        if waiting < MAX_NOTICES:
+            self._database.execute("INSERT OR REPLACE INTO notice VALUES (?, ?, ?)", (mailbox, now, why.encode()))
+
+    def notices(self) -> list[tuple[bytes, int, bytes]]:
+        """Of some mailboxes that were braked: which, when and why; those about whom nobody was written to yet."""
+        return self._database.execute(
+            "SELECT mailbox, at, why FROM notice ORDER BY at LIMIT ?", (SOME_NOTICES,)
+        ).fetchall()
+
+    def noticed(self, mailbox: bytes, at: int) -> None:
+        """They were written to about what happened to *mailbox* at *at*."""
+        self._begin()
+        self._database.execute("DELETE FROM notice WHERE mailbox = ? AND at <= ?", (mailbox, at))
 
     def rehash(self, mailbox: bytes, was: bytes, sealed: bytes) -> None:
         """There is a better hash of its password. Where too many wait already, this one is forgotten."""
@@ -167,6 +188,7 @@ class Store:
         self._begin()
         for part in (self._grey, self._paths, self._sent, self._habits):
             part.prune(now)
+        self._database.execute("DELETE FROM notice WHERE at < ?", (now - NOTICE_EXPIRES,))
         old = self._database.execute("SELECT queue_id, mailbox FROM reservation WHERE expires < ?", (now,)).fetchall()
         for queue_id, mailbox in old:
             self.release(queue_id, mailbox)

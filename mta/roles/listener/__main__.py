@@ -6,9 +6,9 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mta import roster, sandbox
+from mta.record import dataclass
 from mta.roles.listener.door import Door
 from mta.roles.listener.foyer import Foyer
 from mta.roles.listener.gate import Gate, Guest
@@ -117,16 +117,16 @@ class Listener:
         self._note_refusal("proxy-header", client, why)
 
     def _judge(self, guest: Guest, *, talks: bool) -> None:
-        door, counts = guest.gate.door, guest.gate.counts
+        door = guest.gate.door
         trusted = door.is_trusted(guest.who)
-        refusal = door.refusal(guest.who, guest.service) or counts.refusal(guest.who, trusted=trusted)
+        refusal = door.refusal(guest.who, guest.service) or guest.gate.refusal(guest.who, trusted=trusted)
         if refusal is not None:
             self._turn_away(guest.sock, guest.client, refusal, talks=talks)
             return
         # Its nanosecond: never given twice, also after a restart, and whoever is shown the token can tell how old it is.
         self._last_session = max(self._last_session + 1, time.time_ns())
         guest.session = b"%016x" % self._last_session
-        counts.begin(guest.session, guest.who)
+        guest.gate.counts.begin(guest.session, guest.who)
         seconds = 0 if trusted else door.delay(guest.who, guest.service)
         if seconds:
             self._foyer.await_silence(

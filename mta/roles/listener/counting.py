@@ -4,8 +4,7 @@ A reader would otherwise get wrong: a client that still waits for its greeting i
 descriptor, and its place among those of its address. And a client's limit shrinks as the house fills.
 """
 
-from dataclasses import dataclass, field
-
+from mta.record import dataclass, field
 from mta.roles.listener.networks import Who
 from mta.roles.listener.refusals import TOO_MANY, TOO_MANY_OF_CLIENT, TOO_MANY_OF_NETWORK, Refusal
 

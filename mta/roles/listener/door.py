@@ -14,6 +14,7 @@ from mta.roles.listener.refusals import DENIED, NOT_LISTED, TOO_OFTEN, TOO_OFTEN
 _LOCAL_USERS = Networks(str(LOCAL_USERS))
 KNOWN_SECONDS = 86_400.0  # a client that waited as it should need not wait again for so long
 MAX_KNOWN = 50_000  # clients remembered for that
+SERVICE_OF_PROGRAMS = b"local"  # a socket in the file system, where the kernel says whose program it is
 SERVICES_FOR_LISTED = (b"qmtp", b"qmqp")  # for whom `smtpd.<service>_clients` names, and nobody else
 SERVICE_WITH_DELAY = b"smtp"  # where TLS comes first the client rightly speaks first, and users are not made to wait
 
@@ -53,6 +54,8 @@ class Door:
 
     def refusal(self, who: Who, service: bytes = SERVICE_WITH_DELAY) -> Refusal | None:
         """Why *who* is turned away from *service*; None when it is not. Being asked is coming once."""
+        if service != SERVICE_OF_PROGRAMS and who.packed in _LOCAL_USERS:
+            return DENIED  # Such an address comes from the socket alone: over a network it is made up, to be trusted.
         if service in self._listed:
             return None if who.packed in self._listed[service] else NOT_LISTED
         if who.packed in self._denied and who.packed not in self._allowed:

@@ -9,12 +9,13 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.relaying import client_of
 from mta.roles.listener.counting import Counts
 from mta.roles.listener.door import Door
 from mta.roles.listener.networks import Who
+from mta.roles.listener.refusals import Refusal
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers
@@ -100,6 +101,17 @@ class Gate:
         elif channel.instance not in self._retired:
             self._asked.append(channel)
             self._let_go()
+
+    def refusal(self, who: Who, *, trusted: bool) -> Refusal | None:
+        """Why *who* may not come in now; None when it may."""
+        if self.counts.refusal(who, trusted=trusted) is None:
+            return None
+        # While we accept in bursts, takers end conversations. Without hearing of these first, a client that never had more
+        # than twenty open would be told that fifty are too many.
+        for name in self.takers:
+            for taker in self.peers.all_to(name):
+                self._loop.hear(taker)
+        return self.counts.refusal(who, trusted=trusted)
 
     def by_load(self) -> list[Channel]:
         """Those who take clients, the one with the fewest first."""

@@ -10,8 +10,9 @@ Standards: the PROXY protocol (HAProxy, 2020-03), sections 2.1, 2.2.
 import ipaddress
 import re
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from mta.record import dataclass
 
 MAX_LINE: Final = 107  # 2.1: the longest header of version 1, with its CRLF
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"  # 2.2

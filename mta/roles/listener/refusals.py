@@ -4,7 +4,7 @@ A reader would otherwise get wrong: 421 says come back, 554 says do not (RFC 532
 sent, and each names a mend that the client's postmaster can carry out.
 """
 
-from dataclasses import dataclass
+from mta.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import errno
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from mta.maildir import Maildir, make_store, open_store, sync_filesystem
+from mta.record import dataclass, field
 from mta.roles.local import content
 from mta.vocabulary import Action
 from mta.wire.messages import Attempted, Write

@@ -6,8 +6,8 @@ then may its uid live again. And what is staged is still in hand, in whichever o
 
 import collections
 import enum
-from dataclasses import dataclass, field
 
+from mta.record import dataclass, field
 from mta.wire.channel import Channel
 from mta.wire.messages import Deliver
 

@@ -9,8 +9,8 @@ import re
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.roles.localspawn.domains import Delivery, Domain, State, Steps
 from mta.roles.localspawn.together import WINDOW_SECONDS, Disk, Moment
 from mta.vocabulary import Action, AddressError, is_domain, is_queue_id, local_part_of_store

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import sys
 import time
 
@@ -56,13 +55,9 @@ class Qmtpd:
         if not isinstance(accepted, m.Accepted):
             listener.close()
             return
-        try:
-            sock = socket.socket(fileno=descriptors[0])
-        except OSError:
-            os.close(descriptors[0])
-            listener.close()  # No socket: who hands us that was taken over.
-            return
-        self._clients[Client(self._house, sock, accepted, self._finished)] = listener
+        sock = listener.take_socket(descriptors[0])
+        if sock is not None:
+            self._clients[Client(self._house, sock, accepted, self._finished)] = listener
 
     def _finished(self, client: Client) -> None:
         listener = self._clients.pop(client)

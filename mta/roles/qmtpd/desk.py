@@ -9,9 +9,9 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from mta.record import dataclass, field
 from mta.roles.qmtpd.protocol import Lack, Message, ProtocolError, Reader, answer
 from mta.roles.qmtpd.protocol import Protocol as Quick
 from mta.smtp import driving, replies

@@ -12,8 +12,9 @@ on it would take our answer with it. What is too large is counted and thrown awa
 
 import enum
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Final
+
+from mta.record import dataclass
 
 MAX_LENGTH_DIGITS: Final = 10  # of a netstring of a client: ten gigabytes, which is more than is ever taken
 MAX_ADDRESS: Final = 1000  # octets: an address has 254 (RFC 5321 4.5.3.1.3), and what is longer is refused by name

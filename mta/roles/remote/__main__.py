@@ -54,6 +54,11 @@ class Ways:
             return False
         return True
 
+    def leave(self) -> None:
+        """Hang up on everybody."""
+        for channel in (self._remotespawn, *self._others.values()):
+            channel.close()
+
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """A remote has no journal; what became of a message says remotespawn."""
 
@@ -87,8 +92,8 @@ class Remote:
                 self._coming = (message, descriptors[0], [])
             case m.SendRecipient():
                 self._join(channel, message)
-            case m.Hurry() if self._destination is not None:
-                self._destination.hurry()
+            case m.Hurry(at_once) if self._destination is not None:
+                self._destination.hurry(at_once=at_once)
 
     def _join(self, channel: Channel, recipient: m.SendRecipient) -> None:
         if self._coming is None or self._coming[0].tag != recipient.tag:
@@ -125,14 +130,20 @@ class Remote:
             self._ways.answer(results)
         self._ways.answer(m.SendDone(job.tag, trouble, 0))
 
+    def leave(self) -> None:
+        """Close what is open; a remote that ends need not."""
+        if self._destination is not None:
+            self._destination.leave()
+        self._ways.leave()
+
     def _make(self, where: m.Destination, settings: Mapping[str, bytes]) -> Destination:
         allow_loopback = settings.get("outbound.allow_loopback", b"").lower() == b"true"
+        source = where.source_address.decode()
         manner = Manner(
-            settings["host.name"], where.lmtp, where.login, where.password, where.source_address.decode(),
-            may_be_us=allow_loopback,
+            settings["host.name"], where.lmtp, where.login, where.password, source, may_be_us=allow_loopback
         )  # fmt: skip
         port = int(settings.get("outbound.port", b"%d" % SMTP_PORT))
-        finder = Finder(self._asking, settings["host.name"], port, allow_loopback=allow_loopback)
+        finder = Finder(self._asking, settings["host.name"], port, allow_loopback=allow_loopback, source=source)
 
         def find(hear: Hear) -> None:
             if where.next_hop:

@@ -5,21 +5,22 @@ and while content is sent, for each time that the host takes some of it.
 """
 
 import base64
-import contextlib
+import errno
 import os
 import select
 import socket
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from mta.record import dataclass
 from mta.roles.remote.hosts import Host
 from mta.roles.remote.outcome import Outcome, delayed, failed, of_reply
 from mta.roles.remote.security import Level, Security
 from mta.roles.remote.transaction import Transaction
 from mta.smtp.client import Answered, Broken, Client, Command, Kind, Phase, Ready, Reply
+from mta.streams import Dialled
 from mta.vocabulary import Action
 from mta.wire.loop import Loop
 
@@ -60,21 +61,21 @@ class User(Protocol):
         """It ended; *outcome* says why, and how grave that is for the host. Told once, and after `concluded`."""
 
 
-class Connection:
+class Connection(Dialled):
     """To *host*. Whatever happens is told to *user* from the loop, never from here."""
 
     def __init__(
         self, loop: Loop, host: Host, security: Security, manner: Manner, user: User,
         now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
+        super().__init__(loop)
         self.host, self.security = host, security
         self.taken = 0  # messages that it was given
         self.is_proven = False  # a transaction came to its end, whatever it was
         self.is_ready = False
-        self.is_over = False
         self.idle_since = 0.0
         self.tls_failed = ""  # why the handshake did not succeed: in the clear it might
-        self._loop, self._manner, self._user, self._now = loop, manner, user, now
+        self._manner, self._user, self._now = manner, user, now
         self._client = Client(manner.own_name, lmtp=manner.lmtp)
         self._transaction: Transaction | None = None
         self._must_reset = False
@@ -83,13 +84,12 @@ class Connection:
         self._is_shaking = False
         self._is_leaving = False
         self._unsent = b""
-        self._is_open = False
         self._deadline = now() + CONNECT_SECONDS
         self._end_by = float("inf")
         self._steps = -1
         self._lines: list[bytes] = []  # of the log-in, that the host will ask for
         self._wanted = select.EPOLLOUT
-        self._socket = self._begin_to_connect()
+        self._begin_to_connect()
 
     @property
     def described(self) -> bytes:
@@ -158,48 +158,30 @@ class Connection:
 
     # --- TCP
 
-    def _begin_to_connect(self) -> socket.socket | None:
+    def _begin_to_connect(self) -> None:
         """Begin; what fails at once is told from the loop."""
-        host = self.host
-        sock = None
+        host, source = self.host, self._manner.source_address
+        is_of_its_kind = (":" in source) == (":" in host.address)
         try:
-            family = socket.AF_INET6 if ":" in host.address else socket.AF_INET
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            if self._manner.source_address and (":" in self._manner.source_address) == (":" in host.address):
-                sock.bind((self._manner.source_address, 0))
-            with contextlib.suppress(BlockingIOError):
-                sock.connect((host.address, host.port))
+            self._dial((host.address, host.port), source if is_of_its_kind else "")
         except OSError as error:
-            if sock is not None:
-                sock.close()
-            outcome = _no_connection(error.errno or 0)
-            self._loop.call_later(0.0, lambda: self._end(outcome, None))
-            return None
-        self._loop.watch(sock.fileno(), select.EPOLLOUT, self._happened)
-        return sock
+            number = error.errno or 0
+            self._loop.call_later(0.0, lambda: self._fell(number))
 
-    def _happened(self, events: int) -> None:
-        if not self._is_open:
-            self._opened()
-            return
-        if events & select.EPOLLOUT:
-            self._flush()
-        if events & ~select.EPOLLOUT and not self.is_over:
-            self._receive()
+    def _fell(self, error: int) -> None:
+        why = os.strerror(error).encode()
+        if error == errno.EADDRNOTAVAIL and self._manner.source_address:
+            why = b"this machine has no address " + self._manner.source_address.encode()
+        self._end(delayed(b"4.4.1", b"no connection: " + why), None)
 
-    def _opened(self) -> None:
+    def _stood(self) -> None:
         sock = self._socket
         assert sock is not None
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error:
-            self._end(_no_connection(error), None)
-            return
         if not self._manner.may_be_us and not self.host.is_fixed and sock.getsockname()[0] == sock.getpeername()[0]:
             # From an address to the same address: whichever it is, it is ours.
             self._end(failed(b"5.4.6", b"its mail would come back to this host"), None)
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._is_open = True
         self._renew_deadline()
         self._want(select.EPOLLIN)
         if self.host.is_fixed and self.host.port == SUBMISSIONS_PORT and self.security.level is not Level.NONE:
@@ -496,10 +478,6 @@ class Connection:
         if transaction is not None:
             self._user.concluded(self, transaction)
         self._user.over(self, outcome)
-
-
-def _no_connection(error: int) -> Outcome:
-    return delayed(b"4.4.1", b"no connection: " + os.strerror(error).encode())
 
 
 def _reason(error: Exception) -> str:

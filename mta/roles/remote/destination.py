@@ -7,9 +7,9 @@ message with "later" for that message only. A message that is in doubt goes to n
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from mta.record import dataclass, field
 from mta.roles.remote.connection import Connection, Manner
 from mta.roles.remote.content import Content
 from mta.roles.remote.hosts import Hear, Host
@@ -84,14 +84,19 @@ class Destination:
         self._waiting.append(job)
         self.advance()
 
-    def hurry(self) -> None:
-        """Give up whatever no host can have yet."""
+    def hurry(self, *, at_once: bool = False) -> None:
+        """Give up whatever no host can have yet; *at_once*: and all the rest, of which nobody will ever know."""
         self._is_hurried = True
         for connection in list(self._connections):
             transaction = connection.transaction
-            if transaction is None or not (transaction.in_transfer or transaction.is_end_sent):
+            if at_once or transaction is None or not (transaction.in_transfer or transaction.is_end_sent):
                 connection.abandon(HURRIED)
         self._give_up(HURRIED)
+
+    def leave(self) -> None:
+        """Hang up on all hosts."""
+        for connection in list(self._connections):
+            connection.abandon(HURRIED)
 
     @property
     def is_idle(self) -> bool:

@@ -8,9 +8,9 @@ own loopback: who could have said so has no business there.
 import ipaddress
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+from mta.record import dataclass, field
 from mta.roles.remote.outcome import Outcome, delayed, failed
 from mta.wire import messages as m
 from mta.wire.asking import Asking
@@ -65,10 +65,15 @@ class Finder:
     """Asks through *asking*'s peer resolver."""
 
     def __init__(
-        self, asking: Asking, own_name: bytes, port: int, *, allow_loopback: bool = False,
+        self, asking: Asking, own_name: bytes, port: int, *, allow_loopback: bool = False, source: str = "",
         shuffle: Callable[[list[bytes]], None] = random.shuffle,
     ) -> None:  # fmt: skip
-        """*own_name*: what we call ourselves, and so what is our own place among a domain's hosts."""
+        """*own_name*: what we call ourselves, and so what is our own place among a domain's hosts.
+
+        *source*: the address that we call from, where a route says so; hosts that it cannot reach are passed over, unless
+        there are no others.
+        """
+        self._source = source
         self._asking, self._own_name, self._port = asking, own_name.lower(), port
         self._allow_loopback, self._shuffle = allow_loopback, shuffle
 
@@ -151,7 +156,8 @@ class Finder:
                 else:
                     is_own = True
         if hosts:
-            return hosts[:MAX_ADDRESSES]
+            fitting = [host for host in hosts if (":" in host.address) == (":" in self._source)] if self._source else []
+            return (fitting or hosts)[:MAX_ADDRESSES]
         return _UNKNOWN if search.is_unsure else _LOOP if is_own else _NO_HOST
 
     def _of(self, search: _Search, name: bytes, kind: bytes) -> list[Host]:

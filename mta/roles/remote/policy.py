@@ -1,7 +1,8 @@
 """What a domain's own policies and a route want of its hosts: DANE, MTA-STS, as `mta.security` reads them.
 
 A reader would otherwise get wrong: no answer about TLSA records is not "no records". It closes the host, for else whoever can
-drop a datagram could take the demand away; about an MTA-STS policy it is the fetcher who remembers, and says what holds.
+drop a datagram could take the demand away; about an MTA-STS policy it is the fetcher who remembers, and says what holds, and
+whoever keeps it from answering closes the host as well.
 """
 
 import datetime as dt
@@ -23,6 +24,7 @@ from mta.wire.asking import Asking
 FRESH_SECONDS: Final = 60.0  # so long a decision about a host is good for further connections
 FETCH_SECONDS: Final = 70.0  # a visit to a web server may take a minute (RFC 8461 3.3)
 
+_UNKNOWN: Final = Refusal(demands.BROKEN, "nobody knows now which policy its domain has", Result.FETCH_ERROR)
 _LEVELS: Final = {
     demands.Level.CLEAR: Level.NONE,
     demands.Level.MAY: Level.MAY,
@@ -64,11 +66,14 @@ class PolicyGuard:
             self._waiting[key] = [hear]
             self._find_policy(lambda policy: self._ask(key, host, policy))
 
-    def _find_policy(self, hear: Callable[[Policy | None], None]) -> None:
-        """The MTA-STS policy in force, where one could count."""
+    def _find_policy(self, hear: Callable[[Policy | Refusal | None], None]) -> None:
+        """The MTA-STS policy in force, where one could count; or that nobody knows it now, and mail had better wait."""
 
         def heard(answer: m.Message | None) -> None:
-            if not isinstance(answer, m.Fetched) or answer.mode == b"none":
+            if not isinstance(answer, m.Fetched):
+                hear(_UNKNOWN)
+                return
+            if answer.mode == b"none":
                 hear(None)
                 return
             patterns = tuple(each.decode("ascii", "replace") for each in answer.patterns)
@@ -79,7 +84,10 @@ class PolicyGuard:
         if not is_wanted or not self._asking.ask("fetcher", lambda tag: m.Fetch(tag, domain), FETCH_SECONDS, heard):
             hear(None)
 
-    def _ask(self, key: _Key, host: Host, policy: Policy | None) -> None:
+    def _ask(self, key: _Key, host: Host, policy: Policy | Refusal | None) -> None:
+        if isinstance(policy, Refusal):
+            self._settle(key, policy)
+            return
         known = Knowledge(self._domain, self._tls, self._is_fixed, host.is_mx_secure, policy)
         name = host.name.decode("ascii", "replace")
         self._drive(key, demands.of_host(known, name, host.port, is_address_secure=host.is_address_secure), None)
@@ -104,7 +112,8 @@ class PolicyGuard:
     def _settle(self, key: _Key, decided: Demand | Refusal) -> None:
         mx = key[0].decode("ascii", "replace")
         if isinstance(decided, Refusal):
-            self._count(STS if decided.result is Result.VALIDATION_FAILURE else TLSA, mx, decided.result)
+            is_of_sts = decided.result in (Result.VALIDATION_FAILURE, Result.FETCH_ERROR)
+            self._count(STS if is_of_sts else TLSA, mx, decided.result)
             found: Security | Outcome = delayed(decided.status.encode(), decided.text.encode())
         else:
             found = self._security(decided, mx)

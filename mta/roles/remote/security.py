@@ -8,9 +8,9 @@ wants it, and then a host that does not come up to it gets nothing, never the sa
 import enum
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
+from mta.record import dataclass
 from mta.roles.remote.hosts import Host
 from mta.roles.remote.outcome import Outcome
 

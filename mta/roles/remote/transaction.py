@@ -10,9 +10,9 @@ without 8BITMIME (RFC 6152 3), 5.6.7 for addresses or a header that want SMTPUTF
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from mta.record import dataclass, field
 from mta.roles.remote.content import Content
 from mta.roles.remote.outcome import Outcome, delayed, failed, of_reply, words_of
 from mta.smtp.client import Answered, Broken, Client, Command, Kind, Reply

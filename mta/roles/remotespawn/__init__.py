@@ -15,5 +15,7 @@ remote another's mail, or a password of another route, anywhere in its memory.
 **Room.** A host that never answers costs a place for minutes, and there may be more of those than places. So destinations
 that were in trouble before (`Send.doubtful`) have at most half of the places; and where somebody waits for a place, who has
 been silent for SLOW_SECONDS is told to hurry (`Hurry`): it gives up what the host cannot have yet, which is `delayed` as any
-host's trouble is, and next time it is doubtful.
+host's trouble is, and next time it is doubtful. What it still has then, a host has, but for its answer. That may take ten
+minutes, in which it takes no place: it steps aside (`SendWaits`), into a room as large as all places, and only when that is
+full too is given up who has waited longest there, after LAST_WORD_SECONDS, in doubt.
 """

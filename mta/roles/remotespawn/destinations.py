@@ -6,8 +6,8 @@ whose mail goes by MX is one by itself, and another one under each route that ch
 
 import enum
 from collections import deque
-from dataclasses import dataclass, field
 
+from mta.record import dataclass, field
 from mta.snapshot.records import Route
 from mta.wire import messages as m
 from mta.wire.channel import Channel
@@ -46,9 +46,16 @@ class Destination:
     in_hand: dict[int, Sending] = field(default_factory=dict)  # by the tag it has between us and the remote
     channel: Channel | None = None
     number: int = 0  # of its remote in the nursery
+    results: int = 0  # of handshakes that it told since it was last done with a message
     handed: int = 0  # messages since this remote began: its turn is over some day
     quiet_since: float = 0.0  # since when it has told nothing, or has nothing to tell
-    is_hurried: bool = False
+    hurried_since: float | None = None
+    is_aside: bool = False  # waits for last words, and takes no place
+
+    @property
+    def is_hurried(self) -> bool:
+        """It was told to give up whatever no host can have yet."""
+        return self.hurried_since is not None
 
     @property
     def is_idle(self) -> bool:

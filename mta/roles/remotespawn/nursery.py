@@ -41,6 +41,8 @@ def serve(start: Start, sock: socket.socket) -> int:
     # A remote is a fork of us and loads nothing after it. Roles do not import each other; which program it is stands there.
     remote: Any = importlib.import_module(f"{roster.REMOTE.module}.__main__")
     contexts = remote.Contexts(start.settings.get("outbound.authorities", b"").decode())
+    rehearsal: Any = importlib.import_module(f"{roster.REMOTE.module}.rehearsal")
+    rehearsal.rehearse(contexts)
     channel = Channel(sock, "remotespawn", permits.readable_by_server("remotespawn", "nursery"))
     loop = Loop()
     offspring = Offspring(loop)

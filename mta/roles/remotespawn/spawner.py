@@ -28,8 +28,14 @@ TURN = 1000  # messages after which a remote makes room when other destinations 
 IDLE_SECONDS = 10.0
 SLOW_SECONDS = 5.0  # of silence, after which a remote must hurry when healthy destinations wait for its place
 DOUBTFUL_SECONDS = 30.0  # the same when doubtful ones do
+ASIDE_SECONDS = 2.0  # after it was told to hurry: what a remote has then, its hosts have, but for their answer
+LAST_WORD_SECONDS = (
+    120.0  # that a host has for its answer in any case (RFC 5321 4.5.3.2.6 wants ten minutes, where there is room)
+)
 STUCK_SECONDS = 7200.0  # longer than any host may take for what a remote has in hand
 SWEEP_SECONDS = 1.0
+MAX_RESULTS = 200  # lines of the log that a remote may have written before it is done with a message
+MAX_SESSIONS = 1_000_000  # that one of them speaks of
 SPARE_IN_HAND = 20  # messages beyond one for each connection: what is ready when one becomes free
 
 _ANSWERS: Final = frozenset(
@@ -55,7 +61,10 @@ class Spawner:
         self._settings, self._now = settings, now
         self._coming: dict[Channel, Sending] = {}  # whose recipients follow
         self._destinations: dict[Key, Destination] = {}
-        self._living: dict[Destination, None] = {}  # those that are not asleep: each takes a place
+        self._living: dict[Destination, None] = {}  # those that are not asleep: each takes a place, if it is not aside
+        self._aside: dict[
+            Destination, None
+        ] = {}  # that wait for last words, the longest first; as many as there are places
         self._by_channel: dict[Channel, Destination] = {}
         self._by_number: dict[int, Destination] = {}
         self._queue: dict[Destination, None] = {}  # healthy ones that wait for a place, first come first
@@ -110,6 +119,9 @@ class Spawner:
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = Destination(key)
+        if destination.is_hurried:
+            self._settle(sending, b"4.4.1", _SLOW, trouble=True)
+            return
         destination.doubtful = request.doubtful
         destination.waiting.append(sending)
         self._changed[destination] = None
@@ -132,8 +144,11 @@ class Spawner:
         message, _ = packet
         destination = self._by_channel[channel]
         sending = destination.in_hand.get(message.tag) if isinstance(message, m.Sent | m.SendDone) else None
-        destination.quiet_since = self._now()
-        if isinstance(message, m.TlsResults) and message.result in RESULTS and message.policy in POLICIES:
+        is_result = isinstance(message, m.TlsResults)
+        if not is_result:
+            destination.quiet_since = self._now()
+        destination.results = destination.results + 1 if is_result else 0
+        if isinstance(message, m.TlsResults) and _is_of_a_kind(message) and destination.results <= MAX_RESULTS:
             self.peers.event(
                 "tls-results", domain=_name(destination), policy=message.policy, mx=_clean(message.mx), result=message.result,
                 sessions=message.sessions,
@@ -176,7 +191,8 @@ class Spawner:
         if destination.state is State.SERVING:
             self._feed(destination)
             # Who is healthy does not make room for who is not: there are always some of those, and he is soon needed again.
-            if not destination.in_hand and (self._queue or (destination.doubtful and self._doubtful_queue)):
+            is_wanted = bool(self._queue or (destination.doubtful and self._doubtful_queue)) or destination.is_aside
+            if not destination.in_hand and is_wanted:
                 self._end(destination)
         elif destination.state is State.ASLEEP:
             if destination.waiting:
@@ -199,13 +215,15 @@ class Spawner:
         self._start(destination)
 
     def _has_place(self, destination: Destination) -> bool:
-        if len(self._living) >= self._most:
+        if len(self._living) - len(self._aside) >= self._most:
             return False
         return not destination.doubtful or self._doubtful_places > 0
 
     @property
     def _doubtful_places(self) -> int:
-        return max(1, self._most // 2) - sum(living.doubtful for living in self._living)
+        return max(1, self._most // 2) - sum(
+            living.doubtful and not living.is_aside for living in self._living
+        )  # fmt: skip
 
     def _make_room(self, destination: Destination) -> None:
         """End who is idle longest; where nobody is, who has been silent too long must hurry."""
@@ -223,19 +241,40 @@ class Spawner:
             self._hurry(min(slow, key=lambda living: living.quiet_since))
 
     def _hurry(self, destination: Destination) -> None:
-        destination.is_hurried = True
+        destination.hurried_since = self._now()
         self.peers.event("remote-hurried", domain=_name(destination), messages=len(destination.in_hand))
         while destination.waiting:
             self._settle(destination.waiting.popleft(), b"4.4.1", _SLOW, trouble=True)
         self._tell(destination, m.Hurry())
 
-    def _fall_asleep(self, destination: Destination) -> None:
-        """Its place is free: first for who waits, then for itself if it has more to do."""
-        destination.state, destination.is_hurried = State.ASLEEP, False
-        self._living.pop(destination, None)
+    def _step_aside(self, destination: Destination) -> None:
+        """Its hosts have all that it has, and may take minutes for an answer: others get its place meanwhile.
+
+        RFC 5321 4.5.3.2.6: to hang up means a second copy, if the host was merely slow. So there is a room for those who
+        wait, and who has waited in it longest is given up only when it is full.
+        """
+        if len(self._aside) >= self._most:
+            longest = next(iter(self._aside))
+            if self._now() - (longest.hurried_since or 0.0) >= LAST_WORD_SECONDS:
+                self._tell(longest, m.Hurry(at_once=True))
+            return
+        destination.is_aside = True
+        self._aside[destination] = None
+        for sending in destination.in_hand.values():
+            self._send(sending, m.SendWaits(sending.request.tag))
+        self._offer_place()
+
+    def _offer_place(self) -> None:
         for queue in (self._queue, self._doubtful_queue):
             for first in list(queue)[:1]:
                 self._changed[first] = None
+
+    def _fall_asleep(self, destination: Destination) -> None:
+        """Its place is free: first for who waits, then for itself if it has more to do."""
+        destination.state, destination.hurried_since, destination.is_aside = State.ASLEEP, None, False
+        self._living.pop(destination, None)
+        self._aside.pop(destination, None)
+        self._offer_place()
         self._changed[destination] = None
 
     # --- a remote's life -------------------------------------------------------------------------------------------
@@ -410,6 +449,8 @@ class Spawner:
             elif destination.state is State.SERVING and destination.in_hand and quiet >= STUCK_SECONDS:
                 self.peers.event("remote-stuck", domain=_name(destination))
                 self._end(destination)
+            elif _has_had_its_time(destination, now):
+                self._step_aside(destination)
         for queue in (self._queue, self._doubtful_queue):
             # One for each who waits: they all have been waiting while these were silent.
             for destination in list(queue)[: self._most]:
@@ -429,6 +470,13 @@ class Spawner:
         return sum(len(destination.in_hand) for destination in self._living)
 
 
+def _has_had_its_time(destination: Destination, now: float) -> bool:
+    """Was it told to hurry, and what it has left can only be waited for?"""
+    since = destination.hurried_since
+    is_waiting = destination.state is State.SERVING and bool(destination.in_hand) and not destination.is_aside
+    return since is not None and is_waiting and now - since >= ASIDE_SECONDS
+
+
 def _is_sound(message: m.Send) -> bool:
     """Is what becomes a path, a name or a count what it should be?"""
     try:
@@ -436,6 +484,10 @@ def _is_sound(message: m.Send) -> bool:
     except UnicodeDecodeError:
         return False
     return is_named and is_queue_id(message.queue_id) and 1 <= message.recipients <= m.MAX_SEND_RECIPIENTS
+
+
+def _is_of_a_kind(results: m.TlsResults) -> bool:
+    return results.result in RESULTS and results.policy in POLICIES and 0 < results.sessions <= MAX_SESSIONS
 
 
 def _is_credible(sent: m.Sent, sending: Sending) -> bool:

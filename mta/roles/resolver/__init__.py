@@ -4,7 +4,8 @@ Serves     directory, source, fetcher and remotes: names looked up, each answere
 Holds      the only sockets of the house that lead out: UDP and TCP to the servers of [dns], nothing to listen on; no files
 Believes   nothing before it matched the question: source, id, name down to its capitals. That an answer is `secure` only
            from a server on loopback
-Fails      no server answers in time, or too many questions at once: `failed`, and whoever asked decides what that means
+Fails      no server answers in time, too many questions at once, or more of one remote than its share: `failed`, and
+           whoever asked decides what that means
 Standards  RFC 1035 (DNS), RFC 2308 (negative answers), RFC 5452 (forged answers), RFC 6840 5.7 and 5.8 (the AD flag),
            RFC 6891 (EDNS), RFC 7766 (TCP), RFC 9520 (failures are remembered)
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from mta import roster, sandbox
 from mta.roles.resolver.desk import Desk, servers_of
-from mta.roles.resolver.query import KINDS, Answer, load
+from mta.roles.resolver.query import FAILED, KINDS, Answer, load
+from mta.roles.resolver.shares import Shares
 from mta.roles.resolver.sockets import Sockets
 from mta.wire import control
 from mta.wire import messages as m
@@ -26,7 +27,10 @@ class Resolver:
         self._told = start.text(SERVERS)
         self._desk = Desk(servers_of(self._told), Sockets(loop), loop.call_later, time.monotonic)
         askers = dict.fromkeys(("directory", "source", "fetcher", "remote"), self._heed)
-        self._peers = control.Peers(roster.RESOLVER, start, loop, askers, reload=self._reload)
+        self._shares = Shares(time.monotonic)
+        self._peers = control.Peers(
+            roster.RESOLVER, start, loop, askers, lost=self._shares.forget, reload=self._reload
+        )  # fmt: skip
         self._peers.ready()
 
     def _heed(self, channel: Channel, packet: Packet) -> None:
@@ -35,7 +39,16 @@ class Resolver:
         if question.kind not in KINDS:
             channel.close()
             return
-        self._desk.look_up(question.name, question.kind, lambda answer: _tell(channel, question.tag, answer))
+        if channel.peer != "remote":
+            self._desk.look_up(question.name, question.kind, lambda answer: _tell(channel, question.tag, answer))
+        elif self._shares.take(channel):
+            self._desk.look_up(question.name, question.kind, lambda answer: self._end(channel, question.tag, answer))
+        else:
+            _tell(channel, question.tag, Answer(FAILED))
+
+    def _end(self, remote: Channel, tag: int, answer: Answer) -> None:
+        self._shares.give_back(remote)
+        _tell(remote, tag, answer)
 
     def _reload(self, settings: Mapping[str, bytes]) -> None:
         # Which ports may be connected to is part of the walls, and those only get higher: a fresh process has new ones.

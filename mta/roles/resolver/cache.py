@@ -4,8 +4,7 @@ A reader would otherwise get wrong: the bounds are ours, not DNS's. Nothing is b
 owner says, and everything for a few seconds, so that a burst of mail costs one question.
 """
 
-from dataclasses import dataclass, field
-
+from mta.record import dataclass, field
 from mta.roles.resolver.query import ANSWER, Answer
 
 SHORTEST_SECONDS = 5  # also for what failed (RFC 9520 3.2: between 1 second and 5 minutes)

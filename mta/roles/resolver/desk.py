@@ -4,12 +4,11 @@ A reader would otherwise get wrong: a server that is slow is not given up. The n
 and whichever answers first is heard; so a lost datagram costs little and a late answer is not lost.
 """
 
-import dataclasses
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from mta.record import dataclass, field, replace
 from mta.roles.resolver.cache import Cache, Key
 from mta.roles.resolver.query import FAILED, Answer, Other, Query, QueryError
 
@@ -154,7 +153,7 @@ class Desk:
         if isinstance(said, Answer):
             self._favourite = exchange.server
             secure = said.secure and self._servers[exchange.server].is_loopback
-            self._finish(search, dataclasses.replace(said, secure=secure))
+            self._finish(search, replace(said, secure=secure))
             return
         if said is Other.STRANGE and not stream:
             exchange.strange += 1

@@ -9,7 +9,6 @@ import enum
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import dns.flags
@@ -18,6 +17,8 @@ import dns.name
 import dns.rcode
 import dns.rdata
 import dns.rdatatype
+
+from mta.record import dataclass
 
 UDP_OCTETS: Final = 1232  # What passes everywhere without fragments, which are easy to forge.
 MAX_MESSAGE: Final = 65_535  # RFC 1035 4.2.2

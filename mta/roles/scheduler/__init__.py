@@ -7,7 +7,8 @@ Holds     spool/envelope, to read; spool/progress, to write; the original key. N
 Believes  envelopes that are whole, once the enqueuer said Recovered. A peer's answer about what it was asked, and no more
 Fails     a peer that is away or lost, or a full disk, defers by seconds; a destination in trouble all that goes there, by a
           minute doubling to an hour; any other deferral by minutes, quadratically; until the queue's lifetime is over (5.4.7).
-          It may be killed at any moment: what it did not write down is delivered again, onto the same file name, or sent again
+          It may be killed at any moment: what it did not write down is delivered again, onto the same file name, or sent again.
+          What an operator ordered is synced before he hears `done`
 
 A message whose time has not come is nothing in memory but its queue id, and the moment or a place in its destination's line:
 it is read again when it is due. What is known of destinations is forgotten with the process, and found out anew.

@@ -70,6 +70,15 @@ class Files:
             return False
         return True
 
+    def settle(self) -> bool:
+        """See `Hands`. One wait for everything: an order may be about a hundred thousand messages."""
+        try:
+            self.progresses.sync_file_system()
+        except OSError as error:
+            self.peers.event("disk-refused", queue_id=b"", error=error.strerror or "?")
+            return False
+        return True
+
     def authority(self, queue_id: bytes, *, full: bool) -> bytes:
         """See `Hands`."""
         return original_authority(self._key, queue_id, full=full)
@@ -121,6 +130,8 @@ class Scheduler:
         message = packet[0]
         if isinstance(message, m.Sent):
             self.queue.outward.sent(message, time.time())
+        elif isinstance(message, m.SendWaits):
+            self.queue.outward.waits(message)
         elif isinstance(message, m.SendDone):
             self.queue.outward.done(message, time.time())
 

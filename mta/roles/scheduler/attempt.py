@@ -5,10 +5,10 @@ that come to the same mailbox share one delivery.
 """
 
 import collections
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from mta.record import dataclass, field, replace
 from mta.spool.envelope import Envelope
 from mta.spool.progress import MAX_DIAGNOSTIC, Outcome, Progress
 from mta.vocabulary import Action
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 Target = tuple[int, bytes]  # which recipient of the envelope, and the final recipient
 Mailbox = tuple[bytes, bytes]  # domain and store
-Result = tuple[Action, bytes, bytes, bytes]  # action, status, diagnostic code, the host that said so
+
+
+class Result(NamedTuple):
+    """What became of one final recipient."""
+
+    action: Action
+    status: bytes  # RFC 3463
+    diagnostic_code: bytes
+    remote_mta: bytes = b""  # the host that said so
+    notifies: bool = False  # it took over the sender's wishes about notifications (RFC 3461 5.2.1)
 
 
 class Home(NamedTuple):
@@ -39,6 +48,7 @@ class Hop(NamedTuple):
 Ends = dict[bytes, Home | Hop]  # final recipient: where that is
 
 
+_UNTRIED = Result(Action.DELAYED, b"", b"it could not be tried")
 _FINAL = frozenset({Action.DELIVERED, Action.FAILED, Action.RELAYED})
 
 
@@ -84,11 +94,10 @@ class Attempt:
     decided: dict[Target, Outcome] = field(default_factory=dict)
     complete: dict[int, int] = field(default_factory=dict)  # recipient: the attempt that decided it
     open_targets: dict[int, int] = field(default_factory=dict)  # recipient: final recipients without a result yet
-    delayed: dict[Target, tuple[bytes, bytes]] = field(default_factory=dict)  # status, diagnostic code of this attempt
+    delayed: dict[Target, Result] = field(default_factory=dict)  # in this attempt
     known: collections.Counter[int] = field(default_factory=collections.Counter)  # recipient: how many in decided
     held_up: set[int] = field(default_factory=set)  # recipients with something delayed in this attempt
     told: dict[Target, bytes] = field(default_factory=dict)  # status of the last delay that is on disk
-    remote_mtas: dict[Target, bytes] = field(default_factory=dict)  # the host that said it, where it is known
     unwritten: list[Outcome] = field(default_factory=list)
 
     @classmethod
@@ -162,23 +171,22 @@ class Attempt:
     def note(self, target: Target, result: Result, now: float) -> None:
         """One final recipient has a result in this attempt."""
         index, final = target
-        action, status, diagnostic_code, remote_mta = result
-        if remote_mta:
-            self.remote_mtas[target] = remote_mta
         self.open_targets[index] = self.open_targets.get(index, 1) - 1
-        if action in _FINAL:
-            outcome = Outcome(index, final, action, status, self.number, int(now), diagnostic_code)
+        outcome = Outcome(
+            index, final, result.action, result.status, self.number, int(now), result.diagnostic_code,
+            remote_mta=result.remote_mta, notifies=result.notifies,
+        )  # fmt: skip
+        if result.action in _FINAL:
             self.decided[target] = outcome
             self.known[index] += 1
             self.unwritten.append(outcome)
         else:
-            self.delayed[target] = (status, diagnostic_code)
+            self.delayed[target] = result
             self.held_up.add(index)
-            if self.told.get(target) != status:
+            if self.told.get(target) != result.status:
                 # One line for each new reason is enough for whoever looks; a line for each attempt would grow for days.
-                self.told[target] = status
-                line = Outcome(index, final, Action.DELAYED, status, self.number, int(now), diagnostic_code)
-                self.unwritten.append(line)
+                self.told[target] = result.status
+                self.unwritten.append(outcome)
         if not self.open_targets[index] and index not in self.held_up:
             self._complete(index, now)
 
@@ -191,29 +199,26 @@ class Attempt:
         """Recipient *index* stays undecided in this attempt."""
         self.open_targets[index] = -1  # Never zero again in this attempt, so it cannot become complete.
 
-    def expire(self, now: float) -> None:
-        """The lifetime is over: what is undecided fails."""
+    def expire(self) -> Iterator[tuple[Target, Result]]:
+        """The lifetime is over: what is undecided fails. Answers the results, which are for the caller to `note`."""
         delayed = collections.defaultdict(list)
         for target in self.delayed:
             delayed[target[0]].append(target)
         self.held_up.clear()
         for index in self.undecided:
             targets = delayed[index] or [(index, self.envelope.recipients[index].forward_path)]
-            reasons = [self.delayed.pop(target, (b"", b"it could not be tried"))[1] for target in targets]
             self.open_targets[index] = len(targets)
-            for target, reason in zip(targets, reasons, strict=True):
+            for target in targets:
+                last = self.delayed.pop(target, _UNTRIED)
                 # Cut as the file cuts it: of more the bouncer would make nothing, and hang up.
-                why = (b"it was tried for too long; last: " + reason)[:MAX_DIAGNOSTIC]
-                self.note(target, (Action.FAILED, b"5.4.7", why, b""), now)
+                why = (b"it was tried for too long; last: " + last.diagnostic_code)[:MAX_DIAGNOSTIC]
+                yield target, Result(Action.FAILED, b"5.4.7", why, last.remote_mta)
 
     def _complete(self, index: int, now: float) -> None:
         count = self.known[index]
         if self.unwritten and self.unwritten[-1].index == index and self.unwritten[-1].action in _FINAL:
             last = self.unwritten.pop()
-            line = Outcome(
-                last.index, last.final_recipient, last.action, last.status, last.attempt, last.moment,
-                last.diagnostic_code, count,
-            )  # fmt: skip
+            line = replace(last, completes=count)
         else:
             # Nothing new became of it: the mailboxes that were still open are no longer among those it expands to.
             forward_path = self.envelope.recipients[index].forward_path

@@ -13,9 +13,9 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from mta.record import dataclass, field
 from mta.vocabulary import arrival_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class Kind(enum.IntEnum):
 # has to wait for hosts that are silent makes remotespawn hurry those.
 SHARES = {Kind.HEALTHY: 400, Kind.YOUNG: 90, Kind.DOUBTFUL: 75}
 MOST_DESTINATIONS = 100
+# Of all slots, as percent, those that anybody may have; the rest is for destinations with no send yet. Else twenty of them that
+# worked until a moment ago, and hang now, would have everything; with it remotespawn is short of places first, and hurries them.
+COMMON_SHARE = 75
 
 
 class Trouble(NamedTuple):
@@ -99,6 +102,7 @@ class Destinations:
         """*most*: how many can be served at once."""
         self._chance = chance
         self.slots = {kind: max(1, most * share // 100) for kind, share in SHARES.items()}
+        self._common = self.slots[Kind.HEALTHY] * COMMON_SHARE // 100
         self._known: dict[tuple[bytes, bytes], Destination] = {}
         self._sends: Counter[Kind] = Counter()
         self._ready: dict[Kind, dict[Destination, None]] = {kind: {} for kind in Kind}  # someone waits, and may go
@@ -134,16 +138,21 @@ class Destinations:
 
     def take(self, destination: Destination, kind: Kind) -> bool:
         """Take a slot for a send, if there is one."""
-        if not destination.has_room or not self._has_slot(kind):
+        if not destination.has_room or not self._has_slot(kind) or (destination.going and self.sends >= self._common):
             return False
         destination.going += 1
         self._sends[kind] += 1
         return True
 
-    def give_back(self, destination: Destination, kind: Kind, now: float) -> None:
-        """A send has ended, or a promised one is not needed."""
-        destination.going -= 1
+    def step_aside(self, kind: Kind) -> None:
+        """A send waits for nothing but the host's last word: its slot is free. `give_back` hears of it by None."""
         self._sends[kind] -= 1
+
+    def give_back(self, destination: Destination, kind: Kind | None, now: float) -> None:
+        """A send has ended, or a promised one is not needed; *kind* is None where its slot is free already."""
+        destination.going -= 1
+        if kind is not None:
+            self._sends[kind] -= 1
         self._look(destination, now)
 
     def _has_slot(self, kind: Kind) -> bool:
@@ -166,8 +175,9 @@ class Destinations:
         """The next who may go, for whom a slot is taken now: what waits in memory, or a queue id out of a line."""
         for kind, ready in self._ready.items():
             while ready and self._has_slot(kind):
-                # Of the unknown the newest: a flood of them is no reason for the next one to wait.
-                destination = next(reversed(ready) if kind is Kind.YOUNG else iter(ready))
+                destination = self._first(kind)
+                if destination is None:
+                    break
                 del ready[destination]
                 if destination.until > now or not destination.has_room:
                     continue  # It looks again when that changes.
@@ -182,6 +192,12 @@ class Destinations:
                     self._look(destination, now)
                     return (destination, kind), next_one
         return None
+
+    def _first(self, kind: Kind) -> Destination | None:
+        """The one that waited longest; where slots are scarce, of those with no send yet."""
+        # Of the unknown the newest: a flood of them is no reason for the next one to wait.
+        ready = reversed(self._ready[kind]) if kind is Kind.YOUNG else iter(self._ready[kind])
+        return next((each for each in ready if not each.going or self.sends < self._common), None)
 
     def _look(self, destination: Destination, now: float) -> None:
         """Somebody waits there: may he go?"""

@@ -26,6 +26,9 @@ class Hands(Protocol):
     def record(self, queue_id: bytes, lines: bytes) -> bool:
         """Append to the progress file; False when that may have gone wrong."""
 
+    def settle(self) -> bool:
+        """Make all that was recorded outlast a power cut; False when the disk refuses."""
+
     def authority(self, queue_id: bytes, *, full: bool) -> bytes:
         """What proves to the enqueuer that the bouncer may see this message's header, or with *full* all of it."""
 

@@ -90,14 +90,15 @@ class Holds:
             self._held.pop(queue_id, None)
             self._stale.pop(queue_id, None)
 
-    # --- asked by an operator; each says whether it changed anything
+    # --- asked by an operator; each says whether it changed anything, which it does only once that is written down
 
     def hold(self, queue_id: bytes, *, is_held: bool) -> bool:
         """Try it no more; *is_held*: its file says so already."""
         if is_held or queue_id in self._held or not self._owner.is_owed(queue_id):
             return False
+        if not self._write(queue_id, held_line(BY_OPERATOR)):
+            return False
         self._held[queue_id] = False
-        self._write(queue_id, held_line(BY_OPERATOR))
         self._hands.event("held", queue_id=queue_id)
         return True
 
@@ -105,7 +106,8 @@ class Holds:
         """Try it again, now."""
         if not (is_held or queue_id in self._held) or not self._owner.is_owed(queue_id):
             return False
-        self._write(queue_id, RELEASED_LINE)
+        if not self._write(queue_id, RELEASED_LINE):
+            return False
         self._hands.event("released", queue_id=queue_id)
         has_no_entry = self._held.pop(queue_id, False)
         if not self._owner.is_in_hand(queue_id):
@@ -123,7 +125,8 @@ class Holds:
         """It failed, and nobody is told."""
         if queue_id in self._removed or not self._owner.is_owed(queue_id):
             return False
-        self._write(queue_id, REMOVED_LINE)
+        if not self._write(queue_id, REMOVED_LINE):
+            return False
         self._hands.event("removed", queue_id=queue_id)
         if self._owner.is_in_hand(queue_id):
             self._removed.add(queue_id)  # What is on its way to a host now may arrive all the same.
@@ -131,9 +134,9 @@ class Holds:
             self._owner.finish(queue_id)
         return True
 
-    def _write(self, queue_id: bytes, line: bytes) -> None:
+    def _write(self, queue_id: bytes, line: bytes) -> bool:
         # Nobody knows here whether a crash tore the last line; an empty one means nothing.
-        self._hands.record(queue_id, b"\n" + line)
+        return self._hands.record(queue_id, b"\n" + line)
 
     def _call(self, queue_id: bytes, *, has_entry: bool) -> None:
         self._called.append(queue_id)

@@ -5,7 +5,7 @@ thousand. So an order about a domain or a sender is a walk that goes on for seco
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from mta.roles.scheduler.hands import Hands
@@ -21,8 +21,8 @@ STEP = 40  # messages looked at between two looks at the channels
 MAX_ORDERS = 20  # at once
 MAX_LISTED = 1000  # messages that one list names
 MAX_SHOWN = 1000  # recipients that are shown of one message
-_CHANGES = frozenset({b"hold", b"release", b"retry", b"remove", b"flush"})
-_WHATS = _CHANGES | {b"list", b"show"}
+_KEPT = frozenset({b"hold", b"release", b"remove"})  # what is written down
+_WHATS = _KEPT | {b"retry", b"flush", b"list", b"show"}
 
 
 class Owner(Protocol):
@@ -42,8 +42,8 @@ class Owner(Protocol):
     def flush(self, now: float) -> int:
         """Try everything now; how many messages is that?"""
 
-    def planned(self, queue_id: bytes) -> int:
-        """When it is tried next, in seconds since 1970; 0: when there is a place, or when its destination works again."""
+    def planned(self) -> Mapping[bytes, float]:
+        """When each is tried next, in seconds since 1970; whose time has come or who waits for a destination is not there."""
 
 
 class Orders:
@@ -78,6 +78,8 @@ class Orders:
 
     def _walk(self, order: m.QueueOrder) -> Iterator[None]:
         done = 0
+        # Once for the walk: to look for one message among a hundred thousand takes as long as to look at all.
+        planned = self._owner.planned() if order.what in (b"list", b"show") else {}
         for queue_id in [order.value] if order.by == b"id" else self._owner.owed():
             if queue_id <= order.after or not self._owner.is_owed(queue_id):
                 continue
@@ -88,13 +90,24 @@ class Orders:
             if order.what == b"list" and done >= min(order.count, MAX_LISTED):
                 self._end(order, b"more", b"1")
                 return
-            done += self._carry_out(order, queue_id, *found)
+            done += self._carry_out(order, queue_id, *found, planned)
+        # Who was told `done` need not look again after a power cut.
+        if done and order.what in _KEPT and not self._hands.settle():
+            self._end(order, b"refused", b"the disk does not take it; what was changed may not outlast a power cut")
+            return
         self._end(order, b"done", b"%d" % done)
 
-    def _carry_out(self, order: m.QueueOrder, queue_id: bytes, envelope: Envelope, progress: Progress) -> int:
+    def _carry_out(
+        self,
+        order: m.QueueOrder,
+        queue_id: bytes,
+        envelope: Envelope,
+        progress: Progress,
+        planned: Mapping[bytes, float],
+    ) -> int:
         holds, is_held = self._owner.holds, bool(progress.held)
         if order.what in (b"list", b"show"):
-            self._tell(order, self._about(queue_id, envelope, progress))
+            self._tell(order, self._about(queue_id, envelope, progress, planned))
             if order.what == b"show":
                 self._tell_recipients(order, envelope, progress)
             return 1
@@ -115,7 +128,9 @@ class Orders:
         except (NotWholeError, UnknownVersionError, OSError):
             return None  # Nobody can say whose it is; it shows in the log when it is due.
 
-    def _about(self, queue_id: bytes, envelope: Envelope, progress: Progress) -> dict[str, bytes | int]:
+    def _about(
+        self, queue_id: bytes, envelope: Envelope, progress: Progress, planned: Mapping[bytes, float]
+    ) -> dict[str, bytes | int]:
         latest = max(
             (outcome for outcome in progress.outcomes if outcome.action is Action.DELAYED),
             key=lambda outcome: outcome.moment, default=None,
@@ -126,7 +141,7 @@ class Orders:
             "queue_id": queue_id, "state": state.encode(), "held": progress.held, "arrival": envelope.arrival,
             "size": envelope.size, "reverse_path": envelope.reverse_path, "identity": envelope.identity,
             "recipients": len(envelope.recipients), "forward_path": envelope.recipients[0].forward_path,
-            "next": 0 if is_held else self._owner.planned(queue_id),
+            "next": 0 if is_held else int(planned.get(queue_id, 0.0)),
             "status": latest.status if latest else b"", "diagnostic_code": latest.diagnostic_code if latest else b"",
         }  # fmt: skip
 

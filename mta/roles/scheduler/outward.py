@@ -5,9 +5,9 @@ line as nothing but a queue id, and is read and expanded anew when it is called;
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from mta.record import dataclass, field
 from mta.roles.scheduler.attempt import Attempt, Result, Target
 from mta.roles.scheduler.destinations import NO_TROUBLE, Caller, Destination, Destinations, Kind, Trouble
 from mta.roles.scheduler.hands import Hands
@@ -28,7 +28,7 @@ class Going:
     destination: Destination
     reverse_path: bytes
     recipients: list[tuple[bytes, list[Target]]]  # final recipient, and which recipients of the envelope come to it
-    kind: Kind = Kind.HEALTHY
+    kind: Kind | None = Kind.HEALTHY  # of the slot that it takes
     unanswered: set[int] = field(default_factory=set)
     took: bool = False  # the host took or refused somebody for good
     trouble: Trouble = NO_TROUBLE
@@ -77,8 +77,8 @@ class Outward:
         if destination.until > now and not attempt.insists:
             self._put_off(going, now)
             return
-        going.kind = self.destinations.kind_of(destination, arrival_of(attempt.queue_id), now)
-        if not destination.waiting and self.destinations.take(destination, going.kind):
+        going.kind = kind = self.destinations.kind_of(destination, arrival_of(attempt.queue_id), now)
+        if not destination.waiting and self.destinations.take(destination, kind):
             self._send(going, now)
         elif (destination.is_up or attempt.going) and self._waiting < MAX_WAITING:
             self._waiting += 1
@@ -98,7 +98,7 @@ class Outward:
         going.attempt.put_off.add(going.destination)
         for _, targets in going.recipients:
             for target in targets:
-                self._judge.result(going.attempt, target, (Action.DELAYED, *going.destination.trouble), now)
+                self._judge.result(going.attempt, target, Result(Action.DELAYED, *going.destination.trouble), now)
 
     def _send(self, going: Going, now: float) -> None:
         """Hand it to remotespawn; a slot is taken for it."""
@@ -122,10 +122,7 @@ class Outward:
             envelope.size, len(going.recipients), going.kind is Kind.DOUBTFUL,
         )  # fmt: skip
         for number, (final, targets) in enumerate(going.recipients):
-            index = targets[0][0]
-            # RFC 3461 5.2.7.3: of an address that turned out to be several the sender's wishes are ours to fulfil.
-            options = envelope.recipients[index].options if attempt.ends.get(index) == 1 else b""
-            yield m.SendRecipient(tag, number, final, options)
+            yield m.SendRecipient(tag, number, final, _wishes(attempt, targets))
 
     def call(self, now: float) -> tuple[Caller, bytes] | None:
         """Send what waits in memory and may go; then a queue id whose turn it is, if there is one, with its slot."""
@@ -155,8 +152,10 @@ class Outward:
             going.trouble = trouble
         else:
             going.took = True
-        for target in going.recipients[answer.index][1]:
-            self._judge.result(going.attempt, target, (action, *trouble), now)
+        targets = going.recipients[answer.index][1]
+        notifies = action is Action.RELAYED and answer.notifies and bool(_wishes(going.attempt, targets))
+        for target in targets:
+            self._judge.result(going.attempt, target, Result(action, *trouble, notifies), now)
         if action is Action.FAILED:
             self._tell_whoever_forwards(going, answer)
 
@@ -166,6 +165,13 @@ class Outward:
         if all(recipients[index].forward_path != final for index, _ in targets):
             words = b"%b %b" % (answer.status, answer.diagnostic_code[:800])
             self._hands.tell("ledger", m.TargetFailed(final, words))
+
+    def waits(self, answer: m.SendWaits) -> None:
+        """A send takes no place at remotespawn any more, and so no slot here."""
+        going = self._sends.get(answer.tag)
+        if going is not None and going.kind is not None:
+            self.destinations.step_aside(going.kind)
+            going.kind = None
 
     def done(self, answer: m.SendDone, now: float) -> None:
         """All recipients of a send have been answered, and the destination may be judged."""
@@ -214,6 +220,17 @@ class Outward:
         sends, self._sends = self._sends, {}
         for going in sends.values():
             self._end(going, now)
+
+
+def _wishes(attempt: Attempt, targets: list[Target]) -> bytes:
+    """What the next host is asked to notify of, for the one final recipient that *targets* come to; empty: that is ours.
+
+    RFC 3461 5.2.7.3: of an address that turned out to be several the sender's wishes are ours to fulfil. So they are when
+    two of his recipients come to the same one, and he wishes something else of each.
+    """
+    wishes = {attempt.envelope.recipients[index].options for index, _ in targets}
+    is_one = len(wishes) == 1 and all(attempt.ends.get(index) == 1 for index, _ in targets)
+    return wishes.pop() if is_one else b""
 
 
 def _in_parts(recipients: list[tuple[bytes, list[Target]]]) -> Iterator[list[tuple[bytes, list[Target]]]]:

@@ -56,7 +56,7 @@ _EVENTS = {
     Action.EXPANDED: "expanded",
     Action.RELAYED: "relayed",
 }
-_TOO_MANY: Result = (Action.DELAYED, b"4.5.3", b"The message has too many recipients behind those that it names", b"")
+_TOO_MANY = Result(Action.DELAYED, b"4.5.3", b"The message has too many recipients behind those that it names")
 _OURS = b"4.3."  # RFC 3463 3.4: the mail system's own trouble, not the mailbox's
 
 
@@ -73,7 +73,7 @@ class Queue:
         self._delay, self._is_ours = delay, is_ours
         self.destinations = Destinations(chance, most_destinations)
         self.outward = Outward(self, hands, self.destinations)
-        self._telling = Telling(self, hands, lifetimes)
+        self._telling = Telling(self, hands, lifetimes, is_ours)
         self._cleaning = Cleaning(hands, self._forget)
         self.holds = Holds(self, hands)
         self.orders = Orders(self, hands)
@@ -148,9 +148,13 @@ class Queue:
         """See `Holds`."""
         self._cleaning.add(queue_id)
 
-    def planned(self, queue_id: bytes) -> int:
+    def planned(self) -> dict[bytes, float]:
         """See `Orders`."""
-        return int(min((moment for moment, each in self._sleeping if each == queue_id), default=0))
+        found: dict[bytes, float] = {}
+        for moment, queue_id in self._sleeping:
+            if found.setdefault(queue_id, moment) > moment:
+                found[queue_id] = moment
+        return found
 
     def flush(self, now: float) -> int:
         """See `Orders`."""
@@ -393,7 +397,7 @@ class Queue:
         attempt.parked = attempt.parked or answer.parked
         action = Action.FAILED if answer.permanent else Action.DELAYED
         target = (index, attempt.envelope.recipients[index].forward_path)
-        self.result(attempt, target, (action, answer.status, answer.diagnostic_code, b""), now)
+        self.result(attempt, target, Result(action, answer.status, answer.diagnostic_code), now)
         if answer.permanent and answer.refusable and reports.wants_failure(attempt.envelope.recipients[index]):
             self._hands.event(
                 "backscatter", queue_id=attempt.queue_id, reverse_path=attempt.envelope.reverse_path,
@@ -410,7 +414,7 @@ class Queue:
         attempt.asked -= 1
         delivery = attempt.mailboxes[mailbox]
         action = _ACTIONS.get(answer.action, Action.DELAYED)
-        delivery.outcome = (action, answer.status, answer.diagnostic_code, b"")
+        delivery.outcome = Result(action, answer.status, answer.diagnostic_code)
         if action is Action.DELIVERED:
             self._soon.works()
         attempt.otherwise = attempt.otherwise or action is Action.DELAYED
@@ -420,7 +424,7 @@ class Queue:
 
     def result(self, attempt: Attempt, target: Target, result: Result, now: float) -> None:
         """One final recipient has a result."""
-        action, status, diagnostic_code, remote_mta = result
+        action, status, diagnostic_code, remote_mta, _ = result
         attempt.note(target, result, now)
         if action is Action.DELAYED and status.startswith(_OURS) and not remote_mta:
             attempt.soon = True
@@ -473,7 +477,8 @@ class Queue:
         envelope = attempt.envelope
         is_kept = attempt.parked or self.holds.keeps(attempt.queue_id)
         if attempt.undecided and not is_kept and self._lifetimes.over(envelope.arrival, envelope.generation, now):
-            attempt.expire(now)
+            for target, result in attempt.expire():
+                self.result(attempt, target, result, now)
         told = reports.due(attempt, now, self._delay, is_ours=self._is_ours(envelope))
         if told and envelope.generation is not Generation.DOUBLE_BOUNCE:
             self._write(
@@ -489,6 +494,10 @@ class Queue:
         """Nobody is left to be told anything now."""
         if not attempt.undecided or self.holds.removes(attempt.queue_id):
             self._in_hand.pop(attempt.queue_id, None)
+            if any(outcome.action is Action.RELAYED for outcome in attempt.unwritten):
+                # Until the cleaner has been here the message is owed. A mailbox would have it anew under the same name;
+                # another host would have it twice.
+                self._write(attempt)
             self._cleaning.add(attempt.queue_id)
         else:
             self._defer(attempt, now)

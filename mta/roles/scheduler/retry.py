@@ -5,8 +5,8 @@ arrival (5, 20, 45, 80 … minutes), so a restarted scheduler goes on where the 
 """
 
 import math
-from dataclasses import dataclass
 
+from mta.record import dataclass
 from mta.spool.envelope import Generation
 
 STEP_SECONDS = 300.0

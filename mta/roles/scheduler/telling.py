@@ -4,13 +4,14 @@ A reader would otherwise get wrong: the sender is told before the message is set
 a scheduler that starts anew would tell him again; so it is written at once, and only then the message goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from mta.roles.scheduler.attempt import Attempt
 from mta.roles.scheduler.hands import Hands
 from mta.roles.scheduler.retry import Lifetimes
 from mta.spool import progress as progress_format
+from mta.spool.envelope import Envelope
 from mta.spool.progress import DELAY_REPORTED_LINE, Outcome
 from mta.vocabulary import Action
 from mta.wire import messages as m
@@ -35,8 +36,9 @@ class Owner(Protocol):
 class Telling:
     """All notifications that the bouncer was asked for."""
 
-    def __init__(self, owner: Owner, hands: Hands, lifetimes: Lifetimes) -> None:
-        self._owner, self._hands, self._lifetimes = owner, hands, lifetimes
+    def __init__(self, owner: Owner, hands: Hands, lifetimes: Lifetimes, is_ours: Callable[[Envelope], bool]) -> None:
+        """*is_ours*: did one of our own send it?"""
+        self._owner, self._hands, self._lifetimes, self._is_ours = owner, hands, lifetimes, is_ours
         self._asked: dict[int, tuple[Attempt, list[Outcome]]] = {}  # and what the notification says
 
     def tell(self, attempt: Attempt, told: list[Outcome], now: float) -> None:
@@ -52,9 +54,11 @@ class Telling:
 
     def _requests(self, attempt: Attempt, told: list[Outcome], tag: int, now: float) -> Iterator[m.Message]:
         envelope, named = attempt.envelope, told[:MAX_TOLD]
-        # RFC 3461 4.3: only a failure brings the content back.
+        # RFC 3461 4.3: only a failure brings the content back, and who said nothing leaves it to us. One of ours gets what he
+        # wrote; a stranger, whose reverse-path may be forged, does not have his spam sent on.
         failed = any(outcome.action is Action.FAILED for outcome in told)
-        full = failed and envelope.option(b"RET").upper() == b"FULL"
+        wanted = envelope.option(b"RET").upper()
+        full = failed and (wanted == b"FULL" or (not wanted and self._is_ours(envelope)))
         yield m.Bounce(
             tag, attempt.queue_id, self._hands.authority(attempt.queue_id, full=full), full,
             envelope.declares(b"SMTPUTF8"), envelope.reverse_path, envelope.option(b"ENVID"),
@@ -62,10 +66,9 @@ class Telling:
         )  # fmt: skip
         for outcome in named:
             recipient = envelope.recipients[outcome.index]
-            said_by = attempt.remote_mtas.get((outcome.index, outcome.final_recipient), b"")
             yield m.ReportedRecipient(
                 tag, recipient.option(b"ORCPT"), recipient.forward_path, outcome.final_recipient, outcome.action.value,
-                outcome.status, outcome.diagnostic_code, said_by, int(now),  # told as soon as it was tried
+                outcome.status, outcome.diagnostic_code, outcome.remote_mta, int(now),  # told as soon as it was tried
             )  # fmt: skip
 
     def bounced(self, answer: m.Bounced, now: float) -> None:

@@ -11,7 +11,8 @@ from mta.message.dkim.canonical import NotAHeader, body_of, name_of, split_field
 from mta.message.dkim.signing import sign
 from mta.message.mailboxes import NotMailboxes, mailboxes
 from mta.roles.signer.keys import Keeper, Unusable
-from mta.vocabulary import fold_local_part
+from mta.snapshot.reader import tell_state
+from mta.vocabulary import fold_domain
 from mta.wire import messages as m
 from mta.wire.channel import Channel, Packet
 from mta.wire.control import Peers
@@ -52,7 +53,7 @@ class Desk:
         trouble = self._keeper.refresh()
         if trouble != self._trouble:
             self._trouble = trouble
-            self.peers.event("snapshot-trouble" if trouble else "snapshot-in-use", why=trouble)
+            tell_state(self.peers.event, trouble)
 
     def _unusable(self, domain: bytes, why: str) -> None:
         self.peers.event("signing-keys-unusable", domain=domain, why=why)
@@ -62,7 +63,7 @@ class Desk:
         holds = sender_ticket_holds(
             self._key, request.sender_ticket, request.session, request.identity, request.address, request.until, now
         )
-        if not holds or _authors(fields) != [request.address]:
+        if not holds or authors(fields) != [request.address]:
             what = b"author" if holds else b"sender ticket"
             self.peers.event("proof-refused", what=what, session=request.session)
             return m.Signed(request.tag, b"refused", b"")
@@ -81,7 +82,7 @@ class Desk:
         return m.Signed(request.tag, b"signed", b"".join(made))
 
 
-def _authors(fields: Sequence[bytes]) -> list[bytes]:
+def authors(fields: Sequence[bytes]) -> list[bytes]:
     """The addresses in the one From field; none where it cannot be said who wrote."""
     found = [field for field in fields if name_of(field) == b"from"]
     try:
@@ -91,8 +92,8 @@ def _authors(fields: Sequence[bytes]) -> list[bytes]:
 
 
 def _folded(domain: bytes) -> bytes:
-    """As it stands in the snapshot: in lower case, and a name of U-labels folded as the directory folds it."""
+    """As it stands in the snapshot; and so as authenticator read it when it gave the ticket."""
     try:
-        return fold_local_part(domain.decode()).encode()
+        return fold_domain(domain.decode()).encode()
     except UnicodeDecodeError:
         return domain

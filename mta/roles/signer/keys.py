@@ -7,9 +7,9 @@ mail that was always signed and suddenly is not looks forged; the second never w
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mta.message.dkim.signing import BadKey, SigningKey, load_key
+from mta.record import dataclass
 from mta.seal import NotOpened, Opener
 from mta.snapshot.reader import Snapshot, SnapshotMissing
 from mta.snapshot.records import SIGNING, RecordError, SigningKeys, unpack_record

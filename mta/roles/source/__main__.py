@@ -6,11 +6,11 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mta import roster, sandbox
+from mta.record import dataclass
 from mta.roles.source.callahead import NextHop
 from mta.roles.source.desk import Backend, Desk
 from mta.roles.source.hook import Hook

@@ -6,10 +6,10 @@ before it stands where the operator wrote %s, so no local-part closes a bracket.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import sansldap
 
+from mta.record import dataclass, field
 from mta.streams import Address, Stream
 from mta.streams.secure import MakeTls, Secured
 from mta.vocabulary import Word

@@ -8,11 +8,11 @@ import collections
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from mta import sandbox
 from mta.maildir import sync_filesystem
 from mta.offspring import Offspring
+from mta.record import dataclass, field
 from mta.roles.storekeeper import inside
 from mta.wire.loop import Loop
 

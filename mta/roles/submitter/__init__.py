@@ -1,12 +1,13 @@
 """submitter - looks at what a user submits, mends it, has it signed, and passes it on.
 
 Serves     submissiond: Offer, OfferRecipient, Content, Withdraw -> Taken or Declined, as enqueuer does
-Asks       authenticator: MayUse, for each address in From and Sender; signer: Sign. Offers to enqueuer what passed, with the
-           same proofs
+Asks       authenticator: MayUse, for each address in From and Sender and for the reverse-path; signer: Sign. Offers to
+           enqueuer what passed, with the same proofs
 Holds      each message in memory until enqueuer has it, for its signature stands before it and is known behind it: what one
            message may be and no more, 128 MiB of one user, 512 MiB in all. No files, no keys
 Believes   nothing: enqueuer checks the tickets of recipients, authenticator the log-in, signer the sender's ticket. What it
-           makes up is what some user could have submitted
+           makes up is what some user could have submitted. Nor submissiond: that it asked about the reverse-path counts
+           for nothing, and without a log-in there is nobody but a program of this machine
 Fails      an author the user may not use: 550 5.7.1 with the rule. No From, a From that can be read in two ways, no header:
            550 5.6.0 with the place. Too much at this moment: 452 4.3.1. Authenticator, signer or enqueuer away or silent: 451
            4.3.0, never unsigned because of that; unsigned goes only what has no key, several authors, or a program of this

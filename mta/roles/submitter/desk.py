@@ -10,9 +10,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from mta.message.dkim.canonical import split_fields
+from mta.record import dataclass, field
+from mta.relaying import user_of
 from mta.roles.submitter.draft import Draft, NotSubmittable, Refusal, examine, mend
 from mta.roles.submitter.holding import Holding
 from mta.wire import messages as m
@@ -31,6 +32,7 @@ ASK_SECONDS = 30.0
 BUSY: Refusal = (452, b"4.3.1", b"Too much mail at this moment; try again in a minute")
 TOO_MANY: Refusal = (452, b"4.5.3", b"Too many recipients")
 TRY_LATER: Refusal = (451, b"4.3.0", b"Cannot tell at the moment; try again later")
+NOT_LOGGED_IN: Refusal = (530, b"5.7.0", b"Log in first")
 
 
 @dataclass(slots=True, eq=False)
@@ -99,10 +101,17 @@ class Desk:
         if offer.tag in opened:
             channel.close()
             return
-        submission = Submission(channel, offer, Holding(self._most))
+        submission = Submission(channel, offer, Holding(self._most), named=_weight(offer))
         opened[offer.tag] = submission
-        if len(opened) > MAX_OPEN:
+        self._count(submission)
+        # A conversation has one message at a time, so a cell has; more would only take the room of others.
+        if len(opened) > (1 if channel.session else MAX_OPEN):
             self._refuse(submission, BUSY)
+        elif not offer.identity and user_of(offer.client) is None:
+            # Without a log-in only programs of this machine send; for anybody else it would be a way around who may be author.
+            self._refuse(submission, NOT_LOGGED_IN)
+        else:
+            self._keep_within(submission)
 
     def _name(self, channel: Channel, recipient: m.OfferRecipient) -> None:
         submission = self._open[channel].get(recipient.tag)
@@ -115,8 +124,8 @@ class Desk:
         self._count(submission)
         if len(submission.recipients) >= MAX_RECIPIENTS:
             self._refuse(submission, TOO_MANY)
-        elif not self._has_room(submission):
-            self._refuse(submission, BUSY)
+        else:
+            self._keep_within(submission)
 
     def _content(self, channel: Channel, content: m.Content) -> None:
         submission = self._open[channel].get(content.tag)
@@ -128,18 +137,21 @@ class Desk:
         try:
             submission.holding.take(content.block)
             self._count(submission)
-            if not self._has_room(submission):
-                self._refuse(submission, BUSY)
-            elif content.last:
+            self._keep_within(submission)
+            if content.last and not submission.gone:
                 submission.whole = True
                 self._examine(submission)
         except NotSubmittable as refused:
             self._refuse(submission, refused.refusal)
 
-    def _has_room(self, submission: Submission) -> bool:
+    def _keep_within(self, submission: Submission) -> None:
         """One message of a user always, of each user; but never more than there is memory for."""
-        of_this_one = self._held_of[submission.offer.identity]
-        return self._held <= MAX_HELD and of_this_one - submission.held <= MAX_HELD_OF_ONE
+        if self._held_of[submission.offer.identity] - submission.held > MAX_HELD_OF_ONE:
+            self._refuse(submission, BUSY)
+        while self._held > MAX_HELD:
+            # Not whoever comes now: a submissiond that was taken over makes up users, and would keep those of others out.
+            greediest = max(self._open.values(), key=lambda opened: sum(each.held for each in opened.values()))
+            self._refuse(max(greediest.values(), key=lambda each: each.held), BUSY)
 
     # --- what must be known before it goes
 
@@ -149,7 +161,9 @@ class Desk:
         identity = submission.offer.identity
         draft = mend(draft, host=self._host, moment=int(self._clock()), identity=identity, random=self._random(8))
         if identity:
-            self._check_use(submission, draft, body_hash, None, list(draft.used))
+            # The reverse-path too: submissiond has asked about it, and could say that it had.
+            used = dict.fromkeys((*draft.used, submission.offer.reverse_path))
+            self._check_use(submission, draft, body_hash, None, list(used))
         else:
             # A program on this machine: it says whatever author it likes, as it could on port 25, and in nobody's name is
             # that signed. That it may send at all is what the recipients' tickets say.
@@ -296,6 +310,15 @@ class Desk:
         self._held_of[identity] += difference
         if not self._held_of[identity]:
             del self._held_of[identity]
+
+
+def _weight(offer: m.Offer) -> int:
+    """What an offer costs in memory."""
+    return RECIPIENT_OCTETS + sum(
+        map(
+            len, (offer.helo, offer.options, offer.reverse_path, offer.forward_path, offer.recipient_options, offer.tls)
+        )
+    )
 
 
 def _packets(submission: Submission, fields: bytes) -> Iterator[m.Message]:

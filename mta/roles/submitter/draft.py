@@ -4,14 +4,13 @@ A reader would otherwise get wrong: only what is *missing* is added. A Date of l
 it is: whose message it is said so, and signatures of his own would break.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mta.message.dkim.canonical import NotAHeader, body_of, name_of, split_fields
 from mta.message.dkim.choice import SIGNABLE
 from mta.message.mailboxes import NotMailboxes, mailboxes
 from mta.message.trace import date_time
+from mta.record import dataclass, replace
 
 MAX_HEADER = 256 * 1024  # octets of a header section
 MAX_SIGNABLE = 60 * 1024  # octets of what the signer is asked to sign: one packet
@@ -87,7 +86,7 @@ def mend(draft: Draft, *, host: bytes, moment: int, identity: bytes, random: byt
         added.append(b"Date: %b\r\n" % date_time(moment))
     if b"message-id" not in present:
         added.append(b"Message-ID: <%x.%b@%b>\r\n" % (moment, random.hex().encode(), host))
-    mended = dataclasses.replace(draft, fields=(*draft.fields, *added), sender=sender)
+    mended = replace(draft, fields=(*draft.fields, *added), sender=sender)
     if len(mended.signable) > MAX_SIGNABLE:
         raise NotSubmittable(
             552, b"5.3.4", f"The header is too long: at most {MAX_SIGNABLE >> 10} KiB of it can be signed"

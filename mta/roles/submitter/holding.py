@@ -11,6 +11,7 @@ from mta.message.dkim.canonical import BodyHash
 from mta.roles.submitter.draft import MAX_HEADER, NotSubmittable
 
 BLOCK = 60 * 1024  # octets of content in one packet
+SMALL = 4 * 1024  # octets; pieces below it are kept together
 
 _EMPTY_LINE = b"\r\n\r\n"  # and the line end before it
 
@@ -27,6 +28,9 @@ class Holding:
         self._head = bytearray()  # what came before that
         self._hash = BodyHash()
         self._body: deque[bytes] = deque()
+        self._small = (
+            bytearray()
+        )  # behind them, pieces that are yet to become one: each alone would cost more than it holds
         self._half = False  # a CR was last
         self._last = b""  # the last two octets of all
 
@@ -66,6 +70,7 @@ class Holding:
         first = fields + b"\r\n"
         for start in range(0, len(first), BLOCK):
             yield first[start : start + BLOCK]
+        self._gather()
         while self._body:
             block = self._body.popleft()
             self.octets -= len(block)
@@ -89,9 +94,19 @@ class Holding:
             self._take_body(body)
 
     def _take_body(self, piece: bytes) -> None:
-        if piece:
-            self._hash.update(piece)
+        self._hash.update(piece)
+        if len(self._small) + len(piece) > BLOCK:
+            self._gather()
+        if len(piece) >= SMALL:
+            self._gather()
             self._body.append(piece)
+        else:
+            self._small += piece
+
+    def _gather(self) -> None:
+        if self._small:
+            self._body.append(bytes(self._small))
+            self._small.clear()
 
     def _look_at_line_ends(self, piece: bytes) -> None:
         """RFC 5321 2.3.8: CR and LF come together or not at all. And no NUL (RFC 5322 4)."""

@@ -5,7 +5,6 @@ ends when one of its two sockets does, and goes on when an smtpd lost only its c
 """
 
 import contextlib
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.pump import Pump
 from mta.roles.tls.tunnel import Tunnel
 from mta.seal import Opener
-from mta.snapshot.reader import Snapshot
+from mta.snapshot.reader import Snapshot, tell_state
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
@@ -59,11 +58,8 @@ class Desk:
         if not isinstance(message, m.Secure):
             channel.close()
             return
-        try:
-            client = socket.socket(fileno=descriptors[0])
-        except OSError:
-            os.close(descriptors[0])
-            channel.close()  # No socket: who hands us that was taken over.
+        client = channel.take_socket(descriptors[0])
+        if client is None:
             return
         if len(self._pumps) >= self._most:
             client.close()
@@ -115,7 +111,7 @@ class Desk:
         offering = self._keeper.look()
         if self._keeper.trouble != self._trouble:
             self._trouble = self._keeper.trouble
-            self.event("snapshot-trouble" if self._trouble else "snapshot-in-use", why=self._trouble)
+            tell_state(self.event, self._trouble)
         if offering != self._offering:
             self._offering = offering
             for channel in list(self._offered_to):

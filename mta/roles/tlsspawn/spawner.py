@@ -8,9 +8,9 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mta.offspring import Offspring, Uids
+from mta.record import dataclass
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet, pair
 from mta.wire.control import Peers

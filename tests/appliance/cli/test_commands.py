@@ -370,3 +370,19 @@ def test_the_right_to_forward_outside_is_given_and_taken(postern):
     )
     assert postern("tenant", "set", "shop", "--forwards-outside", "--json").data["forwards_outside"] is True
     assert postern("alias", "add", "ann@shop.example", "Ann@else.example").code == 0
+
+
+def test_the_audit_log_is_listed_exported_and_verified(postern, house):
+    """And who changes it behind our backs is found out, by `check` too."""
+    postern("domain", "add", "example.org")
+    assert "domain.created\texample.org" in postern("audit", "list", "--action", "domain.", "--since", "1h").out
+    assert postern("audit", "list", "--most", "1", "--json").data[0]["subject"] == "example.org"
+    exported = [json.loads(line) for line in postern("audit", "export").out.splitlines()]
+    assert exported[-1]["action"] == "domain.created"
+    assert postern("audit", "verify").out == f"{len(exported)} entries, each tied to the one before it\n"
+    with sqlite3.connect(house / "var" / "postern.db") as database:
+        database.execute("DROP TRIGGER audit_entry_unchanged")
+        database.execute("UPDATE audit_entry SET subject = 'example.net' WHERE id = ?", (exported[-1]["id"],))
+    broken = postern("audit", "verify", "--json")
+    assert (broken.code, broken.data["whole"], broken.data["entries"]) == (1, False, len(exported) - 1)
+    assert "the audit log was tampered with" in postern("check").out

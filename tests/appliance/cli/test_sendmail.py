@@ -7,6 +7,7 @@ import pytest
 
 from appliance.cli import sendmail
 from appliance.cli.sendmail import DATA, USAGE, Refused, Wanted
+from mta.roles.submitter.draft import examine
 
 HOST = "mx.example.test"
 
@@ -28,6 +29,31 @@ def test_an_option_without_its_value_is_wrong_usage() -> None:
     with pytest.raises(Refused) as refused:
         sendmail.read_arguments(["-f"])
     assert refused.value.code == USAGE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-F", "Joe\r\nBcc: all@example.org"],
+        ["-fjoe@example.org\nRCPT TO:<x@example.org>"],
+        ["x@example.org\n"],
+        ["-V", "a\0"],
+    ],
+)
+def test_an_argument_of_several_lines_is_nothing_to_send(arguments: list[str]) -> None:
+    """A form on a web page that hands one over would otherwise send to whom its visitor likes."""
+    with pytest.raises(Refused) as refused:
+        sendmail.read_arguments([*arguments, "-t"])
+    assert refused.value.code == USAGE
+
+
+def test_a_user_without_a_name_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As programs in containers have."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 123_456_789)
+    content = sendmail.mend(b"Subject: x\r\n\r\n", Wanted(), "mx.test")
+    assert b"From: uid-123456789@mx.test\r\n" in content
 
 
 @pytest.mark.parametrize(
@@ -56,6 +82,28 @@ def test_what_a_header_must_have_is_added_and_nothing_else_touched() -> None:
     assert re.search(rb"\r\nMessage-ID: <[^>]+@mx\.example\.test>", header)
     assert body == b"body\r\n"
     assert sendmail.mend(mended, Wanted(), HOST) == mended
+
+
+@pytest.mark.parametrize(
+    ("typed", "qualified"),
+    [
+        (b"From: root (Cron Daemon)", b"From: root@mx.example.test (Cron Daemon)"),
+        (b"From:root", b"From:root@mx.example.test"),
+        (b"To: Joe <joe>", b"To: Joe <joe@mx.example.test>"),
+        (b'sender: "a, b" <www-data> ', b'sender: "a, b" <www-data@mx.example.test> '),
+        (b"From: joe@example.org", b"From: joe@example.org"),
+        (b"From: Joe <joe@example.org>", b"From: Joe <joe@example.org>"),
+        (b"Subject: root", b"Subject: root"),
+        (b"To: root, joe", b"To: root, joe"),
+    ],
+)
+def test_a_user_of_this_machine_gets_its_name_behind_his(typed: bytes, qualified: bytes) -> None:
+    """RFC 6409 8.4: as cron writes them; submitter refuses an author that nobody could answer."""
+    mended = sendmail.mend(
+        b"From: joe@example.org\r\n" * (typed[:4] != b"From") + typed + b"\r\n\r\nbody\r\n", Wanted(), HOST
+    )
+    assert qualified in mended.split(b"\r\n")
+    examine(mended.partition(b"\r\n\r\n")[0] + b"\r\n")
 
 
 def test_a_message_without_a_header_gets_one() -> None:

@@ -160,6 +160,17 @@ def test_every_kind_of_change_reaches_its_records(place):
     assert not [key for key in place.contents("credentials") if b"one.test" in key or b"smith" in key]
 
 
+def test_a_name_with_a_sharp_s_stands_nowhere_but_at_its_own(place):
+    """Another owner's name is spelled so without it; mail, log-ins and signatures of that one are not for this one."""
+    place.do(domains.create, "strasse.test")
+    place.do(domains.create, "straße.test")
+    place.step()
+    found, own = place.contents(), b"xn--strae-oqa.test"
+    assert found[b"d:strasse.test"].alias_of == b""
+    assert found["d:straße.test".encode()].alias_of == own
+    assert {key for key in found if key.startswith(b"d:")} >= {b"d:" + own, b"d:strasse.test"}
+
+
 def test_a_forwarding_that_is_switched_off_forwards_nothing_and_keeps_the_copy(place):
     """Its targets stay in the database for another day."""
     place.do(domains.create, "one.test")

@@ -15,12 +15,12 @@ from tests.fixtures.house import House, _alive, descendants, wait_until
 from tests.fixtures.trees import copy_of_product
 
 pytestmark = pytest.mark.journey
-ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker"})]
+ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", "listen.panel": "a port"})]
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("supervisor") / "house") as made:
+    with House(tmp_path_factory.mktemp("supervisor") / "house", panel=True) as made:
         made.add_domain("example.test")
         made.add_mailbox("joe@example.test")
         made.wait_until_known("joe@example.test")
@@ -44,6 +44,23 @@ def test_all_processes_together_are_small(house: House, record_property) -> None
     record_property("pss_mib", round(mebibytes))
     print(f"all processes together: {mebibytes:.0f} MiB PSS")
     assert 100 <= mebibytes <= 400
+
+
+def test_a_first_start_speaks_of_no_trouble(house: House) -> None:
+    """Roles that wait for the first snapshot say so to who looks for it; on the operator's terminal stands nothing."""
+    house.settle()
+    assert "trouble" not in house.said()
+    assert not house.events("snapshot-trouble")
+
+
+def test_what_was_told_stands_in_the_log_when_the_house_has_settled(house: House) -> None:
+    """Else a test that finds no event proves nothing: a client has its reply before the journal has the event."""
+    house.settle()
+    before = len(house.events("refused"))
+    for number in range(1, 11):
+        assert house.rcpt("nobody-here@example.test")[0] == 550
+        house.settle()
+        assert len(house.events("refused")) == before + number
 
 
 def test_a_role_is_born_with_four_descriptors_and_nothing_else(house: House) -> None:
@@ -169,7 +186,7 @@ def test_when_the_supervisor_is_killed_every_role_ends(tmp_path: Path) -> None:
 @pytest.mark.must_show
 def test_a_second_start_is_ready_in_five_seconds(tmp_path: Path) -> None:
     """From the command to the word."""
-    house = House(tmp_path / "house")
+    house = House(tmp_path / "house", panel=True)
     with house:
         pass
     began = time.monotonic()

@@ -127,7 +127,9 @@ def expected(role: roster.Role, *, root: bool) -> set[str]:
     if roster.Promise.NAME_SERVERS in promises:
         allowed.add("tcp")
     if roster.Promise.CALL_OUT in promises:
-        allowed |= {"tcp", "unix"}
+        allowed.add("tcp")
+    if roster.Promise.CALL_HOOKS in promises:
+        allowed.add("unix")
     if roster.Promise.SPAWN in promises:
         allowed |= {"fork", "pool"} if root else {"fork"}
     return allowed

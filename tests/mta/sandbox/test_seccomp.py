@@ -133,6 +133,19 @@ def test_asking_name_servers_is_two_kinds_of_socket_and_no_more() -> None:
     assert judge(program(), "connect", 3, 1, 16) == EPERM
 
 
+def test_calling_out_is_tcp_and_each_further_liberty_a_promise_of_its_own() -> None:
+    """CALL_OUT connects over TCP; CALL_HOOKS to UNIX sockets; CALL_FROM names an address first, in the size of one, no more."""
+    caller, hooks, sender = program(Promise.CALL_OUT), program(Promise.CALL_HOOKS), program(Promise.CALL_FROM)
+    tcp, six, unix, udp = (2, 0o2004001, 0), (10, 0o2000001, 0), (1, 0o2004001, 0), (2, 0o2004002, 0)
+    assert [judge(caller, "socket", *each) for each in (tcp, six, unix, udp)] == [ALLOW, ALLOW, EPERM, EPERM]
+    assert [judge(hooks, "socket", *each) for each in (tcp, six, unix, udp)] == [EPERM, EPERM, ALLOW, EPERM]
+    assert [judge(sender, "socket", *each) for each in (tcp, six, unix, udp)] == [EPERM] * 4
+    assert [judge(sender, "bind", 3, 1, size) for size in (16, 28, 2, 12, 110)] == [ALLOW, ALLOW, EPERM, EPERM, EPERM]
+    assert [judge(sender, "setsockopt", 3, 0, option) for option in (24, 15, 19)] == [ALLOW, EPERM, EPERM]
+    assert [judge(each, "bind", 3, 1, 16) for each in (caller, hooks, program())] == [EPERM] * 3
+    assert [judge(each, (50, 201)[kernel.machine()]) for each in (caller, hooks, sender)] == [EPERM] * 3
+
+
 def test_giving_away_ends_at_the_pool_too() -> None:
     """CHOWN_DOMAINS gives folders to domains, not to roles or root."""
     keeper = program(Promise.CHOWN_DOMAINS)

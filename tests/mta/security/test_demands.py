@@ -1,9 +1,8 @@
 """What is wanted of a host: by DANE, by MTA-STS, by a route; and in which order these speak."""
 
-from dataclasses import dataclass, replace
-
 import pytest
 
+from mta.record import dataclass, replace
 from mta.security.demands import (
     BROKEN,
     NOT_OFFERED,

@@ -295,6 +295,50 @@ def test_a_response_is_base64_or_refused(octets: bytes, text: bytes) -> None:
         assert refused.value.reply is replies.NOT_BASE64
 
 
+class Bearer:
+    """RFC 7628 3.1, as far as a conversation needs it: whose token it is, and the token."""
+
+    prompt = b""
+
+    def respond(self, response: bytes) -> auth.Step:
+        gs2_header, *pairs, _, _ = response.split(b"\1")
+        values = dict(pair.split(b"=", 1) for pair in pairs)
+        return LogIn(gs2_header.split(b",")[1].removeprefix(b"a="), values[b"auth"].removeprefix(b"Bearer "))
+
+    def abandon(self) -> list[Event]:
+        return []
+
+
+WITH_BEARER = Policy(hostname=b"mx.example.test", max_errors=50, starttls=True, mechanisms=(b"PLAIN", b"OAUTHBEARER"))
+TOKEN = binascii.b2a_base64(b"n,a=joe@example.test,\1host=mx\1auth=Bearer " + b"t" * 2500 + b"\1\1", newline=False)
+
+
+@pytest.fixture
+def bearer(monkeypatch: pytest.MonkeyPatch) -> User:
+    monkeypatch.setitem(auth.MECHANISMS, b"OAUTHBEARER", Bearer)
+    user = User(WITH_BEARER)
+    assert user.say(b"EHLO a") == [250]
+    return user
+
+
+def test_a_mechanism_of_tokens_is_one_class_more(bearer: User) -> None:
+    """RFC 7628: a token of kilobytes in one line is the authenticator's to judge."""
+    assert b"OAUTHBEARER" not in POLICY.mechanisms, "nobody here could tell whose token it is"
+    bearer.say(b"AUTH OAUTHBEARER " + TOKEN)
+    assert bearer.events[-1] == LogIn(b"joe@example.test", b"t" * 2500)
+    assert bearer.hear(RIGHT) == [235]
+
+
+@pytest.mark.parametrize("answer", [b"AQ==", b"", b"*", b"what?", PLAIN])
+def test_why_a_token_is_wrong_is_said_before_it_is_refused(bearer: User, answer: bytes) -> None:
+    """RFC 7628 3.2.2, 3.2.3: 334 with the reasons, then 535, whatever the client says to that; and each counts."""
+    for number in range(auth.MAX_AUTH_FAILURES):
+        bearer.say(b"AUTH OAUTHBEARER " + TOKEN)
+        assert bearer.hear(LoginAnswer(False, server_final=b'{"status":"invalid_token"}')) == [334]
+        assert bearer.say(answer) == ([535] if number + 1 < auth.MAX_AUTH_FAILURES else [535, 421])
+    assert bearer.over
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(

@@ -2,10 +2,15 @@
 
 import re
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mta.message.trace import received_field
 from mta.smtp.content import ChunkReader, ContentReader, HopCounter
+from mta.smtp.events import NOBODY, Offer
+from mta.smtp.intake import MAX_OWN_HOPS, Intake
+from mta.smtp.replies import TOO_MANY_HOPS, Reply
 
 # Made of what matters, so that ends and near-ends come about often.
 PIECES = st.sampled_from(
@@ -51,7 +56,21 @@ def test_content_and_rest_are_the_oracles_wherever_it_is_cut(octets: bytes, cuts
         assert (content, rest) == expected
 
 
+SMUGGLED = b"a\n.\r\nMAIL FROM:<x@y.test>\r\r\n.\r\n"
+
+
+@pytest.mark.parametrize("cut", range(len(SMUGGLED) + 1))
+@pytest.mark.parametrize("by_chunk", [False, True])
+def test_no_cut_hides_a_bare_lf_behind_a_bare_cr(cut: int, by_chunk: bool) -> None:
+    """As many CRs as LFs in what was read, the odd CR its last octet: a client chooses where its packets end."""
+    reader = ChunkReader() if by_chunk else ContentReader()
+    reader.read(SMUGGLED[:cut])
+    reader.read(SMUGGLED[cut:])
+    assert reader.tainted
+
+
 @given(OCTETS, st.lists(st.integers(0, 60), max_size=20))
+@example(b"\n\r\r\n.\r\n", [3])
 def test_taint_means_a_bare_cr_or_lf_or_a_nul(octets: bytes, cuts: list[int]) -> None:
     """All content with one of them is marked, and no other."""
     content, rest, tainted = read_in_pieces(octets, cuts)
@@ -114,3 +133,34 @@ def test_hops_are_the_received_fields_of_the_header_section(octets: bytes, cuts:
         counter.read(piece)
     header = octets.partition(b"\r\n\r\n")[0] if not octets.startswith(b"\r\n") else b""
     assert counter.hops == len(re.findall(rb"(?im)^received:", header))
+
+
+OURS = received_field(
+    helo=b"x", client=b"192.0.2.7", host=b"mx.test", protocol=b"ESMTP", queue_id=b"1", forward_path=b"", moment=0
+)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [OURS, OURS.upper(), OURS.replace(b"by mx.test", b"by amx.test"), b"X: mx.test with\r\n", b"\r\n"]
+        )
+    ),
+    st.lists(st.integers(0, 400), max_size=20),
+)
+def test_our_own_hops_are_the_fields_that_we_wrote(fields: list[bytes], cuts: list[int]) -> None:
+    """By our name alone, in the header section, wherever it is cut; the text may quote them."""
+    counter = HopCounter(b"MX.test")
+    for piece in in_places(b"".join(fields), cuts):
+        counter.read(piece)
+    header = fields[: fields.index(b"\r\n")] if b"\r\n" in fields else fields
+    assert counter.own == sum(each.lower() == OURS.lower() for each in header)
+
+
+@pytest.mark.parametrize(("times", "refusal"), [(MAX_OWN_HOPS, None), (MAX_OWN_HOPS + 1, TOO_MANY_HOPS)])
+def test_a_message_that_was_here_too_often_goes_round_in_a_circle(times: int, refusal: Reply | None) -> None:
+    """Long before it has been through a hundred hosts; lists of lists may bring it here a few times."""
+    offer = Offer(b"client.test", b"ESMTP", b"", b"a@client.test", (), b"", NOBODY)
+    intake = Intake(offer, 1_000_000, keeping=True, host=b"mx.test")
+    intake.take(OURS * times + b"Subject: x\r\n\r\nbody\r\n", tainted=False)
+    assert intake.refusal is refusal

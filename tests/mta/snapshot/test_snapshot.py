@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from mta.events import EVENTS
 from mta.snapshot import format as formats
 from mta.snapshot.cdb import CdbError
-from mta.snapshot.reader import Snapshot, SnapshotMissing
+from mta.snapshot.reader import NOTHING_YET, Snapshot, SnapshotMissing, tell_state
 from mta.snapshot.writer import NotContinued, SnapshotWriter
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # thousands of syncs are not what is tested here
@@ -44,11 +45,33 @@ def test_a_reader_before_anything_was_published_says_so_and_sees_it_when_it_come
     reader = Snapshot.open(folder)
     with pytest.raises(SnapshotMissing):
         reader.get(b"a")
-    assert "cannot be read" in reader.trouble or "nothing" in reader.trouble
+    assert reader.trouble == NOTHING_YET
     SnapshotWriter(folder).publish_all(INSTANCE, 1, [(b"a", b"1")])
     assert reader.refresh()
     assert reader.get(b"a") == b"1"
     assert not reader.trouble
+
+
+def test_what_cannot_be_read_is_not_told_as_nothing_published(folder):
+    """Else an operator waits for a publication, where permissions want mending."""
+    (folder / "current").symlink_to("current")
+    reader = Snapshot.open(folder)
+    assert "cannot be read" in reader.trouble
+    (folder / "current").unlink()
+    reader.refresh()
+    assert reader.trouble == NOTHING_YET
+
+
+@pytest.mark.parametrize(
+    ("trouble", "event"),
+    [("", "snapshot-in-use"), (NOTHING_YET, "snapshot-awaited"), ("damaged", "snapshot-trouble")],
+)
+def test_to_wait_for_the_first_snapshot_is_no_trouble(trouble, event):
+    """Every first start does so: an operator who reads of trouble there learns to overlook it."""
+    told = []
+    tell_state(lambda name, why: told.append((name, why)), trouble)
+    assert told == [(event, trouble)]
+    assert EVENTS[event].quiet == (event != "snapshot-trouble")
 
 
 def test_a_batch_is_seen_by_an_open_reader(folder, writer):

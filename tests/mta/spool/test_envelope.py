@@ -1,11 +1,10 @@
 """The envelope file: one spelling, torn told from newer, and the way of an upgrade."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mta.record import replace
 from mta.spool import envelope as envelope_format
 from mta.spool.envelope import (
     Envelope,
@@ -62,7 +61,7 @@ def test_an_option_is_found_whatever_its_case():
 
 def test_a_keyword_without_a_value_is_declared_all_the_same():
     """SMTPUTF8 has none (RFC 6531 3.4)."""
-    assert dataclasses.replace(ENVELOPE, options=b"BODY=8BITMIME smtputf8").declares(b"SMTPUTF8")
+    assert replace(ENVELOPE, options=b"BODY=8BITMIME smtputf8").declares(b"SMTPUTF8")
     assert not ENVELOPE.declares(b"SMTPUTF8")
 
 
@@ -72,7 +71,7 @@ def test_ten_thousand_recipients_fit():
         Recipient(b"%0254d" % number, b"%0254d" % number, b"NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;%0500d" % number)
         for number in range(envelope_format.MAX_RECIPIENTS)
     )
-    assert parse(render(dataclasses.replace(ENVELOPE, recipients=paths))).recipients == paths
+    assert parse(render(replace(ENVELOPE, recipients=paths))).recipients == paths
 
 
 # What the version before this one wrote: no options of recipients.
@@ -93,8 +92,8 @@ def _head(envelope):
 
 def test_version_1_is_still_read():
     """Mail queued before this version came is delivered by it; nobody declared anything at its RCPT."""
-    plain = tuple(dataclasses.replace(recipient, options=b"") for recipient in ENVELOPE.recipients)
-    assert parse(render_version_1(ENVELOPE)) == dataclasses.replace(ENVELOPE, recipients=plain)
+    plain = tuple(replace(recipient, options=b"") for recipient in ENVELOPE.recipients)
+    assert parse(render_version_1(ENVELOPE)) == replace(ENVELOPE, recipients=plain)
 
 
 # A Postern to come: version 3 has one field more, before the recipients, and calls it priority.

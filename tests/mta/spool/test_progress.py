@@ -3,12 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.spool.progress import DELAY_REPORTED_LINE, Outcome, line_of, parse, reported_line
+from mta.spool.progress import DELAY_REPORTED_LINE, MAX_REMOTE_MTA, Outcome, line_of, parse, reported_line
 from mta.vocabulary import Action
+from mta.wire.netstring import pack
 
 outcomes = st.builds(
     Outcome, st.integers(0, 9999), st.binary(max_size=60), st.sampled_from(Action), st.sampled_from([b"2.0.0", b"5.1.1"]),
     st.integers(1, 99), st.integers(0, 1 << 40), st.binary(max_size=1200), st.integers(0, 9),
+    st.binary(max_size=400), st.booleans(),
 )  # fmt: skip
 
 
@@ -18,9 +20,10 @@ def test_what_is_written_is_read_with_anothers_words_on_one_line(written, report
     octets = b"".join(map(line_of, written)) + (reported_line(reported) if reported else b"")
     octets += DELAY_REPORTED_LINE if delay_reported else b""
     progress = parse(octets)
-    assert [(o.index, o.action, o.completes) for o in progress.outcomes] == [
-        (o.index, o.action, o.completes) for o in written
+    assert [(o.index, o.action, o.completes, o.notifies) for o in progress.outcomes] == [
+        (o.index, o.action, o.completes, o.notifies) for o in written
     ]
+    assert all(len(o.remote_mta) <= MAX_REMOTE_MTA for o in progress.outcomes)
     assert octets.count(b"\n") == len(written) + bool(reported) + delay_reported
     assert (progress.reported, progress.delay_reported, progress.torn) == (reported, delay_reported, False)
 
@@ -44,3 +47,10 @@ def test_the_line_of_the_version_before_says_that_everything_was_told(written):
     """It was written once all was decided."""
     progress = parse(b"".join(map(line_of, written)) + b"7:bounced,\n")
     assert progress.reported == max(outcome.attempt for outcome in written)
+
+
+def test_a_line_of_the_version_before_is_read_without_the_host():
+    """It had eight fields; a spool may be full of them at the upgrade."""
+    (outcome,) = parse(pack([b"0", b"a@b.test", b"relayed", b"2.0.0", b"1", b"7", b"250 ok", b"1"]) + b"\n").outcomes
+    assert outcome == Outcome(0, b"a@b.test", Action.RELAYED, b"2.0.0", 1, 7, b"250 ok", 1)
+    assert line_of(outcome).count(b",") == 8

@@ -81,7 +81,7 @@ SENDER = {
 @pytest.mark.parametrize("field", sorted(LOGIN))
 def test_a_login_ticket_holds_for_what_it_says(field):
     """One session, one mailbox, one moment of ending."""
-    mac = tickets.login_ticket(KEY, **LOGIN)
+    mac = tickets.login_ticket(KEY, **LOGIN, credential=b"password")
     assert tickets.login_ticket_holds(KEY, mac, **LOGIN, now=LOGIN["expiry"])
     assert not tickets.login_ticket_holds(KEY, mac, **LOGIN, now=LOGIN["expiry"] + 1)
     value = LOGIN[field]
@@ -106,7 +106,7 @@ def test_a_proof_of_one_kind_never_holds_as_another():
     assert not tickets.original_authority_holds(KEY, same, b"a", full=True)
     assert same not in {
         tickets.original_authority(KEY, b"a", full=True), tickets.ticket(KEY, b"a", b"full", b"", b"", 0),
-        tickets.login_ticket(KEY, b"a", b"full", 0), tickets.sender_ticket(KEY, b"a", b"full", b"", 0),
+        tickets.login_ticket(KEY, b"a", b"full", 0, b"password"), tickets.sender_ticket(KEY, b"a", b"full", b"", 0),
     }  # fmt: skip
 
 

@@ -5,9 +5,9 @@ an address makes sense or a name is free is the service's judgement, so that pan
 """
 
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from appliance.services.addresses import Address, show
 
@@ -18,6 +18,7 @@ Item = TypeVar("Item")
 
 # Seconds since 1970 in the database, RFC 3339 in an answer: pydantic reads the one and writes the other.
 Moment = datetime
+Expiry = Annotated[AwareDatetime, Field(strict=False)]  # JSON has no moments of its own, only text
 AsTyped = Annotated[str, BeforeValidator(lambda value: show(value) if isinstance(value, Address) else value)]
 Targets = Annotated[list[str], BeforeValidator(list)]  # a row's targets are a view of other rows, no list
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
@@ -28,6 +29,12 @@ class Asked(BaseModel):
     """A request's body: what is not known is refused, since a misspelt member would otherwise do nothing in silence."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Standstill(Asked):
+    """What of it shall stand still, or go on; all of it, where no body is sent."""
+
+    what: list[Literal["receive", "send", "log_in"]] = Field(["receive", "send", "log_in"], min_length=1, max_length=3)
 
 
 class Told(BaseModel):
@@ -49,3 +56,8 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next: str | None
+
+
+def stopping(body: Standstill | None) -> dict[str, list[str]]:
+    """What the services are asked for with it."""
+    return {} if body is None else {"what": list(dict.fromkeys(body.what))}

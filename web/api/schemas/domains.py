@@ -68,6 +68,7 @@ class Domain(Told):
     kind: str
     tenant_id: int
     suspended: bool
+    suspended_for: list[str] = Field(description="what stands still: receive, send, log_in")
     catch_all: str | None
     validation: str
     greylist: bool

@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, Field
 
-from web.api.schemas import Asked, Moment, Text, Told
+from web.api.schemas import Asked, Expiry, Moment, Text, Told
 
 
 class NewKey(Asked):
@@ -10,6 +10,23 @@ class NewKey(Asked):
 
     name: Text = Field("", description="what it is for", examples=["Billing system"])
     tenant_id: int | None = Field(None, description="for whom it acts; left out: the asking key's own tenant")
+    actions: list[Text] | None = Field(
+        None,
+        description="what it may do, of what its tenant may: `mailbox.create`, `mailbox.*`, `*.see`; null: everything",
+        examples=[["mailbox.*", "domain.see"]],
+        max_length=200,
+    )
+    addresses: list[Text] | None = Field(
+        None, description="what it may touch: addresses, and domains with all that is in them; null: everything",
+        examples=[["example.com"]], max_length=1000,
+    )  # fmt: skip
+    networks: list[Text] | None = Field(
+        None,
+        description="from where it may be used; null: from everywhere",
+        examples=[["192.0.2.0/24"]],
+        max_length=100,
+    )
+    expires_at: Expiry | None = Field(None, description="it is good until then; null: until it is revoked")
 
 
 class Key(Told):
@@ -20,6 +37,10 @@ class Key(Told):
     tenant_id: int
     created_at: Moment
     revoked_at: Moment | None
+    expires_at: Moment | None
+    actions: list[str] | None
+    addresses: list[str] | None
+    networks: list[str] | None
 
 
 class MadeKey(Key):

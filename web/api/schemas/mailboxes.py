@@ -42,6 +42,7 @@ class Mailbox(Told):
     quota_bytes: int
     used_bytes: int
     suspended: bool
+    suspended_for: list[str] = Field(description="what stands still: receive, send, log_in")
     has_password: bool
     created_at: Moment
     version: int

@@ -1,12 +1,10 @@
 """Access rules."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from web.api.schemas import Asked, Moment, Text, Told
-
-Expiry = Annotated[AwareDatetime, Field(strict=False)]  # JSON has no moments of its own, only text
+from web.api.schemas import Asked, Expiry, Moment, Text, Told
 
 
 class NewRule(Asked):

@@ -39,6 +39,7 @@ class Tenant(Told):
     kind: str
     parent_id: int | None
     suspended: bool
+    suspended_for: list[str] = Field(description="what stands still: receive, send, log_in")
     max_domains: int | None
     max_mailboxes: int | None
     max_aliases: int | None

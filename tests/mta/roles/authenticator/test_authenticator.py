@@ -22,6 +22,7 @@ from mta.snapshot.reader import Snapshot
 from mta.snapshot.records import ApiKey, Domain, Login, Tenant, pack_record
 from mta.snapshot.writer import SnapshotWriter
 from mta.wire import messages as m
+from mta.wire import tickets
 from tests.fakes.house import House, events
 
 PRIVATE = X25519PrivateKey.from_private_bytes(b"p" * 32)
@@ -52,6 +53,7 @@ RECORDS = {
 @pytest.fixture
 def empty_house(tmp_path, monkeypatch):
     monkeypatch.setattr(patience, "FIRST_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "STEP_SECONDS", 0.01)
     folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     with House(roster.AUTHENTICATOR, {roster.TICKET_KEY: b"t" * 32, roster.SESSION_KEY: b"s" * 32}) as house:
         snapshot, threads = Snapshot(folder), hashers.Hashers(house.loop)
@@ -158,7 +160,7 @@ def test_without_a_snapshot_everything_is_wrong_until_it_appears(empty_house, tm
     journal, web = house.server("journal"), house.client("web")
     assert not verify(house, web, b"account", b"operator", b"right horse")
     assert not verify(house, web, b"key", b"a1", b"secret")
-    assert [name for name, _ in events(journal, house)] == [b"snapshot-trouble"]
+    assert [name for name, _ in events(journal, house)] == [b"snapshot-awaited"]
     pairs = [(key, pack_record(record)) for key, record in RECORDS.items()]
     SnapshotWriter(tmp_path).publish_all(b"i" * 16, 1, pairs)
     assert verify(house, web, b"account", b"operator", b"right horse")
@@ -168,6 +170,7 @@ def test_without_a_snapshot_everything_is_wrong_until_it_appears(empty_house, tm
 def test_an_unknown_name_takes_as_long_as_a_wrong_password(house, monkeypatch):
     """Medians of some dozen; without the dummy an unknown name would be answered a hundred times faster."""
     monkeypatch.setattr(patience, "FREE", 1000)
+    monkeypatch.setattr(patience, "STEP_SECONDS", 0.0005)  # which would hide what this is about
     web = house.client("web")
     took = {b"operator": [], b"nobody": []}
     for _ in range(9):
@@ -217,6 +220,30 @@ def test_who_guesses_too_often_is_refused_even_with_the_right_password_for_a_whi
     assert verify(house, web, b"account", b"operator", b"right horse")
     assert not verify(house, web, b"account", b"operator", b"wrong")
     assert verify(house, web, b"account", b"operator", b"right horse")
+
+
+def test_what_is_refused_unseen_is_answered_no_sooner_than_what_was_looked_at(house, monkeypatch):
+    """Else it would show when the owner's own log-in ended a refusal, and so that there is an owner."""
+    monkeypatch.setattr(patience, "FREE", 0)
+    monkeypatch.setattr(patience, "STEP_SECONDS", 0.2)
+    web = house.client("web")
+    for _ in ("looked at", "refused"):
+        began = time.monotonic()
+        assert not verify(house, web, b"account", b"operator", b"wrong")
+        assert time.monotonic() - began >= 0.2
+
+
+def test_web_cannot_take_all_the_room_there_is_for_log_ins(house, monkeypatch):
+    """One that was taken over asks without end; users who send mail log in all the same."""
+    monkeypatch.setattr(patience, "STEP_SECONDS", 0.2)
+    web, submissiond = house.client("web"), house.client("submissiond")
+    for tag in range(hashers.MAX_WAITING + 10):
+        web.send(m.Verify(tag, b"account", b"%d" % tag, b"guess"))
+    session = b"%x" % time.time_ns()
+    token = tickets.session_token(b"s" * 32, session, b"192.0.2.7")
+    submissiond.send(m.LogIn(1, session, b"192.0.2.7", token, b"bob@one.example", b"right horse"))
+    (answer,) = hear(house, submissiond, 1)
+    assert answer.word == b"right"
 
 
 class Clock:

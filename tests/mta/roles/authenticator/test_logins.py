@@ -17,7 +17,7 @@ from mta import roster, scram, seal
 from mta.roles.authenticator import __main__ as authenticator
 from mta.roles.authenticator import hashers, hashing, patience
 from mta.roles.authenticator.credentials import Credentials
-from mta.roles.authenticator.judge import APP_PREFIX
+from mta.roles.authenticator.judge import APP_PREFIX, name_of
 from mta.roles.authenticator.patience import Guesses, due
 from mta.seal import PASSWORD_HASH, Opener
 from mta.snapshot.reader import Snapshot
@@ -420,9 +420,11 @@ def may_use(house, who, address, **changed):
     channel = house.client("submitter")
     expiry = int(time.time()) + 60
     asked = {"session": SESSION, "identity": who, "expiry": expiry}
-    ticket = tickets.login_ticket(TICKET_KEY, **asked)
+    logins = [unpack_record(octets) for key, octets in RECORDS if key == b"m:" + who]
+    by = name_of(logins[0].sealed) if logins else b"password"
+    ticket = tickets.login_ticket(TICKET_KEY, **asked, credential=by)
     if changed.get("expiry") == 1:
-        ticket = tickets.login_ticket(TICKET_KEY, **(asked | changed))  # a good one, once
+        ticket = tickets.login_ticket(TICKET_KEY, **(asked | changed), credential=by)  # a good one, once
     channel.send(m.MayUse(2, ticket=ticket, address=address, **(asked | changed)))
     answer = hear(house, channel)
     channel.close()
@@ -491,6 +493,70 @@ def test_a_log_in_cannot_be_pretended(house, changed):
     assert [name for name, _ in events(journal, house)] == [b"login-ticket-refused"]
 
 
+def still_may(house, answer):
+    """Does the log-in that *answer* was hold still, as Ann?"""
+    channel = house.client("submissiond")
+    channel.send(m.MayUse(2, SESSION, ANN, answer.expiry, answer.ticket, ANN))
+    using = hear(house, channel)
+    channel.close()
+    return using.yes
+
+
+@pytest.mark.parametrize(
+    ("secret", "changes"),
+    [
+        (SECRET, [(b"m:" + ANN, lambda: pack_record(login(ANN)))]),
+        (SECRET, [(b"m:" + ANN, lambda: None)]),
+        (APP_SECRET, [(b"p:" + ANN, lambda: None)]),
+        (APP_SECRET, [(b"p:" + ANN, lambda: pack_record(AppPasswords((sealed(ANN, b"another-app"),))))]),
+        (SECRET, [(b"m:" + ANN, lambda: pack_record(login(ANN, suspended=True)))]),
+        (APP_SECRET, [(b"m:" + ANN, lambda: None)]),
+        (SECRET, [(b"d:one.example", lambda: pack_record(Domain(b"3")))]),
+    ],
+    ids=["changed", "removed", "apps revoked", "one app revoked", "suspended", "gone", "tenant suspended"],
+)
+def test_a_log_in_ends_with_the_password_it_came_by(tmp_path, secret, changes):
+    """A thief who is in when the password is changed is out with the next message."""
+    writer = SnapshotWriter(tmp_path)
+    writer.publish_all(b"i" * 16, 1, RECORDS)
+    with serving(tmp_path) as house:
+        answers = [log_in(house, ANN, secret), scram_in(house, ANN, secret)[0]]
+        assert all(still_may(house, answer) for answer in answers)
+        writer.publish_changes(b"i" * 16, 2, [(key, make()) for key, make in changes])
+        assert not any(still_may(house, answer) for answer in answers)
+
+
+def test_a_log_in_outlives_what_does_not_concern_it(tmp_path):
+    """Another app password that is made or revoked, and a better hash of the same password that we asked for ourselves."""
+    bob = b"bob@one.example"
+    writer = SnapshotWriter(tmp_path)
+    writer.publish_all(b"i" * 16, 1, RECORDS)
+    with serving(tmp_path) as house:
+        ledger, by_ann, by_bob = house.server("ledger"), log_in(house, ANN, SECRET), log_in(house, bob, SECRET)
+        house.settle()
+        (told,) = house.hear(ledger)
+        better = Login(told.sealed, suspended=False, domain=b"one.example", tenant=b"")
+        writer.publish_changes(b"i" * 16, 2, [(b"p:" + ANN, None), (b"m:" + bob, pack_record(better))])
+        assert still_may(house, by_ann)
+        channel = house.client("submissiond")
+        channel.send(m.MayUse(2, SESSION, bob, by_bob.expiry, by_bob.ticket, bob))
+        assert hear(house, channel).yes
+
+
+def test_what_a_log_in_was_by_cannot_be_pretended(house):
+    """The name of another password in a ticket breaks its proof."""
+    answer, other = log_in(house, ANN, APP_SECRET), log_in(house, ANN, SECRET)
+    size = tickets.CREDENTIAL_OCTETS
+    mixed = other.ticket[:size] + answer.ticket[size:]
+    assert not tickets.login_ticket_holds(TICKET_KEY, mixed, SESSION, ANN, answer.expiry, int(time.time()))
+
+
+def test_the_proof_for_the_signer_is_good_for_a_moment(house):
+    """Who took submitter over cannot collect them."""
+    answer = may_use(house, ANN, ANN)
+    assert 0 < answer.until - time.time() <= tickets.SENDER_SECONDS
+
+
 def test_a_peer_that_says_what_it_may_not_is_hung_up_on(house):
     """submitter may ask as whom, and log nobody in."""
     submitter = house.client("submitter")
@@ -498,6 +564,49 @@ def test_a_peer_that_says_what_it_may_not_is_hung_up_on(house):
     house.settle()
     with pytest.raises(ChannelClosed):
         house.hear(submitter)
+
+
+def session_of(number):
+    """A session of its own, with its token."""
+    session = b"%x" % (time.time_ns() + number)
+    return session, tickets.session_token(SESSION_KEY, session, CLIENT)
+
+
+def test_one_conversation_has_one_log_in_under_way(house, monkeypatch):
+    """Who took one over cannot fill what hashes for all: the second is told to come later, and another session is not."""
+    monkeypatch.setattr(patience, "STEP_SECONDS", 0.3)
+    taken, honest = house.client("submissiond"), house.client("submissiond")
+    for tag in range(70):
+        taken.send(m.LogIn(tag, SESSION, CLIENT, TOKEN, b"nobody@one.example", b"%d" % tag))
+    session, token = session_of(1)
+    honest.send(m.LogIn(4, session, CLIENT, token, ANN, SECRET))
+    assert hear(house, honest).word == b"right"
+    house.settle()
+    assert {answer.word for answer in house.hear(taken)} <= {b"later", b"wrong"}
+    assert log_in(house, ANN, SECRET, session=session, token=token).word == b"right", "one after the other"
+
+
+def test_exchanges_that_are_begun_and_never_ended_crowd_out_their_own(house, monkeypatch):
+    """A submissiond that was taken over begins more than there is room for; a user of another goes on with his."""
+    monkeypatch.setattr("mta.roles.authenticator.logins.MAX_EXCHANGES", 3)
+    taken, honest = house.client("submissiond"), house.client("submissiond")
+    first = b"n,,n=ann@one.example,r=abc"
+    assert isinstance(challenge_of(house, honest, first), m.ScramChallenge)
+    for number in range(1, 9):
+        session, token = session_of(number)
+        taken.send(m.ScramBegin(number, session, CLIENT, token, first))
+        assert isinstance(hear(house, taken), m.ScramChallenge)
+    honest.send(m.ScramEnd(9, b"c=biws,r=x,p=" + b"A" * 44))
+    assert hear(house, honest).word == b"wrong", "it was looked at"
+
+
+def test_another_exchange_of_a_session_takes_the_place_of_its_first(house):
+    channel = house.client("submissiond")
+    first = b"n,,n=ann@one.example,r=abc"
+    for tag in (1, 2):
+        assert isinstance(challenge_of(house, channel, first, tag=tag), m.ScramChallenge)
+    channel.send(m.ScramEnd(1, b"c=biws,r=x,p=" + b"A" * 44))
+    assert hear(house, channel).word == b"later"
 
 
 # --- guessing
@@ -523,6 +632,21 @@ def test_a_name_is_refused_but_not_where_its_owner_was_before():
     guesses.wrong(ANN, b"203.0.113.1", b"x")
     clock.now += 1
     assert guesses.is_refused(ANN, b"198.51.100.77") is guesses.is_refused(ANN, b"192.0.2.7")
+
+
+def test_that_somebody_logged_in_does_not_show_in_how_long_a_guess_waits(monkeypatch):
+    """Else whoever asks once in a while knows which names are in use."""
+    monkeypatch.setattr(patience, "FIRST_DELAY_SECONDS", 0.1)
+    clock = Clock()
+    guesses = Guesses(clock, b"k")
+    waits = {ANN: [], b"nobody@one.example": []}
+    for number in range(12):
+        for name, waited in waits.items():
+            waited.append(guesses.wrong(name, b"192.0.2.7", b"%d" % number))
+        guesses.right(ANN, b"198.51.100.9")
+        clock.now += 10
+    assert waits[ANN] == waits[b"nobody@one.example"]
+    assert waits[ANN][-1] == patience.MAX_DELAY_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -654,7 +778,8 @@ def test_behind_its_walls_it_checks_each_kind_of_hash(tmp_path, root):
     role = LoneRole(roster.AUTHENTICATOR, tmp_path, root=root, settings=settings)
     ledger, submissiond, _ = role.as_server("ledger"), role.as_client("submissiond"), role.as_server("journal")
     for number, name in enumerate(stored):
-        submissiond.send(m.LogIn(number, SESSION, CLIENT, TOKEN, name + b"@one.example", b"Hello world!"))
+        session, token = session_of(number)
+        submissiond.send(m.LogIn(number, session, CLIENT, token, name + b"@one.example", b"Hello world!"))
     answers = {answer.tag: answer.word for answer in (receive(submissiond)[0] for _ in stored)}
     assert answers == dict.fromkeys(range(len(stored)), b"right")
     renewed = {receive(ledger)[0].identity[:1] for _ in range(6)}

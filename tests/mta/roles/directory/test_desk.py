@@ -236,7 +236,7 @@ def test_without_a_snapshot_everything_is_try_later_until_it_appears(empty_house
     assert [word(house, smtpd, b"bob@mx.example") for _ in range(3)] == [Word.TRY_LATER] * 3
     (answer,) = house.ask(scheduler, m.Expand(1, b"bob@mx.example"))
     assert (answer.permanent, answer.status) == (False, b"4.3.0")
-    assert [name for name, _ in events(journal, house)] == [b"snapshot-trouble"]
+    assert [name for name, _ in events(journal, house)] == [b"snapshot-awaited"]
     publish(tmp_path, RECORDS)
     assert word(house, smtpd, b"bob@mx.example") is Word.ACCEPT
     assert [name for name, _ in events(journal, house)] == [b"snapshot-in-use"]

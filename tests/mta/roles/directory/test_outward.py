@@ -53,7 +53,7 @@ def expand(house, recipient, **rest):
 
 def logged_in(forward_path, identity=WHO, key=TICKET_KEY, expires=60):
     expiry = int(time.time()) + expires
-    login = tickets.login_ticket(key, SESSION, identity, expiry)
+    login = tickets.login_ticket(key, SESSION, identity, expiry, b"password")
     token = tickets.session_token(SESSION_KEY, SESSION, CLIENT)
     return m.Question(1, SESSION, CLIENT, token, WHO, forward_path, 0, identity, login, expiry)
 
@@ -152,7 +152,8 @@ def test_without_a_way_out_mail_for_others_fails():
 @pytest.mark.parametrize(
     ("domain", "expected"),
     [
-        ("bücher.example", b"xn--bcher-kva.example"), ("else.example", b"else.example"), ("xn--bcher-kva.example",) * 2,
+        ("bücher.example", b"xn--bcher-kva.example"), ("straße.example", b"xn--strae-oqa.example"),
+        ("else.example", b"else.example"), ("xn--bcher-kva.example",) * 2,
         ("ü" * 63 + ".example", b""), ("a" * 64 + ".example", b""), ("one", b""), ("a..b", b""), ("-a.example", b""),
         ("a_b.example", b""), ("[192.0.2.1]", b""), ("", b""),
     ],

@@ -1,11 +1,10 @@
 """Where an address leads: the whole table, judged from records alone."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mta.record import replace
 from mta.roles.directory.access import decide
 from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import MAX_DEPTH, Final, Obstacle, Resolver, split_path
@@ -508,7 +507,7 @@ RELAY = Domain(b"3", next_hop=b"inside.example:25")
 )
 def test_who_knows_a_relayed_domains_recipients_is_asked(source, path, word, asks):
     """A list stands in the snapshot; the others are the role source's; a mailbox that is here needs nobody's word."""
-    domain = dataclasses.replace(RELAY, source=source)
+    domain = replace(RELAY, source=source)
     judged = resolver((b"d:one.example", domain), BOB, (b"a:known@one.example", Relayed()))
     judgement = judged.judge(path)
     assert (judgement.word, judgement.asks_source) == (word, asks)
@@ -527,7 +526,7 @@ def test_mail_for_a_relayed_domain_leads_out_of_the_house():
 
 def test_a_relayed_domain_that_is_suspended_is_refused_and_a_listed_address_elsewhere_means_nothing():
     """Suspension comes before the source; a list is of no use to a domain whose mailboxes are here."""
-    suspended = dataclasses.replace(RELAY, suspended=True, source=b"hook")
+    suspended = replace(RELAY, suspended=True, source=b"hook")
     judged = resolver((b"d:two.example", suspended), (b"a:known@one.example", Relayed()))
     assert judged.judge(b"x@two.example").word is Word.SUSPENDED
     assert not judged.judge(b"x@two.example").asks_source

@@ -272,7 +272,7 @@ def test_ordinary_mail_needs_no_tag(word):
     """It is about bounces alone; and a user of ours may send one (RFC 8098 3: a receipt has the null reverse-path)."""
     assert word(b"sue@signed.example", FROM) is Word.ACCEPT
     expiry = int(time.time()) + 60
-    login = tickets.login_ticket(TICKET_KEY, SESSION, b"bob@mx.example", expiry)
+    login = tickets.login_ticket(TICKET_KEY, SESSION, b"bob@mx.example", expiry, b"password")
     assert word(b"sue@signed.example", login=(b"bob@mx.example", login, expiry)) is Word.ACCEPT
 
 

@@ -1,12 +1,12 @@
 """What a mailbox that logged in may send: its limits go to the ledger with each recipient, and the ledger's word is obeyed."""
 
-import dataclasses
 import os
 import time
 
 import pytest
 
 from mta import roster
+from mta.record import replace
 from mta.roles.directory import __main__ as directory
 from mta.roles.directory import desk, senders
 from mta.roles.directory.senders import HostLimits, Senders
@@ -45,7 +45,7 @@ def house(folder):
 
 def asked(forward_path=BOB, identity=BOB):
     expiry = int(time.time()) + 60
-    login = tickets.login_ticket(TICKET_KEY, SESSION, identity, expiry)
+    login = tickets.login_ticket(TICKET_KEY, SESSION, identity, expiry, b"password")
     token = tickets.session_token(SESSION_KEY, SESSION, CLIENT)
     return m.Question(7, SESSION, CLIENT, token, BOB, forward_path, 0, identity, login, expiry)
 
@@ -162,5 +162,5 @@ def test_what_is_remembered_of_brakes_is_bounded(monkeypatch):
     known = Senders({key: pack_record(value) for key, value in RECORDS.items()}.get, HostLimits())
     one = known.find(BOB)
     for number in range(10):
-        known.heed(dataclasses.replace(one, identity=b"%d" % number), m.Spent(1, b"braked", b""))
+        known.heed(replace(one, identity=b"%d" % number), m.Spent(1, b"braked", b""))
     assert len(known._braked) == 3

@@ -12,7 +12,7 @@ from mta.spool.envelope import Generation, with_identity
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, pair
-from mta.wire.tickets import login_ticket, original_authority
+from mta.wire.tickets import login_ticket, notice_authority, original_authority
 from tests.mta.roles.enqueuer import _rig
 from tests.mta.roles.enqueuer._rig import FOREVER, KEYS, Rig, answers, offer, offer_recipient
 
@@ -94,7 +94,7 @@ def test_an_offer_without_its_proofs_is_declined_and_leaves_nothing(rig, lie):
 @pytest.mark.parametrize("identity", [b"joe@example.test", "jö@example.test".encode(), b""])
 def test_the_envelope_says_who_submitted_it_and_nobody_else_does(rig, identity):
     """Who logged in, by the authenticator's ticket; what a client, or whoever took an smtpd over, writes there is dropped."""
-    smtpd, proof = rig.client("smtpd"), login_ticket(KEYS.ticket, b"S1", identity, FOREVER)
+    smtpd, proof = rig.client("smtpd"), login_ticket(KEYS.ticket, b"S1", identity, FOREVER, b"password")
     made_up = with_identity(b"BODY=8BITMIME", b"ann@example.test")
     smtpd.send(offer(identity=identity, login=proof, login_expiry=FOREVER, options=made_up))
     smtpd.send(m.Content(1, True, BODY))
@@ -445,3 +445,38 @@ def test_recipients_that_no_envelope_holds_are_declined_before_they_fill_memory(
     assert (declined.tag, declined.reply_code, declined.status) == (1, 452, b"4.5.3")
     assert (type(taken), taken.tag) == (m.Taken, 2)
     assert rig.store._named == 0
+
+
+def offer_notice(rig, mailbox, until, authority):
+    bouncer = rig.client("bouncer")
+    bouncer.send(m.OfferNotice(6, mailbox, until, authority))
+    bouncer.send(m.Content(6, True, b"Subject: braked\r\n\r\n"))
+    rig.settle()
+    return answers(bouncer)
+
+
+@pytest.mark.parametrize("mailbox", [b"joe@example.test", b"postmaster@example.test"])
+def test_a_notice_goes_to_the_mailbox_and_its_domains_postmaster_and_nobody_hears_when_it_fails(rig, mailbox):
+    """Null reverse-path, and the generation of which nothing more comes."""
+    (taken,) = offer_notice(rig, mailbox, FOREVER, notice_authority(KEYS.notice, mailbox, FOREVER))
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert (envelope.reverse_path, envelope.generation) == (b"", Generation.DOUBLE_BOUNCE)
+    assert {each.forward_path for each in envelope.recipients} == {mailbox, b"postmaster@example.test"}
+    assert len(envelope.recipients) == len({mailbox, b"postmaster@example.test"})
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        b"",
+        notice_authority(KEYS.notice, b"ann@example.test", FOREVER),
+        notice_authority(KEYS.notice, b"joe@example.test", FOREVER - 1),
+        notice_authority(KEYS.original, b"joe@example.test", FOREVER),
+    ],
+)
+def test_a_bouncer_without_the_ledgers_authority_writes_to_nobody(rig, authority):
+    """None, another mailbox's, for another time, by another key; and the right one when it is too late."""
+    assert [each.reply_code for each in offer_notice(rig, b"joe@example.test", FOREVER, authority)] == [550]
+    late = notice_authority(KEYS.notice, b"joe@example.test", 1)
+    assert [each.reply_code for each in offer_notice(rig, b"joe@example.test", 1, late)] == [550]
+    assert list(rig.envelope.queue_ids()) == []

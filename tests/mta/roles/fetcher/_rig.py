@@ -35,6 +35,17 @@ def says(*parts: bytes, seconds: float = 0.0) -> Script:
     return script
 
 
+def cut_off(*parts: bytes) -> Script:
+    """Answers with *parts*, and then somebody on the way ends the connection."""
+
+    def script(client: ssl.SSLSocket) -> None:
+        for part in parts:
+            client.sendall(part)
+        raise OSError
+
+    return script
+
+
 class WebServer:
     """Shows the certificate of *server*, and answers by *script* once the request is there."""
 
@@ -62,6 +73,7 @@ class WebServer:
                 request += octets
             self.requests.append(request)
             self.script(client)
+            client.unwrap()  # close_notify: that was all
 
     def close(self) -> None:
         """Nobody is let in any more."""
@@ -108,6 +120,10 @@ class Rig:
             records = self.record if look_up.kind == b"TXT" else self.addresses.get(look_up.kind, ())
             outcome = b"failed" if records is None else b"answer" if records else b"none"
             asked += self.house.ask(self.resolver, m.Found(look_up.tag, outcome, False, records or ()))
+
+    def told(self, event: str) -> list[dict[bytes, bytes]]:
+        """What the journal was told under this name."""
+        return [pairs for name, pairs in events(self.journal, self.house) if name == event.encode()]
 
     def troubles(self) -> list[bytes]:
         """What the journal was told went wrong."""

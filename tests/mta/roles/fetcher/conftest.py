@@ -36,11 +36,11 @@ def rig_at(tmp_path, authority):
     """The role where web servers listen at a test's port: `rig_at(port)`."""
     houses = []
 
-    def make(port, private_too=True):
+    def make(port, private_too=True, shelf=None):
         context = ssl.create_default_context(cafile=str(authority.save(tmp_path)))
         settings = {fetcher.LOOPBACK_TOO: b"true" if private_too else b"false"}
         houses.append(House(roster.FETCHER, settings))
-        fetcher.serve(houses[-1].loop, houses[-1].start, context, port)
+        fetcher.serve(houses[-1].loop, houses[-1].start, context, shelf, port)
         return Rig(houses[-1])
 
     yield make

@@ -11,9 +11,10 @@ from mta.roles.fetcher import desk, visit
 from mta.roles.fetcher.memory import Memory
 from mta.security.sts import MAX_TEXT, Policy
 from mta.wire import messages as m
+from mta.wire.channel import ChannelClosed
 from tests.fixtures.authorities import NOW, Authority, self_signed
 from tests.fixtures.lone_role import receive
-from tests.mta.roles.fetcher._rig import DOMAIN, HEAD, HOST, TEXT, page, says
+from tests.mta.roles.fetcher._rig import DOMAIN, HEAD, HOST, TEXT, cut_off, page, says
 
 ENFORCED = (b"enforce", b"", (b"mx.remote.test", b"*.remote.test"))
 POLICY = Policy("enforce", 1000, ("mx.remote.test",))
@@ -199,6 +200,7 @@ def test_what_is_no_domain_is_looked_up_nowhere(rig_at, serve, domain: bytes) ->
 def test_more_domains_than_it_can_look_after_are_answered_without(rig_at, serve, monkeypatch) -> None:
     """Whoever floods it makes it say that it does not know, and not grow."""
     monkeypatch.setattr(desk, "MAX_FLIGHTS", 3)
+    monkeypatch.setattr(desk, "MAX_OF_ONE", 10)
     rig = rig_at(serve().port)
     for number in range(10):
         rig.remote.send(m.Fetch(number, b"d%d.test" % number))
@@ -237,3 +239,36 @@ def test_as_a_process_it_answers_inside_its_walls(lone_role, state) -> None:
         assert question.kind == kind
         resolver.send(m.Found(question.tag, b"answer", False, (b"192.0.2.1", b"::1")))
     assert told(receive(remote)[0]) == (b"none", b"sts-policy-fetch-error", ())
+
+
+def test_a_remote_that_asks_about_many_domains_is_hung_up_on(rig_at, serve) -> None:
+    """It has mail for one; else it could keep others from their policies, and their mail would go unprotected."""
+    rig = rig_at(serve().port)
+    for number in range(desk.MAX_OF_ONE):
+        rig.remote.send(m.Fetch(number, b"d%d.test" % number))
+    rig.house.settle()
+    assert not rig.remote.closed
+    rig.remote.send(m.Fetch(100, b"one-too-many.test"))
+    rig.house.settle()
+    with pytest.raises(ChannelClosed):
+        list(rig.remote.receive())
+
+
+@pytest.mark.parametrize("head", [HEAD + b"\r\n", HEAD + b"Content-Length: 200\r\n\r\n"])
+def test_what_somebody_cut_off_is_no_policy(rig_at, serve, head: bytes) -> None:
+    """RFC 9112 9.8: an end that TLS does not vouch for. Here: a policy for eight seconds, not for a day."""
+    text = TEXT[: TEXT.index(b"86400") + 1]
+    rig = rig_at(serve(cut_off(head + text)).port)
+    assert told(rig.fetch(DOMAIN)[0]) == (b"none", b"sts-policy-fetch-error", ())
+
+
+def test_servers_that_are_silent_do_not_make_a_policy_forgotten(rig_at, serve, monkeypatch) -> None:
+    """Somebody announces a new one where nobody answers: who asked is told the one before, in time (RFC 8461 5.1)."""
+    server = serve()
+    rig = rig_at(server.port)
+    assert told(rig.fetch(DOMAIN)[0]) == ENFORCED
+    monkeypatch.setattr(desk, "ANSWER_SECONDS", 0.3)
+    rig.record = (b"v=STSv1; id=2;",)
+    server.script = lambda _client: time.sleep(3)
+    mode, trouble, patterns = told(rig.fetch(DOMAIN, seconds=2.0)[0])
+    assert (mode, trouble, patterns) == (b"enforce", b"sts-policy-fetch-error", ENFORCED[2])

@@ -108,7 +108,7 @@ def test_the_waiting_survives_a_restart(tmp_path):
 def test_the_directory_asks_at_its_channel(tmp_path):
     """And nobody else may: enqueuer's channel does not know the message."""
     (tmp_path / "ledger").mkdir()
-    with House(roster.LEDGER, {"state": str(tmp_path).encode()}) as house:
+    with House(roster.LEDGER, {"state": str(tmp_path).encode(), roster.NOTICE_KEY: b"n" * 32}) as house:
         book, _ = ledger.serve(house.loop, house.start)
         directory = house.client("directory")
         assert house.ask(directory, m.Grey(4, NET, b"t" * 16)) == [m.Greyed(4, FIRST_WAIT)]

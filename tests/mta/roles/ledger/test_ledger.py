@@ -165,7 +165,7 @@ TestSums = Sums.TestCase
 @pytest.fixture
 def house(tmp_path):
     (tmp_path / "ledger").mkdir()
-    with House(roster.LEDGER, {"state": str(tmp_path).encode()}) as house:
+    with House(roster.LEDGER, {"state": str(tmp_path).encode(), roster.NOTICE_KEY: b"n" * 32}) as house:
         house.book, _ = ledger.serve(house.loop, house.start)
         yield house
         house.book.close()

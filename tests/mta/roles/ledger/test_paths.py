@@ -61,7 +61,7 @@ def test_without_room_the_oldest_goes(database, monkeypatch):
 def test_directory_says_and_asks(tmp_path):
     """The first without an answer; what is not known has an empty path."""
     (tmp_path / "ledger").mkdir()
-    with House(roster.LEDGER, {"state": str(tmp_path).encode()}) as house:
+    with House(roster.LEDGER, {"state": str(tmp_path).encode(), roster.NOTICE_KEY: b"n" * 32}) as house:
         book, _ = ledger.serve(house.loop, house.start)
         directory = house.client("directory")
         assert house.ask(directory, m.KeepPath(b"t1", b"Ann@else.example"), m.PathOf(1, b"t1"), m.PathOf(2, b"t2")) == [

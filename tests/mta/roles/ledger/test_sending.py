@@ -13,6 +13,7 @@ from mta.roles.ledger.sending import DAY, HOUR, Limit, Sent
 from mta.roles.ledger.store import Sender, Store
 from mta.wire import messages as m
 from mta.wire.channel import ChannelClosed
+from mta.wire.tickets import notice_authority_holds
 from tests.fakes.house import House, events
 
 BOB, ANN = b"bob@one.example", b"ann@one.example"
@@ -211,7 +212,7 @@ def test_better_hashes_that_nobody_fetches_are_bounded(store, monkeypatch):
 def test_over_the_wire(tmp_path):
     """What directory and authenticator say, and what the journal hears of it."""
     (tmp_path / "ledger").mkdir()
-    with House(roster.LEDGER, {"state": str(tmp_path).encode()}) as house:
+    with House(roster.LEDGER, {"state": str(tmp_path).encode(), roster.NOTICE_KEY: b"n" * 32}) as house:
         book, _ = ledger.serve(house.loop, house.start)
         journal, directory = house.server("journal"), house.client("directory")
         ask = m.Spend(1, BOB, b"one.example", b"7 1", b"2/0 0/0 0/0 0/0", 1, digest(1))
@@ -228,11 +229,68 @@ def test_over_the_wire(tmp_path):
         book.close()
 
 
+def braking(directory):
+    """Bob misses so often that he is braked."""
+    for _ in range(habits.MISSES + 1):
+        directory.send(m.Missed(BOB))
+
+
+def test_whose_mailbox_is_braked_is_written_to_until_the_bouncer_has_done_it(tmp_path, monkeypatch):
+    """Again after a failure, after another start, and not again when it is done."""
+    (tmp_path / "ledger").mkdir()
+    settings = {"state": str(tmp_path).encode(), roster.NOTICE_KEY: b"n" * 32}
+    with House(roster.LEDGER, settings) as house:
+        book, _ = ledger.serve(house.loop, house.start)
+        bouncer = house.server("bouncer")
+        braking(house.client("directory"))
+        house.settle()
+        (first,) = house.hear(bouncer)
+        assert (first.mailbox, b"do not exist" in first.why) == (BOB, True)
+        assert notice_authority_holds(b"n" * 32, first.authority, BOB, first.until, first.until)
+        book.remind()
+        house.settle()
+        assert house.hear(bouncer) == [], "while it is asked it is not asked again"
+        bouncer.send(m.Noticed(first.tag, False))
+        house.settle()
+        book.remind()
+        house.settle()
+        assert [each.mailbox for each in house.hear(bouncer)] == [BOB]
+        book.close()
+    with House(roster.LEDGER, settings) as house:
+        book, _ = ledger.serve(house.loop, house.start)
+        journal, bouncer = house.server("journal"), house.server("bouncer")
+        house.settle()
+        book.remind()
+        house.settle()
+        (again,) = house.hear(bouncer)
+        bouncer.send(m.Noticed(again.tag, True))
+        house.settle()
+        assert [name for name, _ in events(journal, house)] == [b"noticed"]
+        book.remind()
+        house.settle()
+        assert house.hear(bouncer) == []
+        book.close()
+
+
+def test_notices_are_bounded_and_forgotten_after_a_day(store, monkeypatch):
+    """Of more the log and the panel tell; and a day later nobody wants to read it."""
+    monkeypatch.setattr("mta.roles.ledger.store.MAX_NOTICES", 2)
+    for mailbox in (ANN, BOB, b"third@one.example"):
+        for _ in range(habits.MISSES + 1):
+            store.miss(mailbox, NOW)
+    assert [mailbox for mailbox, _, _ in store.notices()] == [ANN, BOB]
+    store.noticed(ANN, NOW - 1)
+    store.noticed(BOB, NOW)
+    assert [mailbox for mailbox, _, _ in store.notices()] == [ANN], "an older word is not about this brake"
+    store.expire(NOW + DAY + 1)
+    assert store.notices() == []
+
+
 @pytest.mark.parametrize("limits", [b"", b"1/2", b"1/2 3/4 5/6", b"1 2", b"1/2 x/y", b"1/2 3/4/5"])
 def test_limits_that_make_no_sense_end_the_channel(tmp_path, limits):
     """Nobody but a directory that was taken over says so."""
     (tmp_path / "ledger").mkdir()
-    with House(roster.LEDGER, {"state": str(tmp_path).encode()}) as house:
+    with House(roster.LEDGER, {"state": str(tmp_path).encode(), roster.NOTICE_KEY: b"n" * 32}) as house:
         book, _ = ledger.serve(house.loop, house.start)
         directory = house.client("directory")
         directory.send(m.Spend(1, BOB, b"one.example", b"", limits, 1))

@@ -2,8 +2,9 @@
 
 import pytest
 
+from mta.relaying import client_of
 from mta.roles.listener.buckets import Buckets
-from mta.roles.listener.door import KNOWN_SECONDS, MAX_KNOWN, Door
+from mta.roles.listener.door import KNOWN_SECONDS, MAX_KNOWN, SERVICE_OF_PROGRAMS, Door
 from mta.roles.listener.networks import Networks, who_is
 from mta.roles.listener.refusals import DENIED, TOO_OFTEN, TOO_OFTEN_OF_NETWORK
 
@@ -51,6 +52,15 @@ def test_who_is_denied_is_told_unless_allowed() -> None:
     assert judged.refusal(NEIGHBOUR) is DENIED
     assert judged.refusal(LOOPBACK) is DENIED
     assert judged.refusal(who_is("198.51.100.1")) is None
+
+
+@pytest.mark.parametrize("service", [b"smtp", b"submission", b"submissions", b"qmtp", b"qmqp"])
+def test_an_address_of_this_machines_programs_comes_over_no_network(service: bytes) -> None:
+    """Who has a router's place, or a load balancer's word, could otherwise send to everybody as one of them."""
+    judged = door(Clock(), smtpd__allow_clients="::/0", smtpd__qmtp_clients="::/0", smtpd__qmqp_clients="::/0")
+    program = who_is(client_of(1000))
+    assert judged.refusal(program, service) is DENIED
+    assert judged.refusal(program, SERVICE_OF_PROGRAMS) is None
 
 
 def test_a_client_and_its_network_have_a_rate() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -84,6 +85,26 @@ def test_too_many_of_one_client_are_told_so_until_one_ends(door: tuple[LoneRole,
     more = accepted(worker)
     assert len(more) == 1
     close(*clients, *(sock for _, sock in found + more))
+
+
+def test_who_has_left_is_counted_no_more_though_the_news_came_after_the_next_client(
+    door: tuple[LoneRole, tuple[str, int]],
+) -> None:
+    """The listener was slow: four clients wait, and behind them stands that the four before are gone."""
+    role, address = door
+    worker = role.as_server("smtpd")
+    before = [socket.create_connection(address) for _ in range(4)]
+    found = accepted(worker)
+    role.process.send_signal(signal.SIGSTOP)
+    try:
+        after = [socket.create_connection(address) for _ in range(4)]
+        for message, _ in found:
+            worker.send(m.Finished(message.session))
+    finally:
+        role.process.send_signal(signal.SIGCONT)
+    again = accepted(worker)
+    assert len(again) == 4
+    close(*before, *after, *(sock for _, sock in found + again))
 
 
 def test_without_an_smtpd_callers_wait_in_the_kernel(door: tuple[LoneRole, tuple[str, int]]) -> None:

@@ -425,18 +425,18 @@ def test_the_name_in_the_greeting_is_ours(mx):
     """Behind a translated address it is all that shows."""
     host = mx()
     rig = Rig(at(host), manner=Manner(b"mx.stub.test"))
-    original = Connection._opened
+    original = Connection._stood
 
     def opened(self):
         self._manner = Manner(b"mx.stub.test", may_be_us=True)
         original(self)
         self._manner = Manner(b"mx.stub.test")
 
-    Connection._opened = opened
+    Connection._stood = opened
     try:
         assert rig.outcomes(rig.send()) == [(b"failed", b"5.4.6")]
     finally:
-        Connection._opened = original
+        Connection._stood = original
 
 
 @pytest.mark.parametrize("outcome", [delayed(b"4.4.3", b"dns"), failed(b"5.1.10", b"null mx")])
@@ -466,6 +466,19 @@ def test_who_must_hurry_gives_up_what_no_host_can_have(mx):
     assert first.tag not in rig.done
     release.set()
     assert rig.outcomes(first) == [RELAYED]
+
+
+def test_who_must_give_up_everything_says_what_nobody_will_ever_know(mx):
+    """Hurried at once: the host has the content, and did not say that it took it."""
+    host = mx(Manners(answers={b".": lambda _line: time.sleep(SECONDS)}))
+    rig = Rig(at(host), most=1)
+    first = rig.send()
+    rig.run(lambda: bool(host.contents))
+    rig.destination.hurry(at_once=True)
+    assert rig.outcomes(first) == [(b"delayed", b"4.4.2")]
+    [outcome] = rig.done[first.tag].outcomes.values()
+    assert outcome.in_doubt
+    assert outcome.trouble
 
 
 def test_a_host_that_refuses_a_guard_is_passed_over(mx):

@@ -60,6 +60,14 @@ def test_the_preferred_ones_first_and_six_and_four_in_turn():
     ]  # fmt: skip
 
 
+def test_who_calls_from_an_address_asks_hosts_that_it_can_reach():
+    """A route's source address: hosts of the other family are passed over, unless there are no others."""
+    both = Zone({(DOMAIN, A): (b"192.0.2.1",), (DOMAIN, AAAA): (b"2001:db8::1",)})
+    assert find(both, source="192.0.2.7") == [(DOMAIN, "192.0.2.1", 25)]
+    assert find(both, source="2001:db8::7") == [(DOMAIN, "2001:db8::1", 25)]
+    assert find(Zone({(DOMAIN, A): (b"192.0.2.1",)}), source="2001:db8::7") == [(DOMAIN, "192.0.2.1", 25)]
+
+
 def test_equals_are_in_no_fixed_order():
     """RFC 5321 5.1: to spread the load."""
     orders = set()

@@ -38,6 +38,7 @@ class World:
         self.asked: list[tuple[bytes, bytes]] = []
         self.answers: dict[int, list[m.Sent]] = {}
         self.done: dict[int, m.SendDone] = {}
+        self.aside: list[int] = []
         self.events: list[m.Event] = []
         self._tag = 0
         self.put(QUEUE_ID, CONTENT)
@@ -85,6 +86,8 @@ class World:
                         channel.send(m.Found(tag, b"answer" if records else b"none", False, records))
                     case m.Sent():
                         self.answers.setdefault(message.tag, []).append(message)
+                    case m.SendWaits(tag):
+                        self.aside.append(tag)
                     case m.SendDone():
                         self.done[message.tag] = message
                     case m.Event():
@@ -209,6 +212,23 @@ def test_hanging_hosts_do_not_take_every_place(make_world, hosts):
     hurried = [tag for tag in (*doubtful, *healthy) if tag in world.done]
     assert hurried
     assert all(world.done[tag].host_trouble for tag in hurried)
+
+
+def test_hosts_that_never_say_their_last_word_take_no_place_for_long(make_world, hosts):
+    """They have the content, and may have taken it: they are waited for, but aside; at last the longest is given up, in doubt."""
+    live = hosts()
+    mute = hosts(Manners(answers={b".": lambda _line: time.sleep(60)}), address="127.0.0.3", port=live.port)
+    world = make_world(outbound__port=b"%d" % live.port, outbound__max_destinations=b"2")
+    names = [b"mute%d.test" % number for number in range(4)]
+    world.zone = {(name, b"A"): (b"127.0.0.3",) for name in names} | {(b"live.test", b"A"): (b"127.0.0.1",)}
+    first = [world.send(name) for name in names[:2]]
+    world.serve(lambda: len(mute.contents) == 2)
+    assert world.wait(world.send(b"live.test"), seconds=20) == [(b"relayed", b"2.0.0")]
+    assert world.aside
+    assert set(world.aside) <= set(first)
+    assert not [tag for tag in first if tag in world.done], "who waits for a last word is not told otherwise"
+    mute.manners.answers.clear()
+    assert world.wait(world.send(b"mute3.test"), seconds=20) == [(b"relayed", b"2.0.0")]
 
 
 @pytest.mark.parametrize("which", ["domain", "queue id", "recipients", "order"])

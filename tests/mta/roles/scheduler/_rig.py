@@ -2,7 +2,7 @@
 
 from mta.roles.scheduler.queue import Queue
 from mta.roles.scheduler.retry import Lifetimes
-from mta.spool.envelope import Envelope, Generation, Recipient, render
+from mta.spool.envelope import Envelope, Generation, Recipient, render, with_identity
 from mta.wire import messages as m
 
 DAY = 86400.0
@@ -15,10 +15,10 @@ def queue_id_of(number, arrival=ARRIVAL):
 
 def envelope_of(
     *forward_paths, generation=Generation.ORDINARY, reverse_path=b"a@client.test", arrival=ARRIVAL, options=b"",
-    of_recipients=b"", session=b"S1",
+    of_recipients=b"", session=b"S1", identity=b"",
 ):  # fmt: skip
     return Envelope(
-        arrival, 100, reverse_path, options, session, b"192.0.2.7", generation,
+        arrival, 100, reverse_path, with_identity(options, identity) if identity else options, session, b"192.0.2.7", generation,
         tuple(Recipient(path, b"", of_recipients) for path in forward_paths or (b"joe@example.test",)),
     )  # fmt: skip
 
@@ -31,6 +31,8 @@ class Hands:
         self.away, self.said, self.events = set(), [], []
         self.full = False
         self.answers = []  # to operators
+        self.settled = []  # what was recorded by then, each time
+        self.settles = True
 
     def there(self, peer):
         return peer not in self.away
@@ -55,6 +57,10 @@ class Hands:
             return False
         self.progresses[queue_id] = self.progresses.get(queue_id, b"") + lines
         return True
+
+    def settle(self):
+        self.settled.append(dict(self.progresses))
+        return self.settles
 
     def authority(self, queue_id, *, full):
         return (b"full" if full else b"header") + b" authority of " + queue_id
@@ -83,6 +89,8 @@ class Rig:
         self.outward = {}  # forward-path: Hop's domain and route, for what goes to another host
         self.hosts = {}  # domain: (action, status, host_trouble, retry_after) of each recipient there
         self.sent = []  # (queue id, domain, recipients), each time
+        self.asked_of_hosts = []  # the options of each recipient of them
+        self.notifying = set()  # domains whose hosts know DSN
         self.relayed = []  # the same, of those that were taken
         self._sending = {}
         self._collecting = {}
@@ -141,6 +149,7 @@ class Rig:
     def _sendrecipient(self, request):
         send, recipients = self._sending[request.tag]
         recipients.append(request.recipient)
+        self.asked_of_hosts.append((request.recipient, request.options))
         if len(recipients) == send.recipients:
             self.sent.append((send.queue_id, send.domain, tuple(recipients)))
             self.answer_send(send, recipients)
@@ -152,7 +161,9 @@ class Rig:
             one, why = self.outcomes.get(final, (action, status)) if action == b"relayed" else (action, status)
             if one == b"relayed":
                 self.relayed.append((send.queue_id, send.domain, (final,)))
-            self.queue.outward.sent(m.Sent(send.tag, index, one, why, b"it said", b"mx.out.test (192.0.2.9)"), self.now)
+            notifies = one == b"relayed" and send.domain in self.notifying
+            answer = m.Sent(send.tag, index, one, why, b"it said", b"mx.out.test (192.0.2.9)", notifies=notifies)
+            self.queue.outward.sent(answer, self.now)
         self.queue.outward.done(m.SendDone(send.tag, is_host, retry_after), self.now)
 
     def _bounce(self, request):

@@ -186,3 +186,58 @@ def test_a_walk_through_a_large_queue_lets_others_work(rig):
     rig.queue.orders.step()
     assert len(read) <= orders.STEP
     assert rig.queue.orders
+
+
+class Sleepers(list):
+    """Knows how often all of it was looked at."""
+
+    looks = 0
+
+    def __iter__(self):
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_when_each_is_tried_next_is_looked_up_once_for_a_whole_list(rig):
+    """A look at a hundred thousand for each of a thousand that are listed would keep mail waiting for seconds."""
+    rig.queue._sleeping = Sleepers(rig.queue._sleeping)
+    told = order(rig, b"list")
+    assert [int(each[b"next"]) for each in told[:4]] == [
+        int(moment) for _, moment in sorted((queue_id, moment) for moment, queue_id in list(rig.queue._sleeping))
+    ]
+    assert rig.queue._sleeping.looks <= 3, "two of them here"
+
+
+@pytest.mark.parametrize("what", [b"hold", b"release", b"remove"])
+@pytest.mark.parametrize("settles", [True, False])
+def test_done_is_said_when_the_disk_has_it_and_once_for_all_messages(rig, what, settles):
+    """Who was told `done` does not look again after a power cut; a disk that refuses is told too."""
+    if what == b"release":
+        order(rig, b"hold")
+    rig.hands.settled.clear()
+    rig.hands.settles = settles
+    (told,) = order(rig, what)
+    assert told == ({b"done": b"4"} if settles else {b"refused": told[b"refused"]})
+    (recorded,) = rig.hands.settled
+    lines = {b"hold": b"4:held", b"release": b"released", b"remove": b"removed"}
+    assert all(lines[what] in octets for octets in recorded.values())
+    assert len(recorded) == 4
+
+
+@pytest.mark.parametrize("what", [b"list", b"retry", b"flush"])
+def test_what_changes_no_file_waits_for_no_disk(rig, what):
+    """And an order that meant nothing."""
+    order(rig, what)
+    order(rig, b"hold", b"domain", b"nobody.test")
+    assert rig.hands.settled == []
+
+
+@pytest.mark.parametrize("what", [b"hold", b"remove"])
+def test_what_cannot_be_written_down_is_not_done(rig, what):
+    """Else it would be undone by the next start, and nobody would know."""
+    rig.hands.full = True
+    assert order(rig, what) == [{b"done": b"0"}]
+    rig.hands.full = False
+    rig.outcomes = {}
+    rig.later(4 * 3600)
+    assert len(rig.delivered) == 5

@@ -333,3 +333,59 @@ def test_a_line_outlives_what_was_known_of_its_destination():
     assert current.line == [queue_id_of(1)]
     (caller, queue_id) = table.call(now)
     assert (caller[0], queue_id) == (current, queue_id_of(1))
+
+
+def test_who_waits_for_a_last_word_takes_no_slot_and_its_end_is_heard_all_the_same(rig):
+    """RFC 5321 4.5.3.2.6: for ten minutes perhaps; others go meanwhile, but nobody else to that host."""
+    rig.queue.outward.destinations.slots = dict.fromkeys(Kind, 1)
+    rig.silent = {"remotespawn"}
+    said = []
+    tell, rig.hands.tell = rig.hands.tell, lambda peer, message: said.append(message) or tell(peer, message)
+    for number, name in enumerate((b"mute", b"mute", b"live"), 1):
+        rig.accept(number, envelope_of(b"a@%b.out.test" % name))
+    rig.run()
+    sends = [each for each in said if isinstance(each, m.Send)]
+    assert [send.domain for send in sends] == [b"mute.out.test"]
+    rig.queue.outward.waits(m.SendWaits(sends[0].tag))
+    rig.queue.outward.waits(m.SendWaits(sends[0].tag))
+    rig.queue.outward.waits(m.SendWaits(sends[0].tag + 99))
+    rig.run()
+    assert [each.domain for each in said if isinstance(each, m.Send)] == [b"mute.out.test", b"live.out.test"]
+    assert rig.queue.outward.destinations.sends == 1
+    for send in [each for each in said if isinstance(each, m.Send)]:
+        rig.answer_send(send, [b"a@" + send.domain])
+    assert (b"mute.out.test", (b"a@mute.out.test",)) in [each[1:] for each in rig.relayed]
+
+
+def test_what_another_host_took_is_not_sent_again_while_the_cleaner_is_away(rig):
+    """It would be there twice; so it is written down though nothing is left to do."""
+    rig.cleans = False
+    rig.accept(1, envelope_of(b"ann@one.out.test"))
+    rig.accept(2, envelope_of(b"joe@example.test"))
+    rig.run()
+    assert len(rig.relayed) == 1
+    assert list(rig.hands.progresses) == [queue_id_of(1)], "a mailbox gets it again under the same name: no line needed"
+    again = Rig(rig.hands, rig.now)
+    again.list()
+    again.later(1000)
+    assert (again.relayed, rig.hands.envelopes, rig.hands.progresses) == ([], {}, {})
+
+
+def test_destinations_that_worked_until_now_do_not_take_every_slot_when_they_hang(rig):
+    """All domains of a large provider at once: one that has no send yet still gets one, also from memory and out of a line."""
+    known = Destinations(lambda: 0.5, most=2)
+    most = known.slots[Kind.HEALTHY]
+    hanging = [known.at(b"hang%d.test" % number, b"", 0.0) for number in range(2)]
+    live = known.at(b"live.test", b"", 0.0)
+    for each in (*hanging, live):
+        for _ in range(20):
+            known.worked(each)
+    taken = [sum(known.take(each, Kind.HEALTHY) for _ in range(20)) for each in hanging]
+    assert (sum(taken), most) == (7, 8), "six are anybody's, and who has none gets a first one"
+    known.line_up(hanging[0], queue_id_of(1), 0.0)
+    known.line_up(live, queue_id_of(2), 0.0)
+    assert known.call(0.0) == ((live, Kind.HEALTHY), queue_id_of(2))
+    assert known.call(0.0) is None
+    for each in (hanging[0], hanging[0], hanging[1]):
+        known.give_back(each, Kind.HEALTHY, 0.0)
+    assert known.call(0.0) == ((hanging[0], Kind.HEALTHY), queue_id_of(1))

@@ -4,9 +4,10 @@ import itertools
 
 import pytest
 
-from mta.roles.scheduler.attempt import Attempt, Home
+from mta.record import replace
+from mta.roles.scheduler.attempt import Attempt, Home, Result
 from mta.roles.scheduler.reports import DELAY_SECONDS, due
-from mta.spool.envelope import Generation
+from mta.spool.envelope import Generation, Recipient
 from mta.spool.progress import Progress
 from mta.vocabulary import Action
 from mta.wire import messages as m
@@ -69,6 +70,92 @@ def test_content_comes_back_only_when_something_failed(rig):
     rig.accept(envelope=envelope_of(JOE, options=b"RET=FULL", of_recipients=b"NOTIFY=SUCCESS"))
     rig.run()
     assert [bounce.full for bounce, _ in rig.bounces] == [False]
+
+
+@pytest.mark.parametrize(
+    ("options", "identity", "full"), [(b"", b"joe-1", True), (b"RET=HDRS", b"joe-1", False), (b"", b"", False)]
+)
+def test_who_said_nothing_gets_his_own_message_back_when_he_is_one_of_ours(rig, options, identity, full):
+    """RFC 3461 4.3 leaves it to us; a stranger's reverse-path may be forged, and nobody wants to be sent spam."""
+    rig.outcomes = {JOE: FAILS}
+    rig.accept(envelope=envelope_of(JOE, options=options, identity=identity))
+    rig.run()
+    assert [bounce.full for bounce, _ in rig.bounces] == [full]
+
+
+# --- what goes to other hosts
+
+BOB, EVE = b"bob@one.out.test", b"eve@two.out.test"
+
+
+@pytest.mark.parametrize("notify", [b"NOTIFY=SUCCESS", b"NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@y.test"])
+def test_a_relayed_copy_is_told_only_when_the_next_host_cannot_tell(rig, notify):
+    """RFC 3461 5.2.1, 5.2.2: who took the request over tells the sender, who would hear of it twice."""
+    rig.notifying = {b"one.out.test"}
+    rig.accept(envelope=envelope_of(BOB, EVE, of_recipients=notify))
+    rig.run()
+    assert rig.asked_of_hosts == [(BOB, notify), (EVE, notify)]
+    assert told(rig) == [[(b"relayed", EVE)]]
+    ((_, (report,)),) = rig.bounces
+    assert report.remote_mta == b"mx.out.test (192.0.2.9)"
+    assert rig.hands.envelopes == {}
+
+
+def test_what_was_handed_over_is_not_told_after_a_restart_and_the_host_is_still_named(rig):
+    """It stands in the line of progress."""
+    rig.notifying, rig.bounces_done = {b"one.out.test"}, False
+    rig.outcomes = {ANN: DELAYS}
+    rig.accept(envelope=envelope_of(BOB, EVE, ANN, of_recipients=b"NOTIFY=SUCCESS"))
+    rig.run()
+    again = Rig(rig.hands, rig.now)
+    again.list()
+    again.later(1000)
+    assert told(again) == [[(b"relayed", EVE), (b"delivered", ANN)]]
+    assert [r.remote_mta for r in again.bounces[0][1]] == [b"mx.out.test (192.0.2.9)", b""]
+    assert again.sent == []
+
+
+def test_a_refusal_that_is_told_after_a_restart_names_the_host(rig):
+    """RFC 3464 2.3.5."""
+    rig.outcomes, rig.bounces_done = {BOB: FAILS}, False
+    rig.accept(envelope=envelope_of(BOB))
+    rig.run()
+    again = Rig(rig.hands, rig.now)
+    again.list()
+    again.later(1000)
+    ((_, (report,)),) = again.bounces
+    assert (report.final_recipient, report.remote_mta, report.diagnostic_code) == (
+        BOB, b"mx.out.test (192.0.2.9)", b"it said",
+    )  # fmt: skip
+
+
+def test_of_an_alias_that_leads_outside_the_host_is_not_named(rig):
+    """To whom it leads is the alias' own affair."""
+    rig.expansions = {TEAM: [EVE]}
+    rig.accept(envelope=envelope_of(TEAM, of_recipients=b"NOTIFY=SUCCESS"))
+    rig.run()
+    ((_, (report,)),) = rig.bounces
+    assert (report.final_recipient, report.remote_mta) == (TEAM, b"")
+
+
+def test_wishes_that_cannot_be_handed_over_stay_ours(rig):
+    """RFC 3461 5.2.7.3: an alias of several; and one address that two recipients come to, with different wishes for each."""
+    rig.notifying = {b"one.out.test"}
+    rig.expansions = {TEAM: [BOB, JOE]}
+    rig.accept(1, envelope_of(TEAM, of_recipients=b"NOTIFY=SUCCESS"))
+    rig.run()
+    assert (rig.asked_of_hosts, told(rig)) == ([(BOB, b"")], [[(b"expanded", TEAM)]])
+
+    rig.asked_of_hosts, rig.bounces = [], []
+    rig.expansions = {ANN: [BOB], JOE: [BOB]}
+    envelope = envelope_of(ANN, JOE)
+    recipients = (Recipient(ANN, b"", b"NOTIFY=NEVER"), Recipient(JOE, b"", b"NOTIFY=SUCCESS"))
+    rig.accept(2, replace(envelope, recipients=recipients))
+    rig.run()
+    assert (rig.asked_of_hosts, told(rig)) == ([(BOB, b"")], [[(b"relayed", JOE)]])
+
+
+# --- aliases
 
 
 def test_an_alias_of_several_is_expanded_and_nobody_learns_who_is_behind_it(rig):
@@ -224,6 +311,17 @@ def test_mail_for_a_domain_without_a_way_out_waits_by_the_schedule_and_fails_at_
     assert [(r.action, r.status) for _, (r,) in rig.bounces] == [(b"failed", b"5.4.7")]
 
 
+def test_what_is_given_up_is_an_event_like_any_failure(rig):
+    """Log and figures would know of no end else."""
+    rig.hosts = {b"one.out.test": (b"delayed", b"4.2.0")}
+    rig.accept(envelope=envelope_of(BOB))
+    rig.run()
+    rig.later(6 * DAY)
+    (failed,) = [pairs for name, pairs in rig.hands.events if name == "failed"]
+    assert (failed["final_recipient"], failed["status"]) == (BOB, b"5.4.7")
+    assert [r.remote_mta for r in rig.bounces[0][1]] == [b"mx.out.test (192.0.2.9)"]
+
+
 def test_what_a_local_said_at_length_still_fits_into_what_the_bouncer_is_told(rig):
     """A message that is given up quotes the last reason, and that may be as long as a field can be."""
     rig.outcomes[JOE], rig.diagnostic_code = DELAYS, b"x" * 1000
@@ -253,7 +351,7 @@ def test_what_many_recipients_came_to_is_looked_at_once_for_all(rig):
     for index in range(25):
         final = b"u%d@example.test" % index
         attempt.expanded(index, {final: Home((b"example.test", b"u%d" % index), b"")}, 0.0)
-        attempt.note((index, final), (Action.DELIVERED, b"2.0.0", b"", b""), 0.0)
+        attempt.note((index, final), Result(Action.DELIVERED, b"2.0.0", b""), 0.0)
     attempt.decided, attempt.delayed = Counted(attempt.decided), Counted(attempt.delayed)
     told = due(attempt, envelope.arrival + DELAY_SECONDS)
     assert [outcome.action for outcome in told] == [Action.DELIVERED] * 25 + [Action.DELAYED] * 25

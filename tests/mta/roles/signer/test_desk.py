@@ -105,7 +105,7 @@ def test_both_keys_sign_and_everybody_believes_them(rig):
             "sender_ticket": tickets.sender_ticket(KEY, b"session", b"joe@example.org", b"joe@example.org", NOW - 1),
         },
         {"sender_ticket": b""},
-        {"sender_ticket": tickets.login_ticket(KEY, b"session", b"joe@example.org", NOW + 60)},
+        {"sender_ticket": tickets.login_ticket(KEY, b"session", b"joe@example.org", NOW + 60, b"password")},
         {
             "sender_ticket": tickets.sender_ticket(
                 b"x" * 32, b"session", b"joe@example.org", b"joe@example.org", NOW + 60

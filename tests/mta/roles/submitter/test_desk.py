@@ -6,10 +6,10 @@ from mta import roster
 from mta.roles.submitter import desk as desk_of
 from mta.roles.submitter.desk import Desk
 from mta.roles.submitter.holding import BLOCK
-from mta.wire import control
+from mta.wire import control, permits
 from mta.wire import messages as m
 from mta.wire.asking import Asking
-from mta.wire.channel import ChannelClosed
+from mta.wire.channel import Channel, ChannelClosed, pair
 from tests.fakes.house import House, events
 
 CONTENT = (
@@ -20,9 +20,9 @@ SIGNATURE = b"DKIM-Signature: one\r\n\tfolded\r\nDKIM-Signature: two\r\n"
 RECIPIENT = m.OfferRecipient(7, b"bob@example.net", b"", 9, b"ticket 2", b"NOTIFY=NEVER")
 
 
-def offer(tag: int = 7, identity: bytes = b"joe@example.org") -> m.Offer:
+def offer(tag: int = 7, identity: bytes = b"joe@example.org", client: bytes = b"192.0.2.1") -> m.Offer:
     return m.Offer(
-        tag, b"session", b"192.0.2.1", b"token", b"client.test", b"ESMTPSA", b"BODY=8BITMIME", b"joe@example.org",
+        tag, b"session", client, b"token", b"client.test", b"ESMTPSA", b"BODY=8BITMIME", b"joe@example.org",
         b"ann@example.net", b"", 9, b"ticket 1", b"", b"TLSv1.3", identity, b"login", 8,
     )  # fmt: skip
 
@@ -157,12 +157,59 @@ def test_the_second_author_is_not_forgotten(rig):
 
 def test_a_program_of_this_machine_is_nobody_and_goes_unsigned(rig):
     """It has no log-in to be asked about; what is missing it gets all the same."""
-    rig.submit(b"From: root@example.org\r\nBcc: x@example.org\r\n\r\nhi\r\n", identity=b"")
+    rig.submit(b"From: root@example.org\r\nBcc: x@example.org\r\n\r\nhi\r\n", identity=b"", client=b"100::3e8")
     assert rig.hear(rig.authenticator) == rig.hear(rig.signer) == []
     content = rig.passed_on()[1]
     assert content.startswith(b"From: root@example.org\r\nDate: ")
     assert b"\r\nMessage-ID: <" in content
     assert b"Bcc" not in content
+
+
+def test_whoever_comes_over_a_network_cannot_leave_the_log_in_out(rig):
+    """A submissiond that was taken over would so send with any author, past everybody who asks."""
+    rig.submit(CONTENT.replace(b"joe@", b"boss@"), identity=b"")
+    assert declined(rig)[:2] == (530, b"5.7.0")
+    assert rig.hear(rig.authenticator) == rig.hear(rig.enqueuer) == []
+
+
+def test_the_reverse_path_is_asked_about_once_more(rig):
+    """Submissiond says that it has; one that was taken over would bounce mail to others."""
+    rig.user.send(offer().but(reverse_path=b"boss@example.org"))
+    rig.user.send(m.Content(7, True, CONTENT))
+    rig.settle()
+    assert rig.allow().address == b"joe@example.org"
+    (asked,) = rig.hear(rig.authenticator)
+    assert asked.address == b"boss@example.org"
+    rig.ask(rig.authenticator, m.Using(asked.tag, False, b"no", 0, b""))
+    assert declined(rig)[:2] == (550, b"5.7.1")
+
+
+def test_the_null_reverse_path_may_be_used_with_an_author_of_ones_own(rig):
+    """As clients do that say a message was read (RFC 8098 3)."""
+    rig.user.send(offer().but(reverse_path=b""))
+    rig.user.send(m.Content(7, True, CONTENT))
+    rig.settle()
+    assert [rig.allow().address for _ in range(2)] == [b"joe@example.org", b""]
+    rig.sign()
+    assert rig.passed_on()[0][0].reverse_path == b""
+
+
+def test_a_cell_has_one_message_at_a_time(rig):
+    """Its one conversation has no more; so it cannot fill the room of others, in whose names ever."""
+    ours, theirs = pair()
+    rig.client("submissionspawn").send(m.Attach(b"session"), (theirs.fileno(),))
+    theirs.close()
+    rig.settle()
+    rig.user = Channel(ours, "submitter", permits.readable_by_client("submissiond", "submitter"))
+    for tag in (1, 2):
+        rig.user.send(offer(tag, identity=b"%d@example.org" % tag))
+    rig.settle()
+    assert declined(rig)[:2] == (452, b"4.3.1")
+    rig.user.send(offer(3).but(session=b"another"))
+    rig.settle()
+    with pytest.raises(ChannelClosed):
+        rig.hear(rig.user)
+    rig.user.close()
 
 
 def test_what_is_no_message_is_refused_before_anybody_is_asked(rig):
@@ -273,13 +320,31 @@ def test_one_user_cannot_take_all_the_room(rig, monkeypatch):
 
 
 def test_all_together_take_no_more_than_there_is(rig, monkeypatch):
-    monkeypatch.setattr(desk_of, "MAX_HELD", 400)
+    monkeypatch.setattr(desk_of, "MAX_HELD", 1200)
     rig.submit()
     rig.submit(CONTENT + b"x" * 300 + b"\r\n", tag=8, identity=b"ann@example.org")
     assert declined(rig)[:2] == (452, b"4.3.1")
     rig.ask(rig.user, m.Withdraw(7))
     rig.submit(CONTENT + b"x" * 200 + b"\r\n", tag=9, identity=b"ann@example.org")
     assert rig.replies() == []
+
+
+def test_when_it_is_full_whoever_has_most_loses_and_not_whoever_comes(rig, monkeypatch):
+    """A submissiond that was taken over fills it in made-up names; a user of another goes on."""
+    monkeypatch.setattr(desk_of, "MAX_HELD", 5000)
+    other = rig.client("submissiond", 1)
+    for tag in range(10):
+        rig.user.send(offer(tag, identity=b"%d@example.org" % tag).but(options=b"x" * 400))
+    rig.settle()
+    other.send(offer(1, identity=b"ann@example.org"))
+    for number in range(1, 9):
+        other.send(m.Content(1, number == 8, CONTENT if number == 1 else b"y" * 98 + b"\r\n"))
+        rig.settle()
+    assert rig.hear(other) == []
+    (asked,) = rig.hear(rig.authenticator)
+    assert asked.identity == b"ann@example.org"
+    assert {reply.status for reply in rig.replies()} == {b"4.3.1"}
+    assert rig.desk._held <= 5000
 
 
 def test_too_large_is_too_large():
@@ -315,6 +380,16 @@ def test_thousands_of_recipients_pass_without_filling_the_channel(rig):
     told, content = rig.passed_on()
     assert len(told) == 5001
     assert content == SIGNATURE + CONTENT
+
+
+def test_messages_that_are_begun_and_never_come_count_too(rig, monkeypatch):
+    """Each may have kilobytes in its envelope."""
+    monkeypatch.setattr(desk_of, "MAX_HELD", 3000)
+    for tag in range(1, 4):
+        rig.user.send(offer(tag).but(options=b"x" * 1000))
+    rig.settle()
+    assert declined(rig)[:2] == (452, b"4.3.1")
+    assert rig.desk._held <= 3000
 
 
 def test_recipients_count_as_what_is_held(rig, monkeypatch):

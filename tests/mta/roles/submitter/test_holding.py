@@ -41,6 +41,17 @@ def test_header_and_body_part_at_the_first_empty_line(content: bytes, header: by
         assert digest == hashlib.sha256(body.rstrip(b"\r\n") + b"\r\n" if body.strip() else b"").digest()
 
 
+def test_content_that_comes_octet_by_octet_costs_no_more_than_it_is() -> None:
+    """Kept as it came, each octet would cost forty."""
+    holding, body = Holding(1 << 20), b"x" * 70 + b"\r\n"
+    for octet in b"A: b\r\n\r\n" + body * 2000:
+        holding.take(bytes([octet]))
+    holding.finish()
+    _, *blocks = holding.blocks(b"A: b\r\n")
+    assert b"".join(blocks) == body * 2000
+    assert len(blocks) == -(-len(body) * 2000 // BLOCK)
+
+
 @given(st.lists(st.sampled_from([b"a: b", b"\r\n", b" ", b"\r", b"\n", b"\x00", b"x"]), max_size=12), st.data())
 def test_where_it_is_cut_means_nothing(parts: list[bytes], data: st.DataObject) -> None:
     """Refused in one piece, refused in many; else the same."""

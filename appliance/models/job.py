@@ -1,0 +1,45 @@
+"""What takes longer than a request may: a list of operations that is worked off in the background.
+
+A reader would otherwise get wrong: a job is asked for by a key and acts with that key's rights of the moment; revoke the key, and
+the job ends. No request in here holds a secret that could be read: passwords come as sealed hashes.
+"""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from appliance.models.base import Base, Id, Row
+
+
+class Job(Row, Base):
+    """One job. What of it is done is written in the transaction that did it, so a crash repeats nothing."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index(None, "tenant_id", "id"), {"sqlite_autoincrement": True})
+
+    public_id: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]  # batch, apply
+    state: Mapped[str] = mapped_column(default="waiting", index=True)  # waiting, running, done, failed
+    key_id: Mapped[str]  # the public id of the key that asked
+    source: Mapped[str] = mapped_column(default="")  # from where, for the audit log
+    tenant_id: Mapped[int] = mapped_column(BigInteger)
+    request: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)  # forgotten when it is done
+    total: Mapped[int] = mapped_column(BigInteger, default=0)
+    done: Mapped[int] = mapped_column(BigInteger, default=0)
+    failed: Mapped[int] = mapped_column(BigInteger, default=0)  # of those that are done
+    failure: Mapped[str | None] = mapped_column(default=None)  # why the whole of it failed
+    ended_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+
+
+class JobResult(Base):
+    """What became of one operation of a job."""
+
+    __tablename__ = "job_result"
+    __table_args__ = (Index(None, "job_id", "position", unique=True), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    status: Mapped[int]
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)

@@ -1,0 +1,305 @@
+"""Who holds which powers, tenants' plans and limits, what stands still where, whose a domain is proved to be.
+
+Revision 0005, after 0004. Nobody who is there gains or loses a power. The way down forgets what somebody holds besides his
+account. The audit log is tied into a chain and only ever grows: its entries get their digests in the order of their numbers.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from appliance import audit_chain
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _row() -> tuple[sa.Column[int], ...]:
+    return (
+        sa.Column("id", ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+    )
+
+
+def _reference(table: str, to: str, *, cascade: bool = True) -> sa.ForeignKeyConstraint:
+    name = f"fk_{table}_{to}_id_{to}"
+    return sa.ForeignKeyConstraint([f"{to}_id"], [f"{to}.id"], name=name, ondelete="CASCADE" if cascade else None)
+
+
+def _appointment() -> None:
+    op.create_table(
+        "appointment",
+        sa.Column("account_id", ID, nullable=True),
+        sa.Column("mailbox_id", ID, nullable=True),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("domain_id", ID, nullable=True),
+        sa.Column("rights", sa.JSON(), nullable=True),
+        *_row(),
+        *(_reference("appointment", to) for to in ("account", "mailbox", "tenant", "domain")),
+        sa.PrimaryKeyConstraint("id", name="pk_appointment"),
+        sqlite_autoincrement=True,
+    )
+    for to in ("account", "mailbox", "tenant", "domain"):
+        op.create_index(f"ix_appointment_{to}_id", "appointment", [f"{to}_id"])
+
+
+_AUDIT_INDEXES = (("actor", "id"), ("at",), ("subject", "id"))
+_GROWS = "the audit log only ever grows"
+_PIECE = 10_000
+
+
+def _audit() -> None:
+    op.add_column("audit_entry", sa.Column("digest", sa.String(), nullable=False, server_default=""))
+    _tie()
+    for columns in _AUDIT_INDEXES:
+        op.create_index(f"ix_audit_entry_{'_'.join(columns)}", "audit_entry", list(columns))
+    if op.get_bind().dialect.name == "sqlite":
+        for deed, name in (("UPDATE", "unchanged"), ("DELETE", "kept")):
+            op.execute(
+                f"CREATE TRIGGER audit_entry_{name} BEFORE {deed} ON audit_entry "
+                f"BEGIN SELECT RAISE(ABORT, '{_GROWS}'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION audit_entry_kept() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_GROWS}'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER audit_entry_kept BEFORE UPDATE OR DELETE ON audit_entry "
+        "FOR EACH ROW EXECUTE FUNCTION audit_entry_kept()"
+    )
+
+
+def _tie() -> None:
+    """Each entry to the one before it."""
+    entry = sa.table(
+        "audit_entry",
+        *(
+            sa.column(name)
+            for name in ("id", "at", "actor_kind", "actor", "action", "subject", "tenant_id", "domain_id")
+        ),
+        sa.column("before", sa.JSON()),
+        sa.column("after", sa.JSON()),
+        sa.column("source"),
+        sa.column("digest"),
+    )
+    told = [column for column in entry.columns if column.key != "digest"]
+    connection, last, digest = op.get_bind(), 0, audit_chain.BEGINNING
+    change = sa.update(entry).where(entry.c.id == sa.bindparam("number")).values(digest=sa.bindparam("made"))
+    while True:
+        some = sa.select(*told).where(entry.c.id > last).order_by(entry.c.id).limit(_PIECE)
+        rows = connection.execute(some).mappings().all()
+        if not rows:
+            return
+        made = []
+        for row in rows:
+            digest = audit_chain.link(digest, dict(row))
+            made.append({"number": row["id"], "made": digest})
+        connection.execute(change, made)
+        last = rows[-1]["id"]
+
+
+def _untie_audit() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TRIGGER audit_entry_unchanged")
+        op.execute("DROP TRIGGER audit_entry_kept")
+    else:
+        op.execute("DROP TRIGGER audit_entry_kept ON audit_entry")
+        op.execute("DROP FUNCTION audit_entry_kept()")
+    for columns in _AUDIT_INDEXES:
+        op.drop_index(f"ix_audit_entry_{'_'.join(columns)}", "audit_entry")
+    op.drop_column("audit_entry", "digest")
+
+
+def _api_key() -> None:
+    op.add_column("api_key", sa.Column("expires_at", sa.BigInteger(), nullable=True))
+    for name in ("actions", "addresses", "networks"):
+        op.add_column("api_key", sa.Column(name, sa.JSON(), nullable=True))
+
+
+def _job() -> None:
+    op.create_table(
+        "job",
+        sa.Column("public_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("request", sa.JSON(), nullable=True),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("total", "done", "failed")),
+        sa.Column("failure", sa.String(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        *_row(),
+        sa.PrimaryKeyConstraint("id", name="pk_job"),
+        sa.UniqueConstraint("public_id", name="uq_job_public_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_job_tenant_id_id", "job", ["tenant_id", "id"])
+    op.create_index("ix_job_state", "job", ["state"])
+    op.create_table(
+        "job_result",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("job_id", ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=True),
+        _reference("job_result", "job"),
+        sa.PrimaryKeyConstraint("id", name="pk_job_result"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_job_result_job_id_position", "job_result", ["job_id", "position"], unique=True)
+
+
+def _webhook() -> None:
+    op.create_table(
+        "webhook",
+        sa.Column("public_id", sa.String(), nullable=False),
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("types", sa.JSON(), nullable=False),
+        sa.Column("sealed_secret", sa.String(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        *_row(),
+        _reference("webhook", "tenant", cascade=False),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook"),
+        sa.UniqueConstraint("public_id", name="uq_webhook_public_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_webhook_tenant_id", "webhook", ["tenant_id"])
+    op.create_table(
+        "webhook_delivery",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("webhook_id", ID, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("detail", sa.String(), nullable=False),
+        _reference("webhook_delivery", "webhook"),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook_delivery"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_webhook_delivery_webhook_id_id", "webhook_delivery", ["webhook_id", "id"])
+
+
+def _login_link() -> None:
+    op.create_table(
+        "login_link",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("token_sha256", sa.String(), nullable=False),
+        sa.Column("account_id", ID, nullable=True),
+        sa.Column("mailbox_id", ID, nullable=True),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        *(_reference("login_link", to) for to in ("account", "mailbox")),
+        sa.PrimaryKeyConstraint("id", name="pk_login_link"),
+        sa.UniqueConstraint("token_sha256", name="uq_login_link_token_sha256"),
+        sqlite_autoincrement=True,
+    )
+    for to in ("account", "mailbox"):
+        op.create_index(f"ix_login_link_{to}_id", "login_link", [f"{to}_id"])
+
+
+_STOPS = ("receiving_held", "sending_held", "log_in_held")
+_SUSPENDABLE = ("tenant", "domain", "mailbox")
+_RANKS = {"mailbox": 0, "domain": 1, "customer": 2, "reseller": 3, "operator": 4, "system": 4}
+
+
+def _suspensions() -> None:
+    """What was suspended stands still altogether, by the rank of who said so."""
+    for table in _SUSPENDABLE:
+        for name in _STOPS:
+            op.add_column(table, sa.Column(name, sa.Integer(), nullable=False, server_default="0"))
+        for kind, rank in _RANKS.items():
+            held = ", ".join(f"{name} = {1 << rank}" for name in _STOPS)
+            op.execute(f"UPDATE {table} SET {held} WHERE suspended AND suspended_by = '{kind}'")  # noqa: S608 - our own words
+        held = ", ".join(f"{name} = 1" for name in _STOPS)
+        op.execute(f"UPDATE {table} SET {held} WHERE suspended AND suspended_by IS NULL")  # noqa: S608 - as above
+        op.drop_column(table, "suspended")
+        op.drop_column(table, "suspended_by")
+
+
+def _suspensions_away() -> None:
+    """What stood still in part stands still altogether: an older program knows nothing between."""
+    for table in _SUSPENDABLE:
+        op.add_column(table, sa.Column("suspended", sa.Boolean(), nullable=False, server_default=sa.false()))
+        op.add_column(table, sa.Column("suspended_by", sa.String(), nullable=True))
+        by = " | ".join(_STOPS)
+        for kind, rank in list(_RANKS.items())[:-1]:  # The highest comes last and stays.
+            statement = (
+                f"UPDATE {table} SET suspended = :yes, suspended_by = '{kind}' WHERE (({by}) & {1 << rank}) <> 0"  # noqa: S608 - as above
+            )
+            op.get_bind().execute(sa.text(statement), {"yes": True})
+        for name in _STOPS:
+            op.drop_column(table, name)
+
+
+_LIMITS = ("mailboxes", "aliases", "forwards", "storage_bytes")
+_OF_PLANS = ("sends_per_hour", "sends_per_day", "default_quota_bytes")
+
+
+def _plan() -> None:
+    limits = [f"max_{noun}" for noun in ("domains", *_LIMITS)]
+    op.create_table(
+        "plan",
+        sa.Column("tenant_id", ID, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in (*limits, *_OF_PLANS)),
+        *_row(),
+        _reference("plan", "tenant"),
+        sa.PrimaryKeyConstraint("id", name="pk_plan"),
+        sa.UniqueConstraint("tenant_id", "name", name="uq_plan_tenant_id_name"),
+        sqlite_autoincrement=True,
+    )
+    for noun in ("forwards", "storage_bytes"):
+        op.add_column("tenant", sa.Column(f"max_{noun}", sa.BigInteger(), nullable=True))
+    for noun in _LIMITS:
+        op.add_column("domain", sa.Column(f"max_{noun}", sa.BigInteger(), nullable=True))
+    op.add_column("tenant", sa.Column("plan_id", sa.BigInteger(), nullable=True))
+    op.create_index("ix_tenant_plan_id", "tenant", ["plan_id"])
+
+
+def _plan_away() -> None:
+    op.drop_index("ix_tenant_plan_id", "tenant")
+    op.drop_column("tenant", "plan_id")
+    for noun in _LIMITS:
+        op.drop_column("domain", f"max_{noun}")
+    for noun in ("forwards", "storage_bytes"):
+        op.drop_column("tenant", f"max_{noun}")
+    op.drop_table("plan")
+
+
+def upgrade() -> None:
+    _suspensions()
+    _api_key()
+    _job()
+    _webhook()
+    _login_link()
+    _audit()
+    _appointment()
+    _plan()
+    op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
+
+
+def downgrade() -> None:
+    for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):
+        op.drop_table(table)
+    for column in ("expires_at", "actions", "addresses", "networks"):
+        op.drop_column("api_key", column)
+    _untie_audit()
+    op.execute("DELETE FROM account WHERE kind = 'support'")  # To an older program they would be nobody it knows.
+    op.drop_column("account", "rights")
+    op.drop_table("appointment")
+    _plan_away()
+    _suspensions_away()

@@ -1,0 +1,195 @@
+"""Whose place it is, by a clock of ours: remotespawn's judgement with a nursery and remotes that the test plays."""
+
+import os
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from mta.roles.remotespawn import spawner as judged
+from mta.roles.remotespawn.spawner import Spawner
+from mta.snapshot.records import Route
+from mta.wire import channel, permits
+from mta.wire import messages as m
+from mta.wire.channel import Channel
+from mta.wire.loop import Loop
+
+QUEUE_ID = b"0123456789abcdef0000"
+
+
+class Asker:
+    """As much of scheduler's channel as is looked at."""
+
+    peer = "scheduler"
+
+    def __init__(self):
+        self.heard = []
+
+    def send(self, message, descriptors=()):
+        self.heard.append(message)
+
+    def of(self, kind):
+        return [each for each in self.heard if isinstance(each, kind)]
+
+
+class Rig:
+    """The judgement, and the ends of whom it speaks with."""
+
+    def __init__(self, folder, most):
+        (folder / QUEUE_ID.decode()).write_bytes(b"x")
+        self.content = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        self.loop, self.now, self.asker = Loop(), 1000.0, Asker()
+        ours, theirs = channel.pair()
+        self.nurse = nurse = Channel(ours, "nursery", permits.readable_by_client("remotespawn", "nursery"))
+        self.nursery = Channel(theirs, "remotespawn", permits.readable_by_server("remotespawn", "nursery"))
+        settings = {"outbound.max_destinations": b"%d" % most}
+        routes = SimpleNamespace(find=lambda _key: Route())
+        self.spawner = Spawner(self.loop, self.content, routes, nurse, lambda: settings, now=lambda: self.now)
+        self.spawner.peers = SimpleNamespace(to=lambda _name: None, event=lambda *_args, **_pairs: None)
+        self.loop.add_channel(nurse, self.spawner.heed_nursery, lambda _channel: None)
+        self.remotes = {}  # by number: the channel
+        self.busy = {}  # by domain: channel and tag
+        self.told = {}  # by domain: how it was told to hurry
+        self._tag = 0
+
+    def send(self, domain, *, doubtful=False):
+        self._tag += 1
+        self.spawner.take(self.asker, (m.Send(self._tag, QUEUE_ID, domain, b"", b"", b"", 1, 1, doubtful), ()))
+        self.spawner.take(self.asker, (m.SendRecipient(self._tag, 0, b"a@" + domain, b""), ()))
+        self.serve()
+        return self._tag
+
+    def serve(self):
+        """Until nothing is said any more."""
+        for _ in range(4):
+            self.loop.run_once(0.0)
+            self.spawner.advance_changed()
+            for message, descriptors in self.nursery.receive():
+                kinds = permits.readable_by_server("remotespawn", "remote")
+                self.remotes[message.number] = Channel(socket.socket(fileno=descriptors[0]), "remotespawn", kinds)
+            for number, remote in list(self.remotes.items()):
+                self._hear(number, remote)
+
+    def _hear(self, number, remote):
+        try:
+            for message, descriptors in remote.receive():
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                if isinstance(message, m.Destination):
+                    remote.peer = message.domain
+                elif isinstance(message, m.Transmit):
+                    self.busy[remote.peer] = remote, message.tag
+                elif isinstance(message, m.Hurry):
+                    self.told.setdefault(remote.peer, []).append(message.at_once)
+        except channel.ChannelClosed:
+            del self.remotes[number]
+            self.nursery.send(m.HatchEnded(number, b"0"))
+
+    def answer(self, domain, action=b"relayed", *, trouble=False):
+        remote, tag = self.busy.pop(domain)
+        remote.send(
+            m.Sent(tag, 0, action, b"2.0.0" if action == b"relayed" else b"4.4.2", b"", b"", b"", False, trouble)
+        )
+        remote.send(m.SendDone(tag, trouble, 0))
+        self.serve()
+
+    def wait(self, seconds):
+        """Let time pass, with a sweep each second."""
+        for _ in range(int(seconds)):
+            self.now += 1.0
+            self.spawner.sweep()
+            self.serve()
+
+    def close(self):
+        for each in (*self.remotes.values(), *self.spawner._by_channel, self.nurse, self.nursery):
+            each.close()
+        os.close(self.content)
+
+
+@pytest.fixture
+def rig_of(tmp_path):
+    made = []
+
+    def make(most):
+        made.append(Rig(tmp_path, most))
+        return made[-1]
+
+    yield make
+    for rig in made:
+        rig.close()
+
+
+def test_who_has_been_silent_hurries_and_then_steps_aside(rig_of):
+    """Only where somebody waits for the place; what the host has is waited for, and its answer heard minutes later."""
+    rig = rig_of(1)
+    tag = rig.send(b"mute.test")
+    rig.wait(60)
+    assert rig.told == {}
+    rig.send(b"live.test")
+    rig.wait(judged.SLOW_SECONDS + judged.ASIDE_SECONDS + 1)
+    assert rig.told == {b"mute.test": [False]}
+    assert [each.tag for each in rig.asker.of(m.SendWaits)] == [tag]
+    rig.answer(b"live.test")
+    rig.wait(500)
+    rig.answer(b"mute.test")
+    assert [(each.tag, each.action) for each in rig.asker.of(m.Sent)] == [(tag + 1, b"relayed"), (tag, b"relayed")]
+    assert len(rig.asker.of(m.SendDone)) == 2
+    rig.wait(1)
+    assert not any(remote.peer == b"mute.test" for remote in rig.remotes.values()), "it had no place any more"
+
+
+def test_the_room_beside_is_as_large_as_the_places_and_the_longest_leaves_it_first(rig_of):
+    """Not before its host had two minutes; until then those who came later keep their places."""
+    rig = rig_of(2)
+    names = [b"mute%d.test" % number for number in range(6)]
+    for name in names:
+        rig.send(name)
+    rig.wait(20)
+    assert len(rig.asker.of(m.SendWaits)) == 2
+    assert len(rig.busy) == 4, "two places, two aside"
+    assert not any(at_once for told in rig.told.values() for at_once in told)
+    rig.wait(judged.LAST_WORD_SECONDS)
+    given_up = [name for name, told in rig.told.items() if told[-1]]
+    assert given_up == names[:1]
+    rig.answer(names[0], b"delayed", trouble=True)
+    rig.wait(judged.ASIDE_SECONDS + 2)
+    assert names[4] in rig.busy
+    assert len(rig.remotes) == 4
+
+
+def test_mail_for_a_host_that_has_stepped_aside_is_put_off(rig_of):
+    """It would wait for as long as that one does."""
+    rig = rig_of(1)
+    rig.send(b"mute.test")
+    rig.send(b"live.test")
+    rig.wait(10)
+    tag = rig.send(b"mute.test")
+    assert (tag, b"delayed", b"4.4.1") in [(each.tag, each.action, each.status) for each in rig.asker.of(m.Sent)]
+
+
+@pytest.mark.parametrize("doubtful", [False, True])
+def test_a_flood_of_mute_hosts_leaves_room_for_the_next_one(rig_of, doubtful):
+    """More of them than places and room together: a fresh destination is served within seconds, not after ten minutes."""
+    rig = rig_of(10)
+    for number in range(10):
+        rig.send(b"mute%d.test" % number, doubtful=doubtful)
+    rig.send(b"live.test")
+    rig.wait(judged.SLOW_SECONDS + judged.ASIDE_SECONDS + 1)
+    assert b"live.test" in rig.busy
+
+
+def test_a_remote_writes_so_much_into_the_log_and_no_more(rig_of):
+    """What it tells of handshakes is neither endless nor a sign of life."""
+    rig = rig_of(1)
+    rig.send(b"taken.test")
+    remote, _ = rig.busy[b"taken.test"]
+    for _ in range(judged.MAX_RESULTS):
+        remote.send(m.TlsResults(b"sts", b"mx.taken.test", b"success", 1))
+        rig.loop.run_once(0.0)
+    rig.now += judged.SLOW_SECONDS
+    rig.send(b"live.test")
+    rig.wait(1)
+    assert rig.told == {b"taken.test": [False]}
+    remote.send(m.TlsResults(b"sts", b"mx.taken.test", b"success", 1))
+    rig.serve()
+    assert [(each.action, each.status) for each in rig.asker.of(m.Sent)] == [(b"delayed", b"4.3.0")]
