@@ -74,6 +74,7 @@ class Spawner:
         self.stopping = False
         self._offspring, self._uids, self._live = offspring, uids, live
         self._waiting: list[tuple[Channel, m.Accepted, int]] = []
+        self._later: dict[str, set[_Later]] = {name: set() for name in SELDOM_ASKED}
         self._begun = 0  # cells of this burst that have all they need but a process
 
     @property
@@ -109,7 +110,7 @@ class Spawner:
                 if not birth.is_born:
                     theirs.close()
                 elif name in SELDOM_ASKED:
-                    _Later(self, self._loop, name, birth.accepted.session, theirs)
+                    self._later[name].add(_Later(self, self._loop, name, birth.accepted.session, theirs))
                 else:
                     self.introduce(name, birth.accepted.session, theirs)
             birth.let_go()
@@ -150,6 +151,15 @@ class Spawner:
             return False
         return True
 
+    def lost(self, peer: Channel) -> None:
+        """*peer* is away: cells that it has not met yet should see that as those do that it knew."""
+        for later in self._later.get(peer.peer, set()).copy():
+            later.give_up()
+
+    def settled(self, name: str, later: "_Later") -> None:
+        """There is nothing more to wait for."""
+        self._later[name].discard(later)
+
     def introduce(self, name: str, session: bytes, theirs: socket.SocketType) -> None:
         """Hand the peer *name* its end of a cell's channel."""
         server = self.peers.to(name)
@@ -180,11 +190,18 @@ class _Later:
 
     def __call__(self, events: int) -> None:
         theirs = self._theirs
-        self._loop.unwatch(theirs.fileno())
         if events & _HUNG_UP and not _waiting(theirs):
-            theirs.close()  # The cell ended, and never had a word for this one.
-        else:
-            self._spawner.introduce(self._name, self._session, theirs)
+            self.give_up()  # The cell ended, and never had a word for this one.
+            return
+        self._loop.unwatch(theirs.fileno())
+        self._spawner.settled(self._name, self)
+        self._spawner.introduce(self._name, self._session, theirs)
+
+    def give_up(self) -> None:
+        """The two will never meet."""
+        self._loop.unwatch(self._theirs.fileno())
+        self._spawner.settled(self._name, self)
+        self._theirs.close()
 
 
 def _waiting(sock: socket.SocketType) -> int:

@@ -97,7 +97,7 @@ def main(role: roster.Role) -> int:
 
     handlers = {"listener": spawner.take, "tlsspawn": cells.heed_tls}
     loop.after_burst.append(spawner.begin_all)
-    spawner.peers = control.Peers(role, start, loop, handlers, reload=reload)
+    spawner.peers = control.Peers(role, start, loop, handlers, reload=reload, lost=spawner.lost)
     rehearse(role, cells.cell)
     gc.set_threshold(COLLECT_EVERY)
     gc.freeze()  # Cells share what is there now; a collection in one would write to every page of it.

@@ -65,7 +65,11 @@ class Rig:
         uids = Uids(100, 50, lambda _uid: False)
         self.spawner = Spawner(self.house.loop, names, self.offspring, uids, most, live)  # type: ignore[arg-type]
         self.spawner.peers = control.Peers(
-            roster.SMTPDSPAWN, self.house.start, self.house.loop, {"listener": self.spawner.take}
+            roster.SMTPDSPAWN,
+            self.house.start,
+            self.house.loop,
+            {"listener": self.spawner.take},
+            lost=self.spawner.lost,
         )
         self.house.loop.after_burst.append(self.spawner.begin_all)
         self.listener = self.house.client("listener")
@@ -177,9 +181,13 @@ def cells_channel(birth: Birth, peer: str) -> socket.socket:
     return socket.socket(fileno=os.dup(birth.pairs[peer][0].fileno()))
 
 
-@pytest.mark.parametrize("speaks", [True, False])
-def test_who_is_seldom_asked_meets_a_cell_at_its_first_word(speaks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With that word, unread, though the cell has ended meanwhile; without one, never, and nothing stays open."""
+@pytest.mark.parametrize("outcome", ["speaks", "ends", "peer is gone"])
+def test_who_is_seldom_asked_meets_a_cell_at_its_first_word(outcome: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With that word, unread, though the cell has ended meanwhile; without one, never, and nothing stays open.
+
+    A peer that goes before they met is away for the cell at once.
+    """
+    speaks = outcome == "speaks"
     rig = Rig(most=5)
     monkeypatch.setattr(rig.spawner, "_fork", lambda _birth: True)
     with rig.house:
@@ -199,9 +207,15 @@ def test_who_is_seldom_asked_meets_a_cell_at_its_first_word(speaks: bool, monkey
             assert list(journal.receive()) == []
             if speaks:
                 cells[0].send(m.Event(b"refused", ()).encode())
+            if outcome == "peer is gone":
+                journal.close()
+                rig.house.settle()
+                assert cells[0].recv(1) == b""
+                cells[0].close()
+                before -= 2  # the journal's channel, both ends
             cells[0].close()
             rig.house.settle()
-            met = list(journal.receive())
+            met = [] if journal.closed else list(journal.receive())
             assert [message for message, _ in met] == ([m.Attach(b"s1")] if speaks else [])
             for _, (descriptor,) in met:
                 with socket.socket(fileno=descriptor) as end:
