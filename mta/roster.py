@@ -7,7 +7,7 @@ here is a system call that fails; an edge that is not here is a channel that nev
 import enum
 from collections.abc import Mapping
 
-from mta.record import dataclass
+from mta.record import dataclass, replace
 
 
 class Promise(enum.Enum):
@@ -24,6 +24,7 @@ class Promise(enum.Enum):
     CALL_OUT = "call-out"  # TCP connections to any place; none to be called on
     CALL_FROM = "call-from"  # the same, from an address of this machine that is named before, and a port that is not
     CALL_HOOKS = "call-hooks"  # connections to sockets of operators' programs
+    CALL_DATABASE = "call-database"  # TCP connections to the port of a database that is a server; none to be called on
     NAME_SERVERS = "name-servers"  # sockets of its own, to ask over UDP and TCP; none to be asked on
     CONVERSE = "converse"  # wait, read and write what is open, memory; a cell keeps this instead of all the others
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
@@ -358,6 +359,13 @@ def started_with(settings: Mapping[str, str]) -> tuple[Role, ...]:
         if (not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
         and (not role.listens or any(settings.get(f"listen.{service}") for service in role.listens))
     )
+
+
+def beside_server(role: Role) -> Role:
+    """*role*, of the control plane, where the database is no file of its own but a server."""
+    if role not in (COMPILER, WEB):
+        raise ValueError(f"{role.name} has no business with the database")
+    return replace(role, promises=role.promises | {Promise.CALL_DATABASE})
 
 
 def connections_of(role: Role, settings: Mapping[str, bytes] | Mapping[str, str]) -> int:

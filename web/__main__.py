@@ -20,6 +20,7 @@ import anyio.to_thread
 import uvicorn
 
 from appliance.config import Settings, load_settings
+from appliance.database import server as database
 from appliance.database.engine import open_engine
 from appliance.database.place import url_inside
 from appliance.peers import WebPeers
@@ -205,7 +206,11 @@ def main() -> int:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    sandbox.enter(roster.WEB, start)
+    role, ports = roster.WEB, tuple[int, ...]()
+    if database.is_server(settings.database_url):
+        role, ports = roster.beside_server(role), (database.port_of(settings.database_url),)
+        database.preload()
+    sandbox.enter(role, start, ports=ports)
     process = Process(start, server, metrics)
     peers.real = process.peers
     process.peers.settle(SETTLE_SECONDS)
