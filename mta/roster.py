@@ -94,6 +94,8 @@ NOTICE_KEY = (
     "notice-key"  # the ledger's word to the enqueuer that the bouncer may write to one mailbox and its postmaster
 )
 
+CONSENT_KEY = "consent-key"  # the compiler's word to the enqueuer that the bouncer may ask one address at another host
+
 _QUIET = frozenset({Promise.STDIO, Promise.CHANNELS})
 
 
@@ -176,7 +178,7 @@ LEDGER = _role(
 ENQUEUER = _role(
     "enqueuer", 7, Promise.WRITE_FILES, trusted=True,
     paths=(PathRule("spool/content", _WRITE), PathRule("spool/envelope", _WRITE)),
-    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY, NOTICE_KEY), open_files=_EACH_CELL,
+    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY, NOTICE_KEY, CONSENT_KEY), open_files=_EACH_CELL,
 )  # fmt: skip
 SCHEDULER = _role(
     "scheduler", 8, Promise.WRITE_FILES, trusted=True,
@@ -216,7 +218,7 @@ SUBMITTER = _role(
 )  # fmt: skip
 COMPILER = _role(
     "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
-    paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096,
+    paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096, secrets=(CONSENT_KEY,),
 )  # fmt: skip
 TRACER = _role(
     "tracer", 32, Promise.WRITE_FILES, group="journal", paths=(PathRule("log", _READ), PathRule("trace", _WRITE)),
@@ -325,6 +327,7 @@ EDGES = (
     Edge("directory", "ledger"),
     Edge("authenticator", "ledger"),
     Edge("ledger", "bouncer"),
+    Edge("compiler", "bouncer"),
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),
