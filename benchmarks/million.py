@@ -80,8 +80,8 @@ class House:
         first = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM domain").fetchone()[0]
         connection.execute("BEGIN")
         connection.executemany(
-            "INSERT INTO domain (id, name, kind, tenant_id, validation, created_at, version) "
-            "VALUES (?, ?, 'hosted', 1, 'rcpt', 0, 1)",
+            "INSERT INTO domain (id, name, kind, tenant_id, validation, created_at, proved_at, version) "
+            "VALUES (?, ?, 'hosted', 1, 'rcpt', 0, 0, 1)",
             ((first + number, f"domain{number}.test") for number in range(self.domains)),
         )
         connection.executemany(

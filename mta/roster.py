@@ -7,7 +7,7 @@ here is a system call that fails; an edge that is not here is a channel that nev
 import enum
 from collections.abc import Mapping
 
-from mta.record import dataclass
+from mta.record import dataclass, replace
 
 
 class Promise(enum.Enum):
@@ -24,6 +24,7 @@ class Promise(enum.Enum):
     CALL_OUT = "call-out"  # TCP connections to any place; none to be called on
     CALL_FROM = "call-from"  # the same, from an address of this machine that is named before, and a port that is not
     CALL_HOOKS = "call-hooks"  # connections to sockets of operators' programs
+    CALL_DATABASE = "call-database"  # TCP connections to the port of a database that is a server; none to be called on
     NAME_SERVERS = "name-servers"  # sockets of its own, to ask over UDP and TCP; none to be asked on
     CONVERSE = "converse"  # wait, read and write what is open, memory; a cell keeps this instead of all the others
     CHOWN_DOMAINS = "chown-domains"  # give folders to uids of the domains' range
@@ -92,6 +93,8 @@ ORIGINAL_KEY = "original-key"  # the scheduler's word to the enqueuer that the b
 NOTICE_KEY = (
     "notice-key"  # the ledger's word to the enqueuer that the bouncer may write to one mailbox and its postmaster
 )
+
+CONSENT_KEY = "consent-key"  # the compiler's word to the enqueuer that the bouncer may ask one address at another host
 
 _QUIET = frozenset({Promise.STDIO, Promise.CHANNELS})
 
@@ -175,7 +178,7 @@ LEDGER = _role(
 ENQUEUER = _role(
     "enqueuer", 7, Promise.WRITE_FILES, trusted=True,
     paths=(PathRule("spool/content", _WRITE), PathRule("spool/envelope", _WRITE)),
-    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY, NOTICE_KEY), open_files=_EACH_CELL,
+    secrets=(TICKET_KEY, SESSION_KEY, ORIGINAL_KEY, NOTICE_KEY, CONSENT_KEY), open_files=_EACH_CELL,
 )  # fmt: skip
 SCHEDULER = _role(
     "scheduler", 8, Promise.WRITE_FILES, trusted=True,
@@ -215,7 +218,7 @@ SUBMITTER = _role(
 )  # fmt: skip
 COMPILER = _role(
     "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
-    paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096,
+    paths=(PathRule("db", _WRITE), PathRule("snapshot", _WRITE)), memory_mib=4096, secrets=(CONSENT_KEY,),
 )  # fmt: skip
 TRACER = _role(
     "tracer", 32, Promise.WRITE_FILES, group="journal", paths=(PathRule("log", _READ), PathRule("trace", _WRITE)),
@@ -324,6 +327,7 @@ EDGES = (
     Edge("directory", "ledger"),
     Edge("authenticator", "ledger"),
     Edge("ledger", "bouncer"),
+    Edge("compiler", "bouncer"),
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),
@@ -358,6 +362,13 @@ def started_with(settings: Mapping[str, str]) -> tuple[Role, ...]:
         if (not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
         and (not role.listens or any(settings.get(f"listen.{service}") for service in role.listens))
     )
+
+
+def beside_server(role: Role) -> Role:
+    """*role*, of the control plane, where the database is no file of its own but a server."""
+    if role not in (COMPILER, WEB):
+        raise ValueError(f"{role.name} has no business with the database")
+    return replace(role, promises=role.promises | {Promise.CALL_DATABASE})
 
 
 def connections_of(role: Role, settings: Mapping[str, bytes] | Mapping[str, str]) -> int:

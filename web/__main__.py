@@ -8,7 +8,9 @@ import asyncio
 import ctypes
 import gc
 import importlib
+import json
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -18,6 +20,7 @@ import anyio.to_thread
 import uvicorn
 
 from appliance.config import Settings, load_settings
+from appliance.database import server as database
 from appliance.database.engine import open_engine
 from appliance.database.place import url_inside
 from appliance.peers import WebPeers
@@ -130,7 +133,8 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         seals=seals,
         traces=Path(state, messages.FILE),
     )
-    app.openapi()  # Once, now: it is the slowest thing the process ever builds, and the same for everybody.
+    document = in_a_child(lambda: json.dumps(app.openapi()).encode())
+    app.openapi = lambda: json.loads(document)  # type: ignore[method-assign]  # how FastAPI says to give another one
     metrics = MetricsPort(app, Path(state, "figures", "metrics"))
     config = uvicorn.Config(
         metrics,
@@ -145,6 +149,33 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
     )
     config.load()
     return uvicorn.Server(config), metrics, Worker(app, app.state.wiring)
+
+
+def in_a_child(work: Callable[[], bytes]) -> bytes:
+    """What *work* answers, while the memory it takes ends with a child. Before there are threads.
+
+    For the description of the API: the slowest thing the process ever builds, the same for everybody, and eight megabytes of
+    objects for a quarter of one as text.
+
+    Raises:
+        RuntimeError: the child did not finish.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with os.fdopen(writing, "wb") as stream:
+                stream.write(work())
+            os._exit(os.EX_OK)
+        finally:
+            os._exit(os.EX_SOFTWARE)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as stream:
+        answer = stream.read()
+    _, status = os.waitpid(pid, 0)
+    if status != os.EX_OK:
+        raise RuntimeError("the description of the API could not be made")
+    return answer
 
 
 def economise() -> None:
@@ -175,7 +206,11 @@ def main() -> int:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    sandbox.enter(roster.WEB, start)
+    role, ports = roster.WEB, tuple[int, ...]()
+    if database.is_server(settings.database_url):
+        role, ports = roster.beside_server(role), (database.port_of(settings.database_url),)
+        database.preload()
+    sandbox.enter(role, start, ports=ports)
     process = Process(start, server, metrics)
     peers.real = process.peers
     process.peers.settle(SETTLE_SECONDS)

@@ -22,6 +22,7 @@ from appliance.services.seals import Seals
 from web import VERSION, errors
 from web.allowance import Allowance, TellStanding
 from web.api import routes as api
+from web.api.document import describe
 from web.dry_run import ShowEffect
 from web.errors import LastResort
 from web.panel import routes as panel
@@ -99,6 +100,7 @@ def create_app(
     app.add_middleware(SecurityHeaders)
     app.include_router(api.router)
     app.include_router(panel.router)
+    describe(app)
 
     @app.get("/static/{name:path}", include_in_schema=False)
     async def static_file(request: Request, name: str) -> Response:

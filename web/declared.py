@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from appliance.database.session import Session
-from appliance.errors import Invalid, NotFound
+from appliance.errors import Conflict, NotFound
 from appliance.services import addresses, aliases, domains, mailboxes
 from appliance.services.actor import Actor
 from appliance.services.paging import MAX_PAGE, Page
@@ -26,7 +26,8 @@ def plan_of(session: Session, document: Document, actor: Actor) -> list[Operatio
     """What to do, in this order; nothing when the document is true.
 
     Raises:
-        Invalid: a name or address in it is none, or stands there twice.
+        Invalid: a name or address in it is none.
+        Conflict: one stands there twice.
     """
     return [*_Comparison(session, document, actor).operations()]
 
@@ -66,7 +67,7 @@ class _Comparison:
         for number, domain in enumerate(self._document.domains):
             name = addresses.parse_domain(domain.name, f"domains.{number}.name")
             if name in found:
-                raise Invalid(f"{name} stands there twice", code="twice", field=f"domains.{number}.name")
+                raise Conflict(f"{name} stands there twice", code="twice", field=f"domains.{number}.name")
             found[name] = domain
         return found
 
@@ -76,7 +77,7 @@ class _Comparison:
             field = f"{noun}.{number}.address"
             key = addresses.key_of(addresses.parse_address(getattr(one, "address"), field))  # noqa: B009 - both have one
             if key in found:
-                raise Invalid(f"{key} stands there twice", code="twice", field=field)
+                raise Conflict(f"{key} stands there twice", code="twice", field=field)
             found[key] = one
         return found
 

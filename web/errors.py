@@ -186,6 +186,8 @@ class LastResort:
 
 def _on_refusal(request: Request, error: Exception) -> Response:
     refusal = cast(errors.ApplianceError, error)
+    if isinstance(refusal, errors.Invalid) and _is_in_path(request, refusal):
+        refusal = errors.NotFound(refusal.sentence)
     status = status_of(refusal)
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s: %s: %s", request.method, request.url.path, refusal.code, refusal.sentence)
@@ -193,6 +195,16 @@ def _on_refusal(request: Request, error: Exception) -> Response:
     if elsewhere:
         return elsewhere
     return _answer(request, problem_of(refusal), headers_of(refusal))
+
+
+def _is_in_path(request: Request, refusal: errors.Invalid) -> bool:
+    """Does the path name what cannot be? Then nothing is there, as with any other name that nobody has."""
+    names = {"domain" if name == "name" else name for name in request.path_params} - {"key"}
+    if "address" in names:
+        names.add("domain")  # what has no @ is looked for among domains
+    if request.method == "GET":
+        names |= request.query_params.keys()  # a filter by what cannot be finds nothing either
+    return refusal.field in names and refusal.code in ("bad_address", "bad_domain")
 
 
 def _elsewhere(request: Request, refusal: errors.ApplianceError) -> Response | None:

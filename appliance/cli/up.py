@@ -11,6 +11,7 @@ from appliance.cli import living
 from appliance.cli.house import settings
 from appliance.cli.welcome import welcome
 from appliance.config import Settings
+from appliance.database import server
 from appliance.database.engine import open_engine
 from appliance.database.schema import require_current
 from appliance.errors import DatabaseUnavailable, SchemaTooNew, SchemaTooOld, Unable
@@ -32,6 +33,8 @@ def up() -> int:
         raise Unable(f"{given.state / PRIVATE_KEY} is missing: run `postern init`", code="not_initialised")
     if keys.make_keys(given.state):  # An older version did not know of all.
         _say("made the keys that were missing")
+    if server.is_server(given.database_url):
+        server.port_of(given.database_url)  # Before anything starts that could not reach it.
     _look_at_database(given)
     if os.geteuid() != 0:
         whoever = "all roles and conversations" if given.smtpd.isolation == "connection" else "all roles"

@@ -1,6 +1,5 @@
 """Wiring of the compiler: find the database, lose the rights, publish for ever."""
 
-import contextlib
 import importlib
 import os
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from appliance.compile.process import Compiler
 from appliance.compile.publish import Publisher
 from appliance.compile.source import open_source
+from appliance.database import server
 from mta import roster, sandbox
 from mta.wire import control
 from mta.wire.channel import Channel
@@ -27,10 +27,11 @@ def main() -> int:
     signer = public_key(Path(start.text("state")) / "keys" / "signer.pub")
     for name in ("idna", "idna.core", "idna.idnadata"):  # what render needs of it; inside, nothing can be loaded
         importlib.import_module(name)
-    if not url.startswith("sqlite:///"):
-        with contextlib.suppress(ImportError):  # said by the source, each time it is asked
-            importlib.import_module("psycopg")
-    sandbox.enter(role, start)
+    ports: tuple[int, ...] = ()
+    if server.is_server(url):
+        role, ports = roster.beside_server(role), (server.port_of(url),)
+        server.preload()
+    sandbox.enter(role, start, ports=ports)
     if not os.path.isabs(url.removeprefix("sqlite:///")) and url.startswith("sqlite:///"):  # noqa: PTH117
         url = f"sqlite:///{Path(start.text('state')) / url.removeprefix('sqlite:///')}"
     loop = Loop()

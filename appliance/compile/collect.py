@@ -209,7 +209,8 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
         "SELECT d.name, d.kind, d.tenant_id, d.receiving_held, d.sending_held, d.log_in_held, o.name, "
         "d.catch_all, d.validation, d.greylist, d.dnsbl, d.next_hop, d.source, d.source_settings, "
         "d.sealed_secret, d.batv, d.language, s.any_address, s.per_hour, s.per_day "
-        "FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id LEFT JOIN sending s ON s.domain_id = d.id"
+        "FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id LEFT JOIN sending s ON s.domain_id = d.id "
+        "WHERE d.proved_at IS NOT NULL"
     )
     for row in _select(statement, "d.name", query, names):
         (
@@ -361,7 +362,10 @@ def certificates(query: Query, names: Sequence[str] | None = None) -> Iterator[C
 
 def signing_keys(query: Query, names: Sequence[str] | None = None) -> Iterator[SigningRow]:
     """The keys of all domains that have some in use, or of those with *names*."""
-    statement = "SELECT d.name, k.state, k.selector, k.algorithm, k.sealed_key FROM dkim_key k JOIN domain d ON d.id = k.domain_id"
+    statement = (
+        "SELECT d.name, k.state, k.selector, k.algorithm, k.sealed_key FROM dkim_key k "
+        "JOIN domain d ON d.id = k.domain_id WHERE d.proved_at IS NOT NULL"
+    )
     rows = _select(statement, "d.name", query, names, order="k.domain_id, k.id")
     for name, some in itertools.groupby(rows, itemgetter(0)):
         in_use = tuple((selector, algorithm, key) for _, state, selector, algorithm, key in some if state == "signing")
@@ -371,9 +375,13 @@ def signing_keys(query: Query, names: Sequence[str] | None = None) -> Iterator[S
 
 def routes(query: Query, keys: Sequence[str] | None = None) -> Iterator[RouteRow]:
     """All routes, or those with *keys*: relayed domains' next hops, and what was said of the way there and elsewhere."""
-    statement = "SELECT name, next_hop FROM domain"
+    # A domain that nobody has proved to be his must not draw mail that others send there, either.
+    statement = "SELECT name, next_hop FROM domain WHERE proved_at IS NOT NULL"
     hops = {name: hop for name, hop in _select(statement, "name", query, keys) if hop}
-    statement = 'SELECT "key", next_hop, tls, lmtp, login, sealed_password, source_address FROM route'
+    statement = (
+        'SELECT "key", next_hop, tls, lmtp, login, sealed_password, source_address FROM route '
+        "WHERE (domain_id IS NULL OR domain_id IN (SELECT id FROM domain WHERE proved_at IS NOT NULL))"
+    )
     for key, next_hop, tls, lmtp, login, password, source_address in _select(statement, '"key"', query, keys):
         hop = next_hop or hops.pop(key, "")
         hops.pop(key, None)
@@ -408,7 +416,8 @@ def _select(
     for start in range(0, len(wanted), KEYS_AT_ONCE):
         some = list(wanted[start : start + KEYS_AT_ONCE])
         # Only numbers of question marks and our own column names go into the statement; values travel beside it.
-        where = f" WHERE {column} IN ({', '.join('?' * len(some))})"
+        joint = " AND" if " WHERE " in statement else " WHERE"
+        where = f"{joint} {column} IN ({', '.join('?' * len(some))})"
         if domain is not None:
             where += " AND d.name = ?"
             some.append(domain)

@@ -7,12 +7,16 @@ must stay small, reads a million rows at a time, and must notice when the *file*
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from appliance.database import server
+
 BUSY_SECONDS = 1.0
+ASK_SECONDS = 1.0
 _BEGINNING = b"SQLite format 3\0"
 PIECE = 2000  # rows fetched at a time
 
@@ -175,6 +179,9 @@ class PostgresSource:
     def __init__(self, url: str) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._connection: Any = None  # psycopg is an extra: its types are not always there
+        self._heard = 0  # how often somebody said that he committed something
+        self._counted: object = None  # what the feeds' ends were when we last asked
+        self._ask_at = 0.0
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Query]:
@@ -185,14 +192,21 @@ class PostgresSource:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Query]:
         """As `Source.writing`."""
-        from appliance.database.engine import WRITER_LOCK  # noqa: PLC0415 - SQLAlchemy, only where there is a server
-
         with self._transaction("BEGIN") as query:
-            query.run(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+            query.run(f"SELECT pg_advisory_xact_lock({server.WRITER_LOCK})")
             yield query
 
     def stamp(self) -> object:
         """As `Source.stamp`."""
+        # Whoever commits says so (`appliance.database.session`), and that costs no question. One a second, for those who did not.
+        with self._translated():
+            for _ in self._opened().notifies(timeout=0):
+                self._heard += 1  # Those that came with answers to other questions are among them.
+        if time.monotonic() >= self._ask_at:
+            self._counted, self._ask_at = self._count(), time.monotonic() + ASK_SECONDS
+        return self._heard, self._counted
+
+    def _count(self) -> object:
         statement = "SELECT (SELECT max(id) FROM change), (SELECT max(id) FROM store_task), (SELECT max(id) FROM publish_request)"
         with self.reading() as query:
             return next(query.rows(statement))
@@ -205,20 +219,33 @@ class PostgresSource:
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Query]:
+        with self._translated():
+            connection = self._opened()
+            connection.execute(begin)
+            try:
+                yield _PostgresQuery(connection)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def _opened(self) -> Any:  # noqa: ANN401 - as above
+        import psycopg  # noqa: PLC0415 - an extra
+
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self._url, autocommit=True, **server.LIBPQ)
+            self._connection.execute(f"LISTEN {server.CHANNEL}")
+            self._heard += 1  # What was said meanwhile nobody heard.
+        return self._connection
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
             import psycopg  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise DatabaseAway(f"the driver for PostgreSQL is not installed: {error}") from error
         try:
-            if self._connection is None or self._connection.closed:
-                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
-            self._connection.execute(begin)
-            try:
-                yield _PostgresQuery(self._connection)
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            yield
         except psycopg.Error as error:
             self.close()
             raise DatabaseAway(" ".join(str(error).split())) from error

@@ -13,7 +13,8 @@ from appliance.compile.render import Record
 from appliance.compile.source import Query
 
 # In the order in which they are written.
-AUDIENCES = ("certificates", "sources", "routes", "signing", "recipients", "credentials")
+# In the order in which they are published. Recipients last: whom the SMTP port knows may log in, is signed for, has a route.
+AUDIENCES = ("certificates", "sources", "routes", "signing", "credentials", "recipients")
 
 Changed = dict[bytes, bytes | None]
 

@@ -13,11 +13,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from appliance.database import server
 from appliance.errors import SettingsError
 
 BUSY_SECONDS = 5.0
 WRITE = "postern_write"  # the execution option that asks for a writing transaction
-WRITER_LOCK = 0x706F7374  # any number, as long as nobody else uses it in this PostgreSQL database
 
 __all__ = ["Engine", "open_engine"]
 
@@ -31,7 +31,9 @@ def open_engine(url: str, *, create: bool = False, busy_seconds: float = BUSY_SE
     if url.startswith("sqlite:///"):
         return _open_sqlite(Path(url.removeprefix("sqlite:///")), create=create, busy_seconds=busy_seconds)
     try:
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": int(busy_seconds)})
+        engine = create_engine(
+            url, pool_pre_ping=True, connect_args={**server.LIBPQ, "connect_timeout": int(busy_seconds)}
+        )
     except (ArgumentError, ImportError) as error:
         raise SettingsError(f"database.url: {error}", field="database.url") from error
     event.listen(engine, "begin", _begin_postgresql)
@@ -72,4 +74,4 @@ def _begin_postgresql(connection: Connection) -> None:
     # One writer at a time here too: the services' checks (limits, addresses held once) then need no other locks, and the
     # numbers of the change feed become visible in their order - a reader that saw 7 will never meet a late 6.
     if connection.get_execution_options().get(WRITE, False):
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({server.WRITER_LOCK})")

@@ -8,10 +8,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from appliance.database import server
 from appliance.database.engine import WRITE
 from appliance.errors import DatabaseUnavailable, Invalid
 
@@ -36,6 +37,7 @@ def unit_of_work(engine: Engine, *, dry_run: bool = False) -> Iterator[Session]:
             # rollback() leaves the rows' values, which the caller still wants to show.
             session.flush()
         else:
+            _say_so(session)
             session.commit()
 
 
@@ -59,6 +61,12 @@ def part_of_work(session: Session, *, dry_run: bool = False) -> Iterator[None]:
             savepoint.rollback()
         else:
             savepoint.commit()
+
+
+def _say_so(session: Session) -> None:
+    """Tell the compilers of all nodes, as soon as it is committed."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"NOTIFY {server.CHANNEL}"))
 
 
 @contextmanager

@@ -29,6 +29,8 @@ class Domain(Row, Suspendable, Base):
     batv: Mapped[bool] = mapped_column(default=False)  # return paths are signed, and unsigned bounces refused
     language: Mapped[str] = mapped_column(default="en")  # of what we write to its people: en, de
 
+    claim: Mapped[str] = mapped_column(default="", server_default="")  # what its owner publishes to prove that he is
+    proved_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # None: it is in no snapshot
     # Of this domain alone, within what its tenants may have; None is no limit of its own.
     max_mailboxes: Mapped[int | None] = mapped_column(BigInteger, default=None)
     max_aliases: Mapped[int | None] = mapped_column(BigInteger, default=None)

@@ -1,6 +1,6 @@
 """Who pays and who resells: a tree, operator > reseller > customer."""
 
-from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from appliance.models.base import Base, Row, Suspendable
@@ -27,6 +27,7 @@ class Tenant(Row, Suspendable, Base):
     plan_id: Mapped[int | None] = mapped_column(BigInteger, index=True, default=None)
     # A right, and nobody below has one that somebody above lacks: may mail be forwarded to other hosts?
     forwards_outside: Mapped[bool] = mapped_column(default=True)
+    skips_proof: Mapped[bool] = mapped_column(default=False, server_default=false())  # its domains, and those below
 
     plan: Mapped[Plan | None] = relationship(
         lazy="joined", primaryjoin="foreign(Tenant.plan_id) == Plan.id", viewonly=True

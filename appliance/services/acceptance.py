@@ -120,4 +120,8 @@ def _other_names(session: Session, names: Iterable[str]) -> list[str]:
 
 
 def _in_force(session: Session, domain: Domain) -> bool:
-    return not domain.receiving_held and authorisation.may_receive(session, domain.tenant_id)
+    return (
+        domain.proved_at is not None
+        and not domain.receiving_held
+        and authorisation.may_receive(session, domain.tenant_id)
+    )

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 
 from appliance.database.session import Session
-from appliance.errors import Invalid, LimitReached, NotFound
+from appliance.errors import Conflict, Invalid, LimitReached, NotFound
 from appliance.models import AccessRule, Domain, Mailbox, Tenant
 from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, changes, domains, mailboxes
@@ -206,7 +206,7 @@ def _note(text: str) -> str:
 
 def _moment(seconds: int | None) -> int | None:
     if seconds is not None and not now() < seconds < 1 << 40:
-        raise Invalid("a rule can only expire in the future", code="bad_moment", field="expires_at")
+        raise Conflict("a rule can only expire in the future", code="bad_moment", field="expires_at")
     return seconds
 
 

@@ -14,7 +14,17 @@ from sqlalchemy import select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
-from appliance.models import Alias, Domain, Instance, Mailbox, RelayRecipient, Tenant
+from appliance.models import (
+    Alias,
+    AliasTarget,
+    Domain,
+    ForwardingTarget,
+    Instance,
+    Mailbox,
+    RelayRecipient,
+    Tenant,
+)
+from appliance.services import changes
 from mta.vocabulary import MAX_LOCAL_PART, MAX_PATH, Address, fold_local_part, is_domain
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "parse_address",
     "parse_domain",
     "parse_targets",
+    "refuse_revived_rings",
     "require_free",
     "require_hosted",
     "require_no_ring",
@@ -41,6 +52,7 @@ __all__ = [
     "ring_from",
     "show",
     "split_key",
+    "take_over_targets",
     "taken_by",
 ]
 
@@ -307,7 +319,7 @@ def require_targets(
     """
     session.flush()
     for key in keys:
-        if domain_named(session, split_key(key)[1]) is not None:
+        if _is_ours(session, split_key(key)[1], owner):
             if not _exists(session, key):
                 raise Invalid(f"nobody here answers for {key}", code="target_unknown", field=field)
         elif owner is None:
@@ -318,6 +330,14 @@ def require_targets(
                 code="target_outside",
                 field=field,
             )
+
+
+def _is_ours(session: Session, name: str, owner: Domain | None) -> bool:
+    """Is it a domain that mail of *owner* stays in? One that is not proved is, for nobody but its own tenant."""
+    domain = domain_named(session, name)
+    if domain is None or domain.proved_at is not None:
+        return domain is not None
+    return owner is not None and domain.tenant_id == owner.tenant_id
 
 
 def forwards_outside(session: Session, tenant_id: int) -> bool:
@@ -337,3 +357,34 @@ def _exists(session: Session, key: str) -> bool:
     if domain is not None and domain.alias_of is not None:
         return _exists(session, f"{folded}@{domain.alias_of.name}")
     return next_of(session, key) is not None
+
+
+def take_over_targets(session: Session, name: str) -> None:
+    """What was an address at another host is one of ours now, and compared as those are."""
+    ending = f"@{name}"
+    rows: list[AliasTarget | ForwardingTarget] = []
+    for model in (AliasTarget, ForwardingTarget):
+        rows += session.scalars(select(model).where(model.address.endswith(ending, autoescape=True)))
+    for row in rows:
+        key = key_of(parse_address(row.address))
+        holder: Alias | Mailbox | None
+        if isinstance(row, AliasTarget):  # noqa: SIM108 - in one line it is too long to be read
+            holder = session.get(Alias, row.alias_id)
+        else:
+            holder = session.get(Mailbox, row.forwarding_id)
+        if key != row.address and holder is not None:
+            row.address = key
+            changes.announce(session, changes.ADDRESS, key_of(holder.address))
+
+
+def refuse_revived_rings(session: Session, name: str) -> None:
+    """A name that was served before may still be somebody's target; with it, a ring may close.
+
+    Raises:
+        Conflict: it does.
+    """
+    ending = f"@{name}"
+    for target in (AliasTarget.address, ForwardingTarget.address):
+        wanted = select(target).where(target.endswith(ending, autoescape=True)).distinct().limit(1000)
+        for key in session.scalars(wanted):
+            require_no_ring(session, key)

@@ -4,9 +4,10 @@ A reader would otherwise get wrong: an entry is tied to the one before it, which
 take turns (`appliance.database.engine`), so the chain never forks.
 """
 
+import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,19 @@ def verify(session: Session, folder: Path | None = None) -> Verdict:
     """Follow the chain from its beginning, and hold it against what the compiler remembers of it below *folder* (snapshot/)."""
     anchor = _anchor(folder)
     columns = [getattr(AuditEntry, name) for name in _COLUMNS]
-    rows = session.execute(select(*columns).order_by(AuditEntry.id).execution_options(yield_per=_PIECE)).mappings()
+    wanted = select(*columns).order_by(AuditEntry.id).execution_options(yield_per=_PIECE)
+    with contextlib.closing(session.execute(wanted)) as rows:
+        return _follow((dict(row) for row in rows.mappings()), anchor)
+
+
+def _follow(entries: Iterable[dict[str, Any]], anchor: Anchor | None) -> Verdict:
     count, digest, has_met = 0, audit_chain.BEGINNING, anchor is None
-    for row in rows:
-        digest = audit_chain.link(digest, dict(row))
-        if digest != row["digest"]:
-            return Verdict(count, f"entry {row['id']} is not what was written, or one before it is missing")
+    for entry in entries:
+        digest = audit_chain.link(digest, entry)
+        if digest != entry["digest"]:
+            return Verdict(count, f"entry {entry['id']} is not what was written, or one before it is missing")
         count += 1
-        if anchor is not None and row["id"] == anchor.id:
+        if anchor is not None and entry["id"] == anchor.id:
             if digest != anchor.digest:
                 return Verdict(
                     count, f"entry {anchor.id} is another than the one that the compiler saw: all was made anew"

@@ -54,6 +54,20 @@ def remove(session: Session, domain: Domain) -> None:
     session.execute(delete(Alias).where(Alias.domain_id == domain.id))
 
 
+def announce(session: Session, domain: Domain) -> None:
+    """All that stands under *domain* in the snapshot is different now."""
+    suffix = f"@{domain.name}"
+    for kind in (changes.DOMAIN, changes.SIGNING, changes.RULES, changes.ROUTE):
+        changes.announce(session, kind, domain.name)
+    changes.announce(session, changes.ROUTE, f"@{domain.name}")
+    for model in (Mailbox, Alias):
+        of_domain = select(model.folded + suffix).where(model.domain_id == domain.id)
+        changes.announce_each(session, changes.ADDRESS, of_domain)
+        changes.announce_each(session, changes.SENDERS, of_domain)
+    listed = select(RelayRecipient.folded + suffix).where(RelayRecipient.domain_id == domain.id)
+    changes.announce_each(session, changes.ADDRESS, listed)
+
+
 def _announce_senders(session: Session, domain: Domain) -> None:
     """What its mailboxes sent and wrote as goes with them; so does what others wrote as in it."""
     suffix = f"@{domain.name}"

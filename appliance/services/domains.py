@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
-from appliance.models import Alias, AliasTarget, Domain, ForwardingTarget, Mailbox, Tenant
-from appliance.services import addresses, audit, authorisation, changes, contents, limits, relays, tenants
+from appliance.models import Alias, Domain, Mailbox, Tenant
+from appliance.services import addresses, audit, authorisation, changes, contents, limits, proof, relays, tenants
 from appliance.services.actor import Actor
 from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged
@@ -76,7 +76,7 @@ def create(  # noqa: PLR0913 - all that may be said of one
     chosen = _tenant_for(session, actor, tenant_id, real)
     tenant = authorisation.require(session, actor, "domain.create", chosen, f"tenant {tenant_id}")
     present = addresses.domain_named(session, label)
-    if present is not None:
+    if present is not None and not proof.lapse(session, present, actor, tenant.id):
         holder = f"domains/{label}" if authorisation.allows(session, actor, "domain.see", present) else ""
         raise Taken(f"{label} is already served here", code="domain_taken", field="name", holder=holder)
     if real is not None and (real.kind != "hosted" or catch_all):
@@ -91,14 +91,16 @@ def create(  # noqa: PLR0913 - all that may be said of one
     domain.validation = _validation(validation)
     domain.batv, domain.language = batv, _language(language)
     domain.source, domain.source_settings = "", {}
+    proof.begin(session, domain, actor)
     if route is not None:
         relays.set_route(domain, actor, route)
     session.add(domain)
     session.flush()
     if catch_all:
         _set_catch_all(session, domain, catch_all)
-    _take_over_targets(session, label)
-    _refuse_revived_rings(session, label)
+    if domain.proved_at is not None:
+        addresses.take_over_targets(session, label)
+        addresses.refuse_revived_rings(session, label)
     _tell(session, actor, "domain.created", domain, after=_describe(domain))
     return domain
 
@@ -288,33 +290,6 @@ def _refuse_host_domain(session: Session, domain: Domain) -> None:
         raise Conflict(
             f"{domain.name} is this host's own: its postmaster answers for domains that have none", code="host_domain"
         )
-
-
-def _take_over_targets(session: Session, name: str) -> None:
-    """What was an address at another host is one of ours now, and compared as those are."""
-    ending = f"@{name}"
-    rows: list[AliasTarget | ForwardingTarget] = []
-    for model in (AliasTarget, ForwardingTarget):
-        rows += session.scalars(select(model).where(model.address.endswith(ending, autoescape=True)))
-    for row in rows:
-        key = addresses.key_of(addresses.parse_address(row.address))
-        holder: Alias | Mailbox | None
-        if isinstance(row, AliasTarget):  # noqa: SIM108 - in one line it is too long to be read
-            holder = session.get(Alias, row.alias_id)
-        else:
-            holder = session.get(Mailbox, row.forwarding_id)
-        if key != row.address and holder is not None:
-            row.address = key
-            changes.announce(session, changes.ADDRESS, addresses.key_of(holder.address))
-
-
-def _refuse_revived_rings(session: Session, name: str) -> None:
-    """A name that was served before may still be somebody's target; with it, a ring may close."""
-    ending = f"@{name}"
-    for target in (AliasTarget.address, ForwardingTarget.address):
-        wanted = select(target).where(target.endswith(ending, autoescape=True)).distinct().limit(1000)
-        for key in session.scalars(wanted):
-            addresses.require_no_ring(session, key)
 
 
 def _validation(value: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from appliance.database.session import Session
-from appliance.errors import Invalid, NotSignedIn
+from appliance.errors import Conflict, Invalid, NotSignedIn
 from appliance.models import ApiKey, Tenant
 from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, changes, tenants
@@ -61,7 +61,7 @@ def create(
     """A key that acts for the tenant; without *tenant_id*, for the actor's own (the operator's on the command line).
 
     Raises:
-        Invalid: a scope that makes no sense.
+        Invalid, Conflict: a scope that makes no sense, or is over already.
         NotFound, Forbidden: the tenant is not the actor's; or the asking key has a scope itself, which the new one might not have.
     """
     chosen = session.get(Tenant, tenant_id) if tenant_id is not None else tenants.own(session, actor)
@@ -138,7 +138,7 @@ def _bounded(wanted: Sequence[str], most: int, field: str) -> None:
 
 def _future(moment: int | None) -> int | None:
     if moment is not None and moment <= now():
-        raise Invalid("this moment is over", code="bad_moment", field="expires_at")
+        raise Conflict("this moment is over", code="bad_moment", field="expires_at")
     return moment
 
 

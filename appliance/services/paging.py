@@ -11,7 +11,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from appliance.database.session import Session
-from appliance.errors import Invalid
+from appliance.errors import Invalid, NotFound
 
 MAX_PAGE = 500
 T = TypeVar("T")
@@ -45,15 +45,15 @@ def decode_cursor(cursor: str, *kinds: type) -> list[str | int]:
     """The key in *cursor*, whose parts are of *kinds*.
 
     Raises:
-        Invalid: it is not one of ours.
+        NotFound: it is not one of ours, and leads nowhere.
     """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (ValueError, binascii.Error, RecursionError) as error:
-        raise Invalid("this cursor is not one of ours", code="bad_cursor", field="cursor") from error
+        raise NotFound("there is no page behind this cursor", code="bad_cursor", field="cursor") from error
     if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
-        raise Invalid("this cursor is not one of ours", code="bad_cursor", field="cursor")
+        raise NotFound("there is no page behind this cursor", code="bad_cursor", field="cursor")
     return key
 
 

@@ -66,9 +66,9 @@ def change(
     """
     owner = _find(session, actor, "update", subject)
     if any_address is not None and not isinstance(owner, Domain):
-        raise Invalid("only a domain lets its mailboxes write as any address of it", field="any_address")
+        raise Conflict("only a domain lets its mailboxes write as any address of it", field="any_address")
     if brake is not None and not isinstance(owner, Mailbox):
-        raise Invalid("the brake is a mailbox's; the host's stands in the settings file", field="brake")
+        raise Conflict("the brake is a mailbox's; the host's stands in the settings file", field="brake")
     row = _row(session, owner) or _make(session, owner)
     before = _describe(row)
     if not isinstance(per_hour, Unchanged):

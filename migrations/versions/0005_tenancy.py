@@ -280,6 +280,26 @@ def _plan_away() -> None:
     op.drop_table("plan")
 
 
+def _proof() -> None:
+    """Whatever is served already stays so."""
+    op.add_column("domain", sa.Column("claim", sa.String(), nullable=False, server_default=""))
+    op.add_column("domain", sa.Column("proved_at", sa.BigInteger(), nullable=True))
+    op.execute("UPDATE domain SET proved_at = created_at")
+    op.add_column("tenant", sa.Column("skips_proof", sa.Boolean(), nullable=False, server_default=sa.false()))
+
+
+def _proof_away() -> None:
+    """What was never proved goes: an older program would serve it."""
+    unproved = "SELECT id FROM domain WHERE proved_at IS NULL"
+    for table in ("mailbox", "alias", "account", "relay_recipient", "access_rule", "route", "dkim_key"):
+        op.execute(f"DELETE FROM {table} WHERE domain_id IN ({unproved})")  # noqa: S608 - our own words
+    op.execute("DELETE FROM domain WHERE proved_at IS NULL AND alias_of_id IS NOT NULL")
+    op.execute("DELETE FROM domain WHERE proved_at IS NULL")
+    op.drop_column("domain", "proved_at")
+    op.drop_column("domain", "claim")
+    op.drop_column("tenant", "skips_proof")
+
+
 def upgrade() -> None:
     _suspensions()
     _api_key()
@@ -289,10 +309,12 @@ def upgrade() -> None:
     _audit()
     _appointment()
     _plan()
+    _proof()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
+    _proof_away()
     for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):
         op.drop_table(table)
     for column in ("expires_at", "actions", "addresses", "networks"):

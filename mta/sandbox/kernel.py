@@ -6,7 +6,6 @@ without a word, so every caller passes what it has already bounded.
 
 import ctypes
 import os
-import platform
 
 from mta.sandbox.syscalls import NUMBERS
 
@@ -26,9 +25,9 @@ def machine() -> int:
         UnknownMachineError: neither x86_64 nor aarch64.
     """
     try:
-        return _MACHINES[platform.machine()]
+        return _MACHINES[os.uname().machine]
     except KeyError:
-        raise UnknownMachineError(f"no sandbox for {platform.machine()}") from None
+        raise UnknownMachineError(f"no sandbox for {os.uname().machine}") from None
 
 
 def number(name: str) -> int | None:

@@ -61,6 +61,7 @@ _PLAIN: Final = {
     Promise.NAME_SERVERS: "connect",
     Promise.CALL_OUT: "connect",
     Promise.CALL_FROM: "",
+    Promise.CALL_DATABASE: "connect",
     Promise.CALL_HOOKS: "connect",
     Promise.SPAWN: """
         wait4 waitid capget capset setrlimit landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
@@ -159,6 +160,23 @@ _JUDGED: Final[dict[Promise, dict[str, tuple[Conditions, ...]]]] = {
         "socket": (
             (
                 OneOf(0, (socket.AF_INET, socket.AF_INET6)), OneOf(1, _STREAMS), OneOf(2, (0,)),
+            ),
+        ),
+    },
+    Promise.CALL_DATABASE: {
+        # As libpq asks for it, which sets close-on-exec afterwards. No sockets inside the machine: others' lie in our folders.
+        "socket": ((OneOf(0, (socket.AF_INET, socket.AF_INET6)), OneOf(1, (socket.SOCK_STREAM, *_STREAMS)), OneOf(2, (0,))),),
+        "setsockopt": (
+            (OneOf(1, (socket.SOL_SOCKET,)), OneOf(2, (socket.SO_KEEPALIVE,))),
+            (
+                OneOf(1, (socket.IPPROTO_TCP,)),
+                OneOf(
+                    2,
+                    (
+                        socket.TCP_NODELAY, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT,
+                        socket.TCP_USER_TIMEOUT,
+                    ),
+                ),
             ),
         ),
     },

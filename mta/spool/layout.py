@@ -8,7 +8,6 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from mta.vocabulary import is_queue_id
 
@@ -34,13 +33,13 @@ class Folder:
         self.descriptor = descriptor
 
     @classmethod
-    def open(cls, state: Path, part: str) -> "Folder":
+    def open(cls, state: str | os.PathLike[str], part: str) -> "Folder":
         """The folder *part* (CONTENT, ENVELOPE or PROGRESS) below the state directory.
 
         Raises:
             OSError: it is not there, or not ours to enter.
         """
-        return cls(os.open(state / part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        return cls(os.open(f"{os.fspath(state)}/{part}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
     def create(self, queue_id: bytes) -> int:
         """A descriptor to write the new file of *queue_id* with.

@@ -542,8 +542,19 @@ class Notice(Message, verb="notice"):
     authority: Mac
 
 
+class AskConsent(Message, verb="ask-consent"):
+    """compiler -> bouncer. Whoever reads *target*, at another host, is to be asked whether mail for *holder* may go on to him."""
+
+    tag: int
+    target: Path
+    holder: Path  # address key of the mailbox that forwards, or of the alias
+    link: Text  # where he says yes
+    until: int  # seconds since 1970: when *authority* ends
+    authority: Mac
+
+
 class Noticed(Message, verb="noticed"):
-    """bouncer -> ledger. `done`: they are written to (or must not be); else try again later."""
+    """bouncer -> ledger, compiler. `done`: they are written to (or must not be); else try again later."""
 
     tag: int
     done: bool
@@ -554,6 +565,16 @@ class OfferNotice(Message, verb="offer-notice"):
 
     tag: int
     mailbox: Path
+    until: int
+    authority: Mac
+    eight_bit: bool = False  # as in `OfferDsn`
+
+
+class OfferConsent(Message, verb="offer-consent"):
+    """bouncer -> enqueuer. What an `AskConsent` is about, to nobody but that target."""
+
+    tag: int
+    target: Path
     until: int
     authority: Mac
     eight_bit: bool = False  # as in `OfferDsn`

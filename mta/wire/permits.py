@@ -50,7 +50,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("submitter", "signer"): (frozenset({m.Sign}), frozenset({m.Signed})),
     ("bouncer", "directory"): (frozenset({m.LanguageOf}), frozenset({m.Language})),
     ("bouncer", "enqueuer"): (
-        frozenset({m.OfferDsn, m.OfferNotice, m.OriginalOf, m.Content, m.Withdraw}),
+        frozenset({m.OfferDsn, m.OfferNotice, m.OfferConsent, m.OriginalOf, m.Content, m.Withdraw}),
         frozenset({m.Taken, m.Declined, m.Original}),
     ),
     ("directory", "ledger"): (
@@ -97,6 +97,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.StoreDone}),
     ),
     ("compiler", "ledger"): (frozenset({m.Outbox}), frozenset({m.Fact})),
+    ("compiler", "bouncer"): (frozenset({m.AskConsent}), frozenset({m.Noticed})),
     ("web", "authenticator"): (frozenset({m.Verify}), frozenset({m.Verified})),
     ("submissiond", "authenticator"): (
         frozenset({m.LogIn, m.ScramBegin, m.ScramEnd, m.MayUse}),

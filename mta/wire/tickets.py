@@ -23,6 +23,7 @@ _SESSION = b"postern session"
 _TICKET = b"postern ticket"
 _ORIGINAL = b"postern original"
 _NOTICE = b"postern notice"
+_CONSENT = b"postern consent"
 _LOGIN = b"postern login"
 _SENDER = b"postern sender"
 
@@ -118,6 +119,16 @@ def notice_authority(key: bytes, mailbox: bytes, until: int) -> bytes:
 def notice_authority_holds(key: bytes, authority: bytes, mailbox: bytes, until: int, now: int) -> bool:
     """Did somebody with *key* give *authority* for exactly these, and is *now* (seconds since 1970) not after *until*?"""
     return hmac.compare_digest(authority, notice_authority(key, mailbox, until)) and now <= until
+
+
+def consent_authority(key: bytes, target: bytes, until: int) -> bytes:
+    """The compiler's word: the bouncer may ask *target*, at another host, for its owner's consent until *until*."""
+    return _mac(key, _CONSENT, target, b"%d" % until)
+
+
+def consent_authority_holds(key: bytes, authority: bytes, target: bytes, until: int, now: int) -> bool:
+    """Did somebody with *key* give *authority* for exactly these, and is *now* (seconds since 1970) not after *until*?"""
+    return hmac.compare_digest(authority, consent_authority(key, target, until)) and now <= until
 
 
 def _mac(key: bytes, person: bytes, *fields: bytes) -> bytes:

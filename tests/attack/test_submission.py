@@ -127,6 +127,7 @@ def test_a_message_without_proofs_goes_nowhere(house: House) -> None:
     [
         m.OfferDsn(1, b"0" * 20, MAC),  # the bouncer's word
         m.OfferNotice(1, b"postmaster@mx.house.test", 1 << 40, MAC),
+        m.OfferConsent(1, b"victim@elsewhere.test", 1 << 40, MAC),
         m.Queued((b"0" * 20, b"envelope")),  # the enqueuer's
         m.Expand(1, ANN.encode()),  # the scheduler's
         m.Verify(1, b"account", b"operator", b"guess"),  # the web's

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mta import roster
-from tests.crash._load import Load, tokens_in
+from tests.crash._load import Load, UserLoad, tokens_in
 from tests.fixtures.house import House, _alive, children, wait_until
 
 pytestmark = pytest.mark.journey
@@ -24,21 +24,26 @@ SETTINGS = {
     "smtpd.max_connections_per_client": "0",
     "smtpd.max_connections": "40",
     "limits.unknown_recipients_per_minute": "10000",
+    "limits.sends_per_hour": "0",
+    "limits.sends_per_day": "0",
 }
+USER, PASSWORD = "user@cells.test", "correct horse"
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("cells") / "house", settings=SETTINGS) as made:
+    with House(tmp_path_factory.mktemp("cells") / "house", settings=SETTINGS, submission=True) as made:
         made.add_domain("cells.test")
+        made.add_mailbox(USER, password=PASSWORD)
         made.add_mailbox(ADDRESS)
         made.wait_until_known(ADDRESS)
+        made.wait_until_users_may_come()
         yield made
 
 
-def cells(house: House) -> list[int]:
+def cells(house: House, spawner: str = "smtpdspawn") -> list[int]:
     """The cells that live now; one that has ended and waits to be reaped is none."""
-    return [pid for pid in children(house.pid("smtpdspawn")) if _alive(pid)]
+    return [pid for pid in children(house.pid(spawner)) if _alive(pid)]
 
 
 def settled(house: House) -> None:
@@ -163,17 +168,23 @@ def test_a_killed_spawner_leaves_no_orphan(house: House) -> None:
 @pytest.mark.must_show
 @pytest.mark.timeout(300)
 def test_no_250_is_lost_whoever_is_killed(house: House) -> None:
-    """Cells and spawner killed under load at any moment: what was accepted is in the mailbox."""
-    with Load(house.port("smtp"), [ADDRESS]) as load:
+    """Cells and spawners of strangers and of users killed under load at any moment: what was accepted is in the mailbox."""
+    strangers = Load(house.port("smtp"), [ADDRESS])
+    users = UserLoad(house.port("submission"), [ADDRESS], (USER, PASSWORD), threads=2, first=40_000_000)
+    with strangers, users:
         for number in range(12):
-            load.wait_for(len(load.accepted) + 8, 60)
-            if number % 3 == 2:
-                house.wait_for_restart("smtpdspawn", house.kill("smtpdspawn"), 30)
-            for pid in cells(house)[:2]:
+            strangers.wait_for(len(strangers.accepted) + 8, 60)
+            spawner = ("smtpdspawn", "submissionspawn", "tlsspawn")[number % 3]
+            if number % 4 == 2:
+                house.wait_for_restart(spawner, house.kill(spawner), 30)
+            for pid in cells(house, spawner)[:2]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-    accepted = set(load.accepted)
-    assert len(accepted) >= 90
+        for load in (strangers, users):
+            load.wait_for(len(load.accepted) + 5, 60)
+    accepted = set(strangers.accepted) | set(users.accepted)
+    assert len(strangers.accepted) >= 90
+    assert len(users.accepted) >= 10
     wait_until(lambda: accepted <= set(tokens_in(house.maildir(ADDRESS) / "new")), 60, house.said)
 
 

@@ -448,7 +448,6 @@ def test_rules_are_added_moved_changed_and_removed(office: Office, shop: Api, of
         ({"verb": "deny", "pattern": "two words"}, "bad_pattern", "pattern"),
         ({"verb": "deny", "pattern": "a b@example.com"}, "bad_address", "pattern"),
         ({"verb": "deny", "pattern": "example.com", "position": 0}, "invalid", "position"),
-        ({"verb": "deny", "pattern": "example.com", "expires_at": "2001-01-01T00:00:00Z"}, "bad_moment", "expires_at"),
         ({"verb": "deny", "pattern": "example.com", "expires_at": "tomorrow"}, "invalid", "expires_at"),
         ({"verb": "deny", "pattern": "example.com", "note": "x" * 201}, "invalid", "note"),
     ],
@@ -459,6 +458,14 @@ def test_a_rule_that_makes_no_sense_is_refused(
     before = state_of(office)
     expect_problem(shop("POST", "/domains/shop.test/rules", body), 422, code, field)
     assert state_of(office) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/domains/shop.test/rules", {"verb": "deny", "pattern": "example.com"}), ("/keys", {})]
+)
+def test_what_would_be_over_already_is_refused(shop: Api, path: str, body: dict[str, object]) -> None:
+    response = shop("POST", path, {**body, "expires_at": "2001-01-01T00:00:00Z"})
+    expect_problem(response, 409, "bad_moment", "expires_at")
 
 
 # ---- routes
@@ -755,14 +762,25 @@ def test_lists_come_in_pages_without_gaps_or_repeats(office: Office, api: Api) -
         ("limit=0", "invalid", "limit"),
         ("limit=501", "invalid", "limit"),
         ("limit=many", "invalid", "limit"),
-        ("cursor=nonsense", "bad_cursor", "cursor"),
-        ("cursor=%00", "bad_cursor", "cursor"),
         ("search=" + "x" * 300, "invalid", "search"),
     ],
 )
 @pytest.mark.parametrize("noun", ["domains", "mailboxes", "aliases"])
 def test_a_bad_page_is_refused(api: Api, noun: str, query: str, code: str, field: str) -> None:
     expect_problem(api("GET", f"/{noun}?{query}"), 422, code, field)
+
+
+@pytest.mark.parametrize("noun", ["domains", "mailboxes", "aliases", "tenants", "keys", "audit"])
+@pytest.mark.parametrize("cursor", ["nonsense", "%00", "W10", "WzFd" * 100])
+def test_a_cursor_that_is_none_leads_nowhere(api: Api, noun: str, cursor: str) -> None:
+    expect_problem(api("GET", f"/{noun}?cursor={cursor}"), 404, "bad_cursor", "cursor")
+
+
+@pytest.mark.parametrize(
+    "path", ["/mailboxes/no address", "/aliases/@", "/domains/x", "/domains/a..b/sending", "/mailboxes/x/forwarding"]
+)
+def test_where_no_name_can_be_there_is_nothing(api: Api, path: str) -> None:
+    expect_problem(api("GET", path), 404, "not_found")
 
 
 def test_the_audit_log_has_one_entry_for_each_deed_and_none_for_a_refusal(shop: Api) -> None:

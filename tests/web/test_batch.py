@@ -98,7 +98,7 @@ def test_an_atomic_batch_is_carried_out_whole_or_not_at_all(office: Office, shop
     good = [post("/mailboxes", address="anna@shop.test"), post("/domains", name="two.test")]
     before = rows(office)
     answer = batch(
-        shop, *good, post("/domains", name="no domain"), post("/domains", name="three.test"), atomic=True, status=422
+        shop, *good, post("/domains", name="no domain"), post("/domains", name="three.test"), atomic=True, status=409
     )
     assert (answer["code"], answer["committed"]) == ("batch_refused", False)
     assert statuses(answer) == [424, 424, 422, 424]

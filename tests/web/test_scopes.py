@@ -124,7 +124,6 @@ def test_a_limited_key_of_the_operators_is_no_operator(shop: tuple[Office, Api])
         ({"addresses": ["a b@one.test"]}, "addresses"),
         ({"networks": ["192.0.2.0/33"]}, "networks"),
         ({"networks": "192.0.2.0/24"}, "networks"),
-        ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "soon"}, "expires_at"),
     ],
 )

@@ -74,6 +74,6 @@ def _shown(operations: list[Operation], *, applied: bool) -> Applied:
 def _why_not(refused: _Refused, operations: list[Operation]) -> Response:
     """The problem of the operation that was refused, with that operation beside it."""
     plan = _shown(operations, applied=False)
-    problem = body_of(422, "apply_refused", f"not carried out: {refused.result.body['detail']}")
+    problem = body_of(409, "apply_refused", f"not carried out: {refused.result.body['detail']}")
     problem |= {"step": plan.plan[refused.number].model_dump(mode="json"), "refusal": refused.result.body}
-    return JSONResponse(problem, 422, media_type=PROBLEM_MEDIA_TYPE)
+    return JSONResponse(problem, 409, media_type=PROBLEM_MEDIA_TYPE)

@@ -1,7 +1,6 @@
 """The audit log."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -10,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from appliance.services import audit
 from appliance.services.audit import Search
 from web.api.dependencies import Asking, Cursor, Limit, refusals
-from web.api.schemas import Page
+from web.api.schemas import Instant, Page
 from web.api.schemas.audit import AuditEntry
 
 router = APIRouter(prefix="/audit")
@@ -22,10 +21,15 @@ def search(
         str | None, Query(max_length=1000, description="only by him: a login, or `key:` and a key's id")
     ] = None,
     action: Annotated[
-        str | None, Query(max_length=100, description="only `mailbox.created`, say; `mailbox.` for all about mailboxes")
+        str | None,
+        Query(
+            max_length=100,
+            pattern=r"^[a-z_]*[a-z][a-z_]*([.][a-z_]*)?$",
+            description="only `mailbox.created`, say; `mailbox.` for all about mailboxes",
+        ),
     ] = None,
-    since: Annotated[datetime | None, Query(description="not before")] = None,
-    until: Annotated[datetime | None, Query(description="before")] = None,
+    since: Annotated[Instant | None, Query(description="not before")] = None,
+    until: Annotated[Instant | None, Query(description="before")] = None,
 ) -> Search:
     """Which entries are asked for."""
     first, last = (int(moment.timestamp()) if moment is not None else None for moment in (since, until))

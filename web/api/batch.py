@@ -33,7 +33,7 @@ def batch(
 ) -> BatchDone | Response:
     """Each has its own result, in the order asked for. Mailboxes that are made one behind the other go fastest.
 
-    An atomic batch in which one is refused gets 422, with the results as a member of the problem.
+    An atomic batch in which one is refused gets 409, with the results as a member of the problem.
     """
     operations = [together.Operation(one.method, one.path, one.body, one.if_match) for one in body.operations]
     results: Sequence[together.Result] = ()
@@ -56,8 +56,8 @@ def _done(results: Sequence[together.Result], *, committed: bool) -> BatchDone:
 
 def _taken_back(results: Sequence[together.Result], count: int) -> Response:
     """The refusals, and for all others that they were not carried out because of those."""
-    problem = body_of(422, "batch_refused", "one of these operations was refused, and so none of them was carried out")
+    problem = body_of(409, "batch_refused", "one of these operations was refused, and so none of them was carried out")
     other = together.Result(424, body_of(424, "batch_refused", "another operation of this atomic batch was refused"))
     told = [one if working_off.is_refused(one) else other for one in results]
     done = _done([*told, *[other] * (count - len(told))], committed=False)
-    return JSONResponse({**problem, **done.model_dump(mode="json")}, 422, media_type=PROBLEM_MEDIA_TYPE)
+    return JSONResponse({**problem, **done.model_dump(mode="json")}, 409, media_type=PROBLEM_MEDIA_TYPE)

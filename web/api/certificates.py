@@ -1,6 +1,8 @@
 """Certificates."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
 
 from appliance.services import certificates
 from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, refusals, told
@@ -8,6 +10,8 @@ from web.api.schemas import Page
 from web.api.schemas.certificates import Certificate, NewCertificate
 
 router = APIRouter(prefix="/certificates")
+
+Number = Annotated[int, Path(ge=0, lt=1 << 63, examples=[1])]
 
 
 @router.get("", summary="List certificates", responses=refusals(422))
@@ -30,14 +34,14 @@ def install(asking: Making, body: NewCertificate, response: Response, dry_run: D
 
 
 @router.get("/{number}", summary="Show a certificate", responses=refusals(404, 422))
-def show(asking: Asking, number: int, response: Response) -> Certificate:
+def show(asking: Asking, number: Number, response: Response) -> Certificate:
     """Without its key, which only the role that uses it can read."""
     with asking.wiring.reading() as session:
         return told(response, Certificate.model_validate(certificates.get(session, number, actor=asking.actor)))
 
 
 @router.delete("/{number}", summary="Remove a certificate", status_code=204, responses=refusals(403, 404, 412, 422))
-def remove(asking: Changing, number: int, dry_run: DryRun = False) -> None:
+def remove(asking: Changing, number: Number, dry_run: DryRun = False) -> None:
     """Its names show the host's own from then on."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: certificates.get(session, number, actor=asking.actor))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header, Query, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
@@ -216,11 +216,16 @@ def caller(
 
 
 IfMatch = Annotated[
-    str | None, Header(description="the ETag of the object as it was read: change it only while it is still so")
+    # Not in the document as a parameter: there is no form of it that could not be refused. `document` tells of it in words.
+    str | None, Header(include_in_schema=False)
 ]
 IdempotencyKey = Annotated[
     str | None,
-    Header(description="any text of your own: repeated with the same one, the request is not carried out twice"),
+    Header(
+        min_length=1,
+        max_length=255,
+        description="any text of your own: repeated with the same one, the request is not carried out twice",
+    ),
 ]
 
 
@@ -243,7 +248,9 @@ Asking = Annotated[Caller, Depends(caller)]
 Changing = Annotated[Caller, Depends(changer)]
 Ordering = Annotated[Caller, Depends(poster)]
 Making = Annotated[Caller, Depends(maker)]
-Limit = Annotated[int, Query(description="how many at most, 1 to 500")]
+Limit = Annotated[int, Query(ge=1, le=500, description="how many at most, 1 to 500")]
+TenantNumber = Annotated[int, Path(ge=0, lt=1 << 63, examples=[2])]
+TenantId = Annotated[int | None, Query(ge=0, lt=1 << 63, description="only of this tenant")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 Search = Annotated[str, Query(max_length=254, description="only what has this in its name")]
 DryRun = Annotated[bool, Query(description="check everything, change nothing")]

@@ -1,9 +1,9 @@
 """What a domain's mail is signed with (DKIM), and the records that have to stand in DNS for it."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from appliance.services import dkim
-from web.api.dependencies import Asking, Changing, DryRun, refusals
+from web.api.dependencies import Asking, DryRun, Ordering, refusals
 from web.api.schemas.dkim import DkimKey, DkimKeys
 
 router = APIRouter(prefix="/domains/{name}/dkim")
@@ -30,15 +30,15 @@ def show(asking: Asking, name: str) -> DkimKeys:
 
 
 @router.post("/rotate", summary="Make the next DKIM keys", responses=refusals(403, 404, 409, 422))
-def rotate(asking: Changing, name: str, dry_run: DryRun = False) -> DkimKeys:
+def rotate(asking: Ordering, name: str, response: Response, dry_run: DryRun = False) -> DkimKeys:
     """They sign after `finish`, when their records are published; a domain's first ones sign at once."""
     new = asking.wiring.seals.new_signing_keys()  # Before the transaction: it takes its time.
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        return told_of(dkim.rotate(session, name, new, actor=asking.actor))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        return posting.answer(told_of(dkim.rotate(posting.session, name, new, actor=asking.actor)))
 
 
 @router.post("/finish", summary="Sign with the next DKIM keys", responses=refusals(403, 404, 409, 422))
-def finish(asking: Changing, name: str, dry_run: DryRun = False) -> DkimKeys:
+def finish(asking: Ordering, name: str, response: Response, dry_run: DryRun = False) -> DkimKeys:
     """From now on; the private halves of those before are gone."""
-    with asking.wiring.changing(dry_run=dry_run) as session:
-        return told_of(dkim.finish(session, name, actor=asking.actor))
+    with asking.posting(response, dry_run=dry_run) as posting:
+        return posting.answer(told_of(dkim.finish(posting.session, name, actor=asking.actor)))

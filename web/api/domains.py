@@ -17,6 +17,7 @@ from web.api.dependencies import (
     Making,
     Ordering,
     Search,
+    TenantId,
     given,
     refusals,
     told,
@@ -25,6 +26,8 @@ from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.domains import Domain, DomainChange, NewDomain
 
 router = APIRouter(prefix="/domains")
+
+OF_RELAYS = frozenset({"next_hop", "source", "source_settings", "source_password"})
 
 
 def routed(seals: Seals, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +41,7 @@ def routed(seals: Seals, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 @router.get("", summary="List domains", responses=refusals(422))
 def list_domains(
-    asking: Asking, limit: Limit = 50, cursor: Cursor = None, search: Search = "", tenant_id: int | None = None
+    asking: Asking, limit: Limit = 50, cursor: Cursor = None, search: Search = "", tenant_id: TenantId = None
 ) -> Page[Domain]:
     """By name; of one tenant, or with *search* in the name."""
     with asking.wiring.reading() as session:
@@ -52,7 +55,10 @@ def list_domains(
 def create(asking: Making, body: NewDomain, response: Response, dry_run: DryRun = False) -> Domain:
     """Mail for it is accepted within a second of the answer, as soon as it has addresses."""
     with asking.posting(response, body, dry_run=dry_run) as posting:
-        wanted = routed(asking.wiring.seals, body.model_dump(exclude_unset=True))
+        said = body.model_dump(exclude_unset=True)
+        # A program that sends all members, those it has nothing to say for among them, wants no relay.
+        said = {name: value for name, value in said.items() if value or name not in OF_RELAYS}
+        wanted = routed(asking.wiring.seals, said)
         domain = Domain.model_validate(domains.create(posting.session, actor=asking.actor, **wanted))
         return posting.answer(domain, location=f"/domains/{domain.name}")
 

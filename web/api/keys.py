@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from appliance.services import keys
-from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, refusals, told
+from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, TenantId, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.keys import Key, MadeKey, NewKey
 
@@ -11,7 +11,7 @@ router = APIRouter(prefix="/keys")
 
 
 @router.get("", summary="List keys", responses=refusals(422))
-def list_keys(asking: Asking, limit: Limit = 50, cursor: Cursor = None, tenant_id: int | None = None) -> Page[Key]:
+def list_keys(asking: Asking, limit: Limit = 50, cursor: Cursor = None, tenant_id: TenantId = None) -> Page[Key]:
     """Revoked ones too, oldest first."""
     with asking.wiring.reading() as session:
         page = keys.list_keys(session, actor=asking.actor, tenant_id=tenant_id, limit=limit, cursor=cursor)

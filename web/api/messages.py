@@ -1,6 +1,5 @@
 """What became of messages."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -8,15 +7,28 @@ from fastapi import APIRouter, Path, Query
 from appliance.services import messages, trace
 from appliance.services.messages import Asked
 from web.api.dependencies import Asking, Caller, Cursor, Limit, refusals
-from web.api.schemas import Page
+from web.api.schemas import ADDRESS, DOMAIN, Instant, Page, documented
 from web.api.schemas.messages import Message, TracedMessage
 
 router = APIRouter(prefix="/messages")
 
 _OURS = frozenset({"time", "role", "event", "queue_id", "session"})
 
-Party = Annotated[str | None, Query(max_length=320, description="an address, or `@` and a domain")]
-Bound = Annotated[datetime | None, Query()]
+Party = Annotated[
+    str | None,
+    Query(
+        max_length=320, json_schema_extra=documented(f"^({ADDRESS}|@{DOMAIN})$", 320),
+        description="an address, or `@` and a domain",
+    ),
+]  # fmt: skip
+State = Annotated[
+    str | None,
+    Query(
+        max_length=20, json_schema_extra={"pattern": f"^({'|'.join(messages.STATES)})$"},
+        description="only those that are so now: `failed`, say",
+    ),
+]  # fmt: skip
+Bound = Annotated[Instant | None, Query()]
 
 
 @router.get("", summary="List messages", responses=refusals(422))
@@ -28,7 +40,7 @@ def list_messages(
     recipient: Party = None,
     since: Bound = None,
     until: Bound = None,
-    state: Annotated[str | None, Query(max_length=20, description="only those that are so now: `failed`, say")] = None,
+    state: State = None,
 ) -> Page[Message]:
     """What was accepted or refused, newest first. A page may be short, or empty, while there is a `next`."""
     first, last = (moment.timestamp() if moment is not None else None for moment in (since, until))

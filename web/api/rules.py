@@ -18,6 +18,9 @@ from web.api.schemas.rules import NewRule, Rule, RuleChange, Rules
 router = APIRouter()
 
 
+Number = Annotated[int, Path(ge=0, lt=1 << 63, examples=[1])]
+
+
 class Scope(TypedDict):
     """Whose list it is; of neither, the host's."""
 
@@ -59,7 +62,7 @@ def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
             return posting.answer(rule, location=f"{_filled(prefix, where)}/rules/{rule.id}")
 
     @router.get(f"{prefix}/rules/{{rule}}", summary=f"Show one of {whose} rules", responses=refusals(404, 422))
-    def show(asking: Asking, where: Where, rule: int, response: Response) -> Rule:
+    def show(asking: Asking, where: Where, rule: Number, response: Response) -> Rule:
         """By its id."""
         with asking.wiring.reading() as session:
             return told(response, Rule.model_validate(access_rules.get(session, rule, actor=asking.actor, **where)))
@@ -68,7 +71,7 @@ def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
         f"{prefix}/rules/{{rule}}", summary=f"Change one of {whose} rules", responses=refusals(403, 404, 412, 422)
     )
     def change(
-        asking: Changing, where: Where, rule: int, body: RuleChange, response: Response, dry_run: DryRun = False
+        asking: Changing, where: Where, rule: Number, body: RuleChange, response: Response, dry_run: DryRun = False
     ) -> Rule:
         """With a position, it is moved there."""
         with asking.wiring.changing(dry_run=dry_run) as session:
@@ -80,7 +83,7 @@ def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
         f"{prefix}/rules/{{rule}}", summary=f"Remove one of {whose} rules", status_code=204,
         responses=refusals(403, 404, 412, 422),
     )  # fmt: skip
-    def remove(asking: Changing, where: Where, rule: int, dry_run: DryRun = False) -> None:
+    def remove(asking: Changing, where: Where, rule: Number, dry_run: DryRun = False) -> None:
         """Those below it move up."""
         with asking.wiring.changing(dry_run=dry_run) as session:
             asking.expect(lambda: access_rules.get(session, rule, actor=asking.actor, **where))

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import senders, sending
-from web.api.dependencies import Asking, Caller, Changing, DryRun, Making, Ordering, given, refusals, told
+from web.api.dependencies import Asking, Caller, Changing, DryRun, Making, Ordering, TenantNumber, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.sending import (
     AppPassword,
@@ -103,7 +103,7 @@ def show_mailbox(asking: Asking, address: Address, response: Response) -> Sendin
     return _show(asking, address, response)
 
 
-@router.patch(_OF_MAILBOX + "/sending", summary="Limit a mailbox", responses=refusals(403, 404, 412, 422))
+@router.patch(_OF_MAILBOX + "/sending", summary="Limit a mailbox", responses=refusals(403, 404, 409, 412, 422))
 def change_mailbox(
     asking: Changing, address: Address, body: SendingChange, response: Response, dry_run: DryRun = False
 ) -> Sending:
@@ -117,7 +117,7 @@ def show_domain(asking: Asking, name: str, response: Response) -> Sending:
     return _show(asking, name, response)
 
 
-@router.patch("/domains/{name}/sending", summary="Limit a domain", responses=refusals(403, 404, 412, 422))
+@router.patch("/domains/{name}/sending", summary="Limit a domain", responses=refusals(403, 404, 409, 412, 422))
 def change_domain(
     asking: Changing, name: str, body: SendingChange, response: Response, dry_run: DryRun = False
 ) -> Sending:
@@ -126,14 +126,14 @@ def change_domain(
 
 
 @router.get("/tenants/{tenant_id}/sending", summary="Show what a tenant may send", responses=refusals(404, 422))
-def show_tenant(asking: Asking, tenant_id: int, response: Response) -> Sending:
+def show_tenant(asking: Asking, tenant_id: TenantNumber, response: Response) -> Sending:
     """All that is below it together."""
     return _show(asking, str(tenant_id), response)
 
 
-@router.patch("/tenants/{tenant_id}/sending", summary="Limit a tenant", responses=refusals(403, 404, 412, 422))
+@router.patch("/tenants/{tenant_id}/sending", summary="Limit a tenant", responses=refusals(403, 404, 409, 412, 422))
 def change_tenant(
-    asking: Changing, tenant_id: int, body: SendingChange, response: Response, dry_run: DryRun = False
+    asking: Changing, tenant_id: TenantNumber, body: SendingChange, response: Response, dry_run: DryRun = False
 ) -> Sending:
     """All that is below it together."""
     return _change(asking, str(tenant_id), body, response, dry_run=dry_run)

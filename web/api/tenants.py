@@ -3,7 +3,20 @@
 from fastapi import APIRouter, Response
 
 from appliance.services import tenants
-from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, Ordering, given, refusals, told
+from web.api.dependencies import (
+    Asking,
+    Changing,
+    Cursor,
+    DryRun,
+    Limit,
+    Making,
+    Ordering,
+    TenantId,
+    TenantNumber,
+    given,
+    refusals,
+    told,
+)
 from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.tenants import NewTenant, Tenant, TenantChange
 
@@ -11,9 +24,7 @@ router = APIRouter(prefix="/tenants")
 
 
 @router.get("", summary="List tenants", responses=refusals(422))
-def list_tenants(
-    asking: Asking, limit: Limit = 50, cursor: Cursor = None, parent_id: int | None = None
-) -> Page[Tenant]:
+def list_tenants(asking: Asking, limit: Limit = 50, cursor: Cursor = None, parent_id: TenantId = None) -> Page[Tenant]:
     """The key's own and those below it, oldest first; with *parent_id*, those directly below that one."""
     with asking.wiring.reading() as session:
         page = tenants.list_tenants(session, actor=asking.actor, parent_id=parent_id, limit=limit, cursor=cursor)
@@ -29,14 +40,16 @@ def create(asking: Making, body: NewTenant, response: Response, dry_run: DryRun 
 
 
 @router.get("/{tenant_id}", summary="Show a tenant", responses=refusals(404, 422))
-def show(asking: Asking, tenant_id: int, response: Response) -> Tenant:
+def show(asking: Asking, tenant_id: TenantNumber, response: Response) -> Tenant:
     """By its id."""
     with asking.wiring.reading() as session:
         return told(response, Tenant.model_validate(tenants.get(session, tenant_id, actor=asking.actor)))
 
 
 @router.patch("/{tenant_id}", summary="Change a tenant", responses=refusals(403, 404, 409, 412, 422))
-def change(asking: Changing, tenant_id: int, body: TenantChange, response: Response, dry_run: DryRun = False) -> Tenant:
+def change(
+    asking: Changing, tenant_id: TenantNumber, body: TenantChange, response: Response, dry_run: DryRun = False
+) -> Tenant:
     """What is left out stays as it is; null takes a limit away."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
@@ -46,7 +59,7 @@ def change(asking: Changing, tenant_id: int, body: TenantChange, response: Respo
 
 
 @router.delete("/{tenant_id}", summary="Remove a tenant", status_code=204, responses=refusals(403, 404, 409, 412, 422))
-def remove(asking: Changing, tenant_id: int, dry_run: DryRun = False) -> None:
+def remove(asking: Changing, tenant_id: TenantNumber, dry_run: DryRun = False) -> None:
     """Only one that has nothing left; its accounts and keys go with it."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: tenants.get(session, tenant_id, actor=asking.actor))
@@ -55,7 +68,11 @@ def remove(asking: Changing, tenant_id: int, dry_run: DryRun = False) -> None:
 
 @router.post("/{tenant_id}/suspend", summary="Suspend a tenant", responses=refusals(403, 404, 412, 422))
 def suspend(
-    asking: Ordering, tenant_id: int, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+    asking: Ordering,
+    tenant_id: TenantNumber,
+    response: Response,
+    body: Standstill | None = None,
+    dry_run: DryRun = False,
 ) -> Tenant:
     """Stops mail and log-ins of it and all below it."""
     with asking.posting(response, body, dry_run=dry_run) as posting:
@@ -67,7 +84,11 @@ def suspend(
 
 @router.post("/{tenant_id}/resume", summary="Resume a tenant", responses=refusals(403, 404, 412, 422))
 def resume(
-    asking: Ordering, tenant_id: int, response: Response, body: Standstill | None = None, dry_run: DryRun = False
+    asking: Ordering,
+    tenant_id: TenantNumber,
+    response: Response,
+    body: Standstill | None = None,
+    dry_run: DryRun = False,
 ) -> Tenant:
     """Lets mail flow again."""
     with asking.posting(response, body, dry_run=dry_run) as posting:

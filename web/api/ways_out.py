@@ -7,11 +7,19 @@ from fastapi import APIRouter, Path, Response
 from appliance.services import routes
 from appliance.services.routes import Wanted
 from web.api.dependencies import Asking, Changing, DryRun, refusals, told
+from web.api.schemas import DOMAIN, documented
 from web.api.schemas.routes import Route, RouteChange, Routes
 
 router = APIRouter(prefix="/routes")
 
-Key = Annotated[str, Path(description="a domain, @domain, or *")]
+Key = Annotated[
+    str,
+    Path(
+        description="a domain, @domain, or *",
+        json_schema_extra=documented(f"^([*]|@?{DOMAIN})$", 254, 1),
+        examples=["*"],
+    ),
+]
 
 
 @router.get("", summary="List routes", responses=refusals(422))

@@ -4,7 +4,6 @@ import ipaddress
 import os
 import sys
 import time
-from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.authenticator import hashing
@@ -26,9 +25,8 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.AUTHENTICATOR
     start = control.begin(role)
-    state = Path(start.text("state"))
-    opener = read_opener(state / KEY, PASSWORD_HASH)
-    folder = os.open(state / "snapshot" / "credentials", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    opener = read_opener(start.path(KEY), PASSWORD_HASH)
+    folder = start.folder("snapshot/credentials")
     hashing.load()
     sandbox.enter(role, start, keep=(folder,))
     loop = Loop()

@@ -1,7 +1,7 @@
-"""bouncer - composes delivery status notifications, and notices about mailboxes that may not send any more.
+"""bouncer - composes delivery status notifications, notices about mailboxes that may not send any more, and questions for consent.
 
-Serves    scheduler: Bounce, ReportedRecipient -> Bounced. ledger: Notice -> Noticed
-Asks      enqueuer: OriginalOf -> Original; OfferDsn, OfferNotice, Content -> Taken or
+Serves    scheduler: Bounce, ReportedRecipient -> Bounced. ledger: Notice, compiler: AskConsent -> Noticed
+Asks      enqueuer: OriginalOf -> Original; OfferDsn, OfferNotice, OfferConsent, Content -> Taken or
           Declined. directory: LanguageOf -> Language
 Holds     nothing: no files, no keys, no network. For one message at a time the authority to see its header section,
           or its content when the sender wants it back

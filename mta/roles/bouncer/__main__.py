@@ -18,7 +18,8 @@ def main() -> int:
     loop = Loop()
     desk = Desk(start.settings["host.name"], qsbmf=_wants_qsbmf(start.settings))
     handlers = {
-        "scheduler": desk.take, "ledger": desk.notices.take, "enqueuer": desk.met_enqueuer, "directory": desk.met_directory,
+        "scheduler": desk.take, "ledger": desk.notices.take, "compiler": desk.notices.take, "enqueuer": desk.met_enqueuer,
+        "directory": desk.met_directory,
     }  # fmt: skip
 
     def reload(settings: Mapping[str, bytes]) -> None:

@@ -1,13 +1,15 @@
-"""Notices about mailboxes that were braked: the ledger's request, the language, composing, offering.
+"""What is written to people of our own accord: who asks for it, the language, composing, offering.
 
-A reader would otherwise get wrong: to whom a notice goes is not said here. It bears the ledger's authority for one mailbox, and
-the enqueuer writes to that one and its domain's postmaster.
+The ledger has the owner of a mailbox told that it was braked; the compiler has somebody elsewhere asked whether mail may go on to
+him. A reader would otherwise get wrong: to whom it goes is not said here. It bears an authority for one mailbox, or for one address
+at another host, and the enqueuer writes to that one (and, of a mailbox, to its domain's postmaster).
 """
 
 import itertools
 import time
 from collections.abc import Callable
 
+from mta.message.consents import Consent, compose_consent
 from mta.message.notices import Braked, compose_braked
 from mta.record import dataclass
 from mta.wire import messages as m
@@ -21,7 +23,7 @@ MAX_WAITING = 50
 @dataclass(slots=True)
 class _Waiting:
     channel: Channel
-    notice: m.Notice
+    notice: m.Notice | m.AskConsent
     is_offered: bool = False
 
 
@@ -36,9 +38,9 @@ class Notices:
         self._waiting: dict[int, _Waiting] = {}
 
     def take(self, channel: Channel, packet: Packet) -> None:
-        """The ledger's request."""
+        """The ledger's request, or the compiler's."""
         notice = packet[0]
-        if not isinstance(notice, m.Notice):
+        if not isinstance(notice, m.Notice | m.AskConsent):
             channel.close()
             return
         if len(self._waiting) >= MAX_WAITING:
@@ -46,7 +48,9 @@ class Notices:
             return
         tag = next(self._tags)
         self._waiting[tag] = _Waiting(channel, notice)
-        if not self.peers.tell("directory", m.LanguageOf(tag, notice.mailbox, notice.mailbox)):
+        # Of somebody elsewhere nobody knows it; what the people of that domain here read is the best guess.
+        ours = notice.mailbox if isinstance(notice, m.Notice) else notice.holder
+        if not self.peers.tell("directory", m.LanguageOf(tag, ours, ours)):
             self.know_language(tag, b"")
 
     def know_language(self, tag: int, language: bytes) -> None:
@@ -54,14 +58,18 @@ class Notices:
         waiting = self._waiting.get(tag)
         if waiting is None or waiting.is_offered:
             return
-        waiting.is_offered, notice = True, waiting.notice
-        content = compose_braked(Braked(self._host, notice.mailbox, notice.why, int(self._clock()), language))
-        requests = (
-            m.OfferNotice(tag, notice.mailbox, notice.until, notice.authority),
-            m.Content(tag, True, content),
-        )
-        if not all(self.peers.tell("enqueuer", request) for request in requests):
+        waiting.is_offered = True
+        offer, content = self._written(tag, waiting.notice, language)
+        if not all(self.peers.tell("enqueuer", request) for request in (offer, m.Content(tag, True, content))):
             self.finish(tag, done=False)
+
+    def _written(self, tag: int, notice: m.Notice | m.AskConsent, language: bytes) -> tuple[m.Message, bytes]:
+        moment = int(self._clock())
+        if isinstance(notice, m.Notice):
+            braked = Braked(self._host, notice.mailbox, notice.why, moment, language)
+            return m.OfferNotice(tag, notice.mailbox, notice.until, notice.authority), compose_braked(braked)
+        consent = Consent(self._host, notice.target, notice.holder, notice.link, moment, language)
+        return m.OfferConsent(tag, notice.target, notice.until, notice.authority), compose_consent(consent)
 
     def finish(self, tag: int, *, done: bool) -> None:
         """The enqueuer took it or refused it for good, or it is to be tried later."""
@@ -71,10 +79,10 @@ class Notices:
         try:
             waiting.channel.send(m.Noticed(waiting.notice.tag, done))
         except ChannelClosed:
-            return  # The next ledger asks again.
+            return  # The next one asks again.
 
     def lost(self, channel: Channel) -> None:
-        """Without enqueuer nobody can be written to; without ledger nobody wants to know; without directory it is English."""
+        """Without enqueuer nobody can be written to; without who asked nobody wants to know; without directory it is English."""
         for tag, waiting in list(self._waiting.items()):
             if waiting.channel is channel:
                 del self._waiting[tag]

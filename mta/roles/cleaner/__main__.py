@@ -1,7 +1,6 @@
 """Wiring of cleaner: open the three folders, lose the rights, serve."""
 
 import sys
-from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.cleaner.broom import clean
@@ -37,7 +36,7 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.CLEANER
     start = control.begin(role)
-    state = Path(start.text("state"))
+    state = start.text("state")
     folders = [Folder.open(state, part) for part in (CONTENT, ENVELOPE, PROGRESS)]
     sandbox.enter(role, start, keep=[folder.descriptor for folder in folders])
 

@@ -1,10 +1,8 @@
 """Wiring of directory: open the recipient snapshot's folder, lose the rights, serve."""
 
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from mta import relaying, roster, sandbox
 from mta.roles.directory.access import Scope
@@ -28,7 +26,7 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.DIRECTORY
     start = control.begin(role)
-    folder = os.open(Path(start.text("state")) / "snapshot" / "recipients", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = start.folder("snapshot/recipients")
     sandbox.enter(role, start, keep=(folder,))
     loop = Loop()
     serve(loop, start, folder).ready()

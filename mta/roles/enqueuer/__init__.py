@@ -1,7 +1,7 @@
 """enqueuer - takes charge of a message: durable before it answers.
 
 Serves    smtpd, submitter: Offer, OfferRecipient, Content, Withdraw -> Taken or Declined.
-          bouncer: OriginalOf -> Original; OfferDsn, OfferNotice, Content, Withdraw -> Taken or Declined
+          bouncer: OriginalOf -> Original; OfferDsn, OfferNotice, OfferConsent, Content, Withdraw -> Taken or Declined
 Asks      nobody. Tells scheduler Recovered and Queued, ledger Reserve
 Holds     spool/content and spool/envelope, to write; session, ticket and original key
 Believes  of smtpd only what a session token and a ticket prove: who the client is, and that the directory said yes to this

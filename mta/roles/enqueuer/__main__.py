@@ -24,7 +24,7 @@ def main() -> int:
     sandbox.enter(role, start, keep=(content.descriptor, envelope.descriptor))
 
     found = recover(content, envelope)
-    names = (roster.SESSION_KEY, roster.TICKET_KEY, roster.ORIGINAL_KEY, roster.NOTICE_KEY)
+    names = (roster.SESSION_KEY, roster.TICKET_KEY, roster.ORIGINAL_KEY, roster.NOTICE_KEY, roster.CONSENT_KEY)
     keys = Keys(*(start.settings[name] for name in names))
     store = Store(
         Disk(content, envelope), Room(content, start.number("limits.min_free_space")), keys, QueueIds(found.newest),

@@ -22,7 +22,13 @@ from mta.windows import Window, client_key
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers
-from mta.wire.tickets import login_ticket_holds, notice_authority_holds, session_token_holds, ticket_holds
+from mta.wire.tickets import (
+    consent_authority_holds,
+    login_ticket_holds,
+    notice_authority_holds,
+    session_token_holds,
+    ticket_holds,
+)
 
 SMALL = 64 * 1024  # Octets of content kept in memory; more go to the file as they come.
 MAX_HELD = 64 << 20  # Octets in memory over all messages; beyond it every message goes to its file.
@@ -52,6 +58,7 @@ class Keys:
     ticket: bytes
     original: bytes
     notice: bytes
+    consent: bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -144,6 +151,7 @@ class Store:
             m.Withdraw: self._withdraw,
             m.OfferDsn: self._offer_dsn,
             m.OfferNotice: self._offer_notice,
+            m.OfferConsent: self._offer_consent,
             m.OriginalOf: self._original_of,
         }
 
@@ -282,11 +290,24 @@ class Store:
         if not notice_authority_holds(self._keys.notice, message.authority, mailbox, message.until, now):
             channel.send(m.Declined(message.tag, *NO_TICKET))
             return
-        recipients = dict.fromkeys((mailbox, b"postmaster@" + mailbox.rpartition(b"@")[2]))
+        self._write_to(channel, message, (mailbox, b"postmaster@" + mailbox.rpartition(b"@")[2]))
+
+    def _offer_consent(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.OfferConsent)
+        if not self._may_begin(channel, message.tag):
+            return
+        target, now = message.target, int(self._clock())
+        if consent_authority_holds(self._keys.consent, message.authority, target, message.until, now):
+            self._write_to(channel, message, (target,))
+        else:
+            channel.send(m.Declined(message.tag, *NO_TICKET))
+
+    def _write_to(self, channel: Channel, message: m.OfferNotice | m.OfferConsent, paths: tuple[bytes, ...]) -> None:
         # As of a double bounce nobody is told when it fails: it can start no correspondence (RFC 3834 2).
+        options = _options_of_dsn(paths[0], message.eight_bit, requires_tls=False)
         self._open[channel][message.tag] = Incoming(
-            channel, None, b"", _options_of_dsn(mailbox, message.eight_bit, requires_tls=False), Generation.DOUBLE_BOUNCE,
-            [Recipient(recipient) for recipient in recipients], now, message.tag,
+            channel, None, b"", options, Generation.DOUBLE_BOUNCE, [Recipient(path) for path in dict.fromkeys(paths)],
+            int(self._clock()), message.tag,
         )  # fmt: skip
 
     def _original_of(self, channel: Channel, message: m.Message) -> None:

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from mta import roster, sandbox
 from mta.offspring import Offspring
@@ -25,9 +24,7 @@ def main() -> int:
     # A local is a fork of us and loads nothing after it: what it needs is here before the rights go. Roles do not import
     # each other; which program a local is stands in the roster.
     local = importlib.import_module(f"{roster.LOCAL.module}.__main__")
-    spool = Path(start.text("state")) / "spool" / "content"
-    content = os.open(spool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    mail = os.open(Path(start.text("state")) / "mail", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    content, mail = start.folder("spool/content"), start.folder("mail")
     sandbox.enter(role, start, keep=(content, mail))
 
     loop = Loop()

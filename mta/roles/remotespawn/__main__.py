@@ -1,10 +1,8 @@
 """Wiring of remotespawn: fork the nursery, open content and routes, lose the rights, serve."""
 
-import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.remotespawn import nursery
@@ -27,12 +25,8 @@ def main() -> int:
     start = control.begin(role)
     ours, theirs = channel.pair()
     nursery.begin(start, ours, theirs)  # before anything that no remote may have
-    state = Path(start.text("state"))
-    opener = read_opener(state / KEY, ROUTE_SECRET)
-    content, routes = (
-        os.open(state / path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for path in ("spool/content", "snapshot/routes")
-    )
+    opener = read_opener(start.path(KEY), ROUTE_SECRET)
+    content, routes = (start.folder(path) for path in ("spool/content", "snapshot/routes"))
     sandbox.enter(role, start, keep=(content, routes, ours.fileno()))
 
     loop = Loop()

@@ -6,7 +6,6 @@ import os
 import random
 import sys
 import time
-from pathlib import Path
 
 from mta import relaying, roster, sandbox
 from mta.roles.scheduler.destinations import MOST_DESTINATIONS
@@ -184,7 +183,7 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.SCHEDULER
     start = control.begin(role)
-    state = Path(start.text("state"))
+    state = start.text("state")
     envelopes, progresses = (layout.Folder.open(state, part) for part in (layout.ENVELOPE, layout.PROGRESS))
     sandbox.enter(role, start, keep=(envelopes.descriptor, progresses.descriptor))
 

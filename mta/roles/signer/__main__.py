@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.signer.desk import Desk
@@ -20,9 +19,8 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.SIGNER
     start = control.begin(role)
-    state = Path(start.text("state"))
-    opener = read_opener(state / KEY, SIGNING_KEY)
-    folder = os.open(state / "snapshot" / "signing", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    opener = read_opener(start.path(KEY), SIGNING_KEY)
+    folder = start.folder("snapshot/signing")
     sandbox.enter(role, start, keep=(folder,))
     loop = Loop()
     desk = Desk(Keeper(Snapshot(folder), opener), start.settings[roster.TICKET_KEY])

@@ -1,12 +1,10 @@
 """Wiring of source: read the private key and the authorities, open the sources' snapshot, lose the rights, serve."""
 
 import functools
-import os
 import ssl
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from mta import roster, sandbox
@@ -37,10 +35,10 @@ def main() -> int:
     role = roster.SOURCE
     start = control.begin(role)
     state = start.text("state")
-    opener = read_opener(Path(state) / KEY, SOURCE_SECRET)
+    opener = read_opener(start.path(KEY), SOURCE_SECRET)
     authorities = ssl.create_default_context()
     authorities.options |= ssl.OP_NO_RENEGOTIATION
-    folder = os.open(Path(state) / "snapshot" / "sources", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = start.folder("snapshot/sources")
     sandbox.enter(role, start, keep=(folder,), ports=None)
     loop = Loop()
     hooks = Hooks(f"{state}/{HOOKS}", f"{start.text('state').rstrip('/')}/{HOOKS}")

@@ -1,9 +1,7 @@
 """Wiring of storekeeper: open mail/, lose the rights, read the list of uids, serve."""
 
 import gc
-import os
 import sys
-from pathlib import Path
 
 from mta import roster, sandbox
 from mta.offspring import Offspring
@@ -20,7 +18,7 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.STOREKEEPER
     start = control.begin(role)
-    mail = os.open(Path(start.text("state")) / "mail", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    mail = start.folder("mail")
     sandbox.enter(role, start, keep=(mail,))
 
     loop = Loop()

@@ -4,7 +4,6 @@ import gc
 import os
 import resource
 import sys
-from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.tls.desk import Desk
@@ -21,9 +20,8 @@ def main() -> int:
     """Serve until told to stop; answers the exit status."""
     role = roster.TLS
     start = control.begin(role)
-    state = Path(start.text("state"))
-    opener = read_opener(state / KEY, TLS_KEY)
-    folder = os.open(state / "snapshot" / "certificates", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    opener = read_opener(start.path(KEY), TLS_KEY)
+    folder = start.folder("snapshot/certificates")
     sandbox.enter(role, start, keep=(folder,))
     # A server name that is no text would be told on stderr, with its traceback.
     sys.unraisablehook = lambda _unraisable: None

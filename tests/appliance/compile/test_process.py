@@ -95,8 +95,8 @@ with sqlite3.connect(sys.argv[1]) as database:
     database.execute("PRAGMA journal_mode = WAL")
     tenant = database.execute("SELECT min(id) FROM tenant").fetchone()[0]
     database.execute(
-        "INSERT INTO domain (name, kind, tenant_id, validation, created_at, version) "
-        "VALUES (?, 'hosted', ?, 'rcpt', 0, 1)", (sys.argv[2], tenant))
+        "INSERT INTO domain (name, kind, tenant_id, validation, created_at, proved_at, version) "
+        "VALUES (?, 'hosted', ?, 'rcpt', 0, 0, 1)", (sys.argv[2], tenant))
     database.execute("INSERT INTO change (kind, key) VALUES ('domain', ?)", (sys.argv[2],))
 database.close()
 """

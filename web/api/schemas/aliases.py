@@ -2,20 +2,20 @@
 
 from pydantic import Field
 
-from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Failing, Moment, Targets, Text, Told
+from web.api.schemas import AddressText, Asked, AsTyped, Failing, Moment, Targeted, Targets, Told
 
 
 class NewAlias(Asked):
     """An address that stands for others."""
 
-    address: Text = Field(examples=["sales@example.com"])
-    targets: list[Text] = Field(max_length=MAX_TARGETS, examples=[["anna@example.com", "ben@example.com"]])
+    address: AddressText = Field(examples=["sales@example.com"])
+    targets: Targeted = Field(examples=[["anna@example.com", "ben@example.com"]])
 
 
 class AliasChange(Asked):
     """The targets it has from now on."""
 
-    targets: list[Text] = Field(max_length=MAX_TARGETS, examples=[["anna@example.com"]])
+    targets: Targeted = Field(examples=[["anna@example.com"]])
 
 
 class Alias(Told):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from web.api.schemas import Asked, Told
+from web.api.schemas import Asked, MaybeAddress, Told
 from web.api.schemas.aliases import NewAlias
 from web.api.schemas.domains import NewDomain
 from web.api.schemas.mailboxes import NewForwarding, NewMailbox
@@ -15,8 +15,8 @@ MAX_THINGS = 10_000
 class WantedDomain(NewDomain):
     """A domain as it shall be."""
 
-    catch_all: str | None = Field(
-        None, max_length=1000, description="gets what nobody here answers for; empty text: nobody does"
+    catch_all: MaybeAddress | None = Field(
+        None, description="gets what nobody here answers for; empty text: nobody does"
     )
 
 

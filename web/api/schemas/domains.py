@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
+from pydantic.config import JsonDict
 
-from web.api.schemas import Asked, Moment, Text, Told
+from web.api.schemas import Asked, DomainText, MaybeAddress, Moment, NextHop, Number, Secret, Text, Told
 
 Validation = Literal["rcpt", "data", "off"]
 Language = Literal["en", "de"]
@@ -22,42 +23,64 @@ _LANGUAGE = "in which notifications to its people are written"
 _SOURCE = "who knows a relayed domain's recipients; empty: nobody, and then all of them are taken"
 
 
+_ABOUT_RELAYING = ("next_hop", "source", "source_settings", "source_password")
+_HOSTED: JsonDict = {"not": {"anyOf": [{"required": [name]} for name in _ABOUT_RELAYING]}}
+_RELAYED: JsonDict = {
+    "required": ["next_hop"],
+    "properties": {"next_hop": {"type": "string"}, "source": {"enum": ["", "list", "call-ahead"]}},
+    "not": {"anyOf": [{"required": [name]} for name in ("alias_of", "source_settings", "source_password")]},
+}
+_BY_LDAP: JsonDict = {
+    "required": ["next_hop", "source", "source_settings"],
+    "properties": {
+        "next_hop": {"type": "string"},
+        "source": {"const": "ldap"},
+        "source_settings": {"const": {"url": "ldaps://ldap.example.com", "base": "dc=example"}},
+    },
+    "not": {"required": ["alias_of"]},
+}
+
+
 class NewDomain(Asked):
     """A domain to serve."""
 
-    name: Text = Field(
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_HOSTED, _RELAYED, _BY_LDAP]})
+
+    name: DomainText = Field(
         description="the domain; international names as written or as A-labels", examples=["example.com"]
     )
-    tenant_id: int | None = Field(None, description="whose it is; left out: the key's own tenant")
-    alias_of: Text | None = Field(None, description="makes it another name of this domain")
+    tenant_id: Number | None = Field(None, description="whose it is; left out: the key's own tenant")
+    alias_of: DomainText | None = Field(None, description="makes it another name of this domain")
     validation: Validation = Field("rcpt", description=_VALIDATION)
     greylist: bool = Field(False, description="have unknown senders come back once before their mail is taken")
     dnsbl: bool = Field(True, description="refuse senders whom the host's DNS lists name")
     batv: bool = Field(False, description=_BATV)
     language: Language = Field("en", description=_LANGUAGE)
-    next_hop: Text | None = Field(
+    next_hop: NextHop | None = Field(
         None, description="host and port its mail is relayed to, instead of being stored here", examples=[None]
     )
     source: Source = Field("", description=_SOURCE)
     source_settings: Settings = Field(
         {}, description="ldap: url, base, filter, bind_dn; hook: address; others: none", examples=[{}]
     )
-    source_password: Text | None = Field(None, description="of a directory (ldap); never shown again")
+    source_password: Secret | None = Field(None, description="of a directory (ldap); never shown again")
 
 
 class DomainChange(Asked):
     """What is left out stays as it is."""
 
-    catch_all: Text | None = Field(None, description="gets what nobody here answers for; empty text: nobody does")
+    catch_all: MaybeAddress | None = Field(
+        None, description="gets what nobody here answers for; empty text: nobody does"
+    )
     validation: Validation | None = Field(None, description=_VALIDATION)
     greylist: bool | None = None
     dnsbl: bool | None = None
     batv: bool | None = Field(None, description=_BATV)
     language: Language | None = Field(None, description=_LANGUAGE)
-    next_hop: Text | None = None
+    next_hop: NextHop | None = None
     source: Source | None = Field(None, description=_SOURCE)
     source_settings: Settings | None = Field(None, description="changes those that it names")
-    source_password: Text | None = Field(None, description="empty text takes it away; it is never shown")
+    source_password: Secret | None = Field(None, description="empty text takes it away; it is never shown")
 
 
 class Domain(Told):

@@ -2,25 +2,26 @@
 
 from pydantic import AliasChoices, Field
 
-from web.api.schemas import Asked, Expiry, Moment, Text, Told
+from web.api.schemas import Action, Asked, Expiry, MaybeName, Moment, Network, Number, Scoped, Told
 
 
 class NewKey(Asked):
     """A key to make."""
 
-    name: Text = Field("", description="what it is for", examples=["Billing system"])
-    tenant_id: int | None = Field(None, description="for whom it acts; left out: the asking key's own tenant")
-    actions: list[Text] | None = Field(
+    name: MaybeName = Field("", description="what it is for", examples=["Billing system"])
+    tenant_id: Number | None = Field(None, description="for whom it acts; left out: the asking key's own tenant")
+    actions: list[Action] | None = Field(
         None,
         description="what it may do, of what its tenant may: `mailbox.create`, `mailbox.*`, `*.see`; null: everything",
         examples=[["mailbox.*", "domain.see"]],
         max_length=200,
+        json_schema_extra={"minItems": 1},
     )
-    addresses: list[Text] | None = Field(
+    addresses: list[Scoped] | None = Field(
         None, description="what it may touch: addresses, and domains with all that is in them; null: everything",
-        examples=[["example.com"]], max_length=1000,
+        examples=[["example.com"]], max_length=1000, json_schema_extra={"minItems": 1},
     )  # fmt: skip
-    networks: list[Text] | None = Field(
+    networks: list[Network] | None = Field(
         None,
         description="from where it may be used; null: from everywhere",
         examples=[["192.0.2.0/24"]],

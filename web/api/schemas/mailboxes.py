@@ -1,37 +1,54 @@
 """Mailboxes, their passwords and their forwarding."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from web.api.schemas import MAX_TARGETS, Asked, AsTyped, Count, Failing, Moment, Targets, Text, Told
+from web.api.schemas import (
+    AddressText,
+    Asked,
+    AsTyped,
+    Failing,
+    Hash,
+    MaybeName,
+    Moment,
+    Octets,
+    Secret,
+    Targeted,
+    Targets,
+    Told,
+)
 
 
 class NewMailbox(Asked):
     """A mailbox to make. With neither password nor hash it receives, and nobody can log in yet."""
 
-    address: Text = Field(examples=["anna@example.com"])
-    password: Text | None = Field(None, examples=["three plain words together"])
-    password_hash: Text | None = Field(
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["password", "password_hash"]}})
+
+    address: AddressText = Field(examples=["anna@example.com"])
+    password: Secret | None = Field(None, examples=["three plain words together"])
+    password_hash: Hash | None = Field(
         None,
         description="a hash instead of a password: argon2id in its usual text form, or one with Dovecot's {SCHEME} before it",
     )
-    quota_bytes: Count | None = Field(
+    quota_bytes: Octets | None = Field(
         None, description="octets of mail it may hold; 0: no limit; left out: the host's default"
     )
-    display_name: Text = Field("", examples=["Anna Example"])
+    display_name: MaybeName = Field("", examples=["Anna Example"])
 
 
 class MailboxChange(Asked):
     """What is left out stays as it is."""
 
-    quota_bytes: Count | None = Field(None, description="octets; 0: no limit")
-    display_name: Text | None = None
+    quota_bytes: Octets | None = Field(None, description="octets; 0: no limit")
+    display_name: MaybeName | None = None
 
 
 class NewPassword(Asked):
     """A new password, or its hash; exactly one of the two."""
 
-    password: Text | None = Field(None, examples=["three other plain words"])
-    password_hash: Text | None = Field(None, description="a hash, as for a new mailbox")
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    password: Secret | None = Field(None, examples=["three other plain words"])
+    password_hash: Hash | None = Field(None, description="a hash, as for a new mailbox")
 
 
 class Mailbox(Told):
@@ -51,7 +68,7 @@ class Mailbox(Told):
 class NewForwarding(Asked):
     """Where the mailbox's mail goes besides its store, or instead of it."""
 
-    targets: list[Text] = Field(max_length=MAX_TARGETS, examples=[["ben@example.com"]])
+    targets: Targeted = Field(examples=[["ben@example.com"]])
     keep_copy: bool = Field(True, description="also store it in the mailbox")
     enabled: bool = Field(True, description="false keeps the targets for later")
 

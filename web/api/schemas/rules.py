@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from web.api.schemas import Asked, Expiry, Moment, Text, Told
+from web.api.schemas import Asked, Expiry, Moment, Note, Pattern, Position, Told
 
 
 class NewRule(Asked):
@@ -13,12 +13,12 @@ class NewRule(Asked):
     verb: Literal["allow", "deny"] = Field(
         description="allow spares a sender DNS lists, greylisting and the reverse name; never an unknown recipient"
     )
-    pattern: Text = Field(
+    pattern: Pattern = Field(
         description="a network, a sender's whole address, a domain, or a dot and a domain for it and all below it",
         examples=["192.0.2.0/24"],
     )
-    position: int | None = Field(None, ge=1, le=1 << 31, description="1 is the top; left out: the end")
-    note: Text = Field("", examples=["our own newsletter"])
+    position: Position | None = Field(None, description="1 is the top; left out: the end")
+    note: Note = Field("", examples=["our own newsletter"])
     expires_at: Expiry | None = Field(None, description="it is removed then; left out: never")
 
 
@@ -26,9 +26,9 @@ class RuleChange(Asked):
     """What is left out stays as it is; an expires_at of null means for ever."""
 
     verb: Literal["allow", "deny"] | None = None
-    pattern: Text | None = None
-    position: int | None = Field(None, ge=1, le=1 << 31)
-    note: Text | None = None
+    pattern: Pattern | None = None
+    position: Position | None = None
+    note: Note | None = None
     expires_at: Expiry | None = None
 
 

@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from web.api.schemas import Asked, AsTyped, Count, Moment, Text, Told
+from web.api.schemas import Asked, AsTyped, Count, Moment, NameText, Told
 
 
 class NewAppPassword(Asked):
     """A further password for one program."""
 
-    name: Text = Field(examples=["mail on my phone"])
+    name: NameText = Field(examples=["mail on my phone"])
 
 
 class AppPassword(Told):

@@ -4,15 +4,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from web.api.schemas import Asked, Count, Moment, Text, Told
+from web.api.schemas import Asked, Count, Moment, NameText, Number, Told
 
 
 class NewTenant(Asked):
     """A reseller or a customer."""
 
-    name: Text = Field(examples=["Example Ltd"])
+    name: NameText = Field(examples=["Example Ltd"])
     kind: Literal["reseller", "customer"] = "customer"
-    parent_id: int | None = Field(None, description="below whom; left out: the key's own tenant")
+    parent_id: Number | None = Field(None, description="below whom; left out: the key's own tenant")
     max_domains: Count | None = Field(None, description="of it and all below it; null: no limit of its own")
     max_mailboxes: Count | None = None
     max_aliases: Count | None = None
@@ -22,7 +22,7 @@ class NewTenant(Asked):
 class TenantChange(Asked):
     """What is left out stays as it is; null takes a limit away."""
 
-    name: Text | None = None
+    name: NameText | None = None
     max_domains: Count | None = None
     max_mailboxes: Count | None = None
     max_aliases: Count | None = None

@@ -73,3 +73,17 @@ def test_who_asks_for_something_else_is_hung_up_on(rig):
     """The ledger asks for nothing else."""
     rig.desk.notices.take(rig.ledger, (m.Bounced(1, True), ()))
     assert rig.ledger.closed
+
+
+def test_a_question_for_consent_goes_out_with_the_compilers_authority_in_the_holders_language(rig):
+    """And the compiler hears of it in the same words as the ledger does of a notice."""
+    compiler, target, link = Wire("compiler"), b"Bob@away.example", b"https://mx.test/consent/7.aa"
+    rig.peers.directory = []
+    rig.desk.notices.take(compiler, (m.AskConsent(3, target, JOE, link, UNTIL, b"authority"), ()))
+    assert rig.peers.directory == [m.LanguageOf(FIRST_TAG, JOE, JOE)]
+    rig.tell(m.Language(FIRST_TAG, b"de"))
+    assert rig.peers.asked[0] == m.OfferConsent(FIRST_TAG, target, UNTIL, b"authority", False)
+    assert link in rig.content
+    assert b"weitergeleitet" in rig.content
+    rig.answer(m.Taken(FIRST_TAG, b"0" * 20))
+    assert compiler.said == [m.Noticed(3, True)]

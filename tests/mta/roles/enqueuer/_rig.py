@@ -12,7 +12,7 @@ from mta.wire.channel import Channel, ChannelClosed, pair
 from mta.wire.loop import Loop
 from mta.wire.tickets import session_token, ticket
 
-KEYS = Keys(b"s" * 32, b"t" * 32, b"o" * 32, b"n" * 32)
+KEYS = Keys(b"s" * 32, b"t" * 32, b"o" * 32, b"n" * 32, b"c" * 32)
 HOST = b"mx.example.test"
 CLIENT = b"192.0.2.7"
 FOREVER = 1 << 40

@@ -14,6 +14,7 @@ from tests.mta.roles.enqueuer._rig import KEYS, offer
 SETTINGS = {
     roster.SESSION_KEY: KEYS.session, roster.TICKET_KEY: KEYS.ticket, roster.ORIGINAL_KEY: KEYS.original,
         roster.NOTICE_KEY: KEYS.notice,
+        roster.CONSENT_KEY: KEYS.consent,
     "limits.min_free_space": b"0", "smtpd.max_message_size": b"1000000",
 }  # fmt: skip
 BODY = b"Subject: hello\r\n\r\n" + b"x" * 4000 + b"\r\n"

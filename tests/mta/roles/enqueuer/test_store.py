@@ -12,7 +12,7 @@ from mta.spool.envelope import Generation, with_identity
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, pair
-from mta.wire.tickets import login_ticket, notice_authority, original_authority
+from mta.wire.tickets import consent_authority, login_ticket, notice_authority, original_authority
 from tests.mta.roles.enqueuer import _rig
 from tests.mta.roles.enqueuer._rig import FOREVER, KEYS, Rig, answers, offer, offer_recipient
 
@@ -479,4 +479,41 @@ def test_a_bouncer_without_the_ledgers_authority_writes_to_nobody(rig, authority
     assert [each.reply_code for each in offer_notice(rig, b"joe@example.test", FOREVER, authority)] == [550]
     late = notice_authority(KEYS.notice, b"joe@example.test", 1)
     assert [each.reply_code for each in offer_notice(rig, b"joe@example.test", 1, late)] == [550]
+    assert list(rig.envelope.queue_ids()) == []
+
+
+BOB = b"Bob@away.example"
+
+
+def offer_consent(rig, target, until, authority):
+    bouncer = rig.client("bouncer")
+    bouncer.send(m.OfferConsent(6, target, until, authority))
+    bouncer.send(m.Content(6, True, b"Subject: may mail be sent on?\r\n\r\n"))
+    rig.settle()
+    return answers(bouncer)
+
+
+def test_a_question_for_consent_goes_to_the_target_alone_and_nobody_hears_when_it_fails(rig):
+    """Octet for octet as it was said: which capitals count is for the other host to know."""
+    (taken,) = offer_consent(rig, BOB, FOREVER, consent_authority(KEYS.consent, BOB, FOREVER))
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert (envelope.reverse_path, envelope.generation) == (b"", Generation.DOUBLE_BOUNCE)
+    assert [each.forward_path for each in envelope.recipients] == [BOB]
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        b"",
+        consent_authority(KEYS.consent, b"ann@away.example", FOREVER),
+        consent_authority(KEYS.consent, BOB, FOREVER - 1),
+        consent_authority(KEYS.notice, BOB, FOREVER),
+        notice_authority(KEYS.consent, BOB, FOREVER),
+    ],
+)
+def test_a_bouncer_without_the_compilers_authority_asks_nobody(rig, authority):
+    """None, another's, for another time, by another key, for something else; and the right one when it is too late."""
+    assert [each.reply_code for each in offer_consent(rig, BOB, FOREVER, authority)] == [550]
+    late = consent_authority(KEYS.consent, BOB, 1)
+    assert [each.reply_code for each in offer_consent(rig, BOB, 1, late)] == [550]
     assert list(rig.envelope.queue_ids()) == []

@@ -1,0 +1,125 @@
+"""The OpenAPI document against the application: everything it promises, tried by schemathesis with all its checks.
+
+As an operator and as a customer's key. POSTERN_FULL=1 tries sixty times as many requests.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
+
+from tests.fixtures.panel import Api, Office, make_office
+from web.allowance import Allowance
+
+EXAMPLES = 120 if os.environ.get("POSTERN_FULL") else 2
+# What no schema can say: whether a text is a certificate. Its refusal is 422, like that of any other value that makes no sense.
+CONFIG: dict[str, Any] = {
+    "operations": [
+        {
+            "include-name": "POST /api/v1/certificates",
+            "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", 401, 403, 404, 409, 422, 429]}},
+        }
+    ]
+}
+
+
+@dataclass
+class Shop:
+    """An application with something in it, and who asks."""
+
+    office: Office
+    keys: dict[str, str]
+    schema: Any
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with make_office(tmp_path_factory.mktemp("shop")) as office:
+        operator, tenant = office.api(), office.tenant("Shop Ltd")
+        _furnish(operator, tenant)
+        object.__setattr__(office.app.state.wiring, "allowance", Allowance(0))
+        keys = {"operator": operator, "customer": office.api(tenant)}
+        config = SchemathesisConfig.from_dict(CONFIG)
+        schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", office.app, config=config)
+        yield Shop(office, {name: api.client.headers["Authorization"] for name, api in keys.items()}, schema)
+
+
+def _furnish(operator: Api, tenant: int) -> None:
+    """What the document's examples speak of is there."""
+    for body in (
+        {"name": "example.com", "tenant_id": tenant},
+        {"name": "away.example", "tenant_id": tenant, "next_hop": "mail.away.example", "source": "list"},
+    ):
+        assert operator("POST", "/domains", body).status_code == 201
+    for name in ("anna", "ben"):
+        assert operator("POST", "/mailboxes", {"address": f"{name}@example.com"}).status_code == 201
+    body = {"address": "sales@example.com", "targets": ["anna@example.com"]}
+    assert operator("POST", "/aliases", body).status_code == 201
+
+
+def _operations(schema: Any) -> Iterator[Any]:
+    for result in schema.get_all_operations():
+        yield result.ok()
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+@pytest.mark.parametrize("who", ["operator", "customer"])
+def test_the_application_does_what_its_document_says(shop: Shop, who: str, mode: GenerationMode) -> None:
+    """No operation answers 5xx to anything, nor anything that the document does not tell of."""
+    found: list[str] = []
+    headers = {"Authorization": shop.keys[who]}
+    for operation in _operations(shop.schema):
+
+        @settings(
+            max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def attempt(case: Any) -> None:
+            response = case.call(headers=headers)
+            assert response.status_code < 500, f"{case.as_curl_command()}: {response.text}"
+            case.validate_response(response)
+
+        try:
+            attempt()
+        except (AssertionError, ExceptionGroup, schemathesis.errors.SchemathesisError) as finding:
+            told = getattr(finding, "exceptions", [finding])
+            found.append(f"{operation.label}\n" + "\n".join(str(one) for one in told))
+    assert not found, "\n\n".join(found)
+
+
+def test_every_operation_has_examples_that_fit(shop: Shop) -> None:
+    """Those of its parameters, its body and its answers; and carried out in a dry run, a body is not refused for its form."""
+    document = shop.office.app.openapi()
+    client = shop.office.api().client
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            for parameter in operation.get("parameters", []):
+                assert "example" in parameter, (verb, path, parameter["name"])
+            for status, response in operation["responses"].items():
+                for content in response.get("content", {}).values():
+                    assert "example" in content, (verb, path, status)
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is None or "certificates" in path:
+                continue
+            names = {parameter["name"]: parameter["example"] for parameter in operation.get("parameters", [])}
+            query = "?dry_run=true" if "dry_run" in names else ""
+            where = path.format_map({name: str(value) for name, value in names.items()})
+            answer = client.request(verb.upper(), where + query, json=body["example"])
+            assert answer.status_code not in (400, 422, 500), (verb, where, body["example"], answer.text)
+
+
+def test_every_operation_that_can_be_tried_first_shows_what_it_would_do(shop: Shop) -> None:
+    document = shop.office.app.openapi()
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            names = [parameter["name"] for parameter in operation.get("parameters", [])]
+            assert ("dry_run" in names) == (verb != "get"), (verb, path)
+            if verb == "post":
+                assert "idempotency-key" in {name.lower() for name in names}, path
