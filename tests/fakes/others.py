@@ -23,7 +23,7 @@ _POSTFIXADMIN = """
 
 def password_of(number: int) -> str:
     """Of the mailbox with this number; one of a hundred, so that thousands are made quickly."""
-    return f"pass word {number % 100} ü'\\"
+    return f"pass word {number % 100} '\\"
 
 
 @functools.cache
@@ -82,14 +82,14 @@ def make_vpopmail(folder: Path, mailboxes: int) -> list[tuple[str, str]]:
     for number in range(mailboxes):
         name, password = f"v{number}", password_of(number)
         lines.append(
-            f"{name}:{hash_of(password, 0 if number % 2 else 5)}:1:0:Nobody:/home/vpopmail/domains/0/vpop.test/{name}:5000S"
+            f"{name}:{hash_of(password, 0 if number % 2 else 5)}:1:0:Nobody:/var/vpopmail/domains/0/vpop.test/{name}:5000S"
         )
         made.append((f"{name}@vpop.test", password))
     (domain / "vpasswd").write_text("\n".join(lines) + "\n")
     (domain / ".qmail-default").write_text(
-        "| /home/vpopmail/bin/vdelivermail '' /home/vpopmail/domains/0/vpop.test/v1\n"
+        "| /var/vpopmail/bin/vdelivermail '' /var/vpopmail/domains/0/vpop.test/v1\n"
     )
     (domain / ".qmail-info:all").write_text("&v0@vpop.test\nv1@vpop.test\n")
-    (domain / ".qmail-v0").write_text("/home/vpopmail/domains/0/vpop.test/v0/Maildir/\n&v1@vpop.test\n")
+    (domain / ".qmail-v0").write_text("/var/vpopmail/domains/0/vpop.test/v0/Maildir/\n&v1@vpop.test\n")
     (folder / "second.test").symlink_to(domain)
     return made
