@@ -39,6 +39,8 @@ VERBS = {
     "queue": ("appliance.cli.queue:app", "what waits to go on, and what may be done about it"),
     "sendmail": ("appliance.cli.sendmail:main", "send what stands on standard input, with sendmail's options"),
     "explain": ("appliance.cli.explain:explain", "the SMTP replies to a message, and why"),
+    "import": ("appliance.cli.import_:app", "what PostfixAdmin, vpopmail or mailcow held, with the passwords"),
+    "export": ("appliance.cli.export:export", "everything a tenant has, as one document"),
     "audit": ("appliance.cli.audit:app", "who changed what, when, from where"),
     "trace": ("appliance.cli.trace:trace", "what happened to a message"),
     "reload": ("appliance.cli.reload:reload", "take up settings that can change without a stop"),

@@ -906,7 +906,7 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -
         *(("GET", f"/{noun}") for noun in nouns),
         ("POST", "/certificates"),
         ("POST", "/batch"),
-        *(("GET", f"/{noun}") for noun in ("events", "jobs", "jobs/{}", "jobs/{}/results")),
+        *(("GET", f"/{noun}") for noun in ("events", "jobs", "jobs/{}", "jobs/{}/results", "messages", "messages/{}")),
         ("PUT", "/apply"),
         ("DELETE", "/jobs/{}"),
         ("GET", "/audit/export"),

@@ -118,6 +118,9 @@ RULES: dict[tuple[str, str], Rule] = {
             "domains",
             "mailboxes",
             "aliases",
+    api("GET", "/messages/{id}"): Rule(
+        ALL, "nothing", also=(404,), path={"id": "key"}
+    ),  # tests/appliance/services/test_messages.py
             "routes",
             "certificates",
             "keys",
@@ -131,6 +134,9 @@ RULES: dict[tuple[str, str], Rule] = {
     api("POST", "/tenants"): Rule("OR", "reseller", {"name": "New", "parent_id": "{reseller}"}),
     api("GET", _T): Rule(SEES_TENANT, "tenant"),
     api("PATCH", _T): Rule("OR", "tenant", {"max_domains": 5}),
+            "messages",
+            "plans",
+            "appointments",
     api("DELETE", _T): Rule("OR", "tenant", also=(409,), spares_root=True),
     api("POST", f"{_T}/suspend"): Rule("OR", "tenant", spares_root=True),
     api("POST", f"{_T}/resume"): Rule("OR", "tenant"),

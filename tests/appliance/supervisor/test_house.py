@@ -39,11 +39,11 @@ def pss_kib(pid: int) -> int:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may measure processes that nobody may look into")
 @pytest.mark.must_show
 def test_all_processes_together_are_small(house: House, record_property) -> None:
-    """At most 400 MiB of proportional set size for the idle house without the ports of users."""
+    """At most 350 MiB of proportional set size for the idle house without the ports of users."""
     mebibytes = sum(pss_kib(pid) for pid in house.all_pids()) / 1024
     record_property("pss_mib", round(mebibytes))
     print(f"all processes together: {mebibytes:.0f} MiB PSS")
-    assert 100 <= mebibytes <= 400
+    assert 100 <= mebibytes <= 350
 
 
 def test_a_first_start_speaks_of_no_trouble(house: House) -> None:

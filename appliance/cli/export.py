@@ -1,0 +1,16 @@
+"""`postern export`: everything a tenant has, as one document."""
+
+import json
+import sys
+
+from appliance.cli.house import actor, looking
+from appliance.services import holdings, tenants
+
+
+def export(*, tenant: str | None = None) -> None:
+    """Write domains, mailboxes and aliases of --tenant, or of all, as the JSON document that PUT /apply takes."""
+    with looking() as session:
+        owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
+        document = holdings.give_out(session, actor=actor(), tenant_id=owner)
+    json.dump(document, sys.stdout, ensure_ascii=False, indent=1)
+    sys.stdout.write("\n")
