@@ -107,6 +107,7 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", "/me"): Rule(ALL, "nothing"),
     api("POST", "/batch"): Rule(ALL, "nothing", {"operations": [{"method": "GET", "path": "/domains"}]}),
     api("PUT", "/apply"): Rule(ALL, "nothing", {}),
+    api("GET", "/explain"): Rule(ALL, "nothing", also=(422,)),  # about what stands in its query: tests/web/test_explain.py
     api("GET", "/jobs/{job}"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("GET", "/jobs/{job}/results"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("DELETE", "/jobs/{job}"): Rule(IN_TENANT, "job", path={"job": "job"}),
@@ -197,6 +198,7 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", f"{_A}/sending"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("PATCH", f"{_A}/sending"): Rule(IN_DOMAIN, "mailbox", {"per_hour": 5}),
     api("POST", f"{_A}/sending/release"): Rule(IN_DOMAIN, "mailbox", also=(409,)),
+    api("POST", "/login-links"): Rule("ORCK", "mailbox", {"name": "{mailbox}"}),
     # Aliases.
     api("POST", "/aliases"): Rule(
         IN_DOMAIN + "F", "domain", {"address": "new@{domain}", "targets": [f"postmaster@{HOST}"]}
@@ -227,6 +229,8 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("GET", "/", Rule(ALL, "nothing")),
     form("GET", "/login", Rule(ALL, "nothing")),
     form("POST", "/login", Rule("", "nothing", {"name": "nobody", "password": "x"}, hides=False)),
+    form("GET", "/login/link/{token}", Rule(ALL, "nothing", path={"token": "static"})),
+    form("POST", "/login/link/{token}", Rule("", "nothing", path={"token": "static"}, hides=False)),
     form("POST", "/logout", Rule(ALL, "nothing")),
     form("POST", "/theme", Rule(ALL, "nothing", {"theme": "dark"})),
     form("GET", "/account/password", Rule(ALL, "nothing")),

@@ -12,8 +12,10 @@ from web.api import (
     docs,
     domains,
     events,
+    explain,
     jobs,
     keys,
+    login_links,
     mailboxes,
     me,
     messages,
@@ -40,14 +42,16 @@ for module in (
     ways_out,
     certificates,
     keys,
+    login_links,
     audit,
     messages,
     batch,
     apply,
     jobs,
     events,
+    explain,
 ):
-    noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2]  # this module has that name
+    noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2].replace("_", "-")  # this module has that name
     router.include_router(
         module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key), Depends(only_known)]
     )
