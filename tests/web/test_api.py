@@ -254,7 +254,7 @@ def test_forwarding_is_put_read_and_deleted(shop: Api) -> None:
     here = "/mailboxes/anna@shop.test/forwarding"
     expect_problem(shop("GET", here), 404, "not_found")
     body = {"targets": ["Ben@shop.test"], "keep_copy": False, "enabled": True}
-    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"], "failing": []}
+    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"], "failing": [], "waiting": []}
     assert shop("GET", here).json()["keep_copy"] is False
     assert shop("DELETE", here).status_code == 204
     assert shop("DELETE", here).status_code == 204

@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 from fastapi.routing import iter_route_contexts
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from appliance import consent_links
+from appliance.consent_links import Question
 from appliance.database.session import Session, unit_of_work
+from appliance.models import ConsentRequest, Instance
 from appliance.services import (
     access_rules,
     accounts,
@@ -250,6 +254,8 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", f"{_T}/resume", Rule(_RESELLS, "tenant")),
     form("POST", f"{_T}/remove", Rule(_RESELLS, "tenant", also=(409,), spares_root=True)),
     form("GET", f"{_T}/sending", Rule(SEES_TENANT, "tenant")),
+    # Whoever has the link, with an account or without.
+    *(form(verb, "/consent/{token}", Rule(ALL, "nothing", path={"token": "consent"})) for verb in ("GET", "POST")),
     form("POST", f"{_T}/sending", Rule(_RESELLS, "tenant", {"per_hour": "5"})),
     form("POST", f"{_T}/administrators", Rule(IN_TENANT, "tenant", {"account": "new"})),
     form("POST", f"{_T}/administrators/{{account}}/reset", Rule(IN_TENANT, "account")),
@@ -400,17 +406,24 @@ def _actors(session: Session, own: Side) -> dict[str, Actor]:
         "K": Actor("customer", "key:k", own.tenant, addresses=frozenset({own.domain})),
     }
 
+def _consent_link(session: Session, own: Side) -> str:
+    """The token of one that somebody elsewhere got."""
+    aliases.create(session, "out@own.test", ["ann@away.example"], actor=Actor("customer", "c", own.tenant))
+    row, key = session.scalars(select(ConsentRequest)).one(), session.scalars(select(Instance.consent_key)).one()
+    return consent_links.token(key, Question(row.id, row.kind, row.holder_id, row.target, row.asked_at))
+
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with make_office(tmp_path_factory.mktemp("stage")) as office:
         with unit_of_work(office.engine) as session:
             sides, host_rule = _furnish(session, office)
-            actors = _actors(session, sides[OWN])
+            actors, consent = _actors(session, sides[OWN]), _consent_link(session, sides[OWN])
         app, given = office.app, office.app.state.wiring
         names = (name for name in given.__dataclass_fields__)
         app.state.wiring = Rehearsal(**{name: getattr(given, name) for name in names})
-        more = {"host_rule": host_rule, "static": "panel.css"}
+        more = {"host_rule": host_rule, "static": "panel.css", "consent": consent}
         with TestClient(app, base_url="http://panel.test", follow_redirects=False) as client:
             made = Stage(office, client, actors, sides, more)
             _seat(made)
