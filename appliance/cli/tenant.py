@@ -72,7 +72,7 @@ def _first(text: str | None) -> int | None:
 
 
 @app.command
-def add(
+def add(  # noqa: PLR0913 - all that may be said of one
     name: str,
     *,
     kind: str = "customer",

@@ -893,6 +893,12 @@ OTHERS = (
     ("POST", "/keys", {"tenant_id": 0}),
     ("GET", "/keys/{key}", None),
     ("DELETE", "/keys/{key}", None),
+    ("GET", "/domains/theirs.test/dns", None),
+    ("POST", "/domains/theirs.test/proof", None),
+    ("POST", "/plans", {"name": "Mine", "tenant_id": 0}),
+    *((verb, "/plans/1", body) for verb, body in (("GET", None), ("PATCH", {"max_domains": 1}), ("DELETE", None))),
+    ("POST", "/appointments", {"holder": "box@theirs.test", "domain": "theirs.test"}),
+    *((verb, "/appointments/1", None) for verb in ("GET", "DELETE")),
     ("POST", "/domains", {"name": "new.test", "tenant_id": 0}),
     ("POST", "/tenants", {"name": "Mine", "parent_id": 0}),
 )
@@ -900,7 +906,19 @@ OTHERS = (
 
 def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -> None:
     """A new endpoint has to be added above, or this fails."""
-    nouns = ("me", "tenants", "domains", "mailboxes", "aliases", "routes", "certificates", "keys", "audit")
+    nouns = (
+        "me",
+        "tenants",
+        "plans",
+        "appointments",
+        "domains",
+        "mailboxes",
+        "aliases",
+        "routes",
+        "certificates",
+        "keys",
+        "audit",
+    )
     # A certificate is refused for the names in it, a batch for its operations: they have tests of their own, as jobs have.
     own_lists = {
         *(("GET", f"/{noun}") for noun in nouns),

@@ -35,6 +35,7 @@ from appliance.services import (
     jobs,
     keys,
     mailboxes,
+    plans,
     routes,
     senders,
     tenants,
@@ -93,6 +94,8 @@ class Side:
     certificate: int
     domain_rule: int
     mailbox_rule: int
+    plan: int
+    appointment: int
     job: str
     app_password: str = "phone"
 
@@ -115,6 +118,9 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", "/jobs/{job}"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("GET", "/jobs/{job}/results"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("DELETE", "/jobs/{job}"): Rule(IN_TENANT, "job", path={"job": "job"}),
+    api("GET", "/messages/{id}"): Rule(
+        ALL, "nothing", also=(404,), path={"id": "key"}
+    ),  # tests/appliance/services/test_messages.py
     # Lists hold what is in one's part, and be it nothing.
     **{
         api("GET", f"/{noun}"): Rule(ALL, "nothing")
@@ -123,14 +129,14 @@ RULES: dict[tuple[str, str], Rule] = {
             "domains",
             "mailboxes",
             "aliases",
-    api("GET", "/messages/{id}"): Rule(
-        ALL, "nothing", also=(404,), path={"id": "key"}
-    ),  # tests/appliance/services/test_messages.py
             "routes",
             "certificates",
             "keys",
             "audit",
             "audit/export",
+            "messages",
+            "plans",
+            "appointments",
             "events",
             "jobs",
         )
@@ -139,9 +145,6 @@ RULES: dict[tuple[str, str], Rule] = {
     api("POST", "/tenants"): Rule("OR", "reseller", {"name": "New", "parent_id": "{reseller}"}),
     api("GET", _T): Rule(SEES_TENANT, "tenant"),
     api("PATCH", _T): Rule("OR", "tenant", {"max_domains": 5}),
-            "messages",
-            "plans",
-            "appointments",
     api("DELETE", _T): Rule("OR", "tenant", also=(409,), spares_root=True),
     api("POST", f"{_T}/suspend"): Rule("OR", "tenant", spares_root=True),
     api("POST", f"{_T}/resume"): Rule("OR", "tenant"),
@@ -163,6 +166,16 @@ RULES: dict[tuple[str, str], Rule] = {
     api("PUT", f"{_D}/recipients"): Rule(IN_TENANT, "relay", b"ann"),
     api("POST", f"{_D}/recipients"): Rule(IN_TENANT, "relay", b"ann"),
     api("POST", f"{_D}/recipients/remove"): Rule(IN_TENANT, "relay", b"ann"),
+    api("GET", f"{_D}/dns"): Rule(SEES_DOMAIN, "domain"),
+    api("POST", f"{_D}/proof"): Rule(IN_DOMAIN, "domain", {}),
+    # Plans, and what somebody holds besides.
+    api("POST", "/plans"): Rule("OR", "reseller", {"name": "New", "tenant_id": "{reseller}"}),
+    api("GET", "/plans/{number}"): Rule("ORS", "plan", path={"number": "plan"}),
+    api("PATCH", "/plans/{number}"): Rule("OR", "plan", {"max_domains": 1}, path={"number": "plan"}),
+    api("DELETE", "/plans/{number}"): Rule("OR", "plan", path={"number": "plan"}),
+    api("POST", "/appointments"): Rule("ORCK", "mailbox", {"holder": "{mailbox}", "domain": "{domain}"}, hides=False),
+    api("GET", "/appointments/{number}"): Rule(SEES_TENANT, "appointment", path={"number": "appointment"}),
+    api("DELETE", "/appointments/{number}"): Rule(IN_TENANT, "appointment", path={"number": "appointment"}),
     # Rules of the host, a domain, a mailbox.
     api("GET", "/rules"): Rule("O", "host"),
     api("POST", "/rules"): Rule("O", "host", _RULE),
@@ -241,6 +254,8 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/account/password", Rule("", "nothing", {"present": "wrong", "password": "x", "again": "x"}, hides=False)),
     form("GET", "/static/{name:path}", Rule(ALL, "nothing", path={"name": "static"})),
     form("GET", "/healthz", Rule(ALL, "nothing")),
+    # Whoever has the link, with an account or without.
+    *(form(verb, "/consent/{token}", Rule(ALL, "nothing", path={"token": "consent"})) for verb in ("GET", "POST")),
     *(
         form("GET", path, Rule(ALL, "nothing", door=_MANAGES))
         for path in ("/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit")
@@ -254,8 +269,6 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", f"{_T}/resume", Rule(_RESELLS, "tenant")),
     form("POST", f"{_T}/remove", Rule(_RESELLS, "tenant", also=(409,), spares_root=True)),
     form("GET", f"{_T}/sending", Rule(SEES_TENANT, "tenant")),
-    # Whoever has the link, with an account or without.
-    *(form(verb, "/consent/{token}", Rule(ALL, "nothing", path={"token": "consent"})) for verb in ("GET", "POST")),
     form("POST", f"{_T}/sending", Rule(_RESELLS, "tenant", {"per_hour": "5"})),
     form("POST", f"{_T}/administrators", Rule(IN_TENANT, "tenant", {"account": "new"})),
     form("POST", f"{_T}/administrators/{{account}}/reset", Rule(IN_TENANT, "account")),
@@ -374,6 +387,8 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         certificates.install(session, offered, "sealed", actor=SYSTEM).id,
         access_rules.add(session, "deny", "x.test", actor=SYSTEM, domain=domain).id,
         access_rules.add(session, "deny", "x.test", actor=SYSTEM, mailbox=mailbox).id,
+        plans.create(session, "Small", actor=SYSTEM, tenant_id=reseller_id).id,
+        appointments.appoint(session, account, actor=SYSTEM, domain=domain).id,
         jobs.create(session, "batch", {}, 0, actor=Actor("customer", "key:gone", tenant_id)).public_id,
     )  # fmt: skip
 
@@ -391,6 +406,13 @@ def _furnish(session: Session, office: Office) -> tuple[dict[str, Side], int]:
     return sides, access_rules.add(session, "deny", "x.test", actor=SYSTEM).id
 
 
+def _consent_link(session: Session, own: Side) -> str:
+    """The token of one that somebody elsewhere got."""
+    aliases.create(session, "out@own.test", ["ann@away.example"], actor=Actor("customer", "c", own.tenant))
+    row, key = session.scalars(select(ConsentRequest)).one(), session.scalars(select(Instance.consent_key)).one()
+    return consent_links.token(key, Question(row.id, row.kind, row.holder_id, row.target, row.asked_at))
+
+
 def _actors(session: Session, own: Side) -> dict[str, Actor]:
     domain = domains.get(session, own.domain, actor=SYSTEM)
     mailbox = mailboxes.get(session, own.mailbox, actor=SYSTEM)
@@ -405,13 +427,6 @@ def _actors(session: Session, own: Side) -> dict[str, Actor]:
         "M": Actor("mailbox", own.mailbox, domain_id=domain.id, mailbox_id=mailbox.id),
         "K": Actor("customer", "key:k", own.tenant, addresses=frozenset({own.domain})),
     }
-
-def _consent_link(session: Session, own: Side) -> str:
-    """The token of one that somebody elsewhere got."""
-    aliases.create(session, "out@own.test", ["ann@away.example"], actor=Actor("customer", "c", own.tenant))
-    row, key = session.scalars(select(ConsentRequest)).one(), session.scalars(select(Instance.consent_key)).one()
-    return consent_links.token(key, Question(row.id, row.kind, row.holder_id, row.target, row.asked_at))
-
 
 
 @pytest.fixture(scope="module")
@@ -522,6 +537,7 @@ def _sees(rule: Rule, who: str, where: str) -> bool:
         return False
     by_noun = {
         "tenant": SEES_TENANT, "account": SEES_TENANT, "key": SEES_TENANT, "certificate": SEES_TENANT, "relay": SEES_TENANT,
+        "plan": "ORS", "appointment": SEES_TENANT,
         "job": SEES_TENANT,
         "reseller": "ORS", "domain": SEES_DOMAIN, "alias": SEES_DOMAIN, "pem": ALL,
         "mailbox": SEES_DOMAIN if where == HIGHER else SEES_DOMAIN + "M",
