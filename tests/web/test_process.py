@@ -26,7 +26,9 @@ from tests.fixtures.lone_role import TREE, LoneRole, readable, receive
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD
 from tests.journeys.screenshots import PAGES
 
-MAX_RESIDENT_MIB = 112  # of which a third is shared with the other processes
+# A third of it is shared with the other processes. An endpoint costs about 100 KiB, mostly in what checks its bodies; there are
+# 190 of them with the panel's. The promise is 200.
+MAX_RESIDENT_MIB = 140
 IS_ROOT = os.geteuid() == 0
 
 
