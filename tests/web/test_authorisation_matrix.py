@@ -135,6 +135,7 @@ RULES: dict[tuple[str, str], Rule] = {
             "audit",
             "audit/export",
             "messages",
+            "export",
             "plans",
             "appointments",
             "events",
