@@ -250,7 +250,7 @@ def lacks_journal(folder: Path, proc: Path = Path("/proc")) -> bool:
     There a power cut may lose whole folders, however often their files were synced; and its allocator walks past every file
     that was deleted in the last minutes, so that each new one costs more the busier the queue is.
     """
-    number = os.stat(folder).st_dev
+    number = folder.stat().st_dev
     device = f"{os.major(number)}:{os.minor(number)}"
     kinds = {
         fields[2]: fields[fields.index("-") + 1]

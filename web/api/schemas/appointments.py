@@ -15,7 +15,9 @@ class NewAppointment(Asked):
 
     holder: Text = Field(description="an account's name or a mailbox's address", examples=["anna@example.com"])
     tenant_id: Number | None = Field(None, description="makes him administrator of this tenant, or its support")
-    domain: DomainText | None = Field(None, description="makes him administrator of this domain")
+    domain: DomainText | None = Field(
+        None, description="makes him administrator of this domain", examples=["example.com"]
+    )
     support: bool = Field(False, description="he may look at everything that is the tenant's, and change nothing")
     rights: list[Right] | None = Field(None, max_length=7, description=_RIGHTS)
 
