@@ -25,6 +25,7 @@ VARIABLE = "POSTERN_CONFIG"
 
 _UNITS = {"": 1, "B": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]i?B|B|)\Z", re.IGNORECASE)
+_PANEL = re.compile(r"(https?://[A-Za-z0-9.\[\]:-]{1,260}(/[A-Za-z0-9._~-]{1,60}){0,5}/?)?\Z")
 _DATABASE = re.compile(r"(sqlite:///.+|postgresql(\+psycopg)?://.+)\Z")
 
 
@@ -110,6 +111,12 @@ def _short(routes: dict[str, Endpoint]) -> dict[str, Endpoint]:
     return routes
 
 
+def _panel_url(value: object) -> object:
+    if not isinstance(value, str) or not _PANEL.match(value):
+        raise ValueError("not the address of a panel")
+    return value.rstrip("/")
+
+
 def _database(value: object) -> object:
     if not isinstance(value, str) or not _DATABASE.match(value):
         raise ValueError("not a database address")
@@ -123,6 +130,7 @@ Network = Annotated[str, BeforeValidator(_network)]
 Routed = Annotated[str, BeforeValidator(_routed)]
 Routes = Annotated[dict[Routed, NextHop], AfterValidator(_short)]
 HostName = Annotated[str, BeforeValidator(_host_name)]
+PanelUrl = Annotated[str, BeforeValidator(_panel_url)]
 DatabaseUrl = Annotated[str, BeforeValidator(_database)]
 
 _ENDPOINTS = 'a list of "address:port" with an IP address, such as ["127.0.0.1:2525", "[::1]:2525"]; [] is off'
@@ -161,6 +169,11 @@ class Host(Section):
     name: HostName = Field(
         title="what this machine calls itself in SMTP; its postmaster gets what nobody else answers for",
         description='a full host name in ASCII, such as "mx.example.net"',
+    )
+    panel_url: PanelUrl = Field(
+        "",
+        title="where people outside reach the panel: links in mails to them begin with it; empty: https:// and the name above",
+        description='an address such as "https://mail.example.net", or ""',
     )
     state: str = Field(
         "var",

@@ -1,4 +1,4 @@
-"""The peers of the web process, as ordinary calls: the authenticator, which alone reads password hashes, and the compiler.
+"""The peers of the web process, as ordinary calls: authenticator, which alone reads password hashes, compiler and resolver.
 
 A reader would otherwise get wrong: calls come from many threads (one for each request being served), while channels belong
 to one. So one thread of our own runs the channels' loop, and the others hand it their questions and wait. It is started
@@ -9,11 +9,12 @@ import collections
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 from appliance.errors import Unable
+from appliance.services.dns_page import Found
 from mta.roster import WEB
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -58,8 +59,25 @@ class Compiler(Protocol):
         """Something was committed: look now. When the compiler is away, it looks by itself once it is back."""
 
 
+class ResolverAway(Unable):
+    """The resolver is being restarted: nobody can say just now what stands in DNS."""
+
+    default_code = "resolver_away"
+
+
+class Resolver(Protocol):
+    """Who knows what stands in DNS."""
+
+    def look_up(self, questions: Sequence[tuple[str, str]]) -> list[Found]:
+        """What name servers say to each of *questions*: kind and name.
+
+        Raises:
+            ResolverAway: nobody can ask them now.
+        """
+
+
 class WebPeers:
-    """Authenticator and compiler at the other ends of the channels that the supervisor hands.
+    """Authenticator, compiler and resolver at the other ends of the channels that the supervisor hands.
 
     *on_socket* is told of each listening socket (service, address, descriptor); *on_stop* once, when the supervisor asks
     for an end or is gone. Both are called on the thread that runs the loop.
@@ -72,10 +90,12 @@ class WebPeers:
         self._jobs: collections.deque[Callable[[], None]] = collections.deque()
         self._tags = itertools.count(1)
         self._asked: dict[int, Future[bool]] = {}
+        self._sought: dict[int, Future[Found]] = {}
         self._loop.add_reader(self._wake, self._run_jobs)
         self._peers = Peers(
-            WEB, start, self._loop, {"authenticator": self._answered}, lost=self._lost, sockets=on_socket
-        )
+            WEB, start, self._loop, {"authenticator": self._answered, "resolver": self._found}, lost=self._lost,
+            sockets=on_socket,
+        )  # fmt: skip
 
     def settle(self, seconds: float) -> None:
         """Take in what the supervisor has sent until nothing came for *seconds*; before `start`."""
@@ -92,6 +112,38 @@ class WebPeers:
     def poke(self) -> None:
         """As `Compiler.poke`."""
         self._soon(lambda: self._peers.tell("compiler", m.Poke()))
+
+    def look_up(self, questions: Sequence[tuple[str, str]]) -> list[Found]:
+        """As `Resolver.look_up`."""
+        answers: list[Future[Found]] = [Future() for _ in questions]
+        self._soon(lambda: self._seek(list(zip(answers, questions, strict=True))))
+        try:
+            return [answer.result(ANSWER_WITHIN_SECONDS) for answer in answers]
+        except (TimeoutError, ChannelClosed) as error:
+            raise ResolverAway("Names cannot be looked up just now. Try again in a moment.") from error
+
+    def _seek(self, waiting: Sequence[tuple[Future[Found], tuple[str, str]]]) -> None:
+        channel = self._peers.to("resolver")
+        for answer, (kind, name) in waiting:
+            tag = next(self._tags)
+            self._sought[tag] = answer
+            try:
+                if channel is None:
+                    raise ChannelClosed("resolver")
+                channel.send(m.LookUp(tag, name.encode(), kind.encode()))
+            except ChannelClosed as error:
+                self._sought.pop(tag, None)
+                answer.set_exception(error)
+
+    def _found(self, channel: Channel, packet: Packet) -> None:
+        message, _ = packet
+        if not isinstance(message, m.Found):
+            channel.close()
+            return
+        answer = self._sought.pop(message.tag, None)
+        if answer is not None:
+            records = tuple(record.decode(errors="replace") for record in message.records)
+            answer.set_result(Found(message.outcome.decode(), records))
 
     def verify_password(self, scope: str, name: str, password: str) -> bool:
         """As `Authenticator.verify_password`."""
@@ -136,11 +188,11 @@ class WebPeers:
             answer.set_result(message.right)
 
     def _lost(self, channel: Channel) -> None:
-        """What was asked of an authenticator that ended is never answered: say so now instead of letting them wait."""
-        if channel.peer != "authenticator":
-            return
-        while self._asked:
-            _, answer = self._asked.popitem()
+        """What was asked of a peer that ended is never answered: say so now instead of letting them wait."""
+        asked: dict[str, MutableMapping[int, Any]] = {"authenticator": self._asked, "resolver": self._sought}
+        waiting = asked.get(channel.peer, {})
+        while waiting:
+            _, answer = waiting.popitem()
             answer.set_exception(ChannelClosed(channel.peer))
 
     def _soon(self, job: Callable[[], object]) -> None:

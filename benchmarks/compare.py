@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from appliance.cli.doctor import lacks_journal
 from benchmarks import inbound, peers
 from benchmarks.inbound import DOMAINS, Figures, Load
 from benchmarks.peer_postern import Postern
@@ -231,6 +232,8 @@ def main() -> int:
     ways = [way for way in WAYS if not given.ways or way.name.startswith(tuple(given.ways))]
     root = Path(tempfile.mkdtemp(prefix="postern-bench-", dir=given.below))
     root.chmod(0o711)  # both peers' users pass through it
+    if lacks_journal(root):
+        print("bench: this ext4 has no journal: both slow down the more they have deleted; --below another", flush=True)
     try:
         results, syncs = measure_all(root, plan, ways)
     except (inbound.BenchmarkError, TimeoutError, subprocess.CalledProcessError) as error:

@@ -158,6 +158,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "over-limit": Kind("a mailbox, its domain or a tenant sent as much as it may", ("ledger",), ("login", "scope")),
     "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
     "noticed": Kind("whose mailbox was braked, and who looks after its domain, were written to", ("ledger",), ("login",)),
+    "consent-asked": Kind("somebody elsewhere was asked whether mail may go on to him", ("compiler",), ("target", "holder")),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
     "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls", "signer"), ("why",)),
     # --- TLS

@@ -332,6 +332,7 @@ EDGES = (
     Edge("directory", "source"),
     Edge("source", "resolver"),
     Edge("fetcher", "resolver"),
+    Edge("web", "resolver"),  # is a record in DNS that proves whose a domain is?
     Edge("enqueuer", "ledger"),
     Edge("enqueuer", "scheduler"),
     Edge("scheduler", "directory"),

@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio.to_thread
@@ -25,6 +25,7 @@ from appliance.database.engine import open_engine
 from appliance.database.place import url_inside
 from appliance.peers import WebPeers
 from appliance.services import certificates, messages
+from appliance.services.dns_page import Found
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
 from mta import roster, sandbox
@@ -109,6 +110,10 @@ class Peers:
         """As `appliance.peers.Authenticator`."""
         return self._there().verify_key(key_id, secret)
 
+    def look_up(self, questions: Sequence[tuple[str, str]]) -> list[Found]:
+        """As `appliance.peers.Resolver`."""
+        return self._there().look_up(questions)
+
     def poke(self) -> None:
         """As `appliance.peers.Compiler`."""
         self._there().poke()
@@ -129,6 +134,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         engine=engine,
         authenticator=peers,
         compiler=peers,
+        resolver=peers,
         sealer=sealer,
         seals=seals,
         traces=Path(state, messages.FILE),

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.config import Settings
 from appliance.database.engine import Engine
-from appliance.peers import Authenticator, Compiler
+from appliance.peers import Authenticator, Compiler, Resolver
 from appliance.services import messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
@@ -60,11 +60,12 @@ def create_app(
     engine: Engine,
     authenticator: Authenticator,
     compiler: Compiler,
+    resolver: Resolver,
     sealer: Sealer,
     seals: Seals,
     traces: Path | None = None,
 ) -> FastAPI:
-    """The application; *authenticator* and *compiler* are the peers, real or fake, that it asks.
+    """The application; *authenticator*, *compiler* and *resolver* are the peers, real or fake, that it asks.
 
     *traces*: the trace store, when it is not below the state folder by the path that we can use.
     """
@@ -84,6 +85,7 @@ def create_app(
         engine=engine,
         authenticator=authenticator,
         compiler=compiler,
+        resolver=resolver,
         sealer=sealer,
         seals=seals,
         renderer=app.state.renderer,

@@ -118,6 +118,7 @@ class _Answer:
     def __init__(self, operation: Operation) -> None:
         self._content = b"" if operation.body is None else json.dumps(operation.body).encode()
         self._octets = bytearray()
+        self._is_json = False
         self._status = int(http.HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def receive(self) -> Message:
@@ -129,13 +130,14 @@ class _Answer:
         """ASGI's send."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
+            self._is_json = any(b"json" in value for name, value in message["headers"] if name == b"content-type")
         else:
             self._octets += message.get("body", b"")
 
     @property
     def result(self) -> Result:
         """What was answered."""
-        return Result(self._status, json.loads(self._octets) if self._octets else None)
+        return Result(self._status, json.loads(self._octets) if self._octets and self._is_json else None)
 
 
 def _scope(operation: Operation) -> Scope:

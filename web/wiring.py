@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
-from appliance.peers import Authenticator, Compiler
+from appliance.peers import Authenticator, Compiler, Resolver
 from appliance.services import changes
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
@@ -36,6 +36,7 @@ class Wiring:
     engine: Engine
     authenticator: Authenticator
     compiler: Compiler
+    resolver: Resolver
     sealer: Sealer
     seals: Seals
     renderer: Renderer

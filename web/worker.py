@@ -16,6 +16,7 @@ from appliance.errors import ApplianceError, DatabaseUnavailable, Invalid
 from appliance.services import jobs, keys
 from appliance.services.jobs import Job
 from web import working_off
+from web.api.dependencies import SHOWN_ONCE, without
 from web.together import Inside, Operation, Result, SharedWiring
 from web.wiring import Wiring
 
@@ -144,9 +145,7 @@ class _TakenBack(Exception):
 
 def without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON
     """*value* less what is shown once: nobody waits for the answer of a job."""
-    if isinstance(value, dict):
-        return {name: without_secrets(member) for name, member in value.items() if name != "secret"}
-    return value
+    return without(SHOWN_ONCE, value)
 
 
 def _piece(operations: list[Operation]) -> list[Operation]:

@@ -20,6 +20,7 @@ VERBS = {
     "status": ("appliance.cli.status:status", "roles, pids, uids, restarts, ports, queue size"),
     "check": ("appliance.cli.doctor:check", "what is wrong with this host, and how to mend it"),
     "tenant": ("appliance.cli.tenant:app", "resellers and customers"),
+    "plan": ("appliance.cli.plan:app", "named sets of limits and defaults for tenants"),
     "domain": ("appliance.cli.domain:app", "domains, hosted here or only relayed"),
     "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
     "alias": ("appliance.cli.alias:app", "addresses that stand for others"),

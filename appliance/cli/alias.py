@@ -13,7 +13,10 @@ app = App(name="alias", help="Addresses that stand for others.")
 
 def describe(alias: Alias) -> dict[str, Any]:
     """An alias as plain values."""
-    return {"address": addresses.show(alias.address), "domain": alias.domain.name, "targets": list(alias.targets)}
+    waiting = {"waiting": alias.waiting} if alias.waiting else {}
+    return {
+        "address": addresses.show(alias.address), "domain": alias.domain.name, "targets": list(alias.targets), **waiting,
+    }  # fmt: skip
 
 
 @app.command

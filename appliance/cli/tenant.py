@@ -24,6 +24,10 @@ app = App(name="tenant", help="Resellers and customers.")
 ForwardsOutside = Annotated[
     bool, Parameter(help="may mail be forwarded to other hosts? Not by anybody below either, without")
 ]
+SkipsProof = Annotated[
+    bool, Parameter(help="may its domains, and those below, be served without a proof whose they are?")
+]
+PlanId = Annotated[str | None, Parameter(help="the id of a plan, or `none`")]
 Limit = Annotated[str | None, Parameter(help="a number, or `none`")]
 
 
@@ -39,7 +43,11 @@ def describe(tenant: Tenant) -> dict[str, Any]:
         "max_domains": tenant.max_domains,
         "max_mailboxes": tenant.max_mailboxes,
         "max_aliases": tenant.max_aliases,
+        "max_forwards": tenant.max_forwards,
+        "max_storage_bytes": tenant.max_storage_bytes,
+        "plan": tenant.plan.name if tenant.plan is not None else None,
         "forwards_outside": tenant.forwards_outside,
+        "skips_proof": tenant.skips_proof,
     }
 
 
@@ -64,7 +72,7 @@ def _first(text: str | None) -> int | None:
 
 
 @app.command
-def add(
+def add(  # noqa: PLR0913 - all that may be said of one
     name: str,
     *,
     kind: str = "customer",
@@ -72,7 +80,11 @@ def add(
     max_domains: Limit = None,
     max_mailboxes: Limit = None,
     max_aliases: Limit = None,
+    max_forwards: Limit = None,
+    max_storage_bytes: Limit = None,
+    plan: PlanId = None,
     forwards_outside: ForwardsOutside = True,
+    skips_proof: SkipsProof = False,
 ) -> None:
     """Add a reseller or customer, below the operator or --parent."""
     with changing() as session:
@@ -80,6 +92,8 @@ def add(
         tenant = tenants.create(
             session, name, kind, actor=actor(), parent_id=above, max_domains=_first(max_domains),
             max_mailboxes=_first(max_mailboxes), max_aliases=_first(max_aliases), forwards_outside=forwards_outside,
+            max_forwards=_first(max_forwards), max_storage_bytes=_first(max_storage_bytes), plan_id=_first(plan),
+            skips_proof=skips_proof,
         )  # fmt: skip
     say(describe(tenant), f"added {tenant.kind} {tenant.name} with the id {tenant.id}")
 
@@ -106,7 +120,11 @@ def set_(
     max_domains: Limit = None,
     max_mailboxes: Limit = None,
     max_aliases: Limit = None,
+    max_forwards: Limit = None,
+    max_storage_bytes: Limit = None,
+    plan: PlanId = None,
     forwards_outside: ForwardsOutside | None = None,
+    skips_proof: SkipsProof | None = None,
 ) -> None:
     """Change what is given."""
     with changing() as session:
@@ -114,6 +132,8 @@ def set_(
         changed = tenants.update(
             session, found.id, actor=actor(), name=name, max_domains=limit_of(max_domains),
             max_mailboxes=limit_of(max_mailboxes), max_aliases=limit_of(max_aliases), forwards_outside=forwards_outside,
+            max_forwards=limit_of(max_forwards), max_storage_bytes=limit_of(max_storage_bytes), plan_id=limit_of(plan),
+            skips_proof=skips_proof,
         )  # fmt: skip
     say(describe(changed), f"changed {changed.name}")
 

@@ -56,11 +56,14 @@ def serve(loop: Loop, start: control.Start, url: str, signer: bytes = b"") -> tu
     """Everything but the walls: the database at *url*, the compiler, its peers."""
     source = open_source(url)
     publisher = Publisher(source, Path(start.text("state")) / "snapshot", fixed_routes(start.settings))
-    compiler = Compiler(loop, source, publisher, signer)
+    settings = start.settings
+    panel = settings.get("host.panel_url", b"").decode()
+    compiler = Compiler(loop, source, publisher, signer, settings.get(roster.CONSENT_KEY, b""), panel)
     handlers = {
         "web": compiler.poked,
         "storekeeper": compiler.stores.answered,
         "ledger": compiler.outbox.answered,
+        "bouncer": compiler.consents.answered,
     }
 
     def found(channel: Channel) -> None:
@@ -72,6 +75,8 @@ def serve(loop: Loop, start: control.Start, url: str, signer: bytes = b"") -> tu
             compiler.stores.lost()
         elif channel.peer == "ledger":
             compiler.outbox.lost()
+        elif channel.peer == "bouncer":
+            compiler.consents.lost()
 
     def reload(settings: Mapping[str, bytes]) -> None:
         compiler.reroute(fixed_routes(settings))

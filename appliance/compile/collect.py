@@ -279,7 +279,7 @@ def amount(query: Query) -> int:
 
 
 def _targets(query: Query, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    statement = "SELECT forwarding_id, address FROM forwarding_target"
+    statement = "SELECT forwarding_id, address FROM forwarding_target WHERE confirmed_at IS NOT NULL"
     rows = _select(statement, "forwarding_id", query, mailbox_ids, order="id")
     found: dict[int, tuple[str, ...]] = {}
     for mailbox_id, address in rows:
@@ -291,7 +291,7 @@ def aliases(query: Query, domain: str | None = None, folded: Sequence[str] | Non
     """All aliases, or those of *domain* with these *folded* local-parts."""
     statement = (
         "SELECT a.id, a.folded, d.name, t.address FROM alias a "
-        "JOIN domain d ON d.id = a.domain_id LEFT JOIN alias_target t ON t.alias_id = a.id"
+        "JOIN domain d ON d.id = a.domain_id LEFT JOIN alias_target t ON t.alias_id = a.id AND t.confirmed_at IS NOT NULL"
     )
     rows = _select(statement, "a.folded", query, folded, domain, order="a.id, t.id")
     for (_, part, name), targets in itertools.groupby(rows, itemgetter(0, 1, 2)):

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from appliance.compile import collect
 from appliance.compile.check import NotPublished
+from appliance.compile.consents import Consents
 from appliance.compile.facts import apply
 from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
@@ -49,12 +50,21 @@ class Ways(Protocol):
 class Compiler:
     """Runs *publisher* over *source*. `peers` must be set before `begin`.
 
-    *signer* is the public key of the role signer; without it domains get no keys to sign with.
+    *signer* is the public key of the role signer; without it domains get no keys to sign with. *consent_key*: without it nobody
+    is asked whether mail may go on to him; *panel* is where he answers.
     """
 
     peers: Ways
 
-    def __init__(self, loop: Loop, source: Source, publisher: Publisher, signer: bytes = b"") -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        source: Source,
+        publisher: Publisher,
+        signer: bytes = b"",
+        consent_key: bytes = b"",
+        panel: str = "",
+    ) -> None:
         self._loop, self._source, self._publisher = loop, source, publisher
         self._stamp: object = None
         self._trouble = ""
@@ -62,6 +72,7 @@ class Compiler:
         self.stores = Stores(self)
         self.outbox = Outbox(self)
         self.keys = KeyMaker(loop, self, signer)
+        self.consents = Consents(self, consent_key, panel)
         self.trail = Trail(publisher.folder, self)
 
     def begin(self) -> None:
@@ -70,6 +81,7 @@ class Compiler:
         self.outbox.ask()
         self._expire()
         self.keys.begin()
+        self.consents.begin()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
 
     def look_again(self) -> None:
@@ -134,6 +146,7 @@ class Compiler:
             self._publish()
             self._serve_requests()
             self.keys.look()
+            self.consents.look()
             with self._source.reading() as query:
                 self.stores.take(query)
                 self.trail.look(query)

@@ -61,6 +61,9 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     # database, and the compiler rightly refuses to publish what goes backwards.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # What a savepoint could take back is kept beside the database, by default in a file below /tmp: inside its sandbox no
+    # process can open one, and SQLite would end the whole transaction.
+    cursor.execute("PRAGMA temp_store = MEMORY")
     cursor.close()
 
 

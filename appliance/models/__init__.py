@@ -10,6 +10,7 @@ from appliance.models.audit_entry import AuditEntry
 from appliance.models.base import Base
 from appliance.models.certificate import Certificate, CertificateName
 from appliance.models.change import Change, PublishRequest, StoreTask
+from appliance.models.consent_request import ConsentRequest
 from appliance.models.dkim_key import DkimKey
 from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
@@ -41,6 +42,7 @@ __all__ = [
     "Certificate",
     "CertificateName",
     "Change",
+    "ConsentRequest",
     "DkimKey",
     "Domain",
     "Forwarding",

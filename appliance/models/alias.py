@@ -33,6 +33,11 @@ class Alias(Row, Base):
         return [row for row in self.rows if row.failed_at is not None]
 
     @property
+    def waiting(self) -> list[str]:
+        """Targets at other hosts whose owners have not agreed yet: nothing is sent there."""
+        return [row.address for row in self.rows if row.confirmed_at is None]
+
+    @property
     def address(self) -> Address:
         """Local-part as given, at its domain."""
         return Address(self.local_part, self.domain.name)
@@ -47,6 +52,7 @@ class AliasTarget(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     alias_id: Mapped[int] = mapped_column(ForeignKey("alias.id", ondelete="CASCADE"), index=True)
     address: Mapped[str]  # as compared
+    confirmed_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # None: it is in no snapshot
     # What the last mail to a target at another host came to, when that was nothing.
     failed_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
     failure: Mapped[str | None] = mapped_column(default=None)  # status (RFC 3463), then the other host's words

@@ -29,6 +29,11 @@ class Forwarding(Base):
         """Targets at other hosts that refused what was last sent there, since somebody chose them."""
         return [row for row in self.rows if row.failed_at is not None]
 
+    @property
+    def waiting(self) -> list[str]:
+        """Targets at other hosts whose owners have not agreed yet: nothing is sent there."""
+        return [row.address for row in self.rows if row.confirmed_at is None]
+
 
 class ForwardingTarget(Base):
     """One address that a forwarding names. No foreign key: the target may be removed, and its mail then fails openly."""
@@ -39,6 +44,7 @@ class ForwardingTarget(Base):
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     forwarding_id: Mapped[int] = mapped_column(ForeignKey("forwarding.mailbox_id", ondelete="CASCADE"), index=True)
     address: Mapped[str]  # folded local-part, at-sign, domain: as compared
+    confirmed_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # None: it is in no snapshot
     # What the last mail to a target at another host came to, when that was nothing.
     failed_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
     failure: Mapped[str | None] = mapped_column(default=None)  # status (RFC 3463), then the other host's words

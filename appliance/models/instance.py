@@ -1,5 +1,7 @@
 """Which installation this database belongs to."""
 
+import secrets
+
 from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,3 +17,6 @@ class Instance(Base):
     instance_id: Mapped[str]
     host_name: Mapped[str]
     made_at: Mapped[int] = mapped_column(BigInteger, default=now)
+    consent_key: Mapped[str] = mapped_column(
+        default=lambda: secrets.token_hex(32)
+    )  # what `consent_links` are made with

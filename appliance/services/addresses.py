@@ -24,6 +24,7 @@ from appliance.models import (
     RelayRecipient,
     Tenant,
 )
+from appliance.models.base import now
 from appliance.services import changes
 from mta.vocabulary import MAX_LOCAL_PART, MAX_PATH, Address, fold_local_part, is_domain
 
@@ -372,8 +373,8 @@ def take_over_targets(session: Session, name: str) -> None:
             holder = session.get(Alias, row.alias_id)
         else:
             holder = session.get(Mailbox, row.forwarding_id)
-        if key != row.address and holder is not None:
-            row.address = key
+        if (key != row.address or row.confirmed_at is None) and holder is not None:
+            row.address, row.confirmed_at = key, row.confirmed_at or now()  # Nobody elsewhere is to be asked any more.
             changes.announce(session, changes.ADDRESS, key_of(holder.address))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from appliance.database.session import Session
 from appliance.models import Alias
-from appliance.services import addresses, holders, limits, mailboxes
+from appliance.services import addresses, consents, holders, limits, mailboxes
 from appliance.services.actor import Actor
 from appliance.services.paging import Page
 
@@ -29,6 +29,7 @@ def create(session: Session, address: str, targets: Sequence[str], *, actor: Act
     alias = Alias(domain=domain, local_part=parsed.local_part, folded=folded, targets=keys)
     session.add(alias)
     _require_sound(session, alias, keys)
+    consents.settle(session, alias, {}, actor=actor)
     holders.tell(session, actor, "alias.created", alias, after={"targets": keys})
     return alias
 
@@ -69,11 +70,12 @@ def update(session: Session, address: str, targets: Sequence[str], *, actor: Act
     """
     alias = holders.find(session, actor, "alias.update", Alias, address)
     keys = addresses.parse_targets(session, targets)
-    before = list(alias.targets)
-    if keys != before:
+    before, standing = list(alias.targets), consents.standing(alias.rows)
+    if keys != before or alias.waiting:
         alias.targets = keys
         alias.version += 1
         _require_sound(session, alias, keys)
+        consents.settle(session, alias, standing, actor=actor)
         holders.tell(session, actor, "alias.changed", alias, before={"targets": before}, after={"targets": keys})
     return alias
 

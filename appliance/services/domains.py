@@ -9,7 +9,18 @@ from sqlalchemy import func, select
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
 from appliance.models import Alias, Domain, Mailbox, Tenant
-from appliance.services import addresses, audit, authorisation, changes, contents, limits, proof, relays, tenants
+from appliance.services import (
+    addresses,
+    audit,
+    authorisation,
+    changes,
+    consents,
+    contents,
+    limits,
+    proof,
+    relays,
+    tenants,
+)
 from appliance.services.actor import Actor
 from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged
@@ -228,6 +239,7 @@ def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> Non
         limits.require_move(session, domain, tenant.id, noun)
     contents.remove_accounts(session, domain)  # They were the former tenant's people.
     domain.tenant = tenant
+    session.flush()  # Or whoever shows it next would show the former tenant.
 
 
 def suspend(session: Session, name: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Domain:
@@ -281,6 +293,8 @@ def remove(session: Session, name: str, *, actor: Actor) -> Removal:
     )  # fmt: skip
     session.flush()
     session.delete(domain)
+    if domain.proved_at is not None:
+        consents.withdraw(session, domain.name)
     session.flush()
     return removal
 

@@ -7,7 +7,7 @@ from appliance.database.session import Session
 from appliance.errors import NotFound
 from appliance.models import Forwarding, Mailbox
 from appliance.models.base import now
-from appliance.services import addresses, holders, limits, mailboxes
+from appliance.services import addresses, consents, holders, limits, mailboxes
 from appliance.services.actor import Actor
 
 __all__ = ["Forwarding", "clear", "describe", "get", "put"]
@@ -36,9 +36,11 @@ def put(
     if forwarding is None:
         limits.require_room(session, mailbox.domain.tenant_id, "forwards", domain=mailbox.domain)
         forwarding = mailbox.forwarding = Forwarding(mailbox_id=mailbox.id)
+    standing = consents.standing(forwarding.rows)
     forwarding.targets = keys
     forwarding.keep_copy, forwarding.enabled, forwarding.changed_at = keep_copy, enabled, now()
     addresses.require_targets(session, keys, owner=mailbox.domain)
+    consents.settle(session, mailbox, standing, actor=actor)
     # Also when it is not enabled: whoever enables it later should not be the one to find out.
     _require_no_ring(session, mailbox, forwarding)
     if describe(forwarding) != before:
@@ -81,6 +83,7 @@ def describe(forwarding: Forwarding | None) -> dict[str, Any] | None:
         "targets": list(forwarding.targets),
         "keep_copy": forwarding.keep_copy,
         "enabled": forwarding.enabled,
+        **({"waiting": forwarding.waiting} if forwarding.waiting else {}),
     }
 
 

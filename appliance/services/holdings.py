@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from appliance.database.session import Session
-from appliance.errors import Refused
+from appliance.errors import Conflict, Refused
 from appliance.holdings import HeldAlias, HeldDomain, HeldMailbox, Holdings
 from appliance.models import Alias, Domain, Mailbox
 from appliance.services import addresses, aliases, domains, forwardings, mailboxes, many_mailboxes
@@ -140,10 +140,15 @@ class _Taking:
         )
 
 
-def give_out(session: Session, *, actor: Actor, tenant_id: int | None = None) -> dict[str, list[dict[str, Any]]]:
+def give_out(
+    session: Session, *, actor: Actor, tenant_id: int | None = None, most: int | None = None
+) -> dict[str, list[dict[str, Any]]]:
     """All domains of *tenant_id* and those in the actor's part, with what is in them, as `PUT /apply` takes it.
 
     Without passwords: what is kept of them is sealed, and nobody here can open it.
+
+    Raises:
+        Conflict: there are more than *most* of a kind.
     """
     document: dict[str, list[dict[str, Any]]] = {"domains": [], "mailboxes": [], "aliases": []}
     for domain in _each(domains.list_domains, session, actor=actor, tenant_id=tenant_id):
@@ -152,6 +157,8 @@ def give_out(session: Session, *, actor: Actor, tenant_id: int | None = None) ->
             inside = {"actor": actor, "domain": domain.name}
             document["mailboxes"] += map(_mailbox, _each(mailboxes.list_mailboxes, session, **inside))
             document["aliases"] += map(_alias, _each(aliases.list_aliases, session, **inside))
+        if most is not None and any(len(things) > most for things in document.values()):
+            raise Conflict(f"more than {most} of a kind: `postern export` writes any number", code="too_many")
     return document
 
 

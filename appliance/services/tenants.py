@@ -58,6 +58,7 @@ def create(
     parent_id: int | None = None,
     plan_id: int | None = None,
     forwards_outside: bool = True,
+    skips_proof: bool = False,
     **given: int | None,
 ) -> Tenant:
     """A new tenant below *parent_id* (the actor's own tenant when not given); *given* are some of `limits.OF_TENANTS`.
@@ -73,8 +74,9 @@ def create(
         raise Invalid(f"a {parent.kind} has no {kind}s: operator > reseller > customer", field="kind")
     limits.check(given)
     _require_plan(session, actor, plan_id, kind)
+    _require_word(actor, skips_proof)
     tenant = Tenant(plan_id=plan_id, name=_free_name(session, name, parent.id), kind=kind, parent_id=parent.id, **given)
-    tenant.forwards_outside = forwards_outside
+    tenant.forwards_outside, tenant.skips_proof = forwards_outside, skips_proof
     session.add(tenant)
     session.flush()
     _tell(session, actor, "tenant.created", tenant, after=_describe(tenant))
@@ -128,6 +130,7 @@ def update(
     name: str | None = None,
     plan_id: int | Unchanged | None = UNCHANGED,
     forwards_outside: bool | None = None,
+    skips_proof: bool | None = None,
     **given: int | Unchanged | None,
 ) -> Tenant:
     """Change what is given of `limits.OF_TENANTS` and the rest; a limit of None is what its plan says, or none.
@@ -152,6 +155,9 @@ def update(
         session.flush()
         session.expire(tenant, ["plan"])
     tenant.forwards_outside = tenant.forwards_outside if forwards_outside is None else forwards_outside
+    if skips_proof is not None and skips_proof != tenant.skips_proof:
+        _require_word(actor, True)
+        tenant.skips_proof = skips_proof
     before, after = audit.difference(before, _describe(tenant))
     if after:
         tenant.version += 1
@@ -217,6 +223,12 @@ def _for(session: Session, actor: Actor, action: str, tenant_id: int) -> Tenant:
     return authorisation.require(session, actor, action, session.get(Tenant, tenant_id), f"tenant {tenant_id}")
 
 
+def _require_word(actor: Actor, wanted: bool) -> None:
+    """Go on when nothing special is wanted, or the operator wants it."""
+    if wanted and not actor.sees_everything:
+        raise Forbidden("only the operator may let a tenant do without proofs", code="operators_word")
+
+
 def _require_plan(session: Session, actor: Actor, plan_id: int | None, kind: str) -> None:
     """Go on when tenants of this *kind* may have it: it is in the actor's part, and not for the operator himself."""
     if plan_id is not None:
@@ -239,6 +251,7 @@ def _describe(tenant: Tenant) -> dict[str, Any]:
         **{name: getattr(tenant, name) for name in limits.OF_TENANTS},
         "plan": tenant.plan.name if tenant.plan is not None else None,
         "forwards_outside": tenant.forwards_outside,
+        "skips_proof": tenant.skips_proof,
     }
 
 

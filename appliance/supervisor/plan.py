@@ -86,6 +86,7 @@ def plan_of(settings: SettingsLike) -> Plan:
         "state": str(settings.state),  # absolute, and another thing after the sandbox; so not the file's host.state
         "uid_base": str(settings.host.uid_base),
         "host.name": settings.host.name,
+        "host.panel_url": settings.host.panel_url or f"https://{settings.host.name}",
     }
     for section in _SECTIONS:
         for name, value in vars(getattr(settings, section)).items():

@@ -4,6 +4,9 @@ Revision 0005, after 0004. Nobody who is there gains or loses a power. The way d
 account. The audit log is tied into a chain and only ever grows: its entries get their digests in the order of their numbers.
 """
 
+import secrets
+import time
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -300,6 +303,42 @@ def _proof_away() -> None:
     op.drop_column("tenant", "skips_proof")
 
 
+_TARGETS = ("alias_target", "forwarding_target")
+
+
+def _consent() -> None:
+    """Whoever gets mail that is sent on already goes on getting it."""
+    moment = int(time.time())
+    for table in _TARGETS:
+        op.add_column(table, sa.Column("confirmed_at", sa.BigInteger(), nullable=True))
+        op.execute(f"UPDATE {table} SET confirmed_at = {moment}")  # noqa: S608 - our own words
+    op.add_column("instance", sa.Column("consent_key", sa.String(), nullable=False, server_default=""))
+    op.execute(f"UPDATE instance SET consent_key = '{secrets.token_hex(32)}'")  # noqa: S608 - as above
+    op.create_table(
+        "consent_request",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("holder_id", sa.BigInteger(), nullable=False),
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_consent_request"),
+        sqlite_autoincrement=True,
+    )
+    for columns in (["target", "sent_at"], ["tenant_id", "sent_at"], ["kind", "holder_id"], ["sent_at"]):
+        op.create_index(f"ix_consent_request_{'_'.join(columns)}", "consent_request", columns)
+
+
+def _consent_away() -> None:
+    """Who never agreed is forgotten: an older program would send mail on to him."""
+    op.drop_table("consent_request")
+    op.drop_column("instance", "consent_key")
+    for table in _TARGETS:
+        op.execute(f"DELETE FROM {table} WHERE confirmed_at IS NULL")  # noqa: S608 - our own words
+        op.drop_column(table, "confirmed_at")
+
+
 def upgrade() -> None:
     _suspensions()
     _api_key()
@@ -310,10 +349,12 @@ def upgrade() -> None:
     _appointment()
     _plan()
     _proof()
+    _consent()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
+    _consent_away()
     _proof_away()
     for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):
         op.drop_table(table)

@@ -254,7 +254,7 @@ class Language(Message, verb="language"):
 
 
 class LookUp(Message, verb="look-up"):
-    """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX, CNAME, TLSA) of a domain name, please."""
+    """directory -> resolver. The records of *kind* (A, AAAA, PTR, TXT, MX, CNAME, SRV, TLSA) of a domain name, please."""
 
     tag: int
     name: Text  # text as RFC 1035 5.1 writes it; for an address's name its in-addr.arpa or ip6.arpa name
@@ -265,7 +265,7 @@ class Found(Message, verb="found"):
     """resolver -> directory. What the name servers said, or that they said nothing in time.
 
     A and AAAA records are addresses, PTR and CNAME names without the last dot, in lower case, MX `preference name`, TXT the
-    strings of one record joined, TLSA `usage selector matching-type hexadecimal-digits`.
+    strings of one record joined, SRV `priority weight port target`, TLSA `usage selector matching-type hexadecimal-digits`.
     """
 
     tag: int

@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the injector knows the registers of x86_64 only"),
 ]
 
-EVERYWHERE = {f"listen.{service}": "a port" for service in (*roster.SUBMISSION, *roster.WEB.listens)}  # of what is not always listened on
+# Of what is not always listened on.
+EVERYWHERE = {f"listen.{service}": "a port" for service in (*roster.SUBMISSION, *roster.WEB.listens)}
 ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", **EVERYWHERE})]
 UID_BASE = 1_900_000_000  # as `init` writes it where uids are not scarce
 SETSOCKOPT = 54

@@ -7,6 +7,7 @@ one and with the real one behind the panel.
 import base64
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -19,6 +20,7 @@ from sqlalchemy import Engine, select
 from appliance.database.session import reading
 from appliance.models import Account, ApiKey, Domain, Mailbox
 from appliance.peers import AuthenticatorAway
+from appliance.services.dns_page import Found
 from mta.seal import PASSWORD_HASH
 
 
@@ -77,3 +79,13 @@ class FakeCompiler:
 
     def poke(self) -> None:
         self.pokes += 1
+
+
+class FakeResolver:
+    """Knows what a test put into `records`; of everything else, that it is not there."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], Found] = {}
+
+    def look_up(self, questions: Sequence[tuple[str, str]]) -> list[Found]:
+        return [self.records.get(question, Found("nxdomain")) for question in questions]

@@ -1,8 +1,13 @@
 """Mail that is forwarded to other hosts, what comes back of it, and what nobody may send there."""
 
+import email
+import email.policy
 import json
 import re
 import smtplib
+import urllib.request
+from http.cookiejar import CookieJar
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -45,7 +50,7 @@ def running(world, stubs, tmp_path_factory):
         "dns.servers": f'["{world.zone.address}"]', "outbound.port": str(world.port), "outbound.allow_loopback": "true",
         "smtpd.relay_clients": f'["{CUSTOMER}/32"]', "smtpd.allow_clients": '["127.0.0.0/8"]',
     }  # fmt: skip
-    with House(tmp_path_factory.mktemp("forwarding") / "house", settings=settings) as house:
+    with House(tmp_path_factory.mktemp("forwarding") / "house", settings=settings, panel=True) as house:
         for domain in ("house.example", "signed.example"):
             house.add_domain(domain)
         house.postern("domain", "set", "signed.example", "--batv", "--language", "de")
@@ -193,6 +198,57 @@ def test_a_notification_to_one_of_ours_is_in_the_language_of_her_domain(house, s
         assert b"Subject: Ihre Nachricht konnte nicht zugestellt werden" in path.read_bytes()
     finally:
         away.manners = Manners()
+
+
+def call(house, key, method, path, body):
+    """The API, as a customer's program uses it."""
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    url = f"http://127.0.0.1:{house.port('panel')}/api/v1{path}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return json.load(response)
+
+
+def agree(house, link):
+    """Somebody without an account follows the link, reads, and presses the button."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    page = f"http://127.0.0.1:{house.port('panel')}{urlsplit(link).path}"
+    with browser.open(page, timeout=20) as response:
+        shown = response.read().decode()
+    token = re.search(r'name="csrf" value="([0-9a-f]{40})"', shown)[1]
+    with browser.open(page, urlencode({"csrf": token}).encode(), timeout=20) as response:
+        return shown, response.read().decode()
+
+
+def test_nobody_elsewhere_gets_anything_before_he_agreed(house, stubs):
+    """A customer forwards to another host: it is asked by mail, and nothing else goes there until the link was followed."""
+    away = stubs[1]
+    count = sum(len(heard.contents) for heard in away.heard)
+    tenant = json.loads(house.postern("--json", "tenant", "add", "Customer").stdout)["id"]
+    house.postern("domain", "add", "customer.example", "--tenant", str(tenant))
+    key = json.loads(house.postern("--json", "key", "create", "--tenant", str(tenant)).stdout)["secret"]
+    carl, target = "carl@customer.example", "Carl@away.example"
+    call(house, key, "POST", "/mailboxes", {"address": carl})
+    house.wait_until_known(carl)
+    told = call(house, key, "PUT", f"/mailboxes/{carl}/forwarding", {"targets": [target], "keep_copy": False})
+    assert told["waiting"] == [target]
+    null, content = taken(away, house, count + 1)
+    assert null == ""
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert (message["To"], message["Auto-Submitted"]) == (target, "auto-generated")
+    link = re.search(r"https://\S+", message.get_content())[0]
+    assert link.startswith(f"https://{HOST_NAME}/consent/")
+    send(house, carl, CONTENT)
+    house.wait_for_messages(carl)
+    published = len(house.events("published"))
+    shown, agreed = agree(house, link)
+    assert carl in shown
+    assert "Yes, send it on to me" in shown
+    assert "You agreed" in agreed
+    wait_until(lambda: len(house.events("published")) > published, 10, house.said)
+    send(house, carl, CONTENT)
+    assert taken(away, house, count + 2)[1].endswith(CONTENT)
+    assert sum(len(heard.contents) for heard in away.heard) == count + 2
 
 
 def test_a_right_that_is_taken_away_ends_forwarding_at_once(house, stubs):

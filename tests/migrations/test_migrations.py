@@ -10,7 +10,7 @@ from sqlalchemy import inspect, select, text
 from appliance.database import schema
 from appliance.database.engine import open_engine
 from appliance.database.session import unit_of_work
-from appliance.models import AccessRule, Alias, Base, Domain, RelayRecipient, SrsSecret
+from appliance.models import AccessRule, Alias, Base, Domain, Instance, RelayRecipient, SrsSecret
 
 
 @pytest.fixture
@@ -135,10 +135,39 @@ def test_ways_out_come_to_an_installation_that_is_there_and_go_again(empty):
         assert len(bytes.fromhex(secret)) == 32
         domain = session.scalars(select(Domain)).one()
         assert (domain.batv, domain.language, domain.tenant.forwards_outside) == (False, "en", True)
-        session.add(
-            Alias(domain=domain, local_part="a", folded="a", targets=["b@one.test", "C@else.test", '"d@e"@else.test'])
-        )
+        targets = ["b@one.test", "C@else.test", '"d@e"@else.test']
+        alias = Alias(domain=domain, local_part="a", folded="a", targets=targets)
+        for row in alias.rows:
+            row.confirmed_at = 1
+        session.add(alias)
     schema.migrate(empty, "0003")
     with unit_of_work(empty) as session:
         assert session.execute(text("SELECT address FROM alias_target")).all() == [("b@one.test",)]
+    schema.migrate(empty)
+
+
+def test_whoever_gets_forwarded_mail_goes_on_getting_it_and_who_never_agreed_is_forgotten_on_the_way_down(empty):
+    """An older program would send on to him."""
+    schema.migrate(empty, "0004")
+    common = "created_at, version, suspended"
+    settings = "validation, greylist, dnsbl, source, source_settings, batv, language"
+    values = "('one.test', 'hosted', 1, 'rcpt', FALSE, TRUE, '', '{}', FALSE, 'en', 0, 1, FALSE)"
+    with unit_of_work(empty) as session:
+        for statement in (
+            "INSERT INTO instance (instance_id, host_name, made_at) VALUES ('i', 'mx.test', 0)",
+            f"INSERT INTO tenant (name, kind, forwards_outside, {common}) VALUES ('o', 'operator', TRUE, 0, 1, FALSE)",
+            f"INSERT INTO domain (name, kind, tenant_id, {settings}, {common}) VALUES {values}",
+            "INSERT INTO alias (domain_id, local_part, folded, created_at, version) VALUES (1, 'a', 'a', 0, 1)",
+            "INSERT INTO alias_target (alias_id, address) VALUES (1, 'C@else.test')",
+        ):
+            session.execute(text(statement))
+    schema.migrate(empty)
+    with unit_of_work(empty) as session:
+        alias = session.scalars(select(Alias)).one()
+        assert alias.waiting == []
+        assert len(session.scalars(select(Instance.consent_key)).one()) == 64
+        alias.targets.append("d@else.test")
+    schema.migrate(empty, "0004")
+    with unit_of_work(empty) as session:
+        assert session.execute(text("SELECT address FROM alias_target")).all() == [("C@else.test",)]
     schema.migrate(empty)

@@ -254,7 +254,7 @@ def test_forwarding_is_put_read_and_deleted(shop: Api) -> None:
     here = "/mailboxes/anna@shop.test/forwarding"
     expect_problem(shop("GET", here), 404, "not_found")
     body = {"targets": ["Ben@shop.test"], "keep_copy": False, "enabled": True}
-    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"], "failing": []}
+    assert shop("PUT", here, body).json() == {**body, "targets": ["ben@shop.test"], "failing": [], "waiting": []}
     assert shop("GET", here).json()["keep_copy"] is False
     assert shop("DELETE", here).status_code == 204
     assert shop("DELETE", here).status_code == 204
@@ -893,6 +893,12 @@ OTHERS = (
     ("POST", "/keys", {"tenant_id": 0}),
     ("GET", "/keys/{key}", None),
     ("DELETE", "/keys/{key}", None),
+    ("GET", "/domains/theirs.test/dns", None),
+    ("POST", "/domains/theirs.test/proof", None),
+    ("POST", "/plans", {"name": "Mine", "tenant_id": 0}),
+    *((verb, "/plans/1", body) for verb, body in (("GET", None), ("PATCH", {"max_domains": 1}), ("DELETE", None))),
+    ("POST", "/appointments", {"holder": "box@theirs.test", "domain": "theirs.test"}),
+    *((verb, "/appointments/1", None) for verb in ("GET", "DELETE")),
     ("POST", "/domains", {"name": "new.test", "tenant_id": 0}),
     ("POST", "/tenants", {"name": "Mine", "parent_id": 0}),
 )
@@ -900,14 +906,27 @@ OTHERS = (
 
 def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -> None:
     """A new endpoint has to be added above, or this fails."""
-    nouns = ("me", "tenants", "domains", "mailboxes", "aliases", "routes", "certificates", "keys", "audit")
+    nouns = (
+        "me",
+        "tenants",
+        "plans",
+        "appointments",
+        "domains",
+        "mailboxes",
+        "aliases",
+        "routes",
+        "certificates",
+        "keys",
+        "audit",
+    )
     # A certificate is refused for the names in it, a batch for its operations: they have tests of their own, as jobs have.
     own_lists = {
         *(("GET", f"/{noun}") for noun in nouns),
         ("POST", "/certificates"),
         ("POST", "/batch"),
-        *(("GET", f"/{noun}") for noun in ("events", "jobs", "jobs/{}", "jobs/{}/results", "messages", "messages/{}")),
+        *(("GET", f"/{noun}") for noun in ("events", "explain", "jobs", "jobs/{}", "jobs/{}/results", "messages", "messages/{}")),
         ("PUT", "/apply"),
+        ("POST", "/login-links"),
         ("DELETE", "/jobs/{}"),
         ("GET", "/audit/export"),
     }

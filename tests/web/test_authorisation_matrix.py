@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 from fastapi.routing import iter_route_contexts
+from sqlalchemy import select
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from appliance import consent_links
+from appliance.consent_links import Question
 from appliance.database.session import Session, unit_of_work
+from appliance.models import ConsentRequest, Instance
 from appliance.services import (
     access_rules,
     accounts,
@@ -31,6 +35,7 @@ from appliance.services import (
     jobs,
     keys,
     mailboxes,
+    plans,
     routes,
     senders,
     tenants,
@@ -89,6 +94,8 @@ class Side:
     certificate: int
     domain_rule: int
     mailbox_rule: int
+    plan: int
+    appointment: int
     job: str
     app_password: str = "phone"
 
@@ -107,9 +114,13 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", "/me"): Rule(ALL, "nothing"),
     api("POST", "/batch"): Rule(ALL, "nothing", {"operations": [{"method": "GET", "path": "/domains"}]}),
     api("PUT", "/apply"): Rule(ALL, "nothing", {}),
+    api("GET", "/explain"): Rule(ALL, "nothing", also=(422,)),  # about what stands in its query: tests/web/test_explain.py
     api("GET", "/jobs/{job}"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("GET", "/jobs/{job}/results"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("DELETE", "/jobs/{job}"): Rule(IN_TENANT, "job", path={"job": "job"}),
+    api("GET", "/messages/{id}"): Rule(
+        ALL, "nothing", also=(404,), path={"id": "key"}
+    ),  # tests/appliance/services/test_messages.py
     # Lists hold what is in one's part, and be it nothing.
     **{
         api("GET", f"/{noun}"): Rule(ALL, "nothing")
@@ -118,14 +129,15 @@ RULES: dict[tuple[str, str], Rule] = {
             "domains",
             "mailboxes",
             "aliases",
-    api("GET", "/messages/{id}"): Rule(
-        ALL, "nothing", also=(404,), path={"id": "key"}
-    ),  # tests/appliance/services/test_messages.py
             "routes",
             "certificates",
             "keys",
             "audit",
             "audit/export",
+            "messages",
+            "export",
+            "plans",
+            "appointments",
             "events",
             "jobs",
         )
@@ -134,9 +146,6 @@ RULES: dict[tuple[str, str], Rule] = {
     api("POST", "/tenants"): Rule("OR", "reseller", {"name": "New", "parent_id": "{reseller}"}),
     api("GET", _T): Rule(SEES_TENANT, "tenant"),
     api("PATCH", _T): Rule("OR", "tenant", {"max_domains": 5}),
-            "messages",
-            "plans",
-            "appointments",
     api("DELETE", _T): Rule("OR", "tenant", also=(409,), spares_root=True),
     api("POST", f"{_T}/suspend"): Rule("OR", "tenant", spares_root=True),
     api("POST", f"{_T}/resume"): Rule("OR", "tenant"),
@@ -158,6 +167,16 @@ RULES: dict[tuple[str, str], Rule] = {
     api("PUT", f"{_D}/recipients"): Rule(IN_TENANT, "relay", b"ann"),
     api("POST", f"{_D}/recipients"): Rule(IN_TENANT, "relay", b"ann"),
     api("POST", f"{_D}/recipients/remove"): Rule(IN_TENANT, "relay", b"ann"),
+    api("GET", f"{_D}/dns"): Rule(SEES_DOMAIN, "domain"),
+    api("POST", f"{_D}/proof"): Rule(IN_DOMAIN, "domain", {}),
+    # Plans, and what somebody holds besides.
+    api("POST", "/plans"): Rule("OR", "reseller", {"name": "New", "tenant_id": "{reseller}"}),
+    api("GET", "/plans/{number}"): Rule("ORS", "plan", path={"number": "plan"}),
+    api("PATCH", "/plans/{number}"): Rule("OR", "plan", {"max_domains": 1}, path={"number": "plan"}),
+    api("DELETE", "/plans/{number}"): Rule("OR", "plan", path={"number": "plan"}),
+    api("POST", "/appointments"): Rule("ORCK", "mailbox", {"holder": "{mailbox}", "domain": "{domain}"}, hides=False),
+    api("GET", "/appointments/{number}"): Rule(SEES_TENANT, "appointment", path={"number": "appointment"}),
+    api("DELETE", "/appointments/{number}"): Rule(IN_TENANT, "appointment", path={"number": "appointment"}),
     # Rules of the host, a domain, a mailbox.
     api("GET", "/rules"): Rule("O", "host"),
     api("POST", "/rules"): Rule("O", "host", _RULE),
@@ -197,6 +216,7 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", f"{_A}/sending"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("PATCH", f"{_A}/sending"): Rule(IN_DOMAIN, "mailbox", {"per_hour": 5}),
     api("POST", f"{_A}/sending/release"): Rule(IN_DOMAIN, "mailbox", also=(409,)),
+    api("POST", "/login-links"): Rule("ORCK", "mailbox", {"name": "{mailbox}"}),
     # Aliases.
     api("POST", "/aliases"): Rule(
         IN_DOMAIN + "F", "domain", {"address": "new@{domain}", "targets": [f"postmaster@{HOST}"]}
@@ -227,12 +247,16 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("GET", "/", Rule(ALL, "nothing")),
     form("GET", "/login", Rule(ALL, "nothing")),
     form("POST", "/login", Rule("", "nothing", {"name": "nobody", "password": "x"}, hides=False)),
+    form("GET", "/login/link/{token}", Rule(ALL, "nothing", path={"token": "static"})),
+    form("POST", "/login/link/{token}", Rule("", "nothing", path={"token": "static"}, hides=False)),
     form("POST", "/logout", Rule(ALL, "nothing")),
     form("POST", "/theme", Rule(ALL, "nothing", {"theme": "dark"})),
     form("GET", "/account/password", Rule(ALL, "nothing")),
     form("POST", "/account/password", Rule("", "nothing", {"present": "wrong", "password": "x", "again": "x"}, hides=False)),
     form("GET", "/static/{name:path}", Rule(ALL, "nothing", path={"name": "static"})),
     form("GET", "/healthz", Rule(ALL, "nothing")),
+    # Whoever has the link, with an account or without.
+    *(form(verb, "/consent/{token}", Rule(ALL, "nothing", path={"token": "consent"})) for verb in ("GET", "POST")),
     *(
         form("GET", path, Rule(ALL, "nothing", door=_MANAGES))
         for path in ("/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit")
@@ -364,6 +388,8 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         certificates.install(session, offered, "sealed", actor=SYSTEM).id,
         access_rules.add(session, "deny", "x.test", actor=SYSTEM, domain=domain).id,
         access_rules.add(session, "deny", "x.test", actor=SYSTEM, mailbox=mailbox).id,
+        plans.create(session, "Small", actor=SYSTEM, tenant_id=reseller_id).id,
+        appointments.appoint(session, account, actor=SYSTEM, domain=domain).id,
         jobs.create(session, "batch", {}, 0, actor=Actor("customer", "key:gone", tenant_id)).public_id,
     )  # fmt: skip
 
@@ -379,6 +405,13 @@ def _furnish(session: Session, office: Office) -> tuple[dict[str, Side], int]:
     sides[HIGHER] = _side(session, office, "above.test", "boss", root, root)
     appointments.appoint(session, "boss@own.test", tenant_id=root, actor=SYSTEM)
     return sides, access_rules.add(session, "deny", "x.test", actor=SYSTEM).id
+
+
+def _consent_link(session: Session, own: Side) -> str:
+    """The token of one that somebody elsewhere got."""
+    aliases.create(session, "out@own.test", ["ann@away.example"], actor=Actor("customer", "c", own.tenant))
+    row, key = session.scalars(select(ConsentRequest)).one(), session.scalars(select(Instance.consent_key)).one()
+    return consent_links.token(key, Question(row.id, row.kind, row.holder_id, row.target, row.asked_at))
 
 
 def _actors(session: Session, own: Side) -> dict[str, Actor]:
@@ -402,11 +435,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with make_office(tmp_path_factory.mktemp("stage")) as office:
         with unit_of_work(office.engine) as session:
             sides, host_rule = _furnish(session, office)
-            actors = _actors(session, sides[OWN])
+            actors, consent = _actors(session, sides[OWN]), _consent_link(session, sides[OWN])
         app, given = office.app, office.app.state.wiring
         names = (name for name in given.__dataclass_fields__)
         app.state.wiring = Rehearsal(**{name: getattr(given, name) for name in names})
-        more = {"host_rule": host_rule, "static": "panel.css"}
+        more = {"host_rule": host_rule, "static": "panel.css", "consent": consent}
         with TestClient(app, base_url="http://panel.test", follow_redirects=False) as client:
             made = Stage(office, client, actors, sides, more)
             _seat(made)
@@ -505,6 +538,7 @@ def _sees(rule: Rule, who: str, where: str) -> bool:
         return False
     by_noun = {
         "tenant": SEES_TENANT, "account": SEES_TENANT, "key": SEES_TENANT, "certificate": SEES_TENANT, "relay": SEES_TENANT,
+        "plan": "ORS", "appointment": SEES_TENANT,
         "job": SEES_TENANT,
         "reseller": "ORS", "domain": SEES_DOMAIN, "alias": SEES_DOMAIN, "pem": ALL,
         "mailbox": SEES_DOMAIN if where == HIGHER else SEES_DOMAIN + "M",

@@ -157,7 +157,8 @@ def test_a_dry_run_shows_all_of_it_and_changes_nothing(office: Office, shop: Api
 
 
 @pytest.mark.parametrize(
-    "path", ["/batch", "/apply", "/jobs/1", "/domains/away.test/recipients", "/%62atch", "/api/v1/batch?dry_run=true"]
+    "path",
+    ["/docs", "/batch", "/apply", "/jobs/1", "/domains/away.test/recipients", "/%62atch", "/api/v1/batch?dry_run=true"],
 )
 def test_what_is_no_single_thing_is_not_for_batches(shop: Api, path: str) -> None:
     answer = batch(shop, {"method": "POST", "path": path, "body": {"operations": []}})
@@ -189,6 +190,20 @@ def test_odd_code_points_are_refused_or_not_found(shop: Api, text: str) -> None:
     found = [result["status"] for result in response.json().get("results", [])]
     assert response.status_code in (200, 422), response.text
     assert all(status in (404, 422) for status in found)
+
+
+@pytest.mark.parametrize("depth", [17, 300, 480, 900, 20_000])
+@pytest.mark.parametrize("brackets", ['{"a":*}', "[*]"])
+def test_a_body_that_is_nested_deeply_is_refused(shop: Api, depth: int, brackets: str) -> None:
+    """Nobody's stack ends in it."""
+    opening, closing = brackets.split("*")
+    nested = opening * depth + "1" + closing * depth
+    content = '{"operations": [{"method": "POST", "path": "/domains", "body": {"name": %s}}]}'.replace("%s", nested)
+    for path, text in (("/batch", content), ("/domains", nested), ("/apply", f'{{"domains": [{nested}]}}')):
+        verb = "PUT" if path == "/apply" else "POST"
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "1"}
+        response = shop.client.request(verb, f"/api/v1{path}", content=text, headers=headers)
+        assert response.status_code in (400, 422), (path, response.text[:200])
 
 
 def test_the_database_away_in_the_middle_loses_all_of_it(

@@ -26,7 +26,9 @@ from tests.fixtures.lone_role import TREE, LoneRole, readable, receive
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD
 from tests.journeys.screenshots import PAGES
 
-MAX_RESIDENT_MIB = 112  # of which a third is shared with the other processes
+# A third of it is shared with the other processes. An endpoint costs about 100 KiB, mostly in what checks its bodies; there are
+# 190 of them with the panel's. The promise is 200.
+MAX_RESIDENT_MIB = 140
 IS_ROOT = os.geteuid() == 0
 
 
@@ -153,6 +155,31 @@ def test_every_page_works_inside_the_sandbox(web: Web, figure: Callable[[str, ob
     resident = int(web.status("VmRSS").split()[0]) / 1024
     figure("web: resident MiB after every page", round(resident, 1))
     assert resident < MAX_RESIDENT_MIB
+
+
+def test_batches_jobs_and_documents_work_inside_the_sandbox(web: Web) -> None:
+    """They run a loop of their own on a thread of the request, and a worker beside it: no wall may be in their way."""
+    sign_in(web)
+    key = re.search(r"pk_[0-9a-f_]+", web.post("/keys", "/keys/new", {"name": "test"}).text)
+    assert key
+    headers = {"Authorization": f"Bearer {key[0]}"}
+    names = [{"method": "POST", "path": "/domains", "body": {"name": "shop.test"}}]
+    names += [
+        {"method": "POST", "path": "/mailboxes", "body": {"address": f"n{number}@shop.test"}} for number in range(3)
+    ]
+    done = web.browser.post("/api/v1/batch", headers=headers, json={"operations": names})
+    assert [result["status"] for result in done.json()["results"]] == [201] * 4, done.text
+    later = {**headers, "Prefer": "respond-async"}
+    document = {
+        "mailboxes": [{"address": "late@shop.test"}],
+        "aliases": [{"address": "a@shop.test", "targets": ["late@shop.test"]}],
+    }
+    job = web.browser.put("/api/v1/apply", headers=later, json=document)
+    assert job.status_code == 202, job.text
+    where = job.headers["location"]
+    assert wait_for(lambda: web.browser.get(where, headers=headers).json()["state"] == "done")
+    assert web.browser.get("/api/v1/explain?to=a@shop.test", headers=headers).json()["recipients"] == ["late@shop.test"]
+    assert web.browser.get("/api/v1/events?limit=500", headers=headers).json()["items"]
 
 
 def test_a_change_pokes_the_compiler(web: Web) -> None:

@@ -131,7 +131,7 @@ class Posting:
         self.response.headers["ETag"] = etag(shown)
         if self.key is not None:
             headers = {name: self.response.headers[name] for name in KEPT_HEADERS if name in self.response.headers}
-            kept = {"body": without({"secret"}, shown.model_dump(mode="json")), "headers": headers}
+            kept = {"body": without(SHOWN_ONCE, shown.model_dump(mode="json")), "headers": headers}
             status = status or (201 if location is not None else 200)
             given_answers.keep(self.session, self.key, self.request, status, kept, actor=self.caller.actor)
         return shown
@@ -144,6 +144,7 @@ def without(names: AbstractSet[str], value: Any) -> Any:  # noqa: ANN401 - JSON
     return [without(names, member) for member in value] if isinstance(value, list) else value
 
 
+SHOWN_ONCE = frozenset({"secret", "link"})
 KEPT_HEADERS = ("location", "etag")
 SECRETS = {"password", "password_hash", "source_password", "key", "private_key"}
 Shown = TypeVar("Shown", bound=BaseModel)
@@ -183,7 +184,7 @@ def etag(row: object) -> str:
     if version is not None:
         return f'"{version}"'
     assert isinstance(row, BaseModel)  # what has no version of its own is compared as it is shown
-    return f'"{hashlib.blake2b(row.model_dump_json(exclude={"secret"}).encode(), digest_size=8).hexdigest()}"'
+    return f'"{hashlib.blake2b(row.model_dump_json(exclude=set(SHOWN_ONCE)).encode(), digest_size=8).hexdigest()}"'
 
 
 def caller(

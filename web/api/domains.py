@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from appliance.services import domains
+from appliance.services import dns_page, domains, proof
 from appliance.services.relays import Route
 from appliance.services.seals import Seals
 from web.api.dependencies import (
@@ -23,7 +23,7 @@ from web.api.dependencies import (
     told,
 )
 from web.api.schemas import Page, Standstill, stopping
-from web.api.schemas.domains import Domain, DomainChange, NewDomain
+from web.api.schemas.domains import Dns, DnsRecord, Domain, DomainChange, NewDomain, Proof
 
 router = APIRouter(prefix="/domains")
 
@@ -109,3 +109,40 @@ def resume(
         return posting.answer(
             Domain.model_validate(domains.resume(posting.session, name, actor=asking.actor, **stopping(body)))
         )
+
+
+@router.get("/{name}/dns", summary="Show what belongs into a domain's zone", responses=refusals(404, 422))
+def show_dns(asking: Asking, name: str) -> Dns:
+    """What should be there and, asked of the name servers now, what is."""
+    with asking.wiring.reading() as session:
+        domain = domains.get(session, name, actor=asking.actor)
+        records = dns_page.wanted(session, domain, actor=asking.actor)
+    asked = dns_page.questions(records)
+    found = dict(zip(asked, asking.wiring.resolver.look_up(asked), strict=True))
+    judged = [
+        DnsRecord(
+            kind=one.wanted.kind, name=one.wanted.name, value=one.wanted.value, purpose=one.wanted.purpose,
+            required=one.wanted.required, found=list(one.found), state=one.state,
+        )
+        for one in dns_page.judge(records, found)
+    ]  # fmt: skip
+    return Dns(records=judged, zone=dns_page.zone(records))
+
+
+@router.post("/{name}/proof", summary="Prove whose a domain is", responses=refusals(403, 404, 409, 412, 422))
+def prove(
+    asking: Ordering, name: str, response: Response, body: Proof | None = None, dry_run: DryRun = False
+) -> Domain:
+    """Looks for the TXT record that `dns` names. Until it was found once, no mail is taken for the domain."""
+    with asking.wiring.reading() as session:
+        question = ("TXT", proof.challenge(domains.find(session, asking.actor, "domain.update", name))[0])
+    waives = body is not None and body.waive
+    texts = () if waives else asking.wiring.resolver.look_up([question])[0].records
+    with asking.posting(response, body, dry_run=dry_run) as posting:
+        asking.expect(lambda: domains.get(posting.session, name, actor=asking.actor))
+        domain = domains.find(posting.session, asking.actor, "domain.update", name)
+        if waives:
+            proof.waive(posting.session, domain, actor=asking.actor)
+        else:
+            proof.prove(posting.session, domain, texts, actor=asking.actor)
+        return posting.answer(Domain.model_validate(domain))

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends
 from web.api import (
     aliases,
     apply,
+    appointments,
     audit,
     batch,
     certificates,
@@ -12,11 +13,15 @@ from web.api import (
     docs,
     domains,
     events,
+    explain,
+    export,
     jobs,
     keys,
+    login_links,
     mailboxes,
     me,
     messages,
+    plans,
     recipients,
     rules,
     sending,
@@ -31,6 +36,8 @@ for module in (
     me,
     sending,
     tenants,
+    plans,
+    appointments,
     domains,
     dkim,
     recipients,
@@ -40,14 +47,17 @@ for module in (
     ways_out,
     certificates,
     keys,
+    login_links,
     audit,
     messages,
+    export,
     batch,
     apply,
     jobs,
     events,
+    explain,
 ):
-    noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2]  # this module has that name
+    noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2].replace("_", "-")  # this module has that name
     router.include_router(
         module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key), Depends(only_known)]
     )

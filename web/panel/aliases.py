@@ -59,6 +59,7 @@ def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceErro
             address=addresses.show(alias.address),
             domain=alias.domain.name,
             failing=alias.failing,
+            waiting=alias.waiting,
         )
 
 

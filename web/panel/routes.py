@@ -6,6 +6,7 @@ from web.panel import (
     aliases,
     audit,
     certificates,
+    consents,
     dkim,
     domains,
     keys,
@@ -21,6 +22,7 @@ router = APIRouter()
 # Before domains, whose pages would else take "new" for a domain's name, come those that stand below a domain.
 for module in (
     start,
+    consents,
     protection,
     dkim,
     sending,

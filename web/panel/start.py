@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from appliance.errors import ApplianceError, Invalid, NotSignedIn
-from appliance.services import accounts, mailboxes, sessions
+from appliance.services import accounts, login_links, mailboxes, sessions
 from web import security
 from web.errors import TooManyAttempts, status_of
 from web.panel.desk import AtPassword, Desk
@@ -58,6 +58,28 @@ def log_in(request: Request, form: Form) -> Response:
         return _gate(request, form, refusal)
     response = RedirectResponse(_way_back(form["next"]), 303)
     # A new value: whoever planted a cookie in this browser before must not share the session that now begins.
+    security.set_cookie(request, response, security.SESSION_COOKIE, login.token)
+    return response
+
+
+@router.get("/login/link/{token}")
+def link_form(request: Request, token: str) -> Response:
+    """One button: a program that follows links to look at them must not use this one up."""
+    return wiring_of(request).renderer.page(request, "start/link.html", {})
+
+
+@router.post("/login/link/{token}")
+def log_in_by_link(request: Request, token: str, form: Form) -> Response:
+    """Open a session for whoever was given the link."""
+    wiring = wiring_of(request)
+    try:
+        with wiring.changing() as session:
+            name = login_links.redeem(session, token)
+            hours = wiring.settings.limits.session_hours
+            login = sessions.create(session, name, source=client_of(request), hours=hours)
+    except ApplianceError as refusal:
+        return _gate(request, Typed(), refusal)
+    response = RedirectResponse("/", 303)
     security.set_cookie(request, response, security.SESSION_COOKIE, login.token)
     return response
 

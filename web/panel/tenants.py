@@ -109,7 +109,7 @@ def _detail(desk: Desk, tenant_id: int, form: Typed | None, refusal: ApplianceEr
 def update(desk: Signed, tenant_id: int, form: Form) -> Response:
     """Change name, limits and the right to forward to other hosts; an empty limit is none."""
     try:
-        limits = {limit: number_in(form, limit) for limit in LIMITS}
+        limits: dict[str, Any] = {limit: number_in(form, limit) for limit in LIMITS}
         with desk.changing() as session:
             tenants.update(
                 session, tenant_id, actor=desk.actor, name=form["name"], forwards_outside=bool(form["forwards_outside"]),

@@ -68,6 +68,7 @@ _RENDER: Final[Mapping[bytes, Callable[[Any], bytes]]] = {
     b"MX": lambda data: b"%d %b" % (data.preference, _name(data.exchange)),
     b"TXT": lambda data: b"".join(data.strings),
     b"CNAME": lambda data: _name(data.target),
+    b"SRV": lambda data: b"%d %d %d %b" % (data.priority, data.weight, data.port, _name(data.target)),
     b"TLSA": lambda data: b"%d %d %d %b" % (data.usage, data.selector, data.mtype, data.cert.hex().encode()),
 }
 KINDS: Final = frozenset(_RENDER)

@@ -1,13 +1,16 @@
 """The verbs of the contract, as a script uses them: exit codes, one line on stderr, JSON on request."""
 
 import json
+import os
 import socket
 import sqlite3
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 
 from appliance.cli import VERBS
+from appliance.cli.doctor import lacks_journal
 from appliance.services.certificates import make_self_signed
 
 PHC = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
@@ -284,6 +287,23 @@ def test_the_doctor_names_what_is_wrong_with_its_mend(postern, tmp_path):
     text = postern("check")
     assert "mend: " in text.out
     assert text.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "lacks"),
+    [("ext4", "rw\ndelalloc\n", True), ("ext4", "rw\ndata=ordered\n", False), ("xfs", "rw\n", False)],
+)
+def test_the_doctor_knows_an_ext4_without_a_journal(tmp_path, kind, options, lacks):
+    """As the kernel tells it: what it cannot tell is no finding."""
+    number = os.stat(tmp_path).st_dev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    name = Path("/sys/dev/block", device).resolve().name
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_text(f"29 1 {device} / / rw,relatime shared:1 - {kind} /dev/x rw\n")
+    assert not lacks_journal(tmp_path, tmp_path)
+    (tmp_path / "fs/ext4" / name).mkdir(parents=True)
+    (tmp_path / "fs/ext4" / name / "options").write_text(options)
+    assert lacks_journal(tmp_path, tmp_path) is lacks
 
 
 def test_a_published_house_is_well(postern, tmp_path):

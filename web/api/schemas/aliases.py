@@ -24,5 +24,8 @@ class Alias(Told):
     address: AsTyped
     targets: Targets
     failing: list[Failing]
+    waiting: list[str] = Field(
+        description="targets at other hosts whose owners were asked and have not agreed: they get nothing yet"
+    )
     created_at: Moment
     version: int

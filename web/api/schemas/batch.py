@@ -2,12 +2,24 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from web.api.schemas import LONGEST_TEXT, Asked, Told
 
 MAX_OPERATIONS = 10_000
 Path = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern="^/")]
+DEEPEST = 16  # no body of ours is nearly so deep; deeper ones would run us out of stack
+
+
+def _shallow(value: object, left: int = DEEPEST) -> object:
+    if left == 0:
+        raise ValueError(f"nested deeper than {DEEPEST}")
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _shallow(member, left - 1)
+    return value
+
+
+Body = Annotated[dict[str, Any], BeforeValidator(_shallow)]
 _EXAMPLE = [
     {"method": "POST", "path": "/domains", "body": {"name": "batch.example"}},
     {"method": "POST", "path": "/mailboxes", "body": {"address": "anna@batch.example"}},
@@ -19,7 +31,7 @@ class Operation(Asked):
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: Path = Field(description="below /api/v1; with a query, if it has one", examples=["/mailboxes"])
-    body: dict[str, Any] | None = Field(None, examples=[{"address": "anna@example.com"}])
+    body: Body | None = Field(None, examples=[{"address": "anna@example.com"}])
     if_match: str | None = Field(None, max_length=LONGEST_TEXT, description="as the header If-Match")
 
 

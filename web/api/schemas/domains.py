@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from web.api.schemas import Asked, DomainText, MaybeAddress, Moment, NextHop, Number, Secret, Text, Told
+from web.api.schemas import Asked, Count, DomainText, MaybeAddress, Moment, NextHop, Number, Secret, Text, Told
 
 Validation = Literal["rcpt", "data", "off"]
 Language = Literal["en", "de"]
@@ -81,6 +81,11 @@ class DomainChange(Asked):
     source: Source | None = Field(None, description=_SOURCE)
     source_settings: Settings | None = Field(None, description="changes those that it names")
     source_password: Secret | None = Field(None, description="empty text takes it away; it is never shown")
+    tenant_id: Number | None = Field(None, description="gives the domain to another tenant, with all that is in it")
+    max_mailboxes: Count | None = Field(None, description="of this domain alone; null: no limit of its own")
+    max_aliases: Count | None = None
+    max_forwards: Count | None = None
+    max_storage_bytes: Count | None = None
 
 
 class Domain(Told):
@@ -101,6 +106,38 @@ class Domain(Told):
     next_hop: str | None
     source: str
     source_settings: dict[str, str]
+    max_mailboxes: int | None
+    max_aliases: int | None
+    max_forwards: int | None
+    max_storage_bytes: int | None
+    proved_at: Moment | None = Field(description="null: nobody has proved whose it is, and no mail is taken for it")
     has_source_password: bool = Field(validation_alias=AliasChoices("has_secret", "has_source_password"))
     created_at: Moment
     version: int
+
+
+class Proof(Asked):
+    """How the domain comes into force."""
+
+    waive: bool = Field(False, description="on the operator's word, without a record")
+
+
+class DnsRecord(Told):
+    """One record that should be in the zone, and what is."""
+
+    kind: Literal["MX", "TXT", "CNAME", "SRV"]
+    name: str
+    value: str = Field(description="as it should be")
+    purpose: str
+    required: bool
+    found: list[str]
+    state: Literal["right", "different", "missing", "unknown"] = Field(
+        description="unknown: name servers did not answer"
+    )
+
+
+class Dns(Told):
+    """A domain's zone as it should be and as it is."""
+
+    records: list[DnsRecord]
+    zone: str = Field(description="all that should be there, to be copied into a zone file")

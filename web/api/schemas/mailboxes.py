@@ -78,5 +78,8 @@ class Forwarding(Told):
 
     targets: Targets
     failing: list[Failing]
+    waiting: list[str] = Field(
+        description="targets at other hosts whose owners were asked and have not agreed: they get nothing yet"
+    )
     keep_copy: bool
     enabled: bool

@@ -16,6 +16,10 @@ class NewTenant(Asked):
     max_domains: Count | None = Field(None, description="of it and all below it; null: no limit of its own")
     max_mailboxes: Count | None = None
     max_aliases: Count | None = None
+    max_forwards: Count | None = Field(None, description="mailboxes that forward")
+    max_storage_bytes: Count | None = Field(None, description="of all quotas together; then no mailbox is without one")
+    plan_id: Number | None = Field(None, description="says what is not said here")
+    skips_proof: bool = Field(False, description="its domains need no proof; the operator's to say")
     forwards_outside: bool = Field(True, description="may mail be forwarded to other hosts, by it and all below it?")
 
 
@@ -26,6 +30,10 @@ class TenantChange(Asked):
     max_domains: Count | None = None
     max_mailboxes: Count | None = None
     max_aliases: Count | None = None
+    max_forwards: Count | None = Field(None, description="mailboxes that forward")
+    max_storage_bytes: Count | None = Field(None, description="of all quotas together; then no mailbox is without one")
+    plan_id: Number | None = Field(None, description="says what is not said here")
+    skips_proof: bool | None = Field(None, description="its domains need no proof; the operator's to say")
     forwards_outside: bool | None = Field(
         None, description="without, mail that was forwarded to other hosts before goes there no more"
     )
@@ -43,6 +51,10 @@ class Tenant(Told):
     max_domains: int | None
     max_mailboxes: int | None
     max_aliases: int | None
+    max_forwards: int | None
+    max_storage_bytes: int | None
+    plan_id: int | None
+    skips_proof: bool
     forwards_outside: bool
     created_at: Moment
     version: int

@@ -1,0 +1,137 @@
+"""What should stand in a domain's zone, and what does.
+
+A reader would otherwise get wrong: nothing here asks. Whoever calls has looked the names up, outside of any transaction, since
+name servers take their time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from appliance import signing_keys
+from appliance.database.session import Session
+from appliance.models import Domain
+from appliance.services import addresses, dkim, proof
+from appliance.services.actor import Actor
+
+__all__ = ["Found", "Judged", "Wanted", "judge", "questions", "wanted", "zone"]
+
+State = Literal["right", "different", "missing", "unknown"]
+Key = tuple[str, str]  # kind, name
+_TTL_PREFERENCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One record that should be there. What is not *required* makes things better."""
+
+    kind: str  # MX, TXT, CNAME, SRV
+    name: str
+    value: str  # as a zone file has it, a TXT without its quotes
+    purpose: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What name servers said: answer, none, nxdomain, or failed when nobody knows now."""
+
+    outcome: str
+    records: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A record that should be there, what stands in its place, and how that is to be taken."""
+
+    wanted: Wanted
+    found: tuple[str, ...]
+    state: State
+
+
+def wanted(session: Session, domain: Domain, *, actor: Actor) -> list[Wanted]:
+    """What should stand in the zone of *domain*, the most important first."""
+    name, host = domain.name, addresses.host_name(session)
+    at, text = proof.challenge(domain)
+    records = [Wanted("TXT", at, text, "proves that the domain is yours", required=domain.proved_at is None)]
+    records.append(Wanted("MX", name, f"{_TTL_PREFERENCE} {host}.", "brings its mail here"))
+    if domain.kind == "relay":
+        return records
+    records.append(Wanted("TXT", name, "v=spf1 mx ~all", "says from where its mail comes (SPF)"))
+    records += [
+        Wanted("TXT", dkim.record_name(key), dkim.record(key), "proves what it sent (DKIM)")
+        for key in dkim.keys_of(session, name, actor=actor)
+        if key.state != dkim.RETIRED
+    ]
+    about = f"mailto:postmaster@{name}"
+    records += [
+        Wanted("TXT", f"_dmarc.{name}", f"v=DMARC1; p=quarantine; rua={about}", "says what fails of that (DMARC)"),
+        Wanted(
+            "TXT", f"_mta-sts.{name}", "v=STSv1; id=1", "says that its mail comes by TLS only (MTA-STS)", required=False
+        ),
+        Wanted("TXT", f"_smtp._tls.{name}", f"v=TLSRPTv1; rua={about}", "has failures of TLS reported", required=False),
+        Wanted("CNAME", f"autoconfig.{name}", f"{host}.", "has mail programs set themselves up", required=False),
+        Wanted(
+            "SRV", f"_submissions._tcp.{name}", f"0 1 465 {host}.", "tells mail programs where to send", required=False
+        ),
+        Wanted("SRV", f"_submission._tcp.{name}", f"10 1 587 {host}.", "the same, with STARTTLS", required=False),
+    ]
+    return records
+
+
+def questions(records: Sequence[Wanted]) -> list[Key]:
+    """What is to be looked up for them, each once."""
+    return list(dict.fromkeys((record.kind, record.name) for record in records))
+
+
+def judge(records: Sequence[Wanted], found: Mapping[Key, Found]) -> list[Judged]:
+    """Hold what should be there against what was found."""
+    judged = []
+    for record in records:
+        there = found.get((record.kind, record.name), Found("failed"))
+        alike = tuple(text for text in there.records if _is_about_the_same(record, text))
+        if there.outcome == "failed":
+            state: State = "unknown"
+        elif not alike:
+            state = "missing"
+        else:
+            state = "right" if any(_is_right(record, text) for text in alike) else "different"
+        judged.append(Judged(record, alike, state))
+    return judged
+
+
+def _is_about_the_same(record: Wanted, text: str) -> bool:
+    """Several things stand as TXT under one name; what begins alike is of one kind (`v=spf1`)."""
+    if record.kind != "TXT":
+        return True
+    mark = record.value.partition(";")[0].partition(" ")[0]
+    return text.startswith(mark.partition("=")[0] + "=") if mark.startswith(proof.PREFIX) else text.startswith(mark)
+
+
+def _is_right(record: Wanted, text: str) -> bool:
+    if record.kind != "TXT":
+        return _plain(text).split()[-1:] == _plain(record.value).split()[-1:]
+    if record.value.startswith("v=spf1"):
+        return any(part.lstrip("+") in ("mx", *_hosts(record)) for part in text.lower().split())
+    if record.value.startswith(("v=DMARC1", "v=STSv1", "v=TLSRPTv1")):
+        return True  # How strict, and where reports go, is the owner's to say.
+    return "".join(text.split()) == "".join(record.value.split())
+
+
+def _hosts(record: Wanted) -> tuple[str, ...]:
+    return (f"mx:{record.name}", f"include:{record.name}")
+
+
+def _plain(text: str) -> str:
+    return text.lower().rstrip(".")
+
+
+def zone(records: Sequence[Wanted]) -> str:
+    """The records as lines of a zone file (RFC 1035 5.1)."""
+    return "".join(_line(record) + "\n" for record in records)
+
+
+def _line(record: Wanted) -> str:
+    if record.kind == "TXT":
+        return signing_keys.zone_line(record.name, record.value)
+    return f"{record.name}. IN {record.kind} {record.value}"

@@ -1,0 +1,35 @@
+"""Appointments."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from web.api.schemas import Asked, DomainText, Moment, Number, Text, Told
+
+Right = Literal["settings", "mailboxes", "passwords", "aliases", "forwarding", "rules", "recipients"]
+_RIGHTS = "of an administrator of a domain; null: all of them"
+
+
+class NewAppointment(Asked):
+    """A further power of somebody who is there already: of a tenant or of a domain."""
+
+    holder: Text = Field(description="an account's name or a mailbox's address", examples=["anna@example.com"])
+    tenant_id: Number | None = Field(None, description="makes him administrator of this tenant, or its support")
+    domain: DomainText | None = Field(
+        None, description="makes him administrator of this domain", examples=["example.com"]
+    )
+    support: bool = Field(False, description="he may look at everything that is the tenant's, and change nothing")
+    rights: list[Right] | None = Field(None, max_length=7, description=_RIGHTS)
+
+
+class Appointment(Told):
+    """What somebody may do besides."""
+
+    id: int
+    holder: str
+    kind: str
+    tenant_id: int
+    domain: str | None
+    rights: list[str] | None = Field(description=_RIGHTS)
+    created_at: Moment
+    version: int
