@@ -31,16 +31,16 @@ def hash_of(password: str, scheme: int) -> str:
     """The hash, as Dovecot (and so PostfixAdmin) writes it."""
     octets = password.encode()
     if scheme == 0:
-        return md5_crypt.using(salt="abcdefgh").hash(password)
+        return str(md5_crypt.using(salt="abcdefgh").hash(password))
     if scheme == 1:
-        return "{SHA512-CRYPT}" + sha512_crypt.using(rounds=5000).hash(password)
+        return f"{{SHA512-CRYPT}}{sha512_crypt.using(rounds=5000).hash(password)}"
     if scheme == 2:
         return "{BLF-CRYPT}" + bcrypt.hashpw(octets, bcrypt.gensalt(4)).decode()
     if scheme == 3:
         return hashlib.md5(octets).hexdigest()
     if scheme == 4:
         return "{SSHA256}" + base64.b64encode(hashlib.sha256(octets + b"salt").digest() + b"salt").decode()
-    return sha512_crypt.using(rounds=5000).hash(password)
+    return str(sha512_crypt.using(rounds=5000).hash(password))
 
 
 def make_postfixadmin(path: Path, mailboxes: int, domains: int = 5) -> list[tuple[str, str]]:
@@ -86,9 +86,7 @@ def make_vpopmail(folder: Path, mailboxes: int) -> list[tuple[str, str]]:
         )
         made.append((f"{name}@vpop.test", password))
     (domain / "vpasswd").write_text("\n".join(lines) + "\n")
-    (domain / ".qmail-default").write_text(
-        "| /var/vpopmail/bin/vdelivermail '' /var/vpopmail/domains/0/vpop.test/v1\n"
-    )
+    (domain / ".qmail-default").write_text("| /var/vpopmail/bin/vdelivermail '' /var/vpopmail/domains/0/vpop.test/v1\n")
     (domain / ".qmail-info:all").write_text("&v0@vpop.test\nv1@vpop.test\n")
     (domain / ".qmail-v0").write_text("/var/vpopmail/domains/0/vpop.test/v0/Maildir/\n&v1@vpop.test\n")
     (folder / "second.test").symlink_to(domain)

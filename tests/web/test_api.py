@@ -924,7 +924,10 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -
         *(("GET", f"/{noun}") for noun in nouns),
         ("POST", "/certificates"),
         ("POST", "/batch"),
-        *(("GET", f"/{noun}") for noun in ("events", "explain", "jobs", "jobs/{}", "jobs/{}/results", "messages", "messages/{}")),
+        *(
+            ("GET", f"/{noun}")
+            for noun in ("events", "explain", "jobs", "jobs/{}", "jobs/{}/results", "messages", "messages/{}")
+        ),
         ("PUT", "/apply"),
         ("POST", "/login-links"),
         ("DELETE", "/jobs/{}"),

@@ -114,7 +114,9 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", "/me"): Rule(ALL, "nothing"),
     api("POST", "/batch"): Rule(ALL, "nothing", {"operations": [{"method": "GET", "path": "/domains"}]}),
     api("PUT", "/apply"): Rule(ALL, "nothing", {}),
-    api("GET", "/explain"): Rule(ALL, "nothing", also=(422,)),  # about what stands in its query: tests/web/test_explain.py
+    api("GET", "/explain"): Rule(
+        ALL, "nothing", also=(422,)
+    ),  # about what stands in its query: tests/web/test_explain.py
     api("GET", "/jobs/{job}"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("GET", "/jobs/{job}/results"): Rule(SEES_TENANT, "job", path={"job": "job"}),
     api("DELETE", "/jobs/{job}"): Rule(IN_TENANT, "job", path={"job": "job"}),

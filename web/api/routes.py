@@ -57,7 +57,9 @@ for module in (
     events,
     explain,
 ):
-    noun = "routes" if module is ways_out else module.__name__.rpartition(".")[2].replace("_", "-")  # this module has that name
+    noun = (
+        "routes" if module is ways_out else module.__name__.rpartition(".")[2].replace("_", "-")
+    )  # this module has that name
     router.include_router(
         module.router, prefix="/api/v1", tags=[noun], dependencies=[Depends(describe_key), Depends(only_known)]
     )
