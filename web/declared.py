@@ -175,8 +175,14 @@ class _Comparison:
         there = self._aliases_there.get(key)
         if there is None:
             yield Operation("POST", "/aliases", wanted.model_dump(mode="json", exclude_unset=True))
-        elif addresses.parse_targets(self._session, wanted.targets) != list(there.targets):
-            yield Operation("PATCH", _path("/aliases", wanted.address), {"targets": wanted.targets})
+        elif addresses.parse_targets(self._session, wanted.targets) != list(there.targets) or (
+            "expires_at" in wanted.model_fields_set
+            and there.expires_at != (int(wanted.expires_at.timestamp()) if wanted.expires_at else None)
+        ):
+            yield Operation(
+                "PATCH", _path("/aliases", wanted.address),
+                wanted.model_dump(mode="json", exclude_unset=True, exclude={"address"}),
+            )  # fmt: skip
 
     def _in_order(self) -> list[str]:
         """Aliases, each behind those of the document that it leads to; those in a ring last, where they are refused."""

@@ -1,10 +1,11 @@
 """`postern alias`: addresses that stand for others."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from cyclopts import App
 
-from appliance.cli.house import actor, changing, every, looking, say, say_removed, say_rows
+from appliance.cli.house import actor, changing, every, looking, moment, say, say_removed, say_rows
 from appliance.services import addresses, aliases
 from appliance.services.aliases import Alias
 
@@ -16,14 +17,15 @@ def describe(alias: Alias) -> dict[str, Any]:
     waiting = {"waiting": alias.waiting} if alias.waiting else {}
     return {
         "address": addresses.show(alias.address), "domain": alias.domain.name, "targets": list(alias.targets), **waiting,
+        **({"expires_at": datetime.fromtimestamp(alias.expires_at, UTC).isoformat()} if alias.expires_at else {}),
     }  # fmt: skip
 
 
 @app.command
-def add(address: str, *targets: str) -> None:
-    """Let an address stand for one or more others."""
+def add(address: str, *targets: str, expires: str | None = None) -> None:
+    """Let an address stand for one or more others; with --expires, until a day (2030-12-31) or a moment (ISO 8601)."""
     with changing() as session:
-        made = aliases.create(session, address, targets, actor=actor())
+        made = aliases.create(session, address, targets, actor=actor(), expires_at=moment(expires))
     say(describe(made), f"added {addresses.show(made.address)} → {', '.join(made.targets)}")
 
 

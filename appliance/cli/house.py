@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter
@@ -222,3 +223,20 @@ def _cell(value: object) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}={one}" for name, one in value.items()) or "-"
     return str(value)
+
+
+def moment(text: str | None) -> int | None:
+    """Seconds since 1970 of a day, or of a moment in ISO 8601; without a zone it is UTC.
+
+    Raises:
+        Invalid: it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(
+            f"{text!r} is neither a day such as 2030-12-31 nor a moment of ISO 8601", field="expires"
+        ) from error
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())

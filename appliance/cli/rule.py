@@ -5,8 +5,7 @@ from typing import Any
 
 from cyclopts import App
 
-from appliance.cli.house import actor, changing, looking, say, say_rows
-from appliance.errors import Invalid
+from appliance.cli.house import actor, changing, looking, moment, say, say_rows
 from appliance.services import access_rules, addresses
 from appliance.services.access_rules import AccessRule
 
@@ -45,7 +44,7 @@ def add(
     with changing() as session:
         made = access_rules.add(
             session, verb, pattern, actor=actor(), domain=domain, mailbox=mailbox, position=position, note=note,
-            expires_at=_moment(expires),
+            expires_at=moment(expires),
         )  # fmt: skip
     say(describe(made), f"added rule {made.id}: {made.verb} {made.pattern}, position {made.position}")
 
@@ -64,15 +63,3 @@ def remove(rule: int, *, domain: str | None = None, mailbox: str | None = None) 
     with changing() as session:
         access_rules.remove(session, rule, actor=actor(), domain=domain, mailbox=mailbox)
     say({"id": rule}, f"removed rule {rule}")
-
-
-def _moment(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid(
-            f"{text!r} is neither a day such as 2030-12-31 nor a moment of ISO 8601", field="expires"
-        ) from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

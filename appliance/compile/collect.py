@@ -341,6 +341,16 @@ def expired(query: Query, now: int) -> list[tuple[int, str]]:
     return [(number, _scope(folded, name)) for number, folded, name in query.rows(statement, (now,))]
 
 
+def expired_aliases(query: Query, now: int) -> list[tuple[int, str, int, int]]:
+    """Id, address key, domain's and tenant's id of each alias whose time is over."""
+    statement = (
+        "SELECT a.id, a.folded, d.name, d.id, d.tenant_id FROM alias a JOIN domain d ON d.id = a.domain_id "
+        "WHERE a.expires_at <= ? ORDER BY a.id LIMIT ?"
+    )
+    rows = query.rows(statement, (now, KEYS_AT_ONCE))
+    return [(number, f"{folded}@{name}", domain_id, tenant_id) for number, folded, name, domain_id, tenant_id in rows]
+
+
 def _scope(folded: str | None, name: str | None) -> str:
     return (name or "") if folded is None else f"{folded}@{name}"
 

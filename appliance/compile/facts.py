@@ -77,11 +77,11 @@ def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:
     )
     key = f"{folded}@{domain}"
     query.run("INSERT INTO change (kind, key) VALUES ('senders', ?)", (key,))
-    _record(query, "sending.braked", key, tenant_id, domain_id, {"why": why[:500]})
+    record(query, "sending.braked", key, tenant_id, domain_id, {"why": why[:500]})
     return True
 
 
-def _record(query: Query, action: str, subject: str, tenant_id: int, domain_id: int, after: dict[str, str]) -> None:
+def record(query: Query, action: str, subject: str, tenant_id: int, domain_id: int, after: dict[str, str]) -> None:
     """As `appliance.services.audit.record`, for what the appliance does by itself."""
     end = next(query.rows("SELECT digest FROM audit_entry ORDER BY id DESC LIMIT 1"), (audit_chain.BEGINNING,))[0]
     entry = {

@@ -11,7 +11,7 @@ from typing import Protocol
 from appliance.compile import collect
 from appliance.compile.check import NotPublished
 from appliance.compile.consents import Consents
-from appliance.compile.facts import apply
+from appliance.compile.facts import apply, record
 from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
 from appliance.compile.source import DatabaseAway, Query, Source
@@ -210,11 +210,17 @@ class Compiler:
             self.peers.event("compaction-failed", why=str(error))
 
     def _expire(self) -> None:
-        """Remove access rules whose time is over, and announce it: nobody else does anything at that moment."""
-        found: list[tuple[int, str]] = []
-        looked = not self._trouble and self.read(lambda query: found.extend(collect.expired(query, int(time.time()))))
-        if looked and found:
-            self.change(lambda query: _remove_rules(query, found))
+        """Remove access rules and aliases whose time is over, and announce it: nobody else does anything at that moment."""
+        rules: list[tuple[int, str]] = []
+        aliases: list[tuple[int, str, int, int]] = []
+
+        def look(query: Query) -> None:
+            moment = int(time.time())
+            rules.extend(collect.expired(query, moment))
+            aliases.extend(collect.expired_aliases(query, moment))
+
+        if not self._trouble and self.read(look) and (rules or aliases):
+            self.change(lambda query: _remove_expired(query, rules, aliases))
         self._loop.call_later(EXPIRY_SECONDS, self._expire)
 
     def _prune(self) -> None:
@@ -357,6 +363,20 @@ class Outbox:
             if any(news):
                 self._compiler.look_again()
             self._ask()
+
+
+def _remove_expired(query: Query, rules: list[tuple[int, str]], aliases: list[tuple[int, str, int, int]]) -> None:
+    _remove_rules(query, rules)
+    moment = int(time.time())
+    for number, key, domain_id, tenant_id in aliases:
+        # Somebody may have given it more time meanwhile.
+        if not any(query.rows("SELECT 1 FROM alias WHERE id = ? AND expires_at <= ?", (number, moment))):
+            continue
+        query.run("DELETE FROM alias_target WHERE alias_id = ?", (number,))
+        query.run("DELETE FROM alias WHERE id = ?", (number,))
+        for kind in ("address", "senders"):
+            query.run("INSERT INTO change (kind, key) VALUES (?, ?)", (kind, key))
+        record(query, "alias.expired", key, tenant_id, domain_id, {})
 
 
 def _remove_rules(query: Query, rules: list[tuple[int, str]]) -> None:

@@ -18,6 +18,7 @@ class Alias(Row, Base):
     domain_id: Mapped[int] = mapped_column(ForeignKey("domain.id"))
     local_part: Mapped[str]  # as given
     folded: Mapped[str]  # as compared
+    expires_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # then it is removed; None: never
 
     domain: Mapped[Domain] = relationship(lazy="joined", innerjoin=True)
     rows: Mapped[list["AliasTarget"]] = relationship(

@@ -7,6 +7,7 @@ checked as the other program would, and replaced when their owner next logs in (
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -199,4 +200,5 @@ def _mailbox(mailbox: Mailbox) -> dict[str, Any]:
 
 
 def _alias(alias: Alias) -> dict[str, Any]:
-    return {"address": addresses.show(alias.address), "targets": list(alias.targets)}
+    ends = {"expires_at": datetime.fromtimestamp(alias.expires_at, UTC).isoformat()} if alias.expires_at else {}
+    return {"address": addresses.show(alias.address), "targets": list(alias.targets), **ends}

@@ -351,6 +351,7 @@ def upgrade() -> None:
     _proof()
     _consent()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
+    op.add_column("alias", sa.Column("expires_at", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
@@ -363,6 +364,7 @@ def downgrade() -> None:
     _untie_audit()
     op.execute("DELETE FROM account WHERE kind = 'support'")  # To an older program they would be nobody it knows.
     op.drop_column("account", "rights")
+    op.drop_column("alias", "expires_at")
     op.drop_table("appointment")
     _plan_away()
     _suspensions_away()

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import aliases
-from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, Search, refusals, told
+from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, Search, given, refusals, seconds, told
 from web.api.schemas import Page
 from web.api.schemas.aliases import Alias, AliasChange, NewAlias
 
@@ -31,7 +31,7 @@ def list_aliases(
 def create(asking: Making, body: NewAlias, response: Response, dry_run: DryRun = False) -> Alias:
     """Targets must be addresses on this host that somebody answers for."""
     with asking.posting(response, body, dry_run=dry_run) as posting:
-        alias = Alias.model_validate(aliases.create(posting.session, body.address, body.targets, actor=asking.actor))
+        alias = Alias.model_validate(aliases.create(posting.session, actor=asking.actor, **seconds(body.model_dump())))
         return posting.answer(alias, location=f"/aliases/{quote(alias.address, safe='@')}")
 
 
@@ -44,10 +44,12 @@ def show(asking: Asking, address: Address, response: Response) -> Alias:
 
 @router.patch("/{address:path}", summary="Change an alias", responses=refusals(403, 404, 409, 412, 422))
 def change(asking: Changing, address: Address, body: AliasChange, response: Response, dry_run: DryRun = False) -> Alias:
-    """Replaces all its targets."""
+    """Replaces all its targets, and says anew until when it is there."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: aliases.get(session, address, actor=asking.actor))
-        return told(response, Alias.model_validate(aliases.update(session, address, body.targets, actor=asking.actor)))
+        return told(
+            response, Alias.model_validate(aliases.update(session, address, actor=asking.actor, **seconds(given(body))))
+        )
 
 
 @router.delete("/{address:path}", summary="Remove an alias", status_code=204, responses=refusals(403, 404, 412, 422))

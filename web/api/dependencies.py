@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request, Response
@@ -260,3 +261,8 @@ DryRun = Annotated[bool, Query(description="check everything, change nothing")]
 def given(change: BaseModel) -> Mapping[str, Any]:
     """What a PATCH names, with null where null was said: what is left out stays as it is."""
     return change.model_dump(exclude_unset=True)
+
+
+def seconds(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """*asked*, with moments as the services count them."""
+    return {name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in asked.items()}

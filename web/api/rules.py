@@ -4,15 +4,14 @@ A reader would otherwise get wrong: there is one set of endpoints, hung up in th
 own, whose addresses would otherwise take these in.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Annotated, Any, TypedDict
+from collections.abc import Callable
+from typing import Annotated, TypedDict
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Response
 
 from appliance.services import access_rules
-from web.api.dependencies import Asking, Changing, DryRun, Making, given, refusals, told
+from web.api.dependencies import Asking, Changing, DryRun, Making, given, refusals, seconds, told
 from web.api.schemas.rules import NewRule, Rule, RuleChange, Rules
 
 router = APIRouter()
@@ -57,7 +56,7 @@ def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
     def add(asking: Making, where: Where, body: NewRule, response: Response, dry_run: DryRun = False) -> Rule:
         """In force within a second of the answer."""
         with asking.posting(response, body, dry_run=dry_run) as posting:
-            wanted = _seconds(body.model_dump())
+            wanted = seconds(body.model_dump())
             rule = Rule.model_validate(access_rules.add(posting.session, actor=asking.actor, **wanted, **where))
             return posting.answer(rule, location=f"{_filled(prefix, where)}/rules/{rule.id}")
 
@@ -76,7 +75,7 @@ def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
         """With a position, it is moved there."""
         with asking.wiring.changing(dry_run=dry_run) as session:
             asking.expect(lambda: access_rules.get(session, rule, actor=asking.actor, **where))
-            row = access_rules.update(session, rule, actor=asking.actor, **_seconds(given(body)), **where)
+            row = access_rules.update(session, rule, actor=asking.actor, **seconds(given(body)), **where)
             return told(response, Rule.model_validate(row))
 
     @router.delete(
@@ -88,11 +87,6 @@ def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
         with asking.wiring.changing(dry_run=dry_run) as session:
             asking.expect(lambda: access_rules.get(session, rule, actor=asking.actor, **where))
             access_rules.remove(session, rule, actor=asking.actor, **where)
-
-
-def _seconds(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """*asked*, with moments as the services count them."""
-    return {name: int(value.timestamp()) if isinstance(value, datetime) else value for name, value in asked.items()}
 
 
 def _filled(prefix: str, where: Scope) -> str:

@@ -1,5 +1,7 @@
 """Aliases: making, changing and removing one. The list stands on the domain's page."""
 
+import datetime as dt
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -7,7 +9,7 @@ from appliance.errors import ApplianceError
 from appliance.services import addresses, aliases, domains
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
-from web.panel.forms import Form, addresses_in, faults_of, still_sending
+from web.panel.forms import Form, addresses_in, day_in, faults_of, still_sending
 from web.panel.links import url
 from web.panel.mailboxes import address_in
 from web.panel.rendering import Typed
@@ -24,7 +26,11 @@ def new(desk: Signed, name: str) -> Response:
 def _new(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         domain = shown(session, [domains.get(session, name, actor=desk.actor)])[0]
-    faults = faults_of(refusal, "local_part", "targets", otherwise="local_part") if refusal else Typed()
+    faults = (
+        faults_of(_as_typed(refusal), "local_part", "targets", "expires", otherwise="local_part")
+        if refusal
+        else Typed()
+    )
     return desk.page("aliases/new.html", refusal=refusal, form=form, errors=faults, domain=domain)
 
 
@@ -33,7 +39,10 @@ def create(desk: Signed, name: str, form: Form) -> Response:
     """Make an alias, then show it among the others."""
     try:
         with desk.changing() as session:
-            alias = aliases.create(session, address_in(form, name), addresses_in(form["targets"]), actor=desk.actor)
+            alias = aliases.create(
+                session, address_in(form, name), addresses_in(form["targets"]), actor=desk.actor,
+                expires_at=day_in(form, "expires"),
+            )  # fmt: skip
             address, domain = addresses.show(alias.address), alias.domain.name
     except ApplianceError as refusal:
         return _new(desk, name, form, refusal)
@@ -49,8 +58,8 @@ def detail(desk: Signed, address: str) -> Response:
 def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         alias = aliases.get(session, address, actor=desk.actor)
-        form = form or Typed(targets="\n".join(alias.targets))
-        faults = faults_of(refusal, "targets") if refusal else Typed()
+        form = form or Typed(targets="\n".join(alias.targets), expires=_day(alias.expires_at))
+        faults = faults_of(_as_typed(refusal), "targets", "expires") if refusal else Typed()
         return desk.page(
             "aliases/detail.html",
             refusal=refusal,
@@ -77,8 +86,20 @@ def update(desk: Signed, address: str, form: Form) -> Response:
     """Let it lead elsewhere."""
     try:
         with desk.changing() as session:
-            alias = aliases.update(session, address, addresses_in(form["targets"]), actor=desk.actor)
+            alias = aliases.update(
+                session, address, addresses_in(form["targets"]), actor=desk.actor, expires_at=day_in(form, "expires")
+            )
             domain = alias.domain.name
     except ApplianceError as refusal:
         return _detail(desk, address, form, refusal)
     return desk.see_other(url("domains", domain, "aliases"), f"{address} is changed.")
+
+
+def _day(seconds: int | None) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).date().isoformat() if seconds is not None else ""
+
+
+def _as_typed(refusal: ApplianceError) -> ApplianceError:
+    """The refusal, of the field as the form calls it: people type a day, services take a moment."""
+    refusal.field = "expires" if refusal.field == "expires_at" else refusal.field
+    return refusal

@@ -4,6 +4,7 @@ A reader would otherwise get wrong: the check is here, in what every posting end
 an endpoint cannot forget it.
 """
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from typing import Annotated
@@ -103,3 +104,19 @@ def size_in(form: Typed, field: str) -> int:
 def still_sending(holders: Sequence[str]) -> str:
     """Who still names as a target what was just removed; nothing when nobody does."""
     return f" Still sending mail there: {', '.join(holders[:5])}." if holders else ""
+
+
+def day_in(form: Typed, field: str) -> int | None:
+    """The end of the day in *field* (UTC), or None when it is empty.
+
+    Raises:
+        Invalid: something else is in it.
+    """
+    text = form[field].strip()
+    if not text:
+        return None
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid("Write a day such as 2030-12-31.", field=field) from error
+    return int(dt.datetime.combine(day, dt.time.max, dt.UTC).timestamp())

@@ -4,7 +4,6 @@ A reader would otherwise get wrong: the list of rules is one part of a page that
 (its owner's own too) and the operator's for the host. Refused, a rule is shown on the page it was typed on.
 """
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from appliance.errors import ApplianceError, Invalid
 from appliance.services import access_rules, authorisation, domains, mailboxes, recipients
 from web.panel.desk import Desk, Managing, Signed
 from web.panel.domains import shown
-from web.panel.forms import Form, faults_of
+from web.panel.forms import Form, day_in, faults_of
 from web.panel.links import url
 from web.panel.mailboxes import show_mailbox
 from web.panel.relaying import RELAY_FIELDS, as_typed, route_in, sources_for
@@ -192,7 +191,7 @@ def _add(
     desk: Desk, form: Typed, scope: dict[str, Any], where: str, refused: Callable[[ApplianceError], Response]
 ) -> Response:
     try:
-        expires_at = _day_in(form, "expires")
+        expires_at = day_in(form, "expires")
         with desk.changing() as session:
             rule = _added(session, desk, form, scope, expires_at)
     except ApplianceError as refusal:
@@ -214,19 +213,3 @@ def _remove(desk: Desk, rule: int, scope: dict[str, Any], where: str) -> Respons
     with desk.changing() as session:
         access_rules.remove(session, rule, actor=desk.actor, **scope)
     return desk.see_other(where, "The rule is gone.")
-
-
-def _day_in(form: Typed, field: str) -> int | None:
-    """The end of the day in *field* (UTC), or None when it is empty.
-
-    Raises:
-        Invalid: something else is in it.
-    """
-    text = form[field].strip()
-    if not text:
-        return None
-    try:
-        day = dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid("Write a day such as 2030-12-31.", field=field) from error
-    return int(dt.datetime.combine(day, dt.time.max, dt.UTC).timestamp())

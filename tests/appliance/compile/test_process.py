@@ -7,15 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from appliance.compile import __main__ as compiler
 from appliance.compile import process
 from appliance.compile.standing import AUDIENCES
 from appliance.database.engine import open_engine
 from appliance.database.session import reading, unit_of_work
-from appliance.models import AccessRule, Change, Mailbox, PublishRequest, StoreTask
+from appliance.models import AccessRule, Alias, AliasTarget, Change, Mailbox, PublishRequest, StoreTask
 from appliance.models.base import now
-from appliance.services import access_rules, changes, domains, mailboxes
+from appliance.services import access_rules, aliases, audit, changes, domains, mailboxes
 from mta import roster
 from mta.snapshot import records
 from mta.snapshot.reader import Snapshot
@@ -316,3 +317,22 @@ def test_a_rule_whose_time_is_over_goes_by_itself(place, monkeypatch):
     serve_until(place, is_gone)
     assert is_gone()
     assert [found.id for found in do(place, access_rules.list_rules)] == [rule.id + 1]
+
+
+def test_a_disposable_alias_is_removed_when_its_time_is_over(place, monkeypatch):
+    """With its targets, an entry in the audit log, and at once in the snapshot; one that was given more time stays."""
+    monkeypatch.setattr(process, "EXPIRY_SECONDS", 0.05)
+    place.compiler._expire()
+    for name in ("short", "long"):
+        do(place, aliases.create, f"{name}@{HOST}", [f"postmaster@{HOST}"], expires_at=now() + 100)
+    serve_until(place, lambda: has(place, b"a:short@" + HOST.encode()))
+    with unit_of_work(place.engine) as session:
+        aliases.get(session, f"short@{HOST}", actor=OPERATOR).expires_at = now() - 1
+    serve_until(place, lambda: not has(place, b"a:short@" + HOST.encode()))
+    assert has(place, b"a:long@" + HOST.encode())
+    with unit_of_work(place.engine) as session:
+        assert [alias.folded for alias in session.scalars(select(Alias))] == ["long"]
+        assert len(session.scalars(select(AliasTarget)).all()) == 1
+        found = audit.list_entries(session, search=audit.Search(action="alias.expired"), actor=OPERATOR).items
+        assert [entry.subject for entry in found] == [f"short@{HOST}"]
+        assert audit.verify(session).wrong == ""
