@@ -926,7 +926,7 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -
         ("POST", "/batch"),
         *(
             ("GET", f"/{noun}")
-            for noun in ("events", "explain", "jobs", "jobs/{}", "jobs/{}/results", "messages", "messages/{}")
+            for noun in ("events", "explain", "export", "jobs", "jobs/{}", "jobs/{}/results", "messages", "messages/{}")
         ),
         ("PUT", "/apply"),
         ("POST", "/login-links"),

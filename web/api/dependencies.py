@@ -224,6 +224,7 @@ IfMatch = Annotated[
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         min_length=1,
         max_length=255,
         description="any text of your own: repeated with the same one, the request is not carried out twice",

@@ -26,7 +26,7 @@ IF_MATCH = "With `If-Match` and the ETag of the object as it was read, it is don
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _OF_BODIES = {"400": "the body is not what its media type says", "413": "the body is larger than any of ours"}
 _OF_PARAMETERS = (
-    ("idempotency-key", "409", "this Idempotency-Key was used for another request"),
+    ("Idempotency-Key", "409", "this Idempotency-Key was used for another request"),
     ("cursor", "404", "this cursor leads nowhere"),
 )
 _HEADERS = {
