@@ -331,7 +331,10 @@ def test_older_kernels_lose_one_wall_and_nothing_else(place: Path, abi: int) -> 
     with house_ending(house):
         for role in ROLES:
             assert got_through(house, role) == {}
-            assert opened(house, role) == []
+            seen = opened(house, role)
+            # compiler has web's group, for both write the database: Landlock alone keeps it from what web reads besides.
+            beside = [each for each in seen if role == "compiler" and abi == 0 and each.startswith("read trace/")]
+            assert seen == beside
 
 
 def of_wall(wall: str) -> tuple[Probe, ...]:
