@@ -21,8 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from mta.record import dataclass
 from mta.wire.netstring import WireError, pack, unpack
 
-# Since 2 a domain says how it is protected and where it is relayed to; since 3, how its mail goes out.
-FORMAT_VERSION = 3
+# Since 2 a domain says how it is protected and where it is relayed to; since 3, how its mail goes out;
+# since 4 names of domains are folded by lower case alone, and what stands still may stand still in part.
+FORMAT_VERSION = 4
 MARK = b"postern snapshot"
 CURRENT = "current"
 HEADER_KEY = b""
@@ -225,4 +226,4 @@ class Layout:
 
 
 # An older version stays here for as long as an upgrade from it is promised.
-LAYOUTS: Mapping[int, Layout] = {1: Layout(), 2: Layout(), FORMAT_VERSION: Layout()}
+LAYOUTS: Mapping[int, Layout] = {1: Layout(), 2: Layout(), 3: Layout(), FORMAT_VERSION: Layout()}
