@@ -58,7 +58,7 @@ def record_enqueuer(tree: Tree, folder: Path) -> Recorded:
     settings = {
         "state": str(state).encode(), "uid_base": b"1900000000", "root": b"0", "host.name": b"mx.example.test",
         roster.SESSION_KEY: KEYS.session, roster.TICKET_KEY: KEYS.ticket, roster.ORIGINAL_KEY: KEYS.original,
-        roster.NOTICE_KEY: KEYS.notice,
+        roster.NOTICE_KEY: KEYS.notice, roster.CONSENT_KEY: KEYS.consent,
         "limits.min_free_space": b"0", "smtpd.max_message_size": b"1000000",
     }  # fmt: skip
     recording.channel.send(m.Begin(tuple(part for name, value in settings.items() for part in (name.encode(), value))))
