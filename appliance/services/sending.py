@@ -61,7 +61,8 @@ def change(
     """Change what is given.
 
     Raises:
-        Invalid: a number that makes no sense, or a word about what *subject* has not.
+        Invalid: a number that makes no sense.
+        Conflict: a word about what *subject* has not.
         NotFound, Forbidden: it is not the actor's to change.
     """
     owner = _find(session, actor, "update", subject)

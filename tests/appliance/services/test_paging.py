@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.errors import Invalid
+from appliance.errors import Invalid, NotFound
 from appliance.services.paging import check_limit, decode_cursor, encode_cursor
 
 
@@ -17,7 +17,7 @@ def test_a_cursor_reads_back(number, text):
 @given(st.text(max_size=30))
 def test_any_other_text_is_refused(text):
     """Never a failure of ours."""
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(NotFound) as caught:
         decode_cursor(text, int, str)
     assert caught.value.code == "bad_cursor"
 
@@ -25,7 +25,7 @@ def test_any_other_text_is_refused(text):
 @pytest.mark.parametrize("key", [(1,), ("a", 1), (1, "a", 2), (True, "a"), (None, "a")])
 def test_a_cursor_of_another_list_is_refused(key):
     """The kinds of its parts are looked at."""
-    with pytest.raises(Invalid):
+    with pytest.raises(NotFound):
         decode_cursor(encode_cursor(*key), int, str)
 
 

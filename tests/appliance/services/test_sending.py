@@ -2,13 +2,12 @@
 
 import base64
 import hashlib
-from pathlib import Path
 
 import pytest
 
 from appliance.compile import sending as compiled
 from appliance.compile.facts import apply
-from appliance.compile.source import SqliteSource
+from appliance.compile.source import open_source
 from appliance.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound
 from appliance.services import aliases, audit, changes, domains, mailboxes, senders, sending
 from appliance.services.actor import Actor
@@ -129,8 +128,13 @@ def test_limits_stand_at_each_level(joe):
     assert news(joe, before) == [("senders", JOE)] * 2 + [("domain", "own.test"), ("tenant", str(tenant))]
     found = joe.do(lambda s: sending.show(s, JOE, actor=OPERATOR))
     assert (found.per_hour, found.per_day, found.brake) == (5, 0, False)
-    for subject, wrong in ((JOE, {"any_address": True}), ("own.test", {"brake": False}), (JOE, {"per_hour": -1})):
-        with pytest.raises(Invalid):
+    refused = (
+        (JOE, {"any_address": True}, Conflict),
+        ("own.test", {"brake": False}, Conflict),
+        (JOE, {"per_hour": -1}, Invalid),
+    )
+    for subject, wrong, error in refused:
+        with pytest.raises(error):
             joe.do(lambda s, subject=subject, wrong=wrong: sending.change(s, subject, actor=OPERATOR, **wrong))
 
 
@@ -147,7 +151,7 @@ def test_nobody_raises_his_own_limit(joe):
 
 @pytest.fixture
 def source(joe):
-    made = SqliteSource(Path(joe.engine.url.database))
+    made = open_source(joe.engine.url.render_as_string(hide_password=False))
     yield made
     made.close()
 
