@@ -31,7 +31,7 @@ def api(house: House, key: str, path: str) -> dict[str, object]:
 
 def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
     """Through client, queue, failure and notification, by address and by the id that the client was told."""
-    with House(tmp_path / "house", settings=PATIENT) as house:
+    with House(tmp_path / "house", settings=PATIENT, panel=True) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(SENDER)
         house.add_domain("gone.test")
