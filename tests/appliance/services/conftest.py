@@ -1,9 +1,31 @@
-"""The services run on both databases."""
+"""The services run on both databases: modules in which the kind of database can tell always, all in full size (POSTERN_FULL=1).
+
+A test on the server costs as much as ten on a file: it gets a copy of a database. What the other modules send is plain
+SQL written by SQLAlchemy, of the kinds that these already try on both.
+"""
+
+import os
 
 import pytest
 
+# Constraints, locks, savepoints, order and pages, hashes of what was stored; and the nouns that hold all others.
+ON_BOTH = {
+    "test_audit",
+    "test_concurrency",
+    "test_domains",
+    "test_holdings",
+    "test_limits",
+    "test_mailboxes",
+    "test_messages",
+    "test_paging",
+    "test_tenants",
+    "test_trace",
+}
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> str:
-    """One, then the other."""
-    return str(request.param)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Take the place of the fixture `database`: one, then the other."""
+    if "database" in metafunc.fixturenames:
+        module = metafunc.module.__name__.rpartition(".")[2]
+        on_both = module in ON_BOTH or os.environ.get("POSTERN_FULL") == "1"
+        metafunc.parametrize("database", ["sqlite", "postgresql"] if on_both else ["sqlite"])
