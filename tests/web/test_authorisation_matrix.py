@@ -15,12 +15,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from appliance import consent_links
+from appliance import consent_links, signing_keys
 from appliance.consent_links import Question
 from appliance.database.session import Session, unit_of_work
 from appliance.models import ConsentRequest, Instance
@@ -35,6 +37,7 @@ from appliance.services import (
     jobs,
     keys,
     mailboxes,
+    passwords,
     plans,
     routes,
     senders,
@@ -433,7 +436,17 @@ def _actors(session: Session, own: Side) -> dict[str, Actor]:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def cheap_secrets() -> Iterator[None]:
+    """One RSA key for all, and hashes that are no hurdle: who may do a thing does not depend on what it costs."""
+    one = rsa.generate_private_key(65537, 2048)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signing_keys.rsa, "generate_private_key", lambda exponent, size: one)
+        patch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture(scope="module")
+def stage(cheap_secrets: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with make_office(tmp_path_factory.mktemp("stage")) as office:
         with unit_of_work(office.engine) as session:
             sides, host_rule = _furnish(session, office)
