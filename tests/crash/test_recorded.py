@@ -3,6 +3,7 @@
 Everything is lost that was not synced.
 
 The second half takes one sync at a time out of a copy of the source: then a loss must be found, or this test proves nothing.
+In small it takes out the first of each source; all of them, and twice as many losses by chance, with POSTERN_FULL=1.
 """
 
 import os
@@ -34,7 +35,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace records what the processes do"),
 ]
 
-SOME = 2  # How often chance decides what survives, beside the three ways in which it does not.
+FULL = os.environ.get("POSTERN_FULL") == "1"
+SOME = 2 if FULL else 1  # How often chance decides what survives, beside the three ways in which it does not.
 
 
 # --- the enqueuer
@@ -155,7 +157,7 @@ def _mutations(sources: tuple[str, ...]) -> list[pytest.param]:
     return [
         pytest.param(path, number, id=f"{Path(path).parent.name}-{Path(path).stem}-{number}-{text.split('(')[0]}")
         for path in sources
-        for number, text in sync_calls(PRODUCT / path)
+        for number, text in sync_calls(PRODUCT / path)[: None if FULL else 1]
     ]
 
 

@@ -2,8 +2,12 @@
 
 A reader would otherwise get wrong: that a host took a message is *not* synced. A power cut may repeat what went out in the last
 seconds, and may never make a recipient look served who was not; both are shown here, the first as a figure.
+
+In small one sync of each source and one order is taken out, and chance decides once what survives; in full size
+(POSTERN_FULL=1) each, and three times.
 """
 
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -35,7 +39,8 @@ pytestmark = [
 ]
 
 SOURCES = ("mta/roles/scheduler/__main__.py", "mta/roles/scheduler/orders.py")
-SOME = 3
+FULL = os.environ.get("POSTERN_FULL") == "1"
+SOME = 3 if FULL else 1
 TWO, ONE, HELD, RELEASED, REMOVED = range(
     5
 )  # messages: to two hosts, to one, and what an operator does with the others
@@ -194,7 +199,7 @@ def test_no_power_cut_undoes_what_an_operator_ordered_or_makes_a_recipient_look_
 
 @pytest.mark.parametrize(
     ("path", "number"),
-    [(path, number) for path in SOURCES for number, _ in sync_calls(PRODUCT / path)],
+    [(path, number) for path in SOURCES for number, _ in sync_calls(PRODUCT / path)[: None if FULL else 1]],
 )
 def test_the_scheduler_without_one_of_its_syncs_is_caught(tmp_path, path, number):
     """Each call that syncs, taken out alone."""
@@ -204,7 +209,7 @@ def test_the_scheduler_without_one_of_its_syncs_is_caught(tmp_path, path, number
     assert wrong
 
 
-@pytest.mark.parametrize("spared", ["hold", "release", "remove"])
+@pytest.mark.parametrize("spared", ["hold", "release", "remove"] if FULL else ["release"])
 def test_a_scheduler_that_waits_for_the_disk_after_some_orders_only_is_caught(tmp_path, spared):
     """The one sync in the source stands for three orders."""
     tree = copy_of_product(tmp_path / "copy")
