@@ -255,6 +255,8 @@ def test_a_policy_is_not_forgotten_with_the_process(house, world):
 
 
 def test_all_of_it_left_from_one_address(house, world):
-    """The house's own, and nothing tried to reach anybody else."""
+    """The house's own of each family, and nothing tried to reach anybody else."""
+    for domain in ("simple.signed.example", "six.signed.example"):
+        assert send(house, domain, name="carl")["event"] == "relayed"
     callers = {heard.client for stub in world.hosts.values() for heard in stub.heard}
     assert callers == {OURS, OURS_6}
