@@ -219,7 +219,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " ".join(map(str, value))
+        return " ".join(map(str, value)) or "-"
     if isinstance(value, dict):
         return " ".join(f"{name}={one}" for name, one in value.items()) or "-"
     return str(value)

@@ -100,16 +100,7 @@ def send(house, domain):
     recipient = f"ann@{domain}"
     with house.smtp() as client:
         client.sendmail(SENDER, [recipient], CONTENT)
-
-    def found():
-        return [
-            each
-            for name in ("relayed", "deferred", "failed")
-            for each in house.events(name)
-            if each["final_recipient"] == recipient
-        ]
-
-    return wait_until(found, 20, lambda: f"{recipient}: {house.events()[-5:]}\n{house.said()}")[0]
+    return house.wait_for_fate(recipient)
 
 
 def results(house, domain):

@@ -167,16 +167,7 @@ def send(house, domain, *options, name="ann"):
         if options:
             client.starttls(context=ssl._create_unverified_context())
         client.sendmail(SENDER, [recipient], CONTENT, options)
-
-    def found():
-        return [
-            each
-            for event in ("relayed", "deferred", "failed")
-            for each in house.events(event)
-            if each["final_recipient"] == recipient
-        ]
-
-    return wait_until(found, 20, lambda: f"{recipient}: {house.events()[-5:]}\n{house.said()}")[0]
+    return house.wait_for_fate(recipient)
 
 
 def test_the_second_host_takes_it_when_the_first_is_dead(house, world):
