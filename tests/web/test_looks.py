@@ -1,12 +1,20 @@
 """Every page, by day and by night, wide and narrow: readable for everybody, within its window, and without a complaint."""
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from appliance import consent_links
+from appliance.consent_links import Question
+from appliance.database.session import unit_of_work
+from appliance.models import ConsentRequest, Instance
+from appliance.services import aliases, domains
+from appliance.services.actor import Actor
 from tests.fixtures.browser import NARROW, WIDE, stumbling_blocks
-from tests.fixtures.panel import make_office, served
+from tests.fixtures.panel import SYSTEM, Office, make_office, served
 from tests.journeys.screenshots import PAGES, furnish, log_in
 
 pytestmark = pytest.mark.browser
@@ -16,10 +24,33 @@ LOOKS = [(WIDE, "light"), (NARROW, "dark")]
 
 
 @pytest.fixture(scope="module")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with make_office(tmp_path_factory.mktemp("office")) as office, served(office.app) as url:
-        furnish(office)
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    with make_office(tmp_path_factory.mktemp("office")) as made:
+        furnish(made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def furnished(office: Office) -> Iterator[str]:
+    with served(office.app) as url:
         yield url
+
+
+@pytest.fixture
+def question(office: Office) -> str:
+    """Where somebody elsewhere is asked whether mail may be sent on to him."""
+    with unit_of_work(office.engine) as session:
+        tenant = domains.get(session, "northwind.example", actor=SYSTEM).tenant_id
+        customer = Actor("customer", "c", tenant)
+        aliases.create(
+            session, f"partners-{secrets.token_hex(4)}@northwind.example", ["ann@away.example"], actor=customer
+        )
+        row = session.scalars(select(ConsentRequest).order_by(ConsentRequest.id.desc())).first()
+        assert row is not None
+        key = session.scalars(select(Instance.consent_key)).one()
+        return (
+            f"/consent/{consent_links.token(key, Question(row.id, row.kind, row.holder_id, row.target, row.asked_at))}"
+        )
 
 
 @pytest.fixture(scope="module", params=LOOKS, ids=lambda look: f"{look[0]['width']}-{look[1]}")
@@ -57,6 +88,21 @@ def test_the_gate_and_a_refused_form_are_readable_too(page: Any, furnished: str)
     gate.click("button:has-text('Sign in')")
     assert stumbling_blocks(gate) == []
     gate.context.close()
+
+
+def test_who_has_no_account_reads_what_he_is_asked(page: Any, furnished: str, question: str) -> None:
+    scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+    context = page.context.browser.new_context(
+        viewport=page.viewport_size, color_scheme=scheme, reduced_motion="reduce"
+    )
+    asked = context.new_page()
+    asked.goto(furnished + question)
+    assert stumbling_blocks(asked) == []
+    assert asked.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    asked.click("button:has-text('Yes, send it on to me')")
+    assert stumbling_blocks(asked) == []
+    assert asked.locator("h1:has-text('You agreed')").is_visible()
+    context.close()
 
 
 def test_the_menu_opens_by_keyboard_and_closes_with_escape(page: Any, furnished: str) -> None:
