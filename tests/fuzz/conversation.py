@@ -22,6 +22,8 @@ POLICY = Policy(
 MAX_REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, octets with CRLF
 TLS = b"TLSv1.3 TLS_AES_256_GCM_SHA384"
 WORDS = tuple(Word)
+# More pieces than a conversation keeps; the rest comes at once. Sixty thousand of an octet each take seconds, and show no more.
+MAX_PIECES = 2 * MAX_PARTS
 _LINE = re.compile(rb"[2-5][0-9][0-9][ -][\x20-\x7e]*\r\n\Z")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)|\0")
 
@@ -251,9 +253,10 @@ def chunked(octets: bytes) -> None:
     whole, pieces = Conversation(), Conversation()
     whole.say(text)
     whole.settle()
-    position = 0
+    position = said = 0
     while position < len(text):
-        step = 1 + cuts[position % 8]
+        step = 1 + cuts[position % 8] if said < MAX_PIECES else len(text)
+        said += 1
         pieces.say(text[position : position + step])
         pieces.settle()
         position += step
