@@ -9,7 +9,7 @@ import time
 
 from mta import relaying, roster, sandbox
 from mta.roles.scheduler.destinations import MOST_DESTINATIONS
-from mta.roles.scheduler.queue import Queue
+from mta.roles.scheduler.queue import OLD_SECONDS, Queue
 from mta.roles.scheduler.retry import Lifetimes
 from mta.spool import layout
 from mta.spool.envelope import MAX_ENVELOPE, Envelope
@@ -93,6 +93,7 @@ class Scheduler:
     def __init__(self, loop: Loop, files: Files, queue: Queue) -> None:
         self._loop, self._files, self.queue = loop, files, queue
         self.queue_may_be_listed = False
+        self._is_giving_turns = False
         loop.after_burst.append(lambda: self.queue.pump(time.time()))
         self._tick()
         loop.call_later(LIST_SECONDS, self._list_again)
@@ -176,7 +177,15 @@ class Scheduler:
 
     def _tick(self) -> None:
         self.queue.tick(time.time())
+        if not self._is_giving_turns:
+            self._give_turns()
         self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _give_turns(self) -> None:
+        # Not as often when nothing old waits: a scheduler with nothing to do sleeps.
+        self._is_giving_turns = self.queue.give_old_turns()
+        if self._is_giving_turns:
+            self._loop.call_later(OLD_SECONDS, self._give_turns)
 
 
 def main() -> int:

@@ -31,7 +31,10 @@ from mta.wire import messages as m
 PLACES = 400  # messages in an attempt at once, those not counted that only wait for other hosts
 RETRY_PLACES = 100  # of those, for old mail
 DOMAIN_PLACES = 128  # of all, for one domain: twice what a local delivers as one batch
-OLD_PER_TICK = 250  # old messages begun between two ticks: a large queue must not cost fresh mail its moments
+# Of old messages so many are begun at once, and the next so much later: five hundred a second. Begun all together they would
+# keep scheduler and directory busy for 20 ms, in which a fresh message waits.
+OLD_AT_ONCE = 5
+OLD_SECONDS = 0.01
 RECENT_SECONDS = 60.0  # What is found in the spool and came longer ago is old, tried or not.
 # A target is a final recipient as one of the envelope's comes to it: a thousand of these, each an alias for a thousand, would
 # be half a gigabyte. One message has at most so many; all together so many, but a few each has anyway.
@@ -82,7 +85,7 @@ class Queue:
         self._fresh = Waiting()
         self._sleeping: list[tuple[float, bytes]] = []
         self._due: deque[bytes] = deque()
-        self._old_turns = OLD_PER_TICK
+        self._old_turns = OLD_AT_ONCE
         self._in_hand: dict[bytes, Attempt] = {}  # in an attempt, or in what follows from it
         self._abroad = 0  # attempts that wait for nothing but other hosts
         self._attempts: set[Attempt] = set()
@@ -170,8 +173,12 @@ class Queue:
         while self._sleeping and self._sleeping[0][0] <= now:
             self._due.append(heapq.heappop(self._sleeping)[1])
         self._due.extend(self.destinations.tick(now, self._is_due))
-        self._old_turns = OLD_PER_TICK
         self._cleaning.tick()
+
+    def give_old_turns(self) -> bool:
+        """OLD_SECONDS have passed: the next old messages may begin. Does any wait, so that this is to be called again?"""
+        self._old_turns = OLD_AT_ONCE
+        return bool(self._due)
 
     def _is_due(self, queue_id: bytes, before: float, now: float) -> bool:
         """Has a message that waits for a destination become too old in between, or its sender something to hear?"""

@@ -114,6 +114,7 @@ class Rig:
             if peer not in self.silent:
                 getattr(self, "_" + type(message).__name__.lower())(message)
             if not self.hands.said:
+                self.queue.give_old_turns()
                 self.queue.pump(self.now)
 
     def later(self, seconds):
