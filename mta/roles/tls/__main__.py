@@ -35,8 +35,7 @@ def main() -> int:
     loop.run_until_idle()  # the journal should hear what follows
     if opener is None:
         peers.event("no-key", why=f"{KEY} cannot be read: no certificate can be used")
-    desk.begin()
-    peers.ready()
+    desk.begin(peers.ready)
     gc.freeze()
     loop.run()
     desk.wind_up()

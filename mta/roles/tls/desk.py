@@ -13,12 +13,14 @@ from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.pump import Pump
 from mta.roles.tls.tunnel import Tunnel
 from mta.seal import Opener
-from mta.snapshot.reader import Snapshot, tell_state
+from mta.snapshot.reader import NOTHING_YET, Snapshot, tell_state
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
 
 SWEEP_SECONDS = 1.0
+FIRST_LOOK_SECONDS = 0.05  # between two looks while nothing was ever published
+FIRST_SNAPSHOT_SECONDS = 2.0  # for which we wait before we serve without one
 LAST_WORDS_SECONDS = 1.0  # for what was said before the stop to reach the clients
 
 Event = Callable[..., None]
@@ -38,9 +40,21 @@ class Desk:
         self._offering = False
         self._trouble = ""
 
-    def begin(self) -> None:
-        """Look at the certificates, and again every second."""
+    def begin(self, ready: Callable[[], None]) -> None:
+        """Look at the certificates, and again every second; say *ready* when it is known what can be offered.
+
+        At a house's first start the compiler is about to publish. Who came in that moment would not be offered STARTTLS, and a
+        mail client takes that for the house's way.
+        """
+        self._first_look(ready, time.monotonic() + FIRST_SNAPSHOT_SECONDS)
+
+    def _first_look(self, ready: Callable[[], None], deadline: float) -> None:
+        self._keeper.look()
+        if self._keeper.trouble == NOTHING_YET and time.monotonic() < deadline:
+            self._loop.call_later(FIRST_LOOK_SECONDS, lambda: self._first_look(ready, deadline))
+            return
         self._sweep()
+        ready()
 
     def found(self, channel: Channel) -> None:
         """A client of ours is there, or anew."""
