@@ -891,6 +891,32 @@ class TrashStore(Message, verb="trash-store"):
     store: Text
 
 
+class KeepStore(Message, verb="keep-store"):
+    """compiler -> storekeeper. As TrashStore, for the *removal* of that number, which may be undone until that second of 1970."""
+
+    tag: int
+    domain: Text
+    store: Text
+    removal: int
+    until: int
+
+
+class RestoreStore(Message, verb="restore-store"):
+    """compiler -> storekeeper. The removal is undone: whatever was kept for it goes back to where it was."""
+
+    tag: int
+    domain: Text
+    removal: int
+
+
+class DropStore(Message, verb="drop-store"):
+    """compiler -> storekeeper. The removal will not be undone any more: whatever was kept for it may go."""
+
+    tag: int
+    domain: Text
+    removal: int
+
+
 class StoreDone(Message, verb="store-done"):
     """storekeeper -> localspawn, compiler. The request is done, or could not be done now, and why."""
 

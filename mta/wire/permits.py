@@ -94,7 +94,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ),
     ("localspawn", "ledger"): (frozenset({m.Stored, m.Release}), frozenset()),
     ("compiler", "storekeeper"): (
-        frozenset({m.MakeStore, m.TrashStore}),
+        frozenset({m.MakeStore, m.TrashStore, m.KeepStore, m.RestoreStore, m.DropStore}),
         frozenset({m.StoreDone}),
     ),
     ("compiler", "ledger"): (frozenset({m.Outbox}), frozenset({m.Fact})),

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from mta.maildir import make_folder, make_store, names_in, open_folder
 
 TRASH = ".trash"
-PURGE_STEP = 5000  # entries removed by one child; the rest waits for the next
+PURGE_STEP = 5000  # entries removed, or moved back, by one child; the rest waits for the next
+GRACE = 2 * 24 * 3600  # seconds that what is kept for a removal outlives its time, when nobody says that it may go
 MAX_DEPTH = 64
 _TRIES = 100
+_NO_STORES = frozenset({"", ".", "..", TRASH})
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
 
@@ -53,6 +55,110 @@ def trash_all(folder: int, moment: int) -> None:
                 _put_aside(name, folder, bin_, moment)
 
 
+def keep(folder: int, store: str, removal: int, until: int) -> None:
+    """Put *store* aside for a removal; the caller syncs. What a delivery under way left there meanwhile follows.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    with _trash_of(folder) as bin_:
+        _move(store, folder, _kept_name(until, removal, store), bin_, Steps(PURGE_STEP))
+
+
+def keep_all(folder: int, removal: int, until: int) -> None:
+    """As `keep`, for everything in a domain.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    for name in names_in(folder):
+        if name != TRASH:
+            keep(folder, name, removal, until)
+
+
+def restore(folder: int, removal: int) -> None:
+    """Put back whatever was kept for *removal*; the caller syncs. What came in since stays beside it.
+
+    Raises:
+        MoreToDo: there was more than one step.
+        OSError: it cannot be done.
+    """
+    with _trash_of(folder) as bin_:
+        steps = Steps(PURGE_STEP)
+        for name in names_in(bin_):
+            kept = _kept(name)
+            if kept is not None and kept[1] == removal:
+                _move(name, bin_, kept[2], folder, steps)
+
+
+def drop(folder: int, removal: int) -> None:
+    """Mark whatever was kept for *removal* as what may go; the caller syncs.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    with _trash_of(folder) as bin_:
+        for name in names_in(bin_):
+            kept = _kept(name)
+            if kept is not None and kept[0] and kept[1] == removal:
+                _move(name, bin_, _kept_name(0, removal, kept[2]), bin_, Steps(PURGE_STEP))
+
+
+def _kept_name(until: int, removal: int, store: str) -> str:
+    return f"u{until}-{removal}-{store}"
+
+
+def _kept(name: str) -> tuple[int, int, str] | None:
+    """From a `_kept_name`: until when, the removal, the store; None: it is none."""
+    until, _, rest = name[1:].partition("-")
+    removal, dash, store = rest.partition("-")
+    if name[:1] != "u" or not dash or store in _NO_STORES or not (_is_number(until) and _is_number(removal)):
+        return None
+    return int(until), int(removal), store
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _move(name: str, parent: int, new_name: str, new_parent: int, steps: "Steps", depth: int = 0) -> None:
+    """Move *name*. Where there is a folder already it goes into that, entry by entry; a file that is there already stays.
+
+    Whatever is interrupted is gone on with by doing it again.
+    """
+    if steps.left <= 0:
+        raise MoreToDo
+    if not _is_there(new_name, new_parent):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(name, new_name, src_dir_fd=parent, dst_dir_fd=new_parent)
+            steps.left -= 1
+        return
+    with contextlib.ExitStack() as opened:
+        try:
+            source, target = (_opened(opened, *each) for each in ((name, parent), (new_name, new_parent)))
+        except (NotADirectoryError, FileNotFoundError):
+            return
+        if depth < MAX_DEPTH:
+            for entry in names_in(source):
+                _move(entry, source, entry, target, steps, depth + 1)
+    with contextlib.suppress(OSError):  # not empty: what is there twice
+        os.rmdir(name, dir_fd=parent)
+
+
+def _opened(stack: contextlib.ExitStack, name: str, parent: int) -> int:
+    folder = open_folder(name, parent)
+    stack.callback(os.close, folder)
+    return folder
+
+
+def _is_there(name: str, parent: int) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _trash_of(folder: int) -> Iterator[int]:
     bin_ = make_folder(TRASH, folder)
@@ -77,8 +183,8 @@ def _put_aside(name: str, folder: int, bin_: int, moment: int) -> None:
     raise FileExistsError(errno.EEXIST, "the names in the trash are taken")
 
 
-def purge(folder: int, before: float) -> None:
-    """Remove from the domain's trash what was put there *before* that moment.
+def purge(folder: int, before: float, now: float) -> None:
+    """Remove from the domain's trash what was put there *before* that moment, and what was kept for removals till *now*.
 
     Raises:
         MoreToDo: there was more than one step.
@@ -91,7 +197,7 @@ def purge(folder: int, before: float) -> None:
     try:
         steps = Steps(PURGE_STEP)
         for name in names_in(bin_):
-            if is_older(name, before):
+            if is_older(name, before) or is_over(name, now):
                 steps.remove(name, bin_)
     finally:
         os.close(bin_)
@@ -103,6 +209,12 @@ def is_older(name: str, before: float) -> bool:
     """Was `<moment>-<name>` put aside *before* that moment? What has no such name, storekeeper did not put there."""
     moment, dash, _ = name.partition("-")
     return bool(dash) and moment.isascii() and moment.isdigit() and len(moment) < 15 and int(moment) < before
+
+
+def is_over(name: str, now: float) -> bool:
+    """Was *name* kept for a removal, and need not be any more?"""
+    kept = _kept(name)
+    return kept is not None and (not kept[0] or kept[0] + GRACE < now)
 
 
 class Steps:

@@ -19,7 +19,7 @@ from mta.vocabulary import AddressError, is_domain, local_part_of_store
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Peers
 from mta.wire.loop import Loop
-from mta.wire.messages import MakeStore, OpenStore, Store, StoreDone, TrashStore
+from mta.wire.messages import DropStore, KeepStore, MakeStore, OpenStore, RestoreStore, Store, StoreDone, TrashStore
 
 DAY = 24 * 3600
 PURGE_PAUSE = 0.05  # between two domains: a day is long, and others want the disk too
@@ -46,8 +46,10 @@ class Keeper:
         elif isinstance(message, MakeStore) and (domain := _domain(message.domain)) and _is_store(message.store):
             store = message.store.decode()
             self._inside(domain, lambda folder: inside.make(folder, store), self._reporter(channel, message.tag))
-        elif isinstance(message, TrashStore) and (domain := _domain(message.domain)):
-            self._trash(channel, message, domain)
+        elif isinstance(message, TrashStore | KeepStore) and (domain := _domain(message.domain)):
+            self._put_aside(channel, message, domain)
+        elif isinstance(message, RestoreStore | DropStore) and (domain := _domain(message.domain)):
+            self._decide(channel, message, domain)
         else:
             channel.close()
 
@@ -64,17 +66,47 @@ class Keeper:
         finally:
             os.close(folder)
 
-    def _trash(self, channel: Channel, message: TrashStore, domain: str) -> None:
+    def _put_aside(self, channel: Channel, message: TrashStore | KeepStore, domain: str) -> None:
         if message.store and not _is_store(message.store):
             channel.close()
             return
-        report, store, moment = self._reporter(channel, message.tag), message.store.decode(), int(self._now())
+        report = self._reporter(channel, message.tag)
+        if self._is_there(domain):
+            self._until_done(domain, self._aside(message), report)
+        else:
+            report(DONE)
+
+    def _aside(self, message: TrashStore | KeepStore) -> Callable[[int], None]:
+        store = message.store.decode()
+        if isinstance(message, KeepStore):
+            removal, until = message.removal, message.until
+            if store:
+                return lambda folder: inside.keep(folder, store, removal, until)
+            return lambda folder: inside.keep_all(folder, removal, until)
+        moment = int(self._now())
+        if store:
+            return lambda folder: inside.trash(folder, store, moment)
+        return lambda folder: inside.trash_all(folder, moment)
+
+    def _decide(self, channel: Channel, message: RestoreStore | DropStore, domain: str) -> None:
+        """What was kept for a removal comes back, or goes."""
+        report, removal = self._reporter(channel, message.tag), message.removal
         if not self._is_there(domain):
             report(DONE)
-        elif store:
-            self._inside(domain, lambda folder: inside.trash(folder, store, moment), report)
+        elif isinstance(message, RestoreStore):
+            self._until_done(domain, lambda folder: inside.restore(folder, removal), report)
         else:
-            self._inside(domain, lambda folder: inside.trash_all(folder, moment), report)
+            self._inside(domain, lambda folder: inside.drop(folder, removal), report)
+            self._purge(domain, [])
+
+    def _until_done(self, domain: str, task: Callable[[int], None], report: Report) -> None:
+        def go_on(words: str) -> None:
+            if words == MORE:
+                self._inside(domain, task, go_on)
+            else:
+                report(words)
+
+        self._inside(domain, task, go_on)
 
     def _inside(self, domain: str, task: Callable[[int], None], report: Report) -> None:
         self._hands.add(domain, lambda: self.place(domain), Job(task, report))
@@ -151,7 +183,8 @@ class Keeper:
                 return
 
     def _purge(self, domain: str, others: list[str]) -> None:
-        before = self._now() - self._trash_seconds
+        now = self._now()
+        before = now - self._trash_seconds
 
         def go_on(words: str) -> None:
             if words == DONE:
@@ -161,7 +194,7 @@ class Keeper:
             again = [domain] if words == MORE else []
             self._loop.call_later(PURGE_PAUSE, lambda: self._purge_next(others + again))
 
-        self._inside(domain, lambda folder: inside.purge(folder, before), go_on)
+        self._inside(domain, lambda folder: inside.purge(folder, before, now), go_on)
 
     def _remove_if_empty(self, domain: str) -> None:
         """What is left of a domain after its last mail; a domain that is still hosted gets a new one with its next mail."""

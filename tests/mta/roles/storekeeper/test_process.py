@@ -279,13 +279,13 @@ def test_only_what_lay_long_enough_is_purged(folder, tmp_path):
     make_store(folder, "living")
     (tmp_path / ".trash/not-ours").mkdir()
 
-    inside.purge(folder, 2000)
+    inside.purge(folder, 2000, 2000)
 
     assert sorted(path.name for path in (tmp_path / ".trash").iterdir()) == ["3000-young", "not-ours"]
     assert (tmp_path / "living/Maildir/new").is_dir()
 
     (tmp_path / ".trash/not-ours").rmdir()
-    inside.purge(folder, 4000)
+    inside.purge(folder, 4000, 4000)
     assert not (tmp_path / ".trash").exists()
 
 
@@ -299,7 +299,7 @@ def test_purging_goes_in_steps(folder, tmp_path, monkeypatch):
     rounds = 0
     while True:
         try:
-            inside.purge(folder, 2000)
+            inside.purge(folder, 2000, 2000)
             break
         except inside.MoreToDo:
             rounds += 1
@@ -313,7 +313,7 @@ def test_purging_follows_no_link_and_goes_not_endlessly_deep(folder, tmp_path, t
     make_store(folder, "old")
     (tmp_path / "old/link").symlink_to(elsewhere)
     inside.trash(folder, "old", 1000)
-    inside.purge(folder, 2000)
+    inside.purge(folder, 2000, 2000)
     assert (elsewhere / "keep").exists()
 
     deep = tmp_path / ".trash/1000-deep"
@@ -322,4 +322,122 @@ def test_purging_follows_no_link_and_goes_not_endlessly_deep(folder, tmp_path, t
         deep = deep / "d"
         deep.mkdir()
     with pytest.raises(OSError, match="too deep"):
-        inside.purge(folder, 2000)
+        inside.purge(folder, 2000, 2000)
+
+
+# --- what is kept for a removal that may be undone -------------------------------------------------------------------
+
+
+def put(path, store, name, text="kept"):
+    (path / store / "Maildir/new" / name).write_text(text)
+
+
+def mail_in(path, store):
+    return {each.name: each.read_text() for each in (path / store / "Maildir/new").iterdir()}
+
+
+def test_what_is_kept_comes_back_as_it_was_and_beside_what_came_since(folder, tmp_path):
+    """Folders of its own among it; twice is as good as once; and what a delivery on its way made meanwhile is lost to nobody."""
+    make_store(folder, "joe")
+    put(tmp_path, "joe", "first")
+    (tmp_path / "joe/Maildir/.Sent/cur").mkdir(parents=True)
+    for _ in range(2):
+        inside.keep(folder, "joe", 7, 5000)
+    assert not (tmp_path / "joe").exists()
+    make_store(folder, "joe")
+    put(tmp_path, "joe", "late")
+    put(tmp_path, "joe", "first", "another of this name")
+
+    for _ in range(2):
+        inside.restore(folder, 7)
+
+    assert mail_in(tmp_path, "joe") == {"first": "another of this name", "late": "kept"}
+    assert (tmp_path / "joe/Maildir/.Sent/cur").is_dir()
+    # What is there twice waits for its time: nothing is written over.
+    assert mail_in(tmp_path / ".trash", "u5000-7-joe") == {"first": "kept"}
+
+
+def test_a_removal_brings_back_its_own_alone(folder, tmp_path):
+    """A mailbox that went, was made anew, and went with its domain: three removals' worth of mail, each by itself."""
+    for removal, name in ((7, "first"), (8, "second")):
+        make_store(folder, "joe")
+        put(tmp_path, "joe", name)
+        inside.keep(folder, "joe", removal, 5000)
+    make_store(folder, "joe")
+    make_store(folder, "ann")
+    put(tmp_path, "joe", "third")
+    inside.keep_all(folder, 9, 5000)
+    assert [path.name for path in tmp_path.iterdir()] == [".trash"]
+
+    inside.restore(folder, 9)
+    assert mail_in(tmp_path, "joe") == {"third": "kept"}
+    assert (tmp_path / "ann/Maildir/cur").is_dir()
+    inside.restore(folder, 7)
+    assert set(mail_in(tmp_path, "joe")) == {"third", "first"}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+def test_coming_back_is_gone_on_with_wherever_it_was_interrupted(folder, tmp_path, monkeypatch, steps):
+    make_store(folder, "joe")
+    for number in range(9):
+        put(tmp_path, "joe", str(number))
+    inside.keep(folder, "joe", 7, 5000)
+    make_store(folder, "joe")
+    put(tmp_path, "joe", "late")
+    monkeypatch.setattr(inside, "PURGE_STEP", steps)
+    rounds = 0
+    while True:
+        try:
+            inside.restore(folder, 7)
+            break
+        except inside.MoreToDo:
+            rounds += 1
+    assert rounds == 9 // steps
+    assert set(mail_in(tmp_path, "joe")) == {*map(str, range(9)), "late"}
+    assert list((tmp_path / ".trash").iterdir()) == []
+
+
+def test_what_will_not_be_undone_is_purged_and_other_things_are_kept_till_their_time(folder, tmp_path):
+    for removal in (7, 8):
+        make_store(folder, "joe")
+        inside.keep(folder, "joe", removal, 5000)
+    for _ in range(2):
+        inside.drop(folder, 7)
+    inside.purge(folder, 0, 5000 + inside.GRACE)
+    assert [path.name for path in (tmp_path / ".trash").iterdir()] == ["u5000-8-joe"]
+    inside.purge(folder, 0, 5001 + inside.GRACE)  # The database never said a word of it.
+    assert not (tmp_path / ".trash").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["u1-7-..", "u1-7-.", "u1-7-.trash", "u1-7-", "u-7-joe", "u1--joe", "u1-x7-joe", "u7-joe"]
+)
+def test_a_name_that_storekeeper_did_not_give_is_left_alone(folder, tmp_path, name):
+    """Whoever has the domain's uid may put into its trash whatever he likes."""
+    (tmp_path / ".trash" / name / "inner").mkdir(parents=True)
+    inside.restore(folder, 7)
+    inside.drop(folder, 7)
+    inside.purge(folder, 0, 10**9)
+    assert (tmp_path / ".trash" / name / "inner").is_dir()
+
+
+@MODES
+def test_a_removal_is_kept_undone_and_dropped_over_the_wire(keeper, state, root):
+    """The process itself, under the domain's uid; a domain that is not there has nothing to bring back."""
+    _, _, compiler = keeper(root=root)
+    home = state / "mail/one.example"
+    ask(compiler, m.MakeStore(1, b"one.example", b"joe"))
+    put(home, "joe", "mail")
+    until = int(time.time()) + 1000
+    assert ask(compiler, m.KeepStore(2, b"one.example", b"joe", 7, until))[0].done
+    assert not (home / "joe").exists()
+    assert ask(compiler, m.RestoreStore(3, b"one.example", 7))[0].done
+    assert mail_in(home, "joe") == {"mail": "kept"}
+    assert ask(compiler, m.KeepStore(4, b"one.example", b"", 8, until))[0].done
+    assert ask(compiler, m.DropStore(5, b"one.example", 8))[0].done
+    end = time.monotonic() + 8
+    while home.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not home.exists()
+    for message in (m.KeepStore(6, b"never.example", b"", 9, 0), m.RestoreStore(7, b"never.example", 9)):
+        assert ask(compiler, message)[0].done
