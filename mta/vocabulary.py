@@ -17,6 +17,8 @@ MAX_LABEL = 63  # RFC 1035 2.3.4, octets
 # Octets of PEM. A pair goes from the role that keeps it to the one that shows it in a packet, so both are bounded together.
 MAX_CHAIN = 48 * 1024
 MAX_PRIVATE_KEY = 12 * 1024
+MAX_CUTS = 4  # places at which a local-part is cut to look for whom it belongs to, the first ones: so many look-ups, never more
+CUTTING = b"+-._"  # what a pattern's star may stand behind
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
 _SAFE_STORE_NAME = re.compile(rb"[a-z0-9_][a-z0-9_.+=-]{0,99}\Z")
@@ -82,6 +84,21 @@ def fold_local_part(local_part: str) -> str:
     while (again := unicodedata.normalize("NFC", folded.casefold())) != folded:
         folded = again
     return folded
+
+
+def untagged(local_part: bytes, separator: bytes) -> list[bytes]:
+    """What a folded *local_part* may be without its tag, in the order in which it is looked for.
+
+    A plus sign stands in few names, so the first one is meant. Hyphens stand in many: there the longest that exists is.
+    """
+    cuts = [place for place, octet in enumerate(local_part) if place and octet in separator]
+    return [local_part[:cut] for cut in (cuts[:1] if separator == b"+" else cuts[:MAX_CUTS][::-1])]
+
+
+def pattern_prefixes(local_part: bytes) -> list[bytes]:
+    """What may stand before the star of a pattern that a folded *local_part* fits, the longest first."""
+    cuts = [place for place, octet in enumerate(local_part[:-1]) if place and octet in CUTTING]
+    return [local_part[: cut + 1] for cut in cuts[:MAX_CUTS][::-1]]
 
 
 def fold_domain(domain: str) -> str:

@@ -28,6 +28,7 @@ from mta import roster
 from mta.roles.directory import access
 from mta.roles.directory.__main__ import protections
 from mta.roles.directory.desk import Desk
+from mta.roles.directory.doors import Origin
 from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
 from mta.roles.directory.srs import Kept
@@ -198,9 +199,9 @@ class _Recording(Resolver):
         self._seen: set[Step] = set()
         super().__init__(self._look_up)
 
-    def judge(self, forward_path: bytes) -> Judgement:
+    def judge(self, forward_path: bytes, origin: Origin | None = None) -> Judgement:
         """As `Resolver.judge`."""
-        judgement = super().judge(forward_path)
+        judgement = super().judge(forward_path, origin)
         self._note("recipient", "; ".join(_about(judgement)))
         return judgement
 

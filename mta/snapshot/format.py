@@ -22,8 +22,9 @@ from mta.record import dataclass
 from mta.wire.netstring import WireError, pack, unpack
 
 # Since 2 a domain says how it is protected and where it is relayed to; since 3, how its mail goes out;
-# since 4 names of domains are folded by lower case alone, and what stands still may stand still in part.
-FORMAT_VERSION = 4
+# since 4 names of domains are folded by lower case alone, and what stands still may stand still in part;
+# since 5 there are patterns, aliases that are kept for some, and domains whose mail stays inside.
+FORMAT_VERSION = 5
 MARK = b"postern snapshot"
 CURRENT = "current"
 HEADER_KEY = b""
@@ -226,4 +227,4 @@ class Layout:
 
 
 # An older version stays here for as long as an upgrade from it is promised.
-LAYOUTS: Mapping[int, Layout] = {1: Layout(), 2: Layout(), 3: Layout(), FORMAT_VERSION: Layout()}
+LAYOUTS: Mapping[int, Layout] = {1: Layout(), 2: Layout(), 3: Layout(), 4: Layout(), FORMAT_VERSION: Layout()}

@@ -6,6 +6,7 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
     folder        key                                 record
     recipients    h:                                  Host
                   a:<address key>                     Mailbox, Alias or Relayed
+                  x:<what precedes the star>@<domain> Pattern
                   d:<domain, A-label or U-label>      Domain
                   t:<tenant id>                       Tenant
                   r:, r:<domain>, r:<address key>     Rules: of the host, of a domain, of a mailbox
@@ -15,7 +16,7 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   p:<address key>                     AppPasswords
                   f:<address key>                     Senders
                   k:<key id>                          ApiKey
-                  d:…, t:…                            as above: who may log in follows the same chain
+                  d:…, t:…, x:…                       as above: who may log in follows the same chain
     certificates  c:<A-label name, or *.domain>       Certificate; c: alone is the one for all other names
     sources       s:<domain>                          Source
     signing       g:<domain, A-label or U-label>      SigningKeys
@@ -32,6 +33,7 @@ from mta.wire.netstring import WireError, pack, unpack
 
 HOST_KEY = b"h:"
 ADDRESS, DOMAIN, TENANT = b"a:", b"d:", b"t:"
+PATTERN = b"x:"
 RULES, CERTIFICATE, SOURCE = b"r:", b"c:", b"s:"
 ROUTED, ROUTE = b"o:", b"n:"  # with a route's key behind: a domain, `@domain` of a sender, or `*`
 SMARTHOST = b"*"
@@ -41,6 +43,12 @@ APP_PASSWORDS, SENDERS, SENDING = b"p:", b"f:", b"w:"
 ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
 MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
 MAX_TARGETS = 4096
+SCOPES = (
+    b"host",
+    b"tenant",
+    b"domain",
+)  # how near somebody of ours is: anybody, of the same tenant, of the same domain
+OPEN_TO = (b"tenant", b"domain", b"members", b"listed")  # whom an alias may be kept for
 
 _YES, _NO = b"1", b"0"
 # What may stand still on its own where not all does.
@@ -76,9 +84,18 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """An address that stands for others."""
+    """An address that stands for others. *open_to*: who may write to it, one of OPEN_TO; empty: everybody."""
 
     targets: tuple[bytes, ...]  # address keys
+    open_to: bytes = b""
+    listed: tuple[bytes, ...] = ()  # address keys and domains, for `listed`
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Addresses that begin so, and that nobody holds, are a mailbox's."""
+
+    mailbox: bytes  # address key
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +117,8 @@ class Domain:
     sends_per_hour: int = 0  # recipients that its mailboxes may write to together; 0: no limit
     sends_per_day: int = 0
     stops: int = 0  # as a mailbox's
+    tag_separator: bytes = b"+"  # what a tag stands behind; empty: there are none
+    local_only: bytes = b""  # one of SCOPES within which its mail stays, both ways; empty: it goes anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +246,7 @@ class ApiKey:
 
 Record = (
     Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Sending | Source | Routed | Route | Certificate | SigningKeys
-    | Login | AppPasswords | Senders | ApiKey
+    | Pattern | Login | AppPasswords | Senders | ApiKey
 )  # fmt: skip
 
 
@@ -270,8 +289,8 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return [b"host", name, postmaster, pack(srs_secrets)]
         case Mailbox(address, store, quota_bytes, _, keep_copy, targets):
             return [b"mailbox", address, store, b"%d" % quota_bytes, _state(record), _flag(keep_copy), *targets]
-        case Alias(targets):
-            return [b"alias", *targets]
+        case Alias() | Pattern():
+            return _address_fields(record)
         case Relayed():
             return [b"relayed"]
         case Domain():
@@ -284,6 +303,16 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return _credential_fields(record)
         case _:
             return _other_fields(record)
+
+
+def _address_fields(record: Alias | Pattern) -> list[bytes]:
+    match record:
+        case Pattern(mailbox):
+            return [b"pattern", mailbox]
+        case Alias(targets, open_to, listed) if open_to:
+            return [b"group", open_to, pack(listed), *targets]
+        case Alias(targets):
+            return [b"alias", *targets]
 
 
 def _credential_fields(record: Login | AppPasswords | Senders | ApiKey) -> list[bytes]:
@@ -319,7 +348,8 @@ def _domain_fields(record: Domain) -> list[bytes]:
     first = [record.tenant, _state(record), record.alias_of, record.catch_all, record.validation]
     protections = [_flag(record.greylist), _flag(record.dnsbl), record.next_hop, record.source]
     outbound = [_flag(record.send_as_any), b"%d" % record.sends_per_hour, b"%d" % record.sends_per_day]
-    return [b"domain", *first, *protections, _flag(record.batv), record.language, *outbound]
+    inside = [record.tag_separator, record.local_only]
+    return [b"domain", *first, *protections, _flag(record.batv), record.language, *outbound, *inside]
 
 
 def _flag(value: bool) -> bytes:
@@ -361,6 +391,24 @@ def _domain(fields: list[bytes]) -> Domain:
     return replace(domain, **_later(later, _LATER_OF_DOMAIN))
 
 
+def _group(fields: list[bytes]) -> Alias:
+    open_to, listed, *targets = fields
+    if open_to not in OPEN_TO:
+        raise ValueError("kept for nobody that we know")
+    return Alias(tuple(targets), open_to, tuple(unpack(listed)))
+
+
+def _pattern(fields: list[bytes]) -> Pattern:
+    (mailbox,) = fields
+    return Pattern(mailbox)
+
+
+def _scope(field: bytes) -> bytes:
+    if field and field not in SCOPES:
+        raise ValueError("no such scope")
+    return field
+
+
 _Later = tuple[tuple[tuple[str, Callable[[bytes], Any]], ...], ...]
 
 
@@ -382,6 +430,7 @@ _LATER_OF_DOMAIN: _Later = (
     (("greylist", _is_set), ("dnsbl", _is_set), ("next_hop", bytes), ("source", bytes)),
     (("batv", _is_set), ("language", bytes)),
     (("send_as_any", _is_set), ("sends_per_hour", int), ("sends_per_day", int)),
+    (("tag_separator", bytes), ("local_only", _scope)),
 )
 _LATER_OF_TENANT: _Later = ((("forwards_outside", _is_set),), (("sends_per_hour", int), ("sends_per_day", int)))
 _LATER_OF_HOST: _Later = ((("srs_secrets", lambda field: tuple(unpack(field))),),)
@@ -453,6 +502,8 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"host": _host,
     b"mailbox": _mailbox,
     b"alias": lambda fields: Alias(tuple(fields)),
+    b"group": _group,
+    b"pattern": _pattern,
     b"relayed": _relayed,
     b"domain": _domain,
     b"rules": _rules,

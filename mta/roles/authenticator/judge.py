@@ -18,12 +18,14 @@ from mta.snapshot.records import (
     DOMAIN,
     LOGGING_IN,
     MAILBOX_LOGIN,
+    PATTERN,
     SENDERS,
     TENANT,
     ApiKey,
     AppPasswords,
     Domain,
     Login,
+    Pattern,
     Record,
     RecordError,
     Senders,
@@ -31,7 +33,7 @@ from mta.snapshot.records import (
     stands_still,
     unpack_record,
 )
-from mta.vocabulary import fold_domain, fold_local_part
+from mta.vocabulary import fold_domain, fold_local_part, pattern_prefixes, untagged
 from mta.wire.tickets import CREDENTIAL_OCTETS
 
 MAX_TENANTS = 16
@@ -172,21 +174,35 @@ def _rule_for(identity: bytes, key: bytes, get: Get) -> bytes:
     if key == identity:
         return b"it is your own address"
     record = _record(get, SENDERS + key) if key else None
-    if isinstance(record, Senders):
-        if identity in record.members:
-            return b"it is an alias of yours, or was given to you"
-    elif key and _is_tagged(key, identity) and get(MAILBOX_LOGIN + key) is None:
-        return b"it is your own address with a tag"
+    if isinstance(record, Senders) and identity in record.members:
+        return b"it is an alias of yours, or was given to you"
     domain = identity.rpartition(b"@")[2]
     ours = _record(get, DOMAIN + domain)
+    if not isinstance(record, Senders) and isinstance(ours, Domain):
+        rule = _rule_of_names(identity, key, ours, get)
+        if rule:
+            return rule
     if isinstance(ours, Domain) and ours.send_as_any and key.rpartition(b"@")[2] == domain:
         return b"your domain allows any address of it"
     return b""
 
 
-def _is_tagged(key: bytes, identity: bytes) -> bool:
-    local_part, _, domain = identity.rpartition(b"@")
-    return key.startswith(local_part + b"+") and key.endswith(b"@" + domain)
+def _rule_of_names(identity: bytes, key: bytes, ours: Domain, get: Get) -> bytes:
+    """By which rule an address of his domain that nobody holds is his, as the directory has it; empty: by none."""
+    local_part, _, domain = key.rpartition(b"@")
+    if domain != identity.rpartition(b"@")[2] or get(MAILBOX_LOGIN + key) is not None:
+        return b""
+    for base in untagged(local_part, ours.tag_separator):
+        holder = base + b"@" + domain
+        if holder == identity:
+            return b"it is your own address with a tag"
+        if get(MAILBOX_LOGIN + holder) is not None or get(SENDERS + holder) is not None:
+            return b""
+    for prefix in pattern_prefixes(local_part):
+        pattern = _record(get, PATTERN + prefix + b"@" + domain)
+        if isinstance(pattern, Pattern):
+            return b"it fits a pattern of yours" if pattern.mailbox == identity else b""
+    return b""
 
 
 def _is_suspended(get: Get, login: Login) -> bool:

@@ -10,7 +10,8 @@ Holds
 
 Believes
     The snapshot, which the compiler wrote. The scheduler's and the ledger's words about recipients and usage. Of smtpd
-    nothing but the session token: a question with a token that does not hold is not answered by a yes, whatever it asks.
+    nothing but the session token: a question with a token that does not hold is not answered by a yes, whatever it asks. Who
+    sends is whom the authenticator's ticket names, not who a reverse-path says (`doors.py`).
 
 Fails
     Without a snapshot, or with a damaged one: `try-later` to smtpd, a deferral to scheduler, never `unknown`. Without the

@@ -11,7 +11,7 @@ The order of the checks at RCPT, from what costs nothing and tells nothing to wh
     3  the domain is ours; a bounce has a signed return path         foreign, unsigned
     4  access rules: mailbox, domain, host                           denied
     5  more recipients in a minute than one client may               too-fast
-    6  the recipient exists, is not suspended                        unknown, suspended, try-later
+    6  the recipient exists, is not suspended, is open to him        unknown, suspended, denied, try-later
     7  the client's name, the DNS lists (not after an `allow`)       no-reverse-name, listed
     8  the next hop, LDAP or a hook knows it (relayed domains)       unknown, try-later
     9  the mailbox has room                                          full
@@ -32,6 +32,7 @@ from mta.record import dataclass, replace
 from mta.roles.directory import access, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
+from mta.roles.directory.doors import OURS, STAYS_IN, Origin
 from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Final, Judgement, Obstacle, Resolver
 from mta.roles.directory.senders import NO_LIMITS, HostLimits, Sender, Senders
@@ -63,6 +64,7 @@ _UNRESOLVED = {
     Obstacle.TOO_MANY: (False, b"4.5.3", b"The address leads to too many mailboxes; its owner has to change that"),
     Obstacle.RELAYED: (False, b"4.4.0", b"There is no way out to other hosts yet"),
     Obstacle.SUSPENDED: (False, b"4.2.1", b"The mailbox is suspended"),
+    Obstacle.CLOSED: (True, b"5.7.1", b"The address takes no mail from this sender; ask its owner by another way"),
     Obstacle.UNKNOWN: (True, b"5.1.1", b"No such mailbox here"),
     Obstacle.RING: (True, b"5.4.6", b"The address leads back to itself"),
     Obstacle.FOREIGN: (True, b"5.4.4", b"This host does not send mail to that domain"),
@@ -159,10 +161,11 @@ class Desk:
         if self._unknowns.silences(question.session, question.client):
             self._answer(_Case(channel, question, Judgement(Word.SLOW_DOWN)), Decision(Word.SLOW_DOWN))
             return
-        judgement = self._judge(question.forward_path)
         is_login = self._is_logged_in(question)
-        if is_login or self._is_relayer(question.client):
-            judgement = self._for_customer(question, judgement)
+        origin = Origin(
+            question.identity if is_login else b"", question.reverse_path, self._is_relayer(question.client)
+        )
+        judgement = self._judge(question, origin)
         judgement = judgement.with_reverse_path(question.reverse_path)
         case = _Case(channel, question, judgement, time.monotonic() + LATE_SECONDS if judgement.late else 0.0)
         decision = self._decide_now(question, judgement)
@@ -231,14 +234,17 @@ class Desk:
     def _is_relayer(self, client: bytes) -> bool:
         return bool(self._relayers and self._relayers.decide(client, b""))
 
-    def _for_customer(self, question: m.Question, judgement: Judgement) -> Judgement:
+    def _for_customer(self, question: m.Question, origin: Origin, judgement: Judgement) -> Judgement:
         """What is said to one of ours: others' domains too, and no doubt of the client; but whom we know not is unknown."""
-        word = judgement.word
-        if word is Word.FOREIGN and not isinstance(self._resolver.outside(question.forward_path), Obstacle):
+        word, detail = judgement.word, judgement.detail
+        if not self._resolver.lets_out(origin, question.forward_path):
+            word, detail = Word.DENIED, STAYS_IN
+        elif word is Word.FOREIGN and not isinstance(self._resolver.outside(question.forward_path), Obstacle):
             word = Word.ACCEPT
         return replace(
             judgement,
             word=word,
+            detail=detail,
             scopes=(),
             checks_client=False,
             dnsbl=False,
@@ -247,10 +253,12 @@ class Desk:
             wants_tag=False,
         )
 
-    def _judge(self, forward_path: bytes) -> Judgement:
+    def _judge(self, question: m.Question, origin: Origin) -> Judgement:
         self._look()
         try:
-            return self._resolver.judge(forward_path)
+            judgement = self._resolver.judge(question.forward_path, origin)
+            is_customer = origin.identity or origin.is_relayer
+            return self._for_customer(question, origin, judgement) if is_customer else judgement
         except (SnapshotMissing, RecordError) as error:
             self._complain(error)
             return Judgement(Word.TRY_LATER)
@@ -258,7 +266,7 @@ class Desk:
     def _decide_now(self, question: m.Question, judgement: Judgement) -> Decision | None:
         """The decision, where nobody else's word is needed for it; else None."""
         if not judgement.key:
-            return Decision(judgement.word)
+            return Decision(judgement.word, judgement.detail)
         allowed = None
         if judgement.scopes:
             allowed = access.decide(judgement.scopes, question.client, question.reverse_path)
@@ -273,7 +281,7 @@ class Desk:
         if refusal is not None:
             return refusal
         if judgement.word is not Word.ACCEPT and (standing is not None or not judgement.late):
-            return Decision(judgement.word)
+            return Decision(judgement.word, judgement.detail)
         is_done = standing is not None and not judgement.asks_source and not judgement.quota_bytes
         return ACCEPT if is_done and not (judgement.greylist and not allowed) else None
 
@@ -300,7 +308,7 @@ class Desk:
             if refusal is not None:
                 return refusal
         if judgement.word is not Word.ACCEPT:
-            return Decision(judgement.word)
+            return Decision(judgement.word, judgement.detail)
         if judgement.asks_source:
             answer = yield later(self._asking, "source", lambda tag: m.Exists(tag, judgement.key), SOURCE_SECONDS)
             word = (
@@ -413,8 +421,11 @@ class Desk:
             if identity and (self._resolver.may_not_send(identity) or self._senders.is_braked(identity)):
                 yield m.Unresolved(question.tag, *_PARKED, parked=True)
                 return
-            found = self._resolver.expand(question.recipient)
-            if found is Obstacle.FOREIGN and self._may_leave(question):
+            origin = self._origin_of(question)
+            found = self._resolver.expand(question.recipient, origin)
+            if not self._resolver.lets_out(origin, question.recipient):
+                found = Obstacle.CLOSED
+            elif found is Obstacle.FOREIGN and self._may_leave(question):
                 found = self._resolver.outside(question.recipient)
             ends = found if isinstance(found, Obstacle) else [self._answer_of(question, end) for end in found]
         except (SnapshotMissing, RecordError, _LedgerAway) as error:
@@ -437,6 +448,11 @@ class Desk:
         if kept is not None and not self.peers.tell("ledger", m.KeepPath(kept.token, question.sender)):
             raise _LedgerAway  # Its bounce could not come home.
         return m.Outward(question.tag, end.recipient, end.domain, route, reverse_path, last=False)
+
+    def _origin_of(self, question: m.Expand) -> Origin:
+        if not question.identity and not question.client:
+            return OURS
+        return Origin(question.identity, question.sender, self._is_relayer(question.client))
 
     def _may_leave(self, question: m.Expand) -> bool:
         """May this message go to others' domains? Those of strangers are for us; a domain of ours may be gone since."""

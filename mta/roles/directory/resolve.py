@@ -4,8 +4,9 @@ A reader would otherwise get wrong: one address may lead to many mailboxes by ma
 address is looked at once, whatever the snapshot says, and a ring ends where it began.
 
 The order at each step, the same in which the control plane checks what is saved: the address itself, the address without
-its +tag; in a domain that we only relay for, who is asked about its recipients; in one of ours the host's postmaster for
-postmaster@ and abuse@, the domain's catch-all.
+its tag; in a domain that we only relay for, who is asked about its recipients; in one of ours the longest pattern that the
+address fits, the host's postmaster for postmaster@ and abuse@, the domain's catch-all. How many look-ups that is hangs on how
+the address is spelt (`MAX_CUTS`) and not on what else the domain has.
 """
 
 import enum
@@ -17,11 +18,13 @@ from typing import TypeVar
 from mta.record import dataclass, replace
 from mta.roles.directory import batv, srs
 from mta.roles.directory.access import Scope
+from mta.roles.directory.doors import OURS, Doors, Origin, Place, is_within
 from mta.roles.directory.outward import Beyond, a_label, beyond, route_of
 from mta.snapshot.records import (
     ADDRESS,
     DOMAIN,
     HOST_KEY,
+    PATTERN,
     RECEIVING,
     RULES,
     SENDING_OUT,
@@ -30,6 +33,7 @@ from mta.snapshot.records import (
     Domain,
     Host,
     Mailbox,
+    Pattern,
     Record,
     RecordError,
     Relayed,
@@ -38,7 +42,7 @@ from mta.snapshot.records import (
     stands_still,
     unpack_record,
 )
-from mta.vocabulary import MAX_LOCAL_PART, Word, fold_domain, fold_local_part
+from mta.vocabulary import MAX_LOCAL_PART, Word, fold_domain, fold_local_part, pattern_prefixes, untagged
 
 MAX_EXPANSION = 1000  # mailboxes that one recipient may lead to
 MAX_STEPS = (
@@ -54,6 +58,7 @@ ASKED_SOURCES = frozenset({b"ldap", b"call-ahead", b"hook"})  # where the role `
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 
 Get = Callable[[bytes], bytes | None]
+_Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
@@ -63,6 +68,7 @@ class Obstacle(enum.Enum):
     TOO_MANY = enum.auto()
     RELAYED = enum.auto()  # for another host, and nobody here goes there; no obstacle to taking the mail
     SUSPENDED = enum.auto()
+    CLOSED = enum.auto()  # to whoever sent it: kept for others, or for those inside
     UNKNOWN = enum.auto()
     RING = enum.auto()
     FOREIGN = enum.auto()
@@ -101,6 +107,8 @@ class Judgement:
     is_return: bool = False  # a return path that we rewrote: for bounces, and nothing else
     wants_tag: bool = False  # its bounces come to signed return paths, and this is none
     until_changed: bool = True  # today's date is no part of it
+    asks_origin: bool = False  # on the way stands what is not open to everybody; ACCEPT means: to somebody
+    detail: bytes = b""  # words for the client instead of the usual ones
 
     def with_reverse_path(self, reverse_path: bytes) -> "Judgement":
         """The same, now that it is known whether it is about a bounce."""
@@ -113,26 +121,25 @@ class Judgement:
         return Word.FULL if self.quota_bytes and stored + reserved + size > self.quota_bytes else self.word
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A domain as it stands now, aliases followed and its tenants asked."""
+class _Walk:
+    """What is kept while the ways from an address are followed."""
 
-    name: bytes
-    suspended: bool
-    record: Domain
-    scope: Scope | None  # its access rules
-    forwards_outside: bool
-    is_silent: bool  # nothing may be sent from it
+    __slots__ = ("asks_origin", "ends_at_mailboxes", "mailboxes", "origin", "seen", "words")
 
-    @property
-    def catch_all(self) -> bytes:
-        return self.record.catch_all
+    def __init__(self, origin: Origin | None, *, ends_at_mailboxes: bool = False) -> None:
+        """*origin*: for whom doors open; None: for everybody, and it is noted that there was one."""
+        self.origin, self.ends_at_mailboxes = origin, ends_at_mailboxes
+        self.seen: set[bytes] = set()
+        self.mailboxes: set[bytes] = set()  # address keys, whether they keep anything or not
+        self.asks_origin = False
+        self.words = b""  # of the first door that stayed closed
 
 
 _WORDS = {
     Obstacle.RELAYED: Word.ACCEPT,
     Obstacle.TOO_MANY: Word.TRY_LATER,
     Obstacle.SUSPENDED: Word.SUSPENDED,
+    Obstacle.CLOSED: Word.DENIED,
     Obstacle.RING: Word.UNKNOWN,
     Obstacle.UNKNOWN: Word.UNKNOWN,
     # Of an alias whose targets all went away: it is ours, so nobody asked us to relay.
@@ -153,8 +160,10 @@ class Resolver:
         self._clock = clock
         self._get = get
         self._max_expansion, self._has_way_out = max_expansion, has_way_out
-        self._places: dict[bytes, _Place | None] = {}
+        self._places: dict[bytes, Place | None] = {}
         self._judgements: dict[bytes, Judgement] = {}
+        self._admissions: dict[tuple[bytes, bytes], Judgement] = {}
+        self._doors = Doors(self._place_of, self._leads_to)
         self._host: Host | None = None
         self._host_scope: tuple[Scope, ...] | None = None
 
@@ -162,19 +171,39 @@ class Resolver:
         """The snapshot changed."""
         self._places.clear()
         self._judgements.clear()
+        self._admissions.clear()
         self._host = self._host_scope = None
 
-    def judge(self, forward_path: bytes) -> Judgement:
-        """May *forward_path* have mail?"""
+    def judge(self, forward_path: bytes, origin: Origin | None = None) -> Judgement:
+        """May *forward_path* have mail of *origin*; without one, of anybody?"""
         judgement = self._judgements.get(forward_path)
         if judgement is None:
-            judgement = self._judge(forward_path)
+            judgement = self._judge(forward_path, None)
             if judgement.until_changed:
                 _remember(self._judgements, forward_path, judgement)
-        return judgement
+        if origin is None or not judgement.asks_origin:
+            return judgement
+        return self._judge_for(forward_path, origin)
 
-    def expand(self, recipient: bytes) -> list[Final | Beyond] | Obstacle:
-        """Every mailbox, here or elsewhere, that mail for *recipient* goes to now, each once; or why there is none.
+    def _judge_for(self, forward_path: bytes, origin: Origin) -> Judgement:
+        """The same where it matters who it is. Of a mailbox that logged in nothing counts but which one."""
+        if not origin.identity or not origin.reverse_path:
+            return self._judge(forward_path, origin)
+        known = self._admissions.get((forward_path, origin.identity))
+        if known is None:
+            known = self._judge(forward_path, origin)
+            if known.until_changed:
+                _remember(self._admissions, (forward_path, origin.identity), known)
+        return known
+
+    def lets_out(self, origin: Origin, forward_path: bytes) -> bool:
+        """May *origin* write to *forward_path*, as far as his own domain goes, whoever that is?"""
+        if not origin.identity and not origin.is_relayer:
+            return True
+        return self._doors.lets_out(origin, self._place_of(forward_path))
+
+    def expand(self, recipient: bytes, origin: Origin = OURS) -> list[Final | Beyond] | Obstacle:
+        """Every mailbox, here or elsewhere, that mail of *origin* for *recipient* goes to now, each once; or why there is none.
 
         FOREIGN is about *recipient* itself: `outside` says where such mail goes, if it may.
         """
@@ -183,7 +212,8 @@ class Resolver:
             return start
         finals: list[Final | Beyond] = []
         obstacles: set[Obstacle] = set()
-        for end in self._ends(start):
+        walk = _Walk(OURS if self._is_signed_bounce(recipient, start, origin) else origin)
+        for end in self._ends((start,), walk):
             if isinstance(end, Obstacle):
                 obstacles.add(end)
             else:
@@ -261,11 +291,11 @@ class Resolver:
         place = self._place_of(path)
         return place is not None and place.record.validation == b"off"
 
-    def _place_of(self, path: bytes) -> _Place | None:
+    def _place_of(self, path: bytes) -> Place | None:
         split = split_path(path)
         return None if split is None else self._place(split[1] or self._postmaster().rpartition(b"@")[2])
 
-    def _judge(self, forward_path: bytes) -> Judgement:
+    def _judge(self, forward_path: bytes, origin: Origin | None) -> Judgement:
         if self._return_path(forward_path):
             word = Word.UNKNOWN if self.home_of(forward_path, 0) is None else Word.ACCEPT
             return Judgement(
@@ -278,11 +308,11 @@ class Resolver:
         place = self._place(domain)
         if place is None:  # the host's own domain, where the snapshot has none
             return Judgement(Word.UNKNOWN)
-        found = self._lead(start)
+        found = self._lead(start, OURS if origin and self._is_signed_bounce(forward_path, start, origin) else origin)
         if found.word is Word.UNKNOWN and place.record.validation == b"off":
-            found = Judgement(Word.ACCEPT)
+            found = replace(found, word=Word.ACCEPT)
         # Whoever was refused by mistake must be able to say so: RFC 5321 4.5.1.
-        is_role = local_part.partition(b"+")[0] in ROLE_ADDRESSES
+        is_role = _is_role(local_part, place)
         is_tagged = b"prvs=" in forward_path.lower()  # or something like it, and then nothing is remembered
         is_signed = is_tagged and not batv.is_tagged(local_part)
         return Judgement(
@@ -298,13 +328,25 @@ class Resolver:
             asks_source=not is_role and found.word is Word.ACCEPT and self._is_asked_elsewhere(local_part, place),
             wants_tag=place.record.batv and not is_role and not is_signed and batv.can_sign(local_part),
             until_changed=not is_tagged,
+            asks_origin=found.asks_origin,
+            detail=found.detail,
         )
 
-    def _lead(self, start: bytes) -> Judgement:
+    def _is_signed_bounce(self, path: bytes, start: bytes, origin: Origin) -> bool:
+        """Is it a notification for what somebody here sent as *path*? The tag that was on it is our own word for that."""
+        return not origin.reverse_path and b"prvs=" in path.lower() and not batv.is_tagged(start.rpartition(b"@")[0])
+
+    def _lead(self, start: bytes, origin: Origin | None) -> Judgement:
         """Whether any way from *start* ends well."""
+        walk = _Walk(origin)
+        found = self._first_of(start, walk)
+        words = walk.words if found.word is Word.DENIED else b""
+        return replace(found, asks_origin=True, detail=words) if walk.asks_origin else found
+
+    def _first_of(self, start: bytes, walk: _Walk) -> Judgement:
         first: Final | Beyond | None = None
         obstacles: set[Obstacle] = set()
-        for end in self._ends(start):
+        for end in self._ends((start,), walk):
             if isinstance(end, Obstacle):
                 obstacles.add(end)
             elif first is None:
@@ -320,18 +362,18 @@ class Resolver:
             else Judgement(Word.ACCEPT)
         )
 
-    def _is_asked_elsewhere(self, local_part: bytes, place: _Place) -> bool:
+    def _is_asked_elsewhere(self, local_part: bytes, place: Place) -> bool:
         record = place.record
         if not record.next_hop or record.source not in ASKED_SOURCES or record.validation == b"off":
             return False
         return not isinstance(self._find(local_part, place)[1], Mailbox | Alias)
 
-    def _scopes(self, local_part: bytes, place: _Place) -> tuple[Scope, ...]:
-        """Those of the address, else of the address without its +tag; of its domain; of the host."""
-        base = local_part.partition(b"+")[0]
+    def _scopes(self, local_part: bytes, place: Place) -> tuple[Scope, ...]:
+        """Those of the address, else of whom it belongs to by a tag or a pattern; of its domain; of the host."""
         own = self._scope(local_part + b"@" + place.name)
-        if own is None and base and base != local_part:
-            own = self._scope(base + b"@" + place.name)
+        if own is None and (untagged(local_part, place.record.tag_separator) or pattern_prefixes(local_part)):
+            base = self._find(local_part, place)[0]
+            own = self._scope(base + b"@" + place.name) if base != local_part else None
         return (*((own,) if own else ()), *((place.scope,) if place.scope else ()), *self._of_host())
 
     def _of_host(self) -> tuple[Scope, ...]:
@@ -362,10 +404,15 @@ class Resolver:
             local_part = batv.read(local_part, place.name, secrets, self._today(), grace_days) or local_part
         return local_part + b"@" + domain
 
-    def _ends(self, start: bytes) -> Iterator[Final | Beyond | Obstacle]:
-        """Every end of the ways from *start*, as they are found."""
-        waiting = [(start, 0)]
-        seen: set[bytes] = set()
+    def _leads_to(self, starts: tuple[bytes, ...], mailbox: bytes) -> bool:
+        """Does any way from *starts*, address keys, come to the mailbox with this address key? Not by what mailboxes forward."""
+        walk = _Walk(OURS, ends_at_mailboxes=True)
+        return any(mailbox in walk.mailboxes for _ in self._ends(starts, walk)) or mailbox in walk.mailboxes
+
+    def _ends(self, starts: tuple[bytes, ...], walk: _Walk) -> Iterator[Final | Beyond | Obstacle]:
+        """Every end of the ways from *starts*, as they are found."""
+        waiting = [(start, 0) for start in reversed(starts)]
+        seen = walk.seen
         while waiting:
             key, depth = waiting.pop()
             local_part, _, domain = key.rpartition(b"@")
@@ -382,59 +429,82 @@ class Resolver:
                 yield Obstacle.TOO_MANY
                 continue
             # The stack takes them backwards so that they are found in the order in which they were written.
-            for end in self._look(local_part, place, seen):
+            for end in self._look(local_part, place, walk):
                 if isinstance(end, bytes):
                     waiting.append((end, depth + 1))
                 else:
                     yield end
 
-    def _look(self, local_part: bytes, place: _Place, seen: set[bytes]) -> Iterator[bytes | Final | Beyond | Obstacle]:
+    def _look(self, local_part: bytes, place: Place, walk: _Walk) -> Iterator[bytes | Final | Beyond | Obstacle]:
         """One address: where it ends, and the address keys to which it goes on, last first."""
         if place.suspended:
             # Somebody must be reachable about a domain even, and above all, when it is switched off.
-            is_role = local_part.partition(b"+")[0] in ROLE_ADDRESSES
             host = self._postmaster()
-            yield host if is_role and host.rpartition(b"@")[2] != place.name else Obstacle.SUSPENDED
+            is_elsewhere = host.rpartition(b"@")[2] != place.name
+            yield host if is_elsewhere and _is_role(local_part, place) else Obstacle.SUSPENDED
             return
         base, record = self._find(local_part, place)
-        if isinstance(record, Mailbox):
-            yield from self._mailbox(base + b"@" + place.name, place, record, seen)
+        if not self._is_open(local_part, base, place, record, walk):
+            yield Obstacle.CLOSED
+        elif isinstance(record, Mailbox):
+            yield from self._mailbox(base + b"@" + place.name, place, record, walk)
         elif isinstance(record, Alias):
-            yield from self._onward(record.targets, place, seen)
+            yield from self._onward(record.targets, place, walk.seen)
         elif place.record.next_hop:
             yield self._relayed(local_part, base, place, record)
         elif base in ROLE_ADDRESSES and base + b"@" + place.name != self._postmaster():
             yield self._postmaster()
         elif place.catch_all:
             # Never out: whoever invents addresses here would have us write to one elsewhere.
-            yield place.catch_all if self.is_ours(place.catch_all) else Obstacle.FOREIGN
+            yield place.catch_all if _stays_in(self._place_of(place.catch_all), place) else Obstacle.FOREIGN
         else:
             yield Obstacle.UNKNOWN
 
-    def _relayed(self, local_part: bytes, base: bytes, place: _Place, record: Record | None) -> Beyond | Obstacle:
+    def _is_open(self, local_part: bytes, base: bytes, place: Place, record: Record | None, walk: _Walk) -> bool:
+        """May whoever brings it write to this address? Also where he named another one that leads here."""
+        alias = record if isinstance(record, Alias) and record.open_to else None
+        if (alias is None and not place.record.local_only) or _is_role(local_part, place):
+            return True
+        walk.asks_origin = True
+        if walk.origin is None:
+            return True
+        words = self._doors.refusal(base + b"@" + place.name, place, alias, walk.origin)
+        walk.words = walk.words or words
+        return not words
+
+    def _relayed(self, local_part: bytes, base: bytes, place: Place, record: Record | None) -> Beyond | Obstacle:
         is_listed = place.record.source != b"list" or isinstance(record, Relayed) or base in ROLE_ADDRESSES
         if not is_listed:
             return Obstacle.UNKNOWN
         return Beyond(local_part + b"@" + place.name, a_label(place.name) or place.name, is_relayed=True)
 
-    def _find(self, local_part: bytes, place: _Place) -> tuple[bytes, Record | None]:
-        """The record of *local_part*, else of what stands before its +tag, and under which local-part it was found."""
+    def _find(self, local_part: bytes, place: Place) -> tuple[bytes, Record | None]:
+        """The record of *local_part*, else of whom it belongs to by a tag or a pattern, and under which local-part it was found."""
         record = self._record(ADDRESS + local_part + b"@" + place.name)
-        base, plus, _ = local_part.partition(b"+")
-        if record is not None or not plus or not base:
+        if record is not None:
             return local_part, record
-        record = self._record(ADDRESS + base + b"@" + place.name)
-        return (base, record) if record is not None or base in ROLE_ADDRESSES else (local_part, None)
+        for base in untagged(local_part, place.record.tag_separator):
+            record = self._record(ADDRESS + base + b"@" + place.name)
+            if record is not None or base in ROLE_ADDRESSES:
+                return base, record
+        for prefix in () if place.record.next_hop else pattern_prefixes(local_part):
+            pattern = self._record(PATTERN + prefix + b"@" + place.name)
+            base = pattern.mailbox.rpartition(b"@")[0] if isinstance(pattern, Pattern) else b""
+            record = self._record(ADDRESS + base + b"@" + place.name) if base else None
+            if isinstance(record, Mailbox):
+                return base, record
+        return local_part, None
 
     def _onward(
-        self, targets: tuple[bytes, ...], place: _Place, seen: set[bytes]
+        self, targets: tuple[bytes, ...], place: Place, seen: set[bytes]
     ) -> Iterator[bytes | Beyond | Obstacle]:
         """Where an alias or a forwarding of *place* leads, last first: on to addresses of ours, or out."""
         for target in reversed(targets):
             domain = target.rpartition(b"@")[2]
             end = None
-            if self._place(domain) is not None:
-                yield target
+            there = self._place(domain)
+            if there is not None:
+                yield target if _stays_in(there, place) else Obstacle.FOREIGN
             elif target not in seen:
                 seen.add(target)
                 if place.forwards_outside:
@@ -442,8 +512,12 @@ class Resolver:
                 yield end or Obstacle.FOREIGN
 
     def _mailbox(
-        self, key: bytes, place: _Place, record: Mailbox, seen: set[bytes]
+        self, key: bytes, place: Place, record: Mailbox, walk: _Walk
     ) -> Iterator[bytes | Final | Beyond | Obstacle]:
+        seen = walk.seen
+        walk.mailboxes.add(key)
+        if walk.ends_at_mailboxes:
+            return
         if stands_still(record, RECEIVING):
             yield Obstacle.SUSPENDED
             return
@@ -453,14 +527,14 @@ class Resolver:
             yield Final(record.address, place.name, record.store, key, record.quota_bytes)
         yield from self._onward(record.targets, place, seen)
 
-    def _place(self, domain: bytes) -> _Place | None:
+    def _place(self, domain: bytes) -> Place | None:
         if domain in self._places:
             return self._places[domain]
         place = self._find_place(domain)
         _remember(self._places, domain, place)
         return place
 
-    def _find_place(self, domain: bytes) -> _Place | None:
+    def _find_place(self, domain: bytes) -> Place | None:
         suspended = is_silent = False
         for _ in range(MAX_DEPTH):
             record = self._record(DOMAIN + domain)
@@ -471,8 +545,8 @@ class Resolver:
             suspended = suspended or any(stands_still(one, RECEIVING) for one in asked)
             is_silent = is_silent or any(stands_still(one, SENDING_OUT) for one in asked)
             if not record.alias_of:
-                forwards_outside = all(tenant.forwards_outside for tenant in above)
-                return _Place(domain, suspended, record, self._scope(domain), forwards_outside, is_silent)
+                forwards_outside = not record.local_only and all(tenant.forwards_outside for tenant in above)
+                return Place(domain, suspended, record, self._scope(domain), forwards_outside, is_silent)
             domain = record.alias_of
         return None
 
@@ -505,6 +579,19 @@ class Resolver:
     def _record(self, key: bytes) -> Record | None:
         octets = self._get(key)
         return None if octets is None else unpack_record(octets)
+
+
+def _stays_in(there: Place | None, place: Place) -> bool:
+    """Is *there* a domain of ours, and inside where mail of *place* stays?"""
+    scope = place.record.local_only
+    return there is not None and (not scope or is_within(scope, there, place))
+
+
+def _is_role(local_part: bytes, place: Place) -> bool:
+    """Is it one of the addresses that must reach somebody, perhaps with a tag?"""
+    return local_part in ROLE_ADDRESSES or any(
+        base in ROLE_ADDRESSES for base in untagged(local_part, place.record.tag_separator)
+    )
 
 
 def split_path(path: bytes) -> tuple[bytes, bytes] | None:
@@ -541,7 +628,7 @@ def _weightiest(obstacles: set[Obstacle]) -> Obstacle:
     return min(obstacles, key=lambda obstacle: obstacle.value, default=Obstacle.UNKNOWN)  # none: an alias for nobody
 
 
-def _remember(memory: dict[bytes, _Value], key: bytes, value: _Value) -> None:
+def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     # All at once instead of the oldest: who fills it with rubbish fills it again anyway, and this costs nothing.
     if len(memory) >= MAX_REMEMBERED:
         memory.clear()

@@ -3,10 +3,12 @@
 import pytest
 
 from mta.snapshot.records import (
+    Alias,
     AppPasswords,
     Domain,
     Host,
     Mailbox,
+    Pattern,
     RecordError,
     Relayed,
     Route,
@@ -30,6 +32,11 @@ from mta.wire.netstring import pack
         Domain(b"1", validation=b"data", greylist=True, dnsbl=False, next_hop=b"mx.next.example:25", source=b"list"),
         Mailbox(b"Bob@one.example", b"bob", 10, suspended=True, keep_copy=False, targets=(b"x@y.example",)),
         Domain(b"1", batv=True, language=b"de"),
+        Domain(b"1", tag_separator=b"", local_only=b"tenant"),
+        Alias((b"ann@one.example",)),
+        Alias((), b"members"),
+        Alias((b"ann@one.example",), b"listed", (b"bob@else.example", b"friends.example")),
+        Pattern(b"ann@one.example"),
         Host(b"mx.example", b"postmaster@mx.example", (b"\0new", b"old")),
         Tenant(b"1", suspended=True, forwards_outside=False),
         Domain(b"1", send_as_any=True, sends_per_hour=10, sends_per_day=100),
@@ -76,6 +83,10 @@ def test_a_domain_without_the_later_fields_has_their_defaults():
     "fields",
     [
         [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1"],
+        [b"group", b"everybody", b"", b"ann@one.example"],
+        [b"group", b"listed", b"no netstrings", b"ann@one.example"],
+        [b"group", b"members"],
+        [b"pattern"],
         [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1", b"x", b"", b""],
         [b"domain", b"7", b"1", b"", b"", b"rcpt", b"1", b"0", b"", b"", b"1"],
         [b"host", b"mx.example", b"p@mx.example", b"3:abc"],
