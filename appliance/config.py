@@ -137,6 +137,7 @@ _ENDPOINTS = 'a list of "address:port" with an IP address, such as ["127.0.0.1:2
 _NETWORKS = 'a list of networks, such as ["192.0.2.0/24", "2001:db8::/32"]; at most 150'
 _MAX_ROUTES = 100
 _MAX_NETWORKS = 150
+_MAX_WEBHOOK_HOSTS = 50
 _LONGEST_LIST = 8000  # octets in which one setting travels to the roles
 
 
@@ -316,6 +317,13 @@ class Outbound(Section):
         False,
         title="may MX records lead to this machine itself? For tests: everywhere else that is a loop",
         description="true or false",
+    )
+    webhook_hosts: list[NextHop] = Field(
+        [],
+        title='hosts of one\'s own network that webhooks may call, such as ["billing.example.net:8443"]; without it they reach\n'
+        "port 443 of public addresses alone. Needs a new start",
+        description='a list of "host:port"; at most 50',
+        max_length=_MAX_WEBHOOK_HOSTS,
     )
     bounce_format: str = Field(
         "dsn",

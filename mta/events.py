@@ -168,6 +168,10 @@ EVENTS: Final[dict[str, Kind]] = {
     "tls-results": Kind(
         "so many sessions for a domain with one of its hosts ended so (the words of RFC 8460)", ("remotespawn",),
         ("domain", "policy", "mx", "result", "sessions"), quiet=True,
+    "webhook-disabled": Kind(
+        "nobody took what a webhook was told, for days, or its server wants no more", ("compiler",), ("webhook", "tenant", "why")
+    ),
+    "webhook-unopened": Kind("a webhook's secret was sealed to another key", ("compiler",), ("webhook", "why")),
     ),
     "policies-not-kept": Kind("MTA-STS policies cannot be written down: a start would forget them", ("fetcher",), ("why",)),
     "policy-trouble": Kind(

@@ -331,6 +331,7 @@ EDGES = (
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),
+    Edge("compiler", "fetcher"),  # tells tenants' web servers of events
     Edge("fetcher", "resolver"),
     Edge("web", "resolver"),  # is a record in DNS that proves whose a domain is?
     Edge("enqueuer", "ledger"),

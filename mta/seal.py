@@ -23,6 +23,7 @@ TLS_KEY = b"postern sealed tls key v1"  # to tls
 SOURCE_SECRET = b"postern sealed source secret v1"  # to source
 SIGNING_KEY = b"postern sealed signing key v1"  # to signer
 ROUTE_SECRET = b"postern sealed route secret v1"  # to remotespawn
+WEBHOOK_SECRET = b"postern sealed webhook secret v1"  # to compiler
 
 _VERSION = b"\x01"
 _KEY_OCTETS = 32

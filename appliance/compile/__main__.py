@@ -12,10 +12,12 @@ from appliance.compile.publish import Publisher
 from appliance.compile.source import open_source
 from appliance.database import server
 from mta import roster, sandbox
+from mta.seal import WEBHOOK_SECRET, Opener, read_opener
 from mta.wire import control
 from mta.wire.channel import Channel
 from mta.wire.loop import Loop
 
+KEY = "keys/compiler.key"  # root's, and nobody else's: we read it before we give root away
 _DEFAULT_URL = "sqlite:///var/postern.db"
 
 
@@ -25,6 +27,7 @@ def main() -> int:
     start = control.begin(role)
     url = database_url(Path(start.text("config")), Path(start.text("state")))
     signer = public_key(Path(start.text("state")) / "keys" / "signer.pub")
+    opener = read_opener(start.path(KEY), WEBHOOK_SECRET)
     for name in ("idna", "idna.core", "idna.idnadata"):  # what render needs of it; inside, nothing can be loaded
         importlib.import_module(name)
     ports: tuple[int, ...] = ()
@@ -35,7 +38,7 @@ def main() -> int:
     if not os.path.isabs(url.removeprefix("sqlite:///")) and url.startswith("sqlite:///"):  # noqa: PTH117
         url = f"sqlite:///{Path(start.text('state')) / url.removeprefix('sqlite:///')}"
     loop = Loop()
-    compiler, peers = serve(loop, start, url, signer)
+    compiler, peers = serve(loop, start, url, signer, opener)
     loop.run_until_idle()  # The journal should hear of the first publication.
     # Before we say that we serve: the first mail must not find a directory that knows nobody.
     compiler.begin()
@@ -52,18 +55,21 @@ def public_key(file: Path) -> bytes:
         return b""
 
 
-def serve(loop: Loop, start: control.Start, url: str, signer: bytes = b"") -> tuple[Compiler, control.Peers]:
+def serve(
+    loop: Loop, start: control.Start, url: str, signer: bytes = b"", opener: Opener | None = None
+) -> tuple[Compiler, control.Peers]:
     """Everything but the walls: the database at *url*, the compiler, its peers."""
     source = open_source(url)
     publisher = Publisher(source, Path(start.text("state")) / "snapshot", fixed_routes(start.settings))
     settings = start.settings
     panel = settings.get("host.panel_url", b"").decode()
-    compiler = Compiler(loop, source, publisher, signer, settings.get(roster.CONSENT_KEY, b""), panel)
+    compiler = Compiler(loop, source, publisher, signer, settings.get(roster.CONSENT_KEY, b""), panel, opener)
     handlers = {
         "web": compiler.poked,
         "storekeeper": compiler.stores.answered,
         "ledger": compiler.outbox.answered,
         "bouncer": compiler.consents.answered,
+        "fetcher": compiler.webhooks.answered,
     }
 
     def found(channel: Channel) -> None:
@@ -77,6 +83,8 @@ def serve(loop: Loop, start: control.Start, url: str, signer: bytes = b"") -> tu
             compiler.outbox.lost()
         elif channel.peer == "bouncer":
             compiler.consents.lost()
+        elif channel.peer == "fetcher":
+            compiler.webhooks.lost()
 
     def reload(settings: Mapping[str, bytes]) -> None:
         compiler.reroute(fixed_routes(settings))

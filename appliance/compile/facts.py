@@ -81,7 +81,9 @@ def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:
     return True
 
 
-def record(query: Query, action: str, subject: str, tenant_id: int, domain_id: int, after: dict[str, str]) -> None:
+def record(
+    query: Query, action: str, subject: str, tenant_id: int, domain_id: int | None, after: dict[str, str]
+) -> None:
     """As `appliance.services.audit.record`, for what the appliance does by itself."""
     end = next(query.rows("SELECT digest FROM audit_entry ORDER BY id DESC LIMIT 1"), (audit_chain.BEGINNING,))[0]
     entry = {

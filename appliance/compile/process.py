@@ -16,6 +16,8 @@ from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
 from appliance.compile.source import DatabaseAway, Query, Source
 from appliance.compile.trail import Trail
+from appliance.compile.webhooks import Webhooks
+from mta.seal import Opener
 from mta.snapshot.cdb import CdbError
 from mta.snapshot.writer import NotContinued
 from mta.vocabulary import store_name
@@ -51,7 +53,7 @@ class Compiler:
     """Runs *publisher* over *source*. `peers` must be set before `begin`.
 
     *signer* is the public key of the role signer; without it domains get no keys to sign with. *consent_key*: without it nobody
-    is asked whether mail may go on to him; *panel* is where he answers.
+    is asked whether mail may go on to him; *panel* is where he answers. *opener*: without it no webhook is told anything.
     """
 
     peers: Ways
@@ -64,6 +66,7 @@ class Compiler:
         signer: bytes = b"",
         consent_key: bytes = b"",
         panel: str = "",
+        opener: Opener | None = None,
     ) -> None:
         self._loop, self._source, self._publisher = loop, source, publisher
         self._stamp: object = None
@@ -73,6 +76,7 @@ class Compiler:
         self.outbox = Outbox(self)
         self.keys = KeyMaker(loop, self, signer)
         self.consents = Consents(self, consent_key, panel)
+        self.webhooks = Webhooks(self, opener)
         self.trail = Trail(publisher.folder, self)
 
     def begin(self) -> None:
@@ -82,6 +86,7 @@ class Compiler:
         self._expire()
         self.keys.begin()
         self.consents.begin()
+        self.webhooks.begin()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
 
     def look_again(self) -> None:
@@ -147,6 +152,7 @@ class Compiler:
             self._serve_requests()
             self.keys.look()
             self.consents.look()
+            self.webhooks.look()
             with self._source.reading() as query:
                 self.stores.take(query)
                 self.trail.look(query)

@@ -2,8 +2,8 @@
 
 A reader would otherwise get wrong: nothing else opens what was sealed. Losing the authenticator's private half loses every
 password, losing tls's every private key of a certificate, losing source's the passwords of directories, losing
-remotespawn's those of routes, losing signer's the keys that mail is signed with. They belong into the backup, apart from
-the database.
+remotespawn's those of routes, losing signer's the keys that mail is signed with, losing compiler's the secrets of webhooks.
+They belong into the backup, apart from the database.
 """
 
 import os
@@ -17,6 +17,7 @@ ROLES = (
     "source",
     "remotespawn",
     "signer",
+    "compiler",
 )  # who is sealed to; keys/<role>.key is root's, which the role reads before it gives root away
 
 

@@ -80,7 +80,7 @@ _IN_A_TENANT = (
     "link.create",  # a link that logs somebody else in, who is his
 )  # fmt: skip
 # Not for a key with limits: what it made would not have them.
-UNLIMITED = frozenset({"key.create", "account.create", "account.update", "link.create"})
+UNLIMITED = frozenset({"key.create", "account.create", "account.update", "link.create", "webhook.set"})
 _OF_AN_OWNER = (
     "mailbox.see",
     "message.see",

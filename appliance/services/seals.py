@@ -1,4 +1,4 @@
-"""Secrets that only one role of the data plane may read: sealed here, opened there.
+"""Secrets that only one role may read: sealed here, opened there.
 
 A reader would otherwise get wrong: there is no way back. What was sealed can be replaced or taken away, never shown again.
 """
@@ -21,11 +21,12 @@ class Seals:
     source: bytes
     signer: bytes
     remotespawn: bytes
+    compiler: bytes = b""
 
     @classmethod
     def of(cls, state: Path) -> "Seals":
         """Those of the appliance whose state folder is *state*."""
-        return cls(_read(state, "tls"), _read(state, "source"), _read(state, "signer"), _read(state, "remotespawn"))
+        return cls(*(_read(state, role) for role in ("tls", "source", "signer", "remotespawn", "compiler")))
 
     def tls_key(self, pem: bytes) -> str:
         """A certificate's private key, for the role tls.
@@ -50,6 +51,14 @@ class Seals:
             Unable: the role has no key of its own yet.
         """
         return _seal(self.remotespawn, seal.ROUTE_SECRET, secret.encode(), "remotespawn") if secret else ""
+
+    def webhook_secret(self, secret: bytes) -> str:
+        """What a webhook's deliveries are signed with, for the role compiler.
+
+        Raises:
+            Unable: the role has no key of its own yet.
+        """
+        return _seal(self.compiler, seal.WEBHOOK_SECRET, secret, "compiler")
 
     def new_signing_keys(self) -> tuple[NewKey, ...]:
         """Fresh keys that mail of a domain can be signed with, sealed to the role signer. Takes its time.

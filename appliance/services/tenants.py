@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Forbidden, Invalid, Taken, Unable
-from appliance.models import Account, ApiKey, Domain, Plan, Tenant
+from appliance.models import Account, ApiKey, Domain, Plan, Tenant, Webhook
 from appliance.services import audit, authorisation, certificates, changes, limits
 from appliance.services.actor import Actor
 from appliance.services.authorisation import EVERYTHING
@@ -234,6 +234,8 @@ def _require_plan(session: Session, actor: Actor, plan_id: int | None, kind: str
     if plan_id is not None:
         authorisation.require(session, actor, "plan.see", session.get(Plan, plan_id), f"plan {plan_id}")
         if kind == "operator":
+    for webhook in session.scalars(select(Webhook).where(Webhook.tenant_id == tenant.id)).all():
+        session.delete(webhook)
             raise Invalid("the operator has no plan", field="plan_id")
 
 

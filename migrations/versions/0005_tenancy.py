@@ -167,7 +167,10 @@ def _webhook() -> None:
         sa.Column("url", sa.String(), nullable=False),
         sa.Column("types", sa.JSON(), nullable=False),
         sa.Column("sealed_secret", sa.String(), nullable=False),
+        sa.Column("old_sealed_secret", sa.String(), nullable=True),
+        sa.Column("old_until", sa.BigInteger(), nullable=True),
         sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("disabled_why", sa.String(), nullable=False),
         sa.Column("told", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
@@ -184,15 +187,18 @@ def _webhook() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("webhook_id", ID, nullable=False),
         sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.Column("waits", sa.Boolean(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("detail", sa.String(), nullable=False),
+        sa.Column("milliseconds", sa.Integer(), nullable=False),
         _reference("webhook_delivery", "webhook"),
         sa.PrimaryKeyConstraint("id", name="pk_webhook_delivery"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_webhook_delivery_webhook_id_id", "webhook_delivery", ["webhook_id", "id"])
+    for column in ("webhook_id", "waits"):
+        op.create_index(f"ix_webhook_delivery_{column}_id", "webhook_delivery", [column, "id"])
 
 
 def _login_link() -> None:

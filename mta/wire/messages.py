@@ -342,6 +342,29 @@ class UsageOf(Message, verb="usage-of"):
 
 class Usage(Message, verb="usage"):
     """ledger -> directory. Octets stored and octets on their way."""
+# --- compiler and fetcher ------------------------------------------------------------------------------------------
+
+
+class Post(Message, verb="post"):
+    """compiler -> fetcher. Say this to a web server over HTTPS: it is a tenant's, who wants to be told of events."""
+
+    tag: int
+    host: Text  # A-label, or an IP address where the operator listed it
+    port: int
+    target: Text  # path and query
+    body: Block
+    fields: tuple[Text, ...]  # of the header: name, value, name, value …
+
+
+class Posted(Message, verb="posted"):
+    """fetcher -> compiler. With which status it answered; 0: not at all, and *why*."""
+
+    tag: int
+    status: int
+    milliseconds: int
+    why: Text
+
+
 
     tag: int
     stored: int

@@ -105,6 +105,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.LoggedIn, m.ScramChallenge, m.ScramDone, m.Using}),
     ),
     ("submitter", "authenticator"): (frozenset({m.MayUse}), frozenset({m.Using})),
+    ("compiler", "fetcher"): (frozenset({m.Post}), frozenset({m.Posted})),
     ("web", "compiler"): (frozenset({m.Poke}), frozenset()),
 }
 

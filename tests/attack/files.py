@@ -11,7 +11,7 @@ from tests.attack.probes import NUMBERS
 
 # What everybody may know: public keys, and the counts that the metrics port tells whoever can reach it.
 PUBLIC = (
-    *(f"keys/{role}.pub" for role in ("authenticator", "tls", "source", "remotespawn", "signer")),
+    *(f"keys/{role}.pub" for role in ("authenticator", "tls", "source", "remotespawn", "signer", "compiler")),
     "inject/",
     "figures/",
 )

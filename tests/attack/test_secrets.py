@@ -108,7 +108,9 @@ def readers(busy: Busy, names: dict[int, str], paths: list[str]) -> dict[str, se
 def test_nobody_opens_a_key_once_it_serves(busy: Busy) -> None:
     """Not even those who hold one: they read it while they were root. And so it is with the database and its seals."""
     keys = [f"keys/{path.name}" for path in (busy.house.state / "keys").iterdir() if path.suffix == ".key"]
-    assert {f"keys/{name}.key" for name in ("signer", "tls", "authenticator", "remotespawn", "source")} <= {*keys}
+    assert {f"keys/{name}.key" for name in ("signer", "tls", "authenticator", "remotespawn", "source", "compiler")} <= {
+        *keys
+    }
     with busy.at_work() as names:
         expected = {role.name for role in roster.ROLES if busy.house.pids(role.name)} | {"of remotespawn"}
         assert expected <= set(names.values())
@@ -119,7 +121,7 @@ def test_nobody_opens_a_key_once_it_serves(busy: Busy) -> None:
 @pytest.mark.must_show
 def test_what_signs_and_what_opens_seals_lies_in_one_process_each(busy: Busy) -> None:
     """In the memory of no other, its own children included."""
-    owners = ("signer", "tls", "authenticator", "remotespawn", "source")
+    owners = ("signer", "tls", "authenticator", "remotespawn", "source", "compiler")
     keys = {owner: (busy.house.state / "keys" / f"{owner}.key").read_bytes() for owner in owners}
     with busy.at_work() as names:
         found = {owner: {name for pid, name in names.items() if holds(pid, [key])} for owner, key in keys.items()}

@@ -1,13 +1,15 @@
-"""fetcher - gets MTA-STS policies from web servers, so that nobody who has mail in hand has to speak HTTPS with strangers.
+"""fetcher - speaks HTTPS with strangers' web servers, so that nobody has to who has mail, keys or the database in hand.
 
-Serves     remotes: the policy of one domain (`Fetch`), from memory where it still holds
-Holds      connections to port 443 of hosts called mta-sts.<domain>, and the policies that they told, in memory and in the one
+Serves     remotes: the MTA-STS policy of one domain (`Fetch`), from memory where it still holds;
+           compiler: an event to be told to the web server of whoever asked for it (`Post`), signed already
+Holds      connections to port 443, and to the places that `outbound.webhook_hosts` lists; policies, in memory and in the one
            file that was opened for it before; it cannot name a file. No key, no mail
 Believes   resolver for addresses and for the record that announces a policy; a web server when an authority of this machine
            stands behind its certificate for exactly that name
 Fails      nobody answers, the certificate does not hold, the text is no policy: the one known before, as long as it holds,
-           else none, and why. Taken over, it can take a domain's demand for TLS away, or keep its mail waiting; and it can
-           call port 443 of any host, where the kernel can tell ports apart
+           else none, and why. Nobody hears an event: the status is 0, and compiler tries again. Taken over, it can take a
+           domain's demand for TLS away, keep its mail waiting, read events and keep them back, but not make one up; and it
+           can call those ports of any host, where the kernel can tell ports apart
 Standards  RFC 8461 (MTA-STS), RFC 9110 and 9112 (HTTP), RFC 8460 4.3.2.1 (the words for what went wrong)
 
 A policy that was known when the process ended is known when it begins again: two seconds after it was fetched it stands in

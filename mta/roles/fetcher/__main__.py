@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mta import roster, sandbox
 from mta.roles.fetcher.desk import Desk
+from mta.roles.fetcher.posts import Posts, listed
 from mta.roles.fetcher.shelf import Shelf
 from mta.roles.fetcher.visit import HTTPS_PORT
 from mta.wire import control
@@ -28,7 +29,7 @@ def main() -> int:
         authorities.load_verify_locations(start.text(AUTHORITIES))
     authorities.options |= ssl.OP_NO_RENEGOTIATION
     shelf = open_shelf(Path(start.text("state")))
-    sandbox.enter(role, start, keep=(shelf,), ports={HTTPS_PORT})
+    sandbox.enter(role, start, keep=(shelf,), ports={HTTPS_PORT, *(port for _, port in listed(start.settings))})
     loop = Loop()
     peers, desk = serve(loop, start, authorities, Shelf(shelf))
     peers.ready()
@@ -54,7 +55,8 @@ def serve(
     asking = Asking(loop)
     private_too = start.settings.get(LOOPBACK_TOO, b"").lower() == b"true"
     desk = Desk(loop, asking, authorities, time.time, shelf=shelf, private_too=private_too, port=port)
-    handlers = {"remote": desk.asked, "resolver": asking.answered}
+    posts = Posts(loop, asking, authorities, listed(start.settings))
+    handlers = {"remote": desk.asked, "resolver": asking.answered, "compiler": posts.asked}
     peers = control.Peers(roster.FETCHER, start, loop, handlers, lost=lambda channel: asking.lost(channel.peer))
     asking.peers = peers
     return peers, desk

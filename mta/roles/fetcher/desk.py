@@ -5,12 +5,12 @@ domain would go by whatever an attacker shows, and the second by the policy.
 """
 
 import contextlib
-import ipaddress
 import os
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from mta.roles.fetcher.addresses import usable
 from mta.roles.fetcher.memory import Known, Memory
 from mta.roles.fetcher.shelf import Kept, Shelf
 from mta.roles.fetcher.visit import HTTPS_PORT, Visit
@@ -125,7 +125,8 @@ class Desk:
             six(None)
 
     def _found(self, domain: str, id_: str, records: Sequence[bytes]) -> None:
-        addresses = [address for record in records if (address := self._usable(record))][:MAX_ADDRESSES]
+        found = (usable(record, private_too=self._private_too) for record in records)
+        addresses = [address for address in found if address][:MAX_ADDRESSES]
         self._waiting.append(
             lambda: self._visit(domain, id_, addresses, Result.FETCH_ERROR, "it has no public address")
         )
@@ -207,15 +208,6 @@ class Desk:
     def _look_up(self, name: str, kind: bytes, hear: Callable[[m.Message | None], None]) -> bool:
         octets = name.encode()
         return self._asking.ask("resolver", lambda tag: m.LookUp(tag, octets, kind), LOOK_UP_SECONDS, hear)
-
-    def _usable(self, record: bytes) -> str:
-        try:
-            address = ipaddress.ip_address(record.decode("ascii", "replace"))
-        except ValueError:
-            return ""
-        real = (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
-        # A stranger's zone must not lead us to web servers of this machine or its network, which may trust whoever calls.
-        return str(address) if self._private_too or (real.is_global and not real.is_multicast) else ""
 
     def _refresh(self) -> None:
         """Fetch again what would run out some day; whoever sends there then never waits, nor is without."""

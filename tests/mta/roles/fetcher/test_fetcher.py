@@ -33,7 +33,8 @@ def test_a_policy_is_fetched_once_and_asked_for_as_the_standard_says(rig_at, ser
     assert 86_390 < answers[0].max_age <= 86_400
     assert told(rig.fetch(b"Remote.Test")[0]) == ENFORCED
     assert len(server.requests) == 1
-    assert server.requests[0].startswith(b"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: mta-sts.remote.test\r\n")
+    place = b"mta-sts.remote.test:%d" % server.port  # without a port where it is 443
+    assert server.requests[0].startswith(b"GET /.well-known/mta-sts.txt HTTP/1.1\r\nHost: %s\r\n" % place)
     assert (b"_mta-sts.remote.test", b"TXT") in rig.asked
     assert (b"mta-sts.remote.test", b"A") in rig.asked
 
