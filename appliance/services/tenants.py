@@ -213,6 +213,8 @@ def remove(session: Session, tenant_id: int, *, actor: Actor) -> None:
         changes.announce(session, changes.KEY, key.public_id)
         session.delete(key)
     certificates.remove_all(session, tenant)
+    for webhook in session.scalars(select(Webhook).where(Webhook.tenant_id == tenant.id)).all():
+        session.delete(webhook)
     _tell(session, actor, "tenant.removed", tenant, before=_describe(tenant))
     session.flush()
     session.delete(tenant)
@@ -234,8 +236,6 @@ def _require_plan(session: Session, actor: Actor, plan_id: int | None, kind: str
     if plan_id is not None:
         authorisation.require(session, actor, "plan.see", session.get(Plan, plan_id), f"plan {plan_id}")
         if kind == "operator":
-    for webhook in session.scalars(select(Webhook).where(Webhook.tenant_id == tenant.id)).all():
-        session.delete(webhook)
             raise Invalid("the operator has no plan", field="plan_id")
 
 
