@@ -28,6 +28,7 @@ from benchmarks.peer_postern import Postern
 from benchmarks.peer_postfix import Postfix
 
 COUNTING_MESSAGES = 500
+WARMING_MESSAGES = 200
 QUIET = 0.05  # a machine busier than this before a run is not idle
 NEEDED = ("smtp-source", "postfix", "postmap", "strace", "find", "nice")
 
@@ -105,11 +106,12 @@ def median(runs: Sequence[Figures], figure: str) -> float:
 
 
 @contextlib.contextmanager
-def running(peer: peers.Peer, isolation: str = "worker", *, spread: bool = False) -> Any:  # noqa: ANN401 - the decorator's
-    """*peer* is up during the block, and has delivered a little mail before: caches are warm, children are there."""
+def running(peer: peers.Peer, load: Load, isolation: str = "worker") -> Any:  # noqa: ANN401 - the decorator's
+    """*peer* is up during the block, and has delivered a little of *load* before: caches are warm, children are there."""
+    messages, mailboxes = min(WARMING_MESSAGES, load.messages), min(WARMING_MESSAGES, load.mailboxes)
     peer.start(isolation)
     try:
-        inbound.measure(peer.port, peer.mail, Load(messages=200, mailboxes=200, spread=spread))
+        inbound.measure(peer.port, peer.mail, Load(messages=messages, mailboxes=mailboxes, spread=load.spread))
         yield peer
     finally:
         peer.stop()
@@ -117,7 +119,7 @@ def running(peer: peers.Peer, isolation: str = "worker", *, spread: bool = False
 
 def run_once(peer: peers.Peer, way: Way, load: Load) -> Figures:
     """One measured run from a fresh start."""
-    with running(peer, way.isolation, spread=way.spread):
+    with running(peer, load, way.isolation):
         figures = inbound.measure(peer.port, peer.mail, load, peer.pid)
     noise = "" if figures.busy_before <= QUIET else f"  ({figures.busy_before:.0%} of the machine was busy before)"
     print(
@@ -128,10 +130,10 @@ def run_once(peer: peers.Peer, way: Way, load: Load) -> Figures:
     return figures
 
 
-def count_syncs(peer: peers.Peer, mailboxes: int) -> dict[str, float]:
+def count_syncs(peer: peers.Peer, plan: Plan) -> dict[str, float]:
     """Syncs a message, by kind, in a short run under strace."""
-    load = Load(messages=COUNTING_MESSAGES, mailboxes=mailboxes)
-    with running(peer):
+    load = Load(messages=min(COUNTING_MESSAGES, plan.messages), mailboxes=plan.mailboxes)
+    with running(peer, load):
         inbound.discard_delivered(peer.mail)
         with peers.counted_syncs(peer.pid) as counts:
             inbound.send(peer.port, load)
@@ -215,7 +217,7 @@ def measure_all(root: Path, plan: Plan, ways: Sequence[Way]) -> tuple[list[Compa
     for peer in (ours, theirs):
         print(f"{peer.name}: {plan.mailboxes:,} mailboxes", flush=True)
         peer.prepare(plan.mailboxes, pair, DOMAINS if any(way.spread for way in ways) else ())
-    syncs = {peer.name: count_syncs(peer, plan.mailboxes) for peer in (ours, theirs)}
+    syncs = {peer.name: count_syncs(peer, plan) for peer in (ours, theirs)}
     return [compare(ours, theirs, plan, way) for way in ways], syncs
 
 

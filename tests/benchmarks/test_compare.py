@@ -60,11 +60,8 @@ def test_postern_delivers_at_least_as_fast_as_postfix(tmp_path: Path, figure, fu
     missing = [program for program in compare.NEEDED if shutil.which(program) is None]
     if os.geteuid() != 0 or missing:
         pytest.skip(f"the comparison needs root and {', '.join(missing) or 'nothing else'}")
-    size = (
-        []
-        if full_size
-        else ["--quick", "--pairs", "1", "--messages", "400", "--mailboxes", "200", "--ways", "STARTTLS"]
-    )
+    small = ["--quick", "--pairs", "1", "--messages", "80", "--mailboxes", "40", "--ways", "STARTTLS"]
+    size = [] if full_size else small
     command = [sys.executable, "-m", "benchmarks.compare", "--json", str(tmp_path / "runs.json"), *size]
 
     run = subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=False)

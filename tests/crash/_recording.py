@@ -5,10 +5,14 @@ watched, and nothing in it was changed - but for the copies with one sync taken 
 """
 
 import ast
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 from mta.wire import channel, permits
 from mta.wire import messages as m
@@ -28,7 +32,10 @@ MOVE = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.executable, [
 
 
 class Recording:
-    """A process under strace, with *arguments* to the tree's interpreter and a channel as its descriptor 3."""
+    """A process under strace, with *arguments* to the tree's interpreter and a channel as its descriptor 3.
+
+    A context: whatever happens in it, at its end nobody runs and no channel is open; of an error one learns what it said.
+    """
 
     def __init__(self, tree: Tree, state: Path, log: Path, permitted, *arguments: str) -> None:
         ours, theirs = channel.pair()
@@ -36,10 +43,19 @@ class Recording:
         self.process = subprocess.Popen(
             ["strace", "-y", "-xx", "-s", "300000", "-qq", "-e", f"trace={_TRACED}", "-e", "signal=none", "-o", str(log),
              tree.python, "-c", MOVE, str(theirs.fileno()), *arguments],
-            cwd=tree.root, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            cwd=tree.root, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0,
         )  # fmt: skip
         theirs.close()
         self.channel = channel.Channel(ours, "recorded", permitted)
+        self._ends = [self.channel]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        said = self._hang_up()
+        if error is not None and said:
+            error.add_note(f"the recorded process said:\n{said}")
 
     def hand_over(self, name: str, role: str, messages: list[m.Message], *, serving: bool = True) -> channel.Channel:
         """A new channel between *name* and *role*, which is recorded and *serving* there; *messages* are one burst in it."""
@@ -48,16 +64,34 @@ class Recording:
         end = channel.Channel(ours, name, permitted)
         for message in messages:
             end.send(message)
-        self.channel.send(m.Peer(name.encode(), 0, serving), (theirs.fileno(),))
-        theirs.close()
+        self._ends.append(end)
+        try:
+            self.channel.send(m.Peer(name.encode(), 0, serving), (theirs.fileno(),))
+        finally:
+            theirs.close()
         return end
 
     def end(self) -> list[Call]:
         """Hang up, wait, and answer what it did, in order."""
-        self.channel.close()
-        _, said = self.process.communicate(timeout=60)
-        assert not said, said.decode()
+        said = self._hang_up()
+        assert not said, said
         return read_log(self.log, self.state)
+
+    def _hang_up(self) -> str:
+        """Close its control channel, wait, close the others; what it said on stderr since the last time."""
+        self.channel.close()
+        said = b""
+        if self.process.returncode is None:
+            try:
+                _, said = self.process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)  # strace alone would leave who is traced behind
+                self.process.communicate()
+                raise
+        for end in self._ends:
+            end.close()
+        return said.decode()
 
 
 def take(peer: channel.Channel, count: int) -> list[m.Message]:

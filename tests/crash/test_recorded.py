@@ -23,6 +23,7 @@ from mta.spool.states import State, state_of
 from mta.vocabulary import Action
 from mta.wire import messages as m
 from mta.wire import permits
+from mta.wire.channel import ChannelClosed
 from mta.wire.netstring import unpack
 from tests.crash._disk import Call, Disk, remove_tree
 from tests.crash._recording import Recording, sync_calls, take, without
@@ -56,7 +57,13 @@ def record_enqueuer(tree: Tree, folder: Path) -> Recorded:
     state = folder / "state"
     for part in (CONTENT, ENVELOPE):
         (state / part).mkdir(parents=True)
-    recording = Recording(tree, state, folder / "log", permits.TO_SUPERVISOR, "-m", "mta.roles.enqueuer")
+    with Recording(tree, state, folder / "log", permits.TO_SUPERVISOR, "-m", "mta.roles.enqueuer") as recording:
+        sent = offer_all(recording, state)
+        return Recorded(state, recording.end(), sent)
+
+
+def offer_all(recording: Recording, state: Path) -> dict[bytes, bytes]:
+    """Begin, offer, and answer what was taken: queue id and content."""
     settings = {
         "state": str(state).encode(), "uid_base": b"1900000000", "root": b"0", "host.name": b"mx.example.test",
         roster.SESSION_KEY: KEYS.session, roster.TICKET_KEY: KEYS.ticket, roster.ORIGINAL_KEY: KEYS.original,
@@ -65,12 +72,11 @@ def record_enqueuer(tree: Tree, folder: Path) -> Recorded:
     }  # fmt: skip
     recording.channel.send(m.Begin(tuple(part for name, value in settings.items() for part in (name.encode(), value))))
     sent: dict[bytes, bytes] = {}
-    ends = [recording.hand_over("scheduler", "enqueuer", [], serving=False)]
+    recording.hand_over("scheduler", "enqueuer", [], serving=False)
     bodies = [b"Subject: %d\r\n\r\n" % number + os.urandom(300).hex().encode() + b"\r\n" for number in range(8)]
 
     def burst(messages: list[m.Message], contents: dict[int, bytes]) -> None:
-        ends.append(recording.hand_over("smtpd", "enqueuer", messages))
-        for answer in take(ends[-1], len(contents)):
+        for answer in take(recording.hand_over("smtpd", "enqueuer", messages), len(contents)):
             assert isinstance(answer, m.Taken), answer
             sent[answer.queue_id] = contents[answer.tag]
 
@@ -87,10 +93,7 @@ def record_enqueuer(tree: Tree, folder: Path) -> Recorded:
     ]
     gone: list[m.Message] = [offer(8), *(m.Content(8, False, block) for block in blocks[:2]), m.Withdraw(8)]
     burst([*gone, *large], {7: b"".join([*blocks, bodies[7]])})
-    calls = recording.end()
-    for end in ends:
-        end.close()
-    return Recorded(state, calls, sent)
+    return sent
 
 
 def damage_to_spool(recorded: Recorded, scratch: Path) -> list[str]:
@@ -196,9 +199,14 @@ def record_local(tree: Tree, folder: Path) -> Recorded:
     """Five at once into a new store, then one alone into the same, then one into another new store."""
     state = folder / "state"
     state.mkdir()
-    recording = Recording(
-        tree, state, folder / "log", permits.readable_by_client("localspawn", "local"), "-c", _LOCAL, str(state)
-    )
+    permitted = permits.readable_by_client("localspawn", "local")
+    with Recording(tree, state, folder / "log", permitted, "-c", _LOCAL, str(state)) as recording:
+        sent = deliver_all(recording, folder)
+        return Recorded(state, recording.end(), sent)
+
+
+def deliver_all(recording: Recording, folder: Path) -> dict[bytes, bytes]:
+    """Answers what was delivered: tag and content."""
     sent: dict[bytes, bytes] = {}
 
     def deliver(numbers: range, store: bytes) -> None:
@@ -218,7 +226,7 @@ def record_local(tree: Tree, folder: Path) -> Recorded:
     deliver(range(5), b"joe")
     deliver(range(5, 6), b"joe")
     deliver(range(6, 7), b"ann")
-    return Recorded(state, recording.end(), sent)
+    return sent
 
 
 def damage_to_store(recorded: Recorded, scratch: Path, domains: tuple[str, ...] = ()) -> list[str]:
@@ -307,16 +315,20 @@ DOMAINS = ("a.example", "b.example", "c.example")
 
 
 def record_together(tree: Tree, folder: Path) -> Recorded:
-    """Six bursts to three domains, each while the one before it is on its way."""
+    """Six bursts to three domains, in small three, each while the one before it is on its way."""
     state, contents = folder / "state", folder / "contents"
     for each in (contents, *(state / name for name in DOMAINS)):
         each.mkdir(parents=True)
-    recording = Recording(
-        tree, state, folder / "log", permits.readable_by_client("scheduler", "localspawn"),
-        "-c", _TOGETHER, str(state), str(contents),
-    )  # fmt: skip
+    permitted = permits.readable_by_client("scheduler", "localspawn")
+    with Recording(tree, state, folder / "log", permitted, "-c", _TOGETHER, str(state), str(contents)) as recording:
+        sent = deliver_bursts(recording, contents)
+        return Recorded(state, recording.end(), sent)
+
+
+def deliver_bursts(recording: Recording, contents: Path) -> dict[bytes, bytes]:
+    """Answers what was delivered: tag and content."""
     sent: dict[bytes, bytes] = {}
-    for number in range(18):
+    for number in range(18 if FULL else 9):
         queue_id = b"00063f8a3c1d2e4f%04x" % number
         body = b"Subject: %d\r\n\r\n%b\r\n" % (number, os.urandom(100).hex().encode())
         (contents / queue_id.decode()).write_bytes(body)
@@ -329,7 +341,7 @@ def record_together(tree: Tree, folder: Path) -> Recorded:
     for answer in take(recording.channel, len(sent)):
         assert isinstance(answer, m.Attempted)
         assert answer.action == Action.DELIVERED.value, answer
-    return Recorded(state, recording.end(), sent)
+    return sent
 
 
 def test_no_power_cut_loses_what_localspawn_said_was_delivered(tmp_path, figure):
@@ -363,3 +375,19 @@ def test_localspawn_that_leaves_out_a_step_is_caught(tmp_path, right, wrong):
     tree = copy_of_product(tmp_path / "copy")
     tree.replace(STEPS_SOURCE, right, wrong)
     assert damage_to_store(record_together(tree, tmp_path), tmp_path / "scratch", DOMAINS)
+
+
+# --- the recording itself
+
+
+def test_of_a_recorded_process_that_breaks_off_one_learns_why_and_nothing_stays_open(tmp_path):
+    """Else its failure would show as that of another test, which meets a socket that nobody closed."""
+    program = "import sys; sys.exit('it broke')"
+    with (
+        pytest.raises(ChannelClosed) as failure,
+        Recording(THE_PRODUCT, tmp_path, tmp_path / "log", permits.TO_SUPERVISOR, "-c", program) as recording,
+    ):
+        take(recording.channel, 1)
+    assert failure.value.__notes__ == ["the recorded process said:\nit broke\n"]
+    assert recording.process.returncode == 1
+    assert recording.channel.closed

@@ -114,7 +114,15 @@ def record_scheduler(tree: Tree, folder: Path) -> Recorded:
     for queue_id, envelope in zip(queue_ids, envelopes, strict=True):
         (state / ENVELOPE / queue_id.decode()).write_bytes(envelope_format.render(envelope))
     shutil.copytree(state, before)
-    recording = Recording(tree, state, folder / "log", permits.TO_SUPERVISOR, "-m", "mta.roles.scheduler")
+    with Recording(tree, state, folder / "log", permits.TO_SUPERVISOR, "-m", "mta.roles.scheduler") as recording:
+        cleaned = send_and_order(recording, state, queue_ids)
+        calls = recording.end()
+    assert cleaned == {queue_ids[ONE], queue_ids[REMOVED]}
+    return Recorded(before, calls, queue_ids, envelopes)
+
+
+def send_and_order(recording: Recording, state: Path, queue_ids: list[bytes]) -> set[bytes]:
+    """Answers which messages scheduler had cleaned away."""
     settings = {
         "state": str(state).encode(), "uid_base": b"1900000000", "root": b"0", roster.ORIGINAL_KEY: bytes(32),
         "limits.queue_lifetime_days": b"5", "limits.bounce_lifetime_days": b"1", "limits.delay_warning_hours": b"4",
@@ -130,11 +138,7 @@ def record_scheduler(tree: Tree, folder: Path) -> Recorded:
             pass  # It is ready.
         assert told.pairs == (b"done", b"1"), told
     world.run(lambda: queue_ids[REMOVED] in world.cleaned)
-    calls = recording.end()
-    for peer in world.peers.values():
-        peer.close()
-    assert world.cleaned == {queue_ids[ONE], queue_ids[REMOVED]}
-    return Recorded(before, calls, queue_ids, envelopes)
+    return world.cleaned
 
 
 def damage_to_queue(recorded: Recorded, scratch: Path) -> tuple[list[str], int]:
