@@ -1,16 +1,13 @@
 """The policies in a file, so that none is forgotten when the process ends (RFC 8461 5.1 and 10.2). The file is open already.
 
-A reader would otherwise get wrong: there are two places in the file, written in turn, each with a checksum. Whatever ended us,
-or the machine, while one was being written, the other is whole; so nobody needs a call that names a file, or waits for a
-disk (who opened it asked for writes that return when they are there).
+A reader would otherwise get wrong: what is read back was perhaps written by somebody who had taken us over. So each entry is
+looked at as if a stranger had sent it.
 """
 
-import hashlib
-import os
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
+from mta.places import Places
 from mta.record import dataclass
 from mta.security.sts import MAX_AGE_SECONDS, Policy, PolicyError, read_policy, write_policy
 from mta.vocabulary import is_domain
@@ -19,8 +16,7 @@ from mta.wire.netstring import WireError, pack, unpack
 PLACE_OCTETS: Final = 8 << 20  # 20,000 policies of ordinary size take half of it
 FILE_OCTETS: Final = 2 * PLACE_OCTETS
 
-_HEAD: Final = struct.Struct(">16sQQ32s")  # what it is, which of the two is newer, octets behind it, their checksum
-_MAGIC: Final = b"sts-policies-1\0\0"
+_MAGIC: Final = b"sts-policies-1"
 _FIELDS: Final = 5  # of one policy
 MAX_KEPT: Final = 20_000
 
@@ -40,17 +36,12 @@ class Shelf:
     """The file behind *descriptor*."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._number = 0
+        self._places = Places(descriptor, _MAGIC, PLACE_OCTETS)
 
     def load(self) -> list[Kept]:
         """What was stored last; nothing when neither place is whole. Entries that make no sense are left out."""
-        whole = [found for place in range(2) if (found := self._read(place)) is not None]
-        if not whole:
-            return []
-        self._number, body = max(whole)
         try:
-            fields = unpack(body, max_fields=_FIELDS * MAX_KEPT)
+            fields = unpack(self._places.load(), max_fields=_FIELDS * MAX_KEPT)
         except WireError:
             return []
         groups = [fields[at : at + _FIELDS] for at in range(0, len(fields) - _FIELDS + 1, _FIELDS)]
@@ -63,36 +54,13 @@ class Shelf:
             OSError: the disk does not take them. What was stored before is still there.
         """
         packets: list[bytes] = []
-        room = PLACE_OCTETS - _HEAD.size
+        room = self._places.room
         for packet in map(_packed, reversed(list(policies))):
             room -= len(packet)
             if room < 0 or len(packets) >= MAX_KEPT:
                 break
             packets.append(packet)
-        body = b"".join(reversed(packets))
-        number = self._number + 1
-        octets = _HEAD.pack(_MAGIC, number, len(body), hashlib.sha256(body).digest()) + body
-        at = number % 2 * PLACE_OCTETS
-        while octets:
-            written = os.pwrite(self._descriptor, octets, at)
-            octets, at = octets[written:], at + written
-        self._number = number
-
-    def _read(self, place: int) -> tuple[int, bytes] | None:
-        at = place * PLACE_OCTETS
-        try:
-            magic, number, length, checksum = _HEAD.unpack(os.pread(self._descriptor, _HEAD.size, at))
-            if magic != _MAGIC or length > PLACE_OCTETS - _HEAD.size:
-                return None
-            body = b"".join(self._blocks(at + _HEAD.size, length))
-        except (struct.error, OSError):
-            return None
-        return (number, body) if hashlib.sha256(body).digest() == checksum else None
-
-    def _blocks(self, at: int, length: int) -> Iterator[bytes]:
-        while length and (block := os.pread(self._descriptor, length, at)):
-            at, length = at + len(block), length - len(block)
-            yield block
+        self._places.store(b"".join(reversed(packets)))
 
 
 def _packed(kept: Kept) -> bytes:
