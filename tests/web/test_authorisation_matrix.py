@@ -42,6 +42,7 @@ from appliance.services import (
     routes,
     senders,
     tenants,
+    webhooks,
 )
 from appliance.services.actor import Actor, Part
 from appliance.services.relays import Route
@@ -100,6 +101,8 @@ class Side:
     plan: int
     appointment: int
     job: str
+    webhook: str
+    delivery: int
     app_password: str = "phone"
 
 
@@ -109,6 +112,7 @@ def api(verb: str, path: str) -> tuple[str, str]:
 
 _RULE = {"verb": "deny", "pattern": "192.0.2.1"}
 _ROUTE = {"tls": "verify"}
+_W, _HOOKED = "/webhooks/{public_id}", {"public_id": "webhook", "number": "delivery"}
 _A, _D, _T = "/mailboxes/{address:path}", "/domains/{name}", "/tenants/{tenant_id}"
 
 RULES: dict[tuple[str, str], Rule] = {
@@ -145,6 +149,7 @@ RULES: dict[tuple[str, str], Rule] = {
             "appointments",
             "events",
             "jobs",
+            "webhooks",
         )
     },
     # Tenants.
@@ -239,6 +244,16 @@ RULES: dict[tuple[str, str], Rule] = {
     api("POST", "/keys"): Rule(IN_TENANT, "tenant", {"tenant_id": "{tenant}"}),
     api("GET", "/keys/{public_id}"): Rule(SEES_TENANT, "key"),
     api("DELETE", "/keys/{public_id}"): Rule(IN_TENANT, "key"),
+    # Webhooks.
+    api("POST", "/webhooks"): Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}),
+    api("GET", _W): Rule(SEES_TENANT, "webhook", path=_HOOKED),
+    api("PATCH", _W): Rule(IN_TENANT, "webhook", {"enabled": False}, path=_HOOKED),
+    api("DELETE", _W): Rule(IN_TENANT, "webhook", path=_HOOKED),
+    api("POST", f"{_W}/rotate"): Rule(IN_TENANT, "webhook", path=_HOOKED),
+    api("POST", f"{_W}/test"): Rule(IN_TENANT, "webhook", path=_HOOKED),
+    api("GET", f"{_W}/deliveries"): Rule(SEES_TENANT, "webhook", path=_HOOKED),
+    api("GET", f"{_W}/deliveries/{{number}}"): Rule(SEES_TENANT, "webhook", path=_HOOKED),
+    api("POST", f"{_W}/deliveries/{{number}}/repeat"): Rule(IN_TENANT, "webhook", path=_HOOKED),
 }
 
 
@@ -387,6 +402,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
     account = f"{domain.partition('.')[0]}-admin"
     accounts.create(session, account, actor=SYSTEM, tenant_id=tenant_id, sealed_hash=sealed)
     offered = certificates.make_self_signed(f"www.{domain}")
+    hook = webhooks.create(session, f"https://{domain}/", actor=SYSTEM, seals=office.seals, tenant_id=tenant_id).webhook
     return Side(
         domain, relay, mailbox, alias, tenant_id, reseller_id, account,
         keys.create(session, actor=SYSTEM, tenant_id=tenant_id).key.public_id,
@@ -396,6 +412,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         plans.create(session, "Small", actor=SYSTEM, tenant_id=reseller_id).id,
         appointments.appoint(session, account, actor=SYSTEM, domain=domain).id,
         jobs.create(session, "batch", {}, 0, actor=Actor("customer", "key:gone", tenant_id)).public_id,
+        hook.public_id, webhooks.send_test(session, hook.public_id, actor=SYSTEM).id,
     )  # fmt: skip
 
 
@@ -554,7 +571,7 @@ def _sees(rule: Rule, who: str, where: str) -> bool:
     by_noun = {
         "tenant": SEES_TENANT, "account": SEES_TENANT, "key": SEES_TENANT, "certificate": SEES_TENANT, "relay": SEES_TENANT,
         "plan": "ORS", "appointment": SEES_TENANT,
-        "job": SEES_TENANT,
+        "job": SEES_TENANT, "webhook": SEES_TENANT,
         "reseller": "ORS", "domain": SEES_DOMAIN, "alias": SEES_DOMAIN, "pem": ALL,
         "mailbox": SEES_DOMAIN if where == HIGHER else SEES_DOMAIN + "M",
     }  # fmt: skip

@@ -27,6 +27,7 @@ from web.api import (
     sending,
     tenants,
     ways_out,
+    webhooks,
 )
 from web.api.dependencies import describe_key, only_known
 
@@ -55,6 +56,7 @@ for module in (
     apply,
     jobs,
     events,
+    webhooks,
     explain,
 ):
     noun = (
