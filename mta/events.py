@@ -159,6 +159,10 @@ EVENTS: Final[dict[str, Kind]] = {
     "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
     "noticed": Kind("whose mailbox was braked, and who looks after its domain, were written to", ("ledger",), ("login",)),
     "consent-asked": Kind("somebody elsewhere was asked whether mail may go on to him", ("compiler",), ("target", "holder")),
+    "webhook-disabled": Kind(
+        "nobody took what a webhook was told, for days, or its server wants no more", ("compiler",), ("webhook", "tenant", "why")
+    ),
+    "webhook-unopened": Kind("a webhook's secret was sealed to another key", ("compiler",), ("webhook", "why")),
     "credential-wrong": Kind("a stored hash makes no sense", ("authenticator",), ("why",)),
     "no-key": Kind("the key to what is sealed for a role cannot be read", ("authenticator", "tls", "signer"), ("why",)),
     # --- TLS
@@ -168,10 +172,6 @@ EVENTS: Final[dict[str, Kind]] = {
     "tls-results": Kind(
         "so many sessions for a domain with one of its hosts ended so (the words of RFC 8460)", ("remotespawn",),
         ("domain", "policy", "mx", "result", "sessions"), quiet=True,
-    "webhook-disabled": Kind(
-        "nobody took what a webhook was told, for days, or its server wants no more", ("compiler",), ("webhook", "tenant", "why")
-    ),
-    "webhook-unopened": Kind("a webhook's secret was sealed to another key", ("compiler",), ("webhook", "why")),
     ),
     "policies-not-kept": Kind("MTA-STS policies cannot be written down: a start would forget them", ("fetcher",), ("why",)),
     "policy-trouble": Kind(
