@@ -347,7 +347,9 @@ EDGES = (
     Edge("localspawn", "storekeeper"),
     Edge("localspawn", "ledger"),
     Edge("bouncer", "enqueuer"),
-    Edge("bouncer", "directory"),  # in which language somebody reads
+    Edge("bouncer", "directory"),  # in which language somebody reads, and what a mailbox answers
+    Edge("directory", "bouncer"),  # what stands in a header, where a forwarding asks for it
+    Edge("bouncer", "signer"),  # of what a mailbox answers
     Edge("compiler", "storekeeper"),
     Edge("compiler", "ledger"),
     Edge("web", "authenticator"),

@@ -12,6 +12,7 @@ its domain, a domain nothing of its tenant; who looks up goes up the chain, so s
                   r:, r:<domain>, r:<address key>     Rules: of the host, of a domain, of a mailbox
                   o:<domain>, o:@<domain>, o:*        Routed: the same key has a Route
                   w:<address key>                     Sending, of a mailbox for which it is not as for most
+                  v:<address key>                     Autoreply, of a mailbox that has one
     credentials   m:<address key>, u:<account name>   Login
                   p:<address key>                     AppPasswords
                   f:<address key>                     Senders
@@ -40,14 +41,11 @@ SMARTHOST = b"*"
 SIGNING = b"g:"
 MAILBOX_LOGIN, ACCOUNT_LOGIN, API_KEY = b"m:", b"u:", b"k:"
 APP_PASSWORDS, SENDERS, SENDING = b"p:", b"f:", b"w:"
+AUTOREPLY = b"v:"
 ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
 MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
 MAX_TARGETS = 4096
-SCOPES = (
-    b"host",
-    b"tenant",
-    b"domain",
-)  # how near somebody of ours is: anybody, of the same tenant, of the same domain
+SCOPES = (b"host", b"tenant", b"domain")  # how near somebody of ours is: anybody, of the same tenant, of the same domain
 OPEN_TO = (b"tenant", b"domain", b"members", b"listed")  # whom an alias may be kept for
 
 _YES, _NO = b"1", b"0"
@@ -70,8 +68,22 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions:
+    """Which messages a forwarding sends on: those of which all that is asked is so. The others stay in the mailbox."""
+
+    senders: tuple[bytes, ...] = ()  # the reverse-path is one of these: an address key, `domain`, `.domain` and below
+    subjects: tuple[bytes, ...] = ()  # the subject contains one of these, capitals or not
+    larger_than: int = -1  # octets; -1: not asked
+    smaller_than: int = -1
+    spam: bytes = b""  # `yes`: only what is marked as spam, `no`: only what is not
+
+
+@dataclass(frozen=True, slots=True)
 class Mailbox:
-    """A message store, perhaps with forwarding: then to *targets*, and into the store only with *keep_copy*."""
+    """A message store, perhaps with forwarding: then to *targets*, and into the store only with *keep_copy*.
+
+    With *conditions* that holds for messages which meet them; all others go into the store, and nowhere else.
+    """
 
     address: bytes  # as its owner wrote it: what a delivered message shows
     store: bytes
@@ -80,6 +92,7 @@ class Mailbox:
     keep_copy: bool = True
     targets: tuple[bytes, ...] = ()  # address keys
     stops: int = 0  # of RECEIVING, SENDING_OUT, LOGGING_IN those that stand still where not all does
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +249,21 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True)
+class Autoreply:
+    """What a mailbox answers by itself, from one moment until another (seconds since 1970; 0: open)."""
+
+    starts: int
+    ends: int
+    name: bytes  # whose it is, for people; may be empty
+    subject: bytes  # empty: `Auto: ` and the subject that is answered
+    text: bytes  # UTF-8, lines end in LF
+
+    def holds(self, now: float) -> bool:
+        """Is it the time for it?"""
+        return self.starts <= now and (not self.ends or now < self.ends)
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key's secret, hashed (256 random bits need no slow hash), and for whom it acts."""
 
@@ -245,8 +273,8 @@ class ApiKey:
 
 
 Record = (
-    Host | Mailbox | Alias | Relayed | Domain | Tenant | Rules | Sending | Source | Routed | Route | Certificate | SigningKeys
-    | Pattern | Login | AppPasswords | Senders | ApiKey
+    Host | Mailbox | Alias | Pattern | Relayed | Domain | Tenant | Rules | Sending | Source | Routed | Route | Certificate
+    | SigningKeys | Login | AppPasswords | Senders | ApiKey | Autoreply
 )  # fmt: skip
 
 
@@ -288,8 +316,9 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
         case Host(name, postmaster, srs_secrets):
             return [b"host", name, postmaster, pack(srs_secrets)]
         case Mailbox(address, store, quota_bytes, _, keep_copy, targets):
-            return [b"mailbox", address, store, b"%d" % quota_bytes, _state(record), _flag(keep_copy), *targets]
-        case Alias() | Pattern():
+            copy = _flag(keep_copy) + _conditions_field(record.conditions)
+            return [b"mailbox", address, store, b"%d" % quota_bytes, _state(record), copy, *targets]
+        case Alias() | Pattern() | Autoreply():
             return _address_fields(record)
         case Relayed():
             return [b"relayed"]
@@ -305,8 +334,10 @@ def _fields(record: Record) -> list[bytes]:  # noqa: PLR0911 - one for each kind
             return _other_fields(record)
 
 
-def _address_fields(record: Alias | Pattern) -> list[bytes]:
+def _address_fields(record: Alias | Pattern | Autoreply) -> list[bytes]:
     match record:
+        case Autoreply(starts, ends, name, subject, text):
+            return [b"autoreply", b"%d" % starts, b"%d" % ends, name, subject, text]
         case Pattern(mailbox):
             return [b"pattern", mailbox]
         case Alias(targets, open_to, listed) if open_to:
@@ -352,6 +383,14 @@ def _domain_fields(record: Domain) -> list[bytes]:
     return [b"domain", *first, *protections, _flag(record.batv), record.language, *outbound, *inside]
 
 
+def _conditions_field(conditions: Conditions | None) -> bytes:
+    """Behind the flag, in the same field: no reader may see the targets of a forwarding without its conditions."""
+    if conditions is None:
+        return b""
+    senders, subjects = pack(conditions.senders), pack(conditions.subjects)
+    return pack([senders, subjects, b"%d" % conditions.larger_than, b"%d" % conditions.smaller_than, conditions.spam])
+
+
 def _flag(value: bool) -> bytes:
     return _YES if value else _NO
 
@@ -380,9 +419,25 @@ def _is_set(field: bytes) -> bool:
 
 
 def _mailbox(fields: list[bytes]) -> Mailbox:
-    address, store, quota_bytes, suspended, keep_copy, *targets = fields
-    state = _stops(suspended)
-    return Mailbox(address, store, int(quota_bytes), keep_copy=_is_set(keep_copy), targets=tuple(targets), **state)
+    address, store, quota_bytes, suspended, copy, *targets = fields
+    return Mailbox(
+        address, store, int(quota_bytes), keep_copy=_is_set(copy[:1]), targets=tuple(targets),
+        conditions=_conditions(copy[1:]), **_stops(suspended),
+    )  # fmt: skip
+
+
+def _conditions(field: bytes) -> Conditions | None:
+    if not field:
+        return None
+    senders, subjects, larger_than, smaller_than, spam = unpack(field)
+    if spam not in (b"", b"yes", b"no"):
+        raise ValueError("neither asked nor not asked")
+    return Conditions(tuple(unpack(senders)), tuple(unpack(subjects)), int(larger_than), int(smaller_than), spam)
+
+
+def _autoreply(fields: list[bytes]) -> Autoreply:
+    starts, ends, name, subject, text = fields
+    return Autoreply(int(starts), int(ends), name, subject, text)
 
 
 def _domain(fields: list[bytes]) -> Domain:
@@ -518,4 +573,5 @@ _READERS: dict[bytes, Callable[[list[bytes]], Record]] = {
     b"senders": lambda fields: Senders(tuple(fields)),
     b"sending": _sending,
     b"key": _api_key,
+    b"autoreply": _autoreply,
 }

@@ -199,6 +199,8 @@ class Expand(Message, verb="expand"):
     sender: Path = b""  # the envelope's reverse-path, whatever brought it: what goes on to other hosts bears it
     identity: Path = b""  # address key of the mailbox that submitted it; empty: nobody logged in
     client: Name = b""  # who brought it without logging in: an IP address; empty: it is ours
+    size: int = 0  # octets of its content
+    authority: Mac = b""  # for the bouncer, should its header have to be judged (`tickets.glance_authority`)
 
 
 class Expansion(Message, verb="expansion"):
@@ -210,6 +212,8 @@ class Expansion(Message, verb="expansion"):
     store: Text  # `store_name` of the mailbox below the domain's folder
     counted: Path  # address key when a quota applies, else empty
     last: bool
+    replies: Path = b""  # address key of the mailbox when it answers its mail by itself, else empty
+    proof: Mac = b""  # the word for that (`tickets.reply_proof`)
 
 
 class Outward(Message, verb="outward"):
@@ -248,6 +252,47 @@ class Language(Message, verb="language"):
 
     tag: int
     language: Name  # RFC 5646
+
+
+class Judge(Message, verb="judge"):
+    """directory -> bouncer. Is *queue_id* marked as spam, and is one of *subjects* in its subject?"""
+
+    tag: int
+    queue_id: Name
+    authority: Mac  # the scheduler's, to see its header
+    spam: Name  # `yes`: it must be marked, `no`: it must not; empty: whichever
+    subjects: tuple[Text, ...]  # UTF-8; none: whatever it is
+
+
+class Judged(Message, verb="judged"):
+    """bouncer -> directory. `yes`; `no`, also where nobody can tell from what stands there; `later`: nobody can look now."""
+
+    tag: int
+    word: Name
+
+
+class ReplyOf(Message, verb="reply-of"):
+    """bouncer -> directory. What does *mailbox* answer to *queue_id*, which was written to *addressees*?"""
+
+    tag: int
+    queue_id: Name
+    mailbox: Path
+    reverse_path: Path
+    proof: Mac  # as in the `Expansion`
+    addressees: tuple[Path, ...]
+
+
+class ReplyWords(Message, verb="reply-words"):
+    """directory -> bouncer. `yes` and the answer, with a ticket for the signer; or in a word why there is none."""
+
+    tag: int
+    word: Name
+    address: Path  # the mailbox's, as its owner wrote it
+    name: Text
+    subject: Text
+    text: Block
+    until: int  # seconds since 1970; part of what the ticket covers
+    ticket: Mac
 
 
 # --- directory and resolver ----------------------------------------------------------------------------------------
@@ -297,6 +342,29 @@ class Fetched(Message, verb="fetched"):
     patterns: tuple[Annotated[bytes, Max(255)], ...]  # which MX are the domain's: names, or `*.` and a name
 
 
+# --- compiler and fetcher ------------------------------------------------------------------------------------------
+
+
+class Post(Message, verb="post"):
+    """compiler -> fetcher. Say this to a web server over HTTPS: it is a tenant's, who wants to be told of events."""
+
+    tag: int
+    host: Text  # A-label, or an IP address where the operator listed it
+    port: int
+    target: Text  # path and query
+    body: Block
+    fields: tuple[Text, ...]  # of the header: name, value, name, value …
+
+
+class Posted(Message, verb="posted"):
+    """fetcher -> compiler. With which status it answered; 0: not at all, and *why*."""
+
+    tag: int
+    status: int
+    milliseconds: int
+    why: Text
+
+
 # --- directory and source ------------------------------------------------------------------------------------------
 
 
@@ -342,29 +410,6 @@ class UsageOf(Message, verb="usage-of"):
 
 class Usage(Message, verb="usage"):
     """ledger -> directory. Octets stored and octets on their way."""
-# --- compiler and fetcher ------------------------------------------------------------------------------------------
-
-
-class Post(Message, verb="post"):
-    """compiler -> fetcher. Say this to a web server over HTTPS: it is a tenant's, who wants to be told of events."""
-
-    tag: int
-    host: Text  # A-label, or an IP address where the operator listed it
-    port: int
-    target: Text  # path and query
-    body: Block
-    fields: tuple[Text, ...]  # of the header: name, value, name, value …
-
-
-class Posted(Message, verb="posted"):
-    """fetcher -> compiler. With which status it answered; 0: not at all, and *why*."""
-
-    tag: int
-    status: int
-    milliseconds: int
-    why: Text
-
-
 
     tag: int
     stored: int
@@ -397,6 +442,24 @@ class KeptPath(Message, verb="kept-path"):
 
     tag: int
     path: Path
+
+
+class MayAnswer(Message, verb="may-answer"):
+    """directory -> ledger. Has *mailbox* answered this sender (a *digest* of both) within a week? If not, it does now.
+
+    Asked again about the same message, it is said again: whoever asked may have ended before he could use it.
+    """
+
+    tag: int
+    digest: Mac
+    queue_id: Name
+
+
+class Answering(Message, verb="answering"):
+    """ledger -> directory."""
+
+    tag: int
+    yes: bool
 
 
 class Reserve(Message, verb="reserve"):
@@ -603,6 +666,15 @@ class OfferConsent(Message, verb="offer-consent"):
     eight_bit: bool = False  # as in `OfferDsn`
 
 
+class OfferReply(Message, verb="offer-reply"):
+    """bouncer -> enqueuer. What a mailbox answers to *queue_id*, to nobody but its sender."""
+
+    tag: int
+    queue_id: Name
+    authority: Mac  # as in the `Reply`
+    utf_8: bool  # there are octets beyond ASCII in its header section (RFC 6531 3.4)
+
+
 class OriginalOf(Message, verb="original-of"):
     """bouncer -> enqueuer. One message's header section, or with *full* its content, with the scheduler's authority to ask."""
 
@@ -637,6 +709,18 @@ class Sign(Message, verb="sign"):
     sender_ticket: Mac
     body_hash: Mac  # SHA-256 of the body in relaxed form (RFC 6376 3.4.4)
     header: Block  # the fields that may be signed, as they stand, each with its line end
+
+
+class SignReply(Message, verb="sign-reply"):
+    """bouncer -> signer. A DKIM signature for what the mailbox *address* answers to *queue_id*."""
+
+    tag: int
+    queue_id: Name
+    address: Path
+    until: int  # seconds since 1970; part of what the ticket covers
+    ticket: Mac
+    body_hash: Mac
+    header: Block
 
 
 class Signed(Message, verb="signed"):
@@ -751,6 +835,23 @@ class Bounced(Message, verb="bounced"):
 
     tag: int
     done: bool
+
+
+class Reply(Message, verb="reply"):
+    """scheduler -> bouncer. *mailbox* has *queue_id* now, and answers its mail by itself: write the answer, if there may be one."""
+
+    tag: int
+    queue_id: Name
+    authority: Mac  # to see its header section and write to its sender
+    mailbox: Path  # address key
+    reverse_path: Path
+    proof: Mac  # as in the `Expansion`
+
+
+class Replied(Message, verb="replied"):
+    """bouncer -> scheduler. The answer is queued, or there is none."""
+
+    tag: int
 
 
 class Clean(Message, verb="clean"):

@@ -17,6 +17,7 @@ SESSION_SECONDS = 3 * 3600  # smtpd ends each conversation after two hours at th
 NOTICE_SECONDS = 600  # bouncer writes it at once
 LOGIN_SECONDS = SESSION_SECONDS  # who logged in stays so for the conversation; what he may is looked up anew each time
 CREDENTIAL_OCTETS = 8  # of the digest by which a log-in ticket names the password or app password that was shown
+ANSWER_SECONDS = 300  # bouncer writes it at once
 SENDER_SECONDS = 300  # signer is asked as soon as submitter has the ticket
 
 _SESSION = b"postern session"
@@ -26,6 +27,9 @@ _NOTICE = b"postern notice"
 _CONSENT = b"postern consent"
 _LOGIN = b"postern login"
 _SENDER = b"postern sender"
+_GLANCE = b"postern glance"
+_REPLY = b"postern reply"
+_ANSWER = b"postern answer"
 
 
 def session_token(key: bytes, session: bytes, client: bytes) -> bytes:
@@ -109,6 +113,38 @@ def original_authority(key: bytes, queue_id: bytes, *, full: bool) -> bytes:
 def original_authority_holds(key: bytes, authority: bytes, queue_id: bytes, *, full: bool) -> bool:
     """Did somebody with *key* give *authority* for exactly this message, and so much of it?"""
     return hmac.compare_digest(authority, original_authority(key, queue_id, full=full))
+
+
+def glance_authority(key: bytes, queue_id: bytes) -> bytes:
+    """The scheduler's word: the bouncer may see the header of the message *queue_id*, and answer nobody."""
+    return _mac(key, _GLANCE, queue_id)
+
+
+def glance_authority_holds(key: bytes, authority: bytes, queue_id: bytes) -> bool:
+    """Did somebody with *key* give *authority* for exactly this message?"""
+    return hmac.compare_digest(authority, glance_authority(key, queue_id))
+
+
+def reply_proof(key: bytes, queue_id: bytes, mailbox: bytes, reverse_path: bytes) -> bytes:
+    """The directory's word: the message *queue_id* of *reverse_path* goes to *mailbox* (address key), which answers its mail."""
+    return _mac(key, _REPLY, queue_id, mailbox, reverse_path)
+
+
+def reply_proof_holds(key: bytes, proof: bytes, queue_id: bytes, mailbox: bytes, reverse_path: bytes) -> bool:
+    """Did somebody with *key* say exactly this?"""
+    return hmac.compare_digest(proof, reply_proof(key, queue_id, mailbox, reverse_path))
+
+
+def answer_ticket(key: bytes, queue_id: bytes, address: bytes, body_hash: bytes, until: int) -> bytes:
+    """The directory's word: the answer to *queue_id* is written by *address*, and its body has this hash, until *until*."""
+    return _mac(key, _ANSWER, queue_id, address, body_hash, b"%d" % until)
+
+
+def answer_ticket_holds(
+    key: bytes, mac: bytes, queue_id: bytes, address: bytes, body_hash: bytes, until: int, now: int
+) -> bool:  # fmt: skip
+    """Did somebody with *key* say exactly this, and is *now* (seconds since 1970) not after *until*?"""
+    return hmac.compare_digest(mac, answer_ticket(key, queue_id, address, body_hash, until)) and now <= until
 
 
 def notice_authority(key: bytes, mailbox: bytes, until: int) -> bytes:

@@ -19,13 +19,13 @@ def main() -> int:
     desk = Desk(start.settings["host.name"], qsbmf=_wants_qsbmf(start.settings))
     handlers = {
         "scheduler": desk.take, "ledger": desk.notices.take, "compiler": desk.notices.take, "enqueuer": desk.met_enqueuer,
-        "directory": desk.met_directory,
+        "directory": desk.met_directory, "signer": desk.met_signer,
     }  # fmt: skip
 
     def reload(settings: Mapping[str, bytes]) -> None:
         desk.qsbmf = _wants_qsbmf(settings)
 
-    desk.peers = desk.notices.peers = control.Peers(role, start, loop, handlers, lost=desk.lost, reload=reload)
+    desk.peers = control.Peers(role, start, loop, handlers, lost=desk.lost, found=desk.found, reload=reload)
     desk.peers.ready()
     loop.run()
     return 0

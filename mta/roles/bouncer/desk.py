@@ -10,7 +10,10 @@ from collections.abc import Callable
 from mta.message.dsn import RecipientReport, Report, compose
 from mta.message.qsbmf import compose_qsbmf
 from mta.record import dataclass, field
-from mta.roles.bouncer.notices import FIRST_TAG, Notices
+from mta.roles.bouncer import notices, reading, replies
+from mta.roles.bouncer.notices import Notices
+from mta.roles.bouncer.reading import Reading
+from mta.roles.bouncer.replies import Replies
 from mta.vocabulary import arrival_of, is_queue_id
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -37,14 +40,21 @@ class Notification:
 class Desk:
     """All notifications in the making."""
 
-    peers: Peers
-
     def __init__(self, host: bytes, clock: Callable[[], float] = time.time, *, qsbmf: bool = False) -> None:
         """*qsbmf*: failures are told as qmail told them, where that can be."""
         self._host, self._clock = host, clock
         self.qsbmf = qsbmf
         self._waiting: dict[int, Notification] = {}
-        self.notices = Notices(host, clock)
+        self.notices, self.replies, self.reading = Notices(host, clock), Replies(host, clock), Reading()
+
+    @property
+    def peers(self) -> Peers:
+        """Whom we speak to; to be set before the first message."""
+        return self._peers
+
+    @peers.setter
+    def peers(self, peers: Peers) -> None:
+        self._peers = self.notices.peers = self.replies.peers = self.reading.peers = peers
 
     def take(self, channel: Channel, packet: Packet) -> None:
         """The scheduler's request, in pieces."""
@@ -53,30 +63,50 @@ class Desk:
             self._bounce(channel, message)
         elif isinstance(message, m.ReportedRecipient):
             self._reported_recipient(channel, message)
+        elif isinstance(message, m.Reply):
+            self.replies.take(channel, message)
 
     def met_enqueuer(self, _: Channel, packet: Packet) -> None:
-        """The enqueuer's answers."""
+        """The enqueuer's answers; by the tag we know about what."""
         message = packet[0]
-        if isinstance(message, m.Taken | m.Declined) and message.tag >= FIRST_TAG:
+        if isinstance(message, m.Taken | m.Declined) and message.tag >= replies.FIRST_TAG:
+            self.replies.finish(message.tag, b"" if isinstance(message, m.Taken) else b"declined")
+        elif isinstance(message, m.Taken | m.Declined) and message.tag >= notices.FIRST_TAG:
             self.notices.finish(message.tag, done=isinstance(message, m.Taken) or message.reply_code >= 500)
         elif isinstance(message, m.Original):
-            self._original(message)
+            of_whom = self.reading if message.tag >= reading.FIRST_TAG else self.replies
+            (of_whom.met_original if message.tag >= replies.FIRST_TAG else self._original)(message)
         elif isinstance(message, m.Taken):
             self._finish(message.tag, done=True)
         elif isinstance(message, m.Declined):
             self._finish(message.tag, done=message.reply_code >= 500)
 
-    def met_directory(self, _: Channel, packet: Packet) -> None:
-        """The directory's answer."""
+    def met_directory(self, channel: Channel, packet: Packet) -> None:
+        """The directory's answer, or its own question."""
         message = packet[0]
         if isinstance(message, m.Language) and message.tag in self._waiting:
             self._know_language(self._waiting[message.tag], message.language)
         elif isinstance(message, m.Language):
             self.notices.know_language(message.tag, message.language)
+        elif isinstance(message, m.ReplyWords):
+            self.replies.met_words(message)
+        else:
+            self.reading.take(channel, packet)
+
+    def met_signer(self, _: Channel, packet: Packet) -> None:
+        """The signer's answer."""
+        message = packet[0]
+        if isinstance(message, m.Signed):
+            self.replies.met_signer(message)
+
+    def found(self, channel: Channel) -> None:
+        """A new channel. A house whose users send has a signer."""
+        self.replies.has_signer = self.replies.has_signer or channel.peer == "signer"
 
     def lost(self, channel: Channel) -> None:
         """Without enqueuer nothing can be told; without scheduler nobody wants to know; without directory it is English."""
-        self.notices.lost(channel)
+        for part in (self.notices, self.replies, self.reading):
+            part.lost(channel)
         for tag, notification in list(self._waiting.items()):
             if notification.channel is channel:
                 del self._waiting[tag]

@@ -47,7 +47,7 @@ def serve(loop: Loop, start: control.Start, folder: int) -> control.Peers:
     )  # fmt: skip
     answers = dict.fromkeys(("ledger", "resolver", "source"), asking.answered)
     handlers = {"smtpd": desk.asked, "submissiond": desk.asked, "qmtpd": desk.asked, "scheduler": desk.expand,
-        "bouncer": desk.tell_language, **answers,
+        "bouncer": desk.met_bouncer, **answers,
     }  # fmt: skip
 
     def reload(settings: Mapping[str, bytes]) -> None:

@@ -33,7 +33,9 @@ from mta.roles.directory import access, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.clients import NOTHING_KNOWN, Clients, Standing
 from mta.roles.directory.doors import OURS, STAYS_IN, Origin
+from mta.roles.directory.letters import HeaderWanted, Letter
 from mta.roles.directory.outward import Beyond
+from mta.roles.directory.replies import Replies, nothing
 from mta.roles.directory.resolve import Final, Judgement, Obstacle, Resolver
 from mta.roles.directory.senders import NO_LIMITS, HostLimits, Sender, Senders
 from mta.roles.directory.unknowns import Unknowns
@@ -50,6 +52,10 @@ from mta.wire.netstring import pack
 
 LEDGER_SECONDS = 1.0  # a client waits for this answer
 SOURCE_SECONDS = 2.0  # and for this one
+HEADER_SECONDS = 10.0  # for this one a message waits that is ours already
+PATIENCE_SECONDS = (
+    3600.0  # so long a message whose header nobody can judge is tried again; then it stays in its mailbox
+)
 LATE_SECONDS = 0.03  # from a question to its answer where it is told late: asking the ledger or not does not show
 LOOK_SECONDS = 0.02  # how old what we know of the snapshot's files may be when a question comes
 FEW_PACKETS = 500  # unread by the scheduler, above which further answers wait
@@ -125,6 +131,7 @@ class Desk:
         self._senders = Senders(snapshot.get, protections.sending)
         self.protect(protections)
         self._ticket_key, self._session_key, self._clock = ticket_key, session_key, clock
+        self._replies = Replies(snapshot.get, resolver, self._senders, asking, ticket_key, clock)
         self._looked = 0.0
         self._changed = clock()  # seconds since 1970: since when the snapshot says what it says
         self._trouble = ""  # as last told to the journal
@@ -383,7 +390,7 @@ class Desk:
         if isinstance(home, srs.Kept):
             self._ask_whose(channel, question, home.token)
         else:
-            self._begin(channel, self._answers(_for(question, home)))
+            self._begin(channel, self._answers(channel, _for(question, home), _letter_of(question)))
 
     def _ask_whose(self, channel: Channel, question: m.Expand, token: bytes) -> None:
         """Expand a bounce whose sender the ledger knows."""
@@ -392,7 +399,7 @@ class Desk:
             if not isinstance(answer, m.KeptPath):
                 self._begin(channel, iter([m.Unresolved(question.tag, *_NOT_NOW)]))
             else:
-                self._begin(channel, self._answers(_for(question, answer.path)))
+                self._begin(channel, self._answers(channel, _for(question, answer.path), _letter_of(question)))
 
         if not self._asking.ask("ledger", lambda tag: m.PathOf(tag, token), LEDGER_SECONDS, hear):
             hear(None)
@@ -414,7 +421,30 @@ class Desk:
             if not is_there or len(some) < SOME_PACKETS:
                 self._expansions.popleft()
 
-    def _answers(self, question: m.Expand) -> Iterator[m.Message]:
+    def _ask_header(self, channel: Channel, question: m.Expand, letter: Letter, wanted: HeaderWanted) -> None:
+        """Expand once it is known what the header of the message says of *wanted*."""
+        asked = wanted.conditions
+
+        def hear(answer: m.Message | None) -> None:
+            is_told = isinstance(answer, m.Judged) and answer.word in (b"yes", b"no")
+            if not is_told and self._is_young(question.queue_id):
+                self._begin(channel, iter([m.Unresolved(question.tag, *_NOT_NOW)]))
+                return
+            if not is_told:
+                self.peers.event("conditions-unjudged", queue_id=question.queue_id, mailbox=wanted.key)
+            letter.judged[asked] = isinstance(answer, m.Judged) and answer.word == b"yes"
+            self._begin(channel, self._answers(channel, question, letter))
+
+        def make(tag: int) -> m.Judge:
+            return m.Judge(tag, question.queue_id, question.authority, asked.spam, asked.subjects)
+
+        if not self._asking.ask("bouncer", make, HEADER_SECONDS, hear):
+            hear(None)
+
+    def _is_young(self, queue_id: bytes) -> bool:
+        return is_queue_id(queue_id) and self._clock() - arrival_of(queue_id) < PATIENCE_SECONDS
+
+    def _answers(self, channel: Channel, question: m.Expand, letter: Letter) -> Iterator[m.Message]:
         self._look()
         try:
             identity = question.identity
@@ -422,12 +452,15 @@ class Desk:
                 yield m.Unresolved(question.tag, *_PARKED, parked=True)
                 return
             origin = self._origin_of(question)
-            found = self._resolver.expand(question.recipient, origin)
+            found = self._resolver.expand(question.recipient, origin, letter)
             if not self._resolver.lets_out(origin, question.recipient):
                 found = Obstacle.CLOSED
             elif found is Obstacle.FOREIGN and self._may_leave(question):
                 found = self._resolver.outside(question.recipient)
             ends = found if isinstance(found, Obstacle) else [self._answer_of(question, end) for end in found]
+        except HeaderWanted as wanted:
+            self._ask_header(channel, question, letter, wanted)
+            return
         except (SnapshotMissing, RecordError, _LedgerAway) as error:
             self._complain(error)
             yield m.Unresolved(question.tag, *_NOT_NOW)
@@ -441,7 +474,17 @@ class Desk:
 
     def _answer_of(self, question: m.Expand, end: Final | Beyond) -> m.Expansion | m.Outward:
         if isinstance(end, Final):
-            return m.Expansion(question.tag, end.recipient, end.domain, end.store, end.counted, last=False)
+            replies, proof = self._replies.of(question, end)
+            return m.Expansion(
+                question.tag,
+                end.recipient,
+                end.domain,
+                end.store,
+                end.counted,
+                last=False,
+                replies=replies,
+                proof=proof,
+            )
         route = self._resolver.route_of(end, question.sender)
         is_own = self._may_leave(question)
         reverse_path, kept = self._resolver.reverse_path_of(end, question.sender, is_own=is_own)
@@ -475,12 +518,25 @@ class Desk:
 
     # --- bouncer ------------------------------------------------------------------------------------------------------
 
-    def tell_language(self, channel: Channel, packet: Packet) -> None:
-        """A `LanguageOf` of the bouncer."""
-        question = packet[0]
-        if not isinstance(question, m.LanguageOf):
-            channel.close()
-            return
+    def met_bouncer(self, channel: Channel, packet: Packet) -> None:
+        """A question of the bouncer, or its answer."""
+        message = packet[0]
+        if isinstance(message, m.LanguageOf):
+            self._tell_language(channel, message)
+        elif isinstance(message, m.ReplyOf):
+            self._tell_reply(channel, message)
+        else:
+            self._asking.answered(channel, packet)
+
+    def _tell_reply(self, channel: Channel, question: m.ReplyOf) -> None:
+        self._look()
+        try:
+            self._replies.asked(channel, question)
+        except (SnapshotMissing, RecordError) as error:
+            self._complain(error)
+            _send(channel, nothing(question))
+
+    def _tell_language(self, channel: Channel, question: m.LanguageOf) -> None:
         self._look()
         try:
             language = self._resolver.language_of(question.reverse_path, question.recipient)
@@ -519,6 +575,10 @@ class Desk:
 def _for(question: m.Expand, home: bytes | None) -> m.Expand:
     """*question*, with *home* in place of a return path that we made: leading it on is our own promise, whoever brought it."""
     return question if not home else question.but(recipient=home, client=b"")
+
+
+def _letter_of(question: m.Expand) -> Letter:
+    return Letter(question.sender, question.size)
 
 
 def _send(channel: Channel, message: m.Message) -> bool:

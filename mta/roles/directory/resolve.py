@@ -12,13 +12,14 @@ the address is spelt (`MAX_CUTS`) and not on what else the domain has.
 import enum
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from mta.record import dataclass, replace
 from mta.roles.directory import batv, srs
 from mta.roles.directory.access import Scope
 from mta.roles.directory.doors import OURS, Doors, Origin, Place, is_within
+from mta.roles.directory.letters import Letter
 from mta.roles.directory.outward import Beyond, a_label, beyond, route_of
 from mta.snapshot.records import (
     ADDRESS,
@@ -124,11 +125,16 @@ class Judgement:
 class _Walk:
     """What is kept while the ways from an address are followed."""
 
-    __slots__ = ("asks_origin", "ends_at_mailboxes", "mailboxes", "origin", "seen", "words")
+    __slots__ = ("asks_origin", "ends_at_mailboxes", "letter", "mailboxes", "origin", "seen", "words")
 
-    def __init__(self, origin: Origin | None, *, ends_at_mailboxes: bool = False) -> None:
-        """*origin*: for whom doors open; None: for everybody, and it is noted that there was one."""
-        self.origin, self.ends_at_mailboxes = origin, ends_at_mailboxes
+    def __init__(
+        self, origin: Origin | None, letter: Letter | None = None, *, ends_at_mailboxes: bool = False
+    ) -> None:
+        """*origin*: for whom doors open; None: for everybody, and it is noted that there was one.
+
+        *letter*: what is led; None: any, and then both is true of conditions, that they are met and that they are not.
+        """
+        self.origin, self.letter, self.ends_at_mailboxes = origin, letter, ends_at_mailboxes
         self.seen: set[bytes] = set()
         self.mailboxes: set[bytes] = set()  # address keys, whether they keep anything or not
         self.asks_origin = False
@@ -202,17 +208,23 @@ class Resolver:
             return True
         return self._doors.lets_out(origin, self._place_of(forward_path))
 
-    def expand(self, recipient: bytes, origin: Origin = OURS) -> list[Final | Beyond] | Obstacle:
+    def expand(
+        self, recipient: bytes, origin: Origin = OURS, letter: Letter | None = None
+    ) -> list[Final | Beyond] | Obstacle:
         """Every mailbox, here or elsewhere, that mail of *origin* for *recipient* goes to now, each once; or why there is none.
 
-        FOREIGN is about *recipient* itself: `outside` says where such mail goes, if it may.
+        FOREIGN is about *recipient* itself: `outside` says where such mail goes, if it may. *letter* is what conditions are
+        judged of.
+
+        Raises:
+            HeaderWanted: as `Letter.meets`.
         """
         start = self._start(recipient)
         if isinstance(start, Obstacle):
             return start
         finals: list[Final | Beyond] = []
         obstacles: set[Obstacle] = set()
-        walk = _Walk(OURS if self._is_signed_bounce(recipient, start, origin) else origin)
+        walk = _Walk(OURS if self._is_signed_bounce(recipient, start, origin) else origin, letter)
         for end in self._ends((start,), walk):
             if isinstance(end, Obstacle):
                 obstacles.add(end)
@@ -404,6 +416,11 @@ class Resolver:
             local_part = batv.read(local_part, place.name, secrets, self._today(), grace_days) or local_part
         return local_part + b"@" + domain
 
+    def leads_to(self, paths: Iterable[bytes], mailbox: bytes) -> bool:
+        """Is mail for any of *paths*, as somebody wrote them, mail for the mailbox with this address key?"""
+        starts = (self._start(path) for path in paths)
+        return self._leads_to(tuple(start for start in starts if not isinstance(start, Obstacle)), mailbox)
+
     def _leads_to(self, starts: tuple[bytes, ...], mailbox: bytes) -> bool:
         """Does any way from *starts*, address keys, come to the mailbox with this address key? Not by what mailboxes forward."""
         walk = _Walk(OURS, ends_at_mailboxes=True)
@@ -521,11 +538,16 @@ class Resolver:
         if stands_still(record, RECEIVING):
             yield Obstacle.SUSPENDED
             return
+        goes_on, stays = bool(record.targets), record.keep_copy or not record.targets
+        if record.conditions is not None and goes_on:
+            goes_on = walk.letter is None or walk.letter.meets(record.conditions, key)
+            stays = stays or walk.letter is None or not goes_on
         mark = b"\0" + key  # No address has a NUL: with and without a +tag it is one mailbox and one copy.
-        if (record.keep_copy or not record.targets) and mark not in seen:
+        if stays and mark not in seen:
             seen.add(mark)
             yield Final(record.address, place.name, record.store, key, record.quota_bytes)
-        yield from self._onward(record.targets, place, seen)
+        if goes_on:
+            yield from self._onward(record.targets, place, seen)
 
     def _place(self, domain: bytes) -> Place | None:
         if domain in self._places:

@@ -9,7 +9,7 @@ from mta.spool import envelope as envelope_format
 from mta.spool.envelope import MAX_ENVELOPE, Generation, NotWholeError, UnknownVersionError
 from mta.spool.layout import Folder
 from mta.vocabulary import is_queue_id
-from mta.wire.tickets import original_authority_holds
+from mta.wire.tickets import glance_authority_holds, original_authority_holds
 
 MAX_ORIGINAL = 60 * 1024 - 1  # Octets: what one block takes. Of a longer one the header alone goes back (RFC 3461 4.3).
 
@@ -25,7 +25,8 @@ class Originals:
 
         Nothing without authority for so much, or when it is gone.
         """
-        if not self._may_see(queue_id, authority, full):
+        is_glance = not full and is_queue_id(queue_id) and glance_authority_holds(self._key, authority, queue_id)
+        if not is_glance and not self._may_see(queue_id, authority, full):
             return False, b""
         try:
             content = self._content.read(queue_id, MAX_ORIGINAL + 1) or b""
@@ -52,6 +53,17 @@ class Originals:
         if original.generation is Generation.BOUNCE:
             return b"postmaster@" + self._host, Generation.DOUBLE_BOUNCE, original.declares(b"REQUIRETLS")
         return None  # A failing double bounce ends here, or two hosts could write to each other for ever.
+
+    def whom_to_answer(self, queue_id: bytes, authority: bytes) -> tuple[bytes, bool] | None:
+        """Whose message *queue_id* is, for an answer to it, and must that have TLS; None: nobody may be answered.
+
+        Raises:
+            OSError: the disk refuses, so we do not know.
+        """
+        whom = self.whom_to_tell(queue_id, authority, full=False)
+        if whom is None or not whom[0] or whom[1] is not Generation.BOUNCE:
+            return None  # RFC 3834 2: what has no reverse-path is never answered.
+        return whom[0], whom[2]
 
     def _may_see(self, queue_id: bytes, authority: bytes, full: bool) -> bool:
         return is_queue_id(queue_id) and original_authority_holds(self._key, authority, queue_id, full=full)

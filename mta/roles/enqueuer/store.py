@@ -152,6 +152,7 @@ class Store:
             m.OfferDsn: self._offer_dsn,
             m.OfferNotice: self._offer_notice,
             m.OfferConsent: self._offer_consent,
+            m.OfferReply: self._offer_reply,
             m.OriginalOf: self._original_of,
         }
 
@@ -280,6 +281,26 @@ class Store:
         self._open[channel][message.tag] = Incoming(
             channel, None, b"", _options_of_dsn(recipient, message.eight_bit, requires_tls), generation, [Recipient(recipient)],
             int(self._clock()), message.tag, message.queue_id,
+        )  # fmt: skip
+
+    def _offer_reply(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.OfferReply)
+        if not self._may_begin(channel, message.tag):
+            return
+        try:
+            whom = self._originals.whom_to_answer(message.queue_id, message.authority)
+        except OSError as error:
+            channel.send(m.Declined(message.tag, *self._note_disk(error)))
+            return
+        if whom is None:
+            channel.send(m.Declined(message.tag, *NO_TICKET))
+            return
+        recipient, requires_tls = whom
+        options = _options_of_dsn(recipient, eight_bit=message.utf_8, requires_tls=requires_tls, utf_8=message.utf_8)
+        # As of a double bounce nobody is told when it fails: a person wrote none of it, and knows of none of it.
+        self._open[channel][message.tag] = Incoming(
+            channel, None, b"", options, Generation.DOUBLE_BOUNCE, [Recipient(recipient)], int(self._clock()), message.tag,
+            message.queue_id,
         )  # fmt: skip
 
     def _offer_notice(self, channel: Channel, message: m.Message) -> None:
@@ -469,7 +490,8 @@ class Store:
             self._disk.discard(incoming.queue_id)
 
 
-def _options_of_dsn(recipient: bytes, eight_bit: bool, requires_tls: bool) -> bytes:
+def _options_of_dsn(recipient: bytes, eight_bit: bool, requires_tls: bool, *, utf_8: bool = False) -> bytes:
     """What MAIL must declare for our own notification, should it leave this host (RFC 6152, RFC 6531 3.4, RFC 8689 5)."""
-    needed = {b"BODY=8BITMIME": eight_bit, b"SMTPUTF8": not recipient.isascii(), b"REQUIRETLS": requires_tls}
+    is_utf_8 = utf_8 or not recipient.isascii()
+    needed = {b"BODY=8BITMIME": eight_bit, b"SMTPUTF8": is_utf_8, b"REQUIRETLS": requires_tls}
     return b" ".join(option for option, is_needed in needed.items() if is_needed)

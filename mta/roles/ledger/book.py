@@ -65,6 +65,8 @@ class Book:
                 return
             case m.Grey(tag, network, triplet):
                 channel.send(m.Greyed(tag, self._store.wait(network, triplet, int(self._clock()))))
+            case m.MayAnswer(tag, digest, queue_id):
+                channel.send(m.Answering(tag, self._store.answer(digest, queue_id, int(self._clock()))))
             case m.Spend():
                 self._spend(channel, message)
             case m.Outbox(tag, after):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mta.record import dataclass
-from mta.roles.ledger import grey, habits, paths, sending
+from mta.roles.ledger import answers, grey, habits, paths, sending
 from mta.roles.ledger.sending import Limit
 
 RESERVED_SECONDS = 6 * 86_400  # longer than a message is tried: a reservation that old was forgotten by somebody
@@ -120,6 +120,11 @@ class Store:
         """The reverse-path that *token* stands for; empty: none."""
         return self._paths.path_of(token)
 
+    def answer(self, digest: bytes, queue_id: bytes, now: int) -> bool:
+        """May a mailbox answer the message *queue_id* by itself, as far as whom it answered before goes? Then it does."""
+        self._begin()
+        return self._answers.answer(digest, queue_id, now)
+
     def spend(self, sender: Sender, recipients: int, digest: bytes, now: int) -> tuple[bytes, str]:
         """May *sender* write to so many *recipients* more? Then he has. `yes`, `limit` or `braked`, and which or why.
 
@@ -186,7 +191,7 @@ class Store:
     def expire(self, now: int) -> int:
         """Forget reservations whose message nobody can still be trying, and who did not come back; how many of the first?"""
         self._begin()
-        for part in (self._grey, self._paths, self._sent, self._habits):
+        for part in (self._grey, self._paths, self._sent, self._habits, self._answers):
             part.prune(now)
         self._database.execute("DELETE FROM notice WHERE at < ?", (now - NOTICE_EXPIRES,))
         old = self._database.execute("SELECT queue_id, mailbox FROM reservation WHERE expires < ?", (now,)).fetchall()
@@ -244,10 +249,11 @@ class Store:
         # NORMAL syncs at checkpoints only: see the module's first lines.
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute("PRAGMA temp_store = MEMORY")
-        self._database.executescript(_SCHEMA + grey.SCHEMA + paths.SCHEMA + sending.SCHEMA + habits.SCHEMA)
+        parts = (grey.SCHEMA, paths.SCHEMA, sending.SCHEMA, habits.SCHEMA, answers.SCHEMA)
+        self._database.executescript(_SCHEMA + "".join(parts))
         self._grey = grey.Greylist(self._database)
         self._sent, self._habits = sending.Sent(self._database), habits.Habits(self._database)
-        self._paths = paths.Paths(self._database)
+        self._paths, self._answers = paths.Paths(self._database), answers.Answers(self._database)
         self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _begin(self) -> None:

@@ -19,7 +19,7 @@ from mta.wire import control
 from mta.wire import messages as m
 from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
-from mta.wire.tickets import original_authority
+from mta.wire.tickets import glance_authority, original_authority
 
 DAY, HOUR = 86400.0, 3600.0
 TICK_SECONDS = 0.5
@@ -81,6 +81,10 @@ class Files:
     def authority(self, queue_id: bytes, *, full: bool) -> bytes:
         """See `Hands`."""
         return original_authority(self._key, queue_id, full=full)
+
+    def glance(self, queue_id: bytes) -> bytes:
+        """See `Hands`."""
+        return glance_authority(self._key, queue_id)
 
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """See `Hands`."""
@@ -146,10 +150,12 @@ class Scheduler:
             self._loop.call_later(ORDER_SECONDS, self._go_on)
 
     def met_bouncer(self, _: Channel, packet: Packet) -> None:
-        """What became of a notification."""
+        """What became of a notification, or that a mailbox has answered."""
         message = packet[0]
         if isinstance(message, m.Bounced):
             self.queue.bounced(message, time.time())
+        elif isinstance(message, m.Replied):
+            self.queue.replied(message, time.time())
 
     def met_cleaner(self, _: Channel, packet: Packet) -> None:
         """What became of a finished message."""

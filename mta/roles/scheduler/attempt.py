@@ -30,11 +30,19 @@ class Result(NamedTuple):
     notifies: bool = False  # it took over the sender's wishes about notifications (RFC 3461 5.2.1)
 
 
+class Answerer(NamedTuple):
+    """A mailbox that answers its mail by itself."""
+
+    mailbox: bytes  # address key
+    proof: bytes  # the directory's word for it
+
+
 class Home(NamedTuple):
     """A mailbox here, and whose quota it counts against, or nothing."""
 
     mailbox: Mailbox
     counted: bytes
+    answerer: Answerer | None = None
 
 
 class Hop(NamedTuple):
@@ -59,6 +67,7 @@ class Delivery:
     recipient: bytes
     counted: bytes
     targets: list[Target]
+    answerer: Answerer | None = None
     outcome: Result | None = None
 
 
@@ -160,7 +169,7 @@ class Attempt:
                 continue
             delivery = self.mailboxes.get(end.mailbox)
             if delivery is None:
-                self.mailboxes[end.mailbox] = Delivery(final, end.counted, [(index, final)])
+                self.mailboxes[end.mailbox] = Delivery(final, end.counted, [(index, final)], end.answerer)
                 self.to_deliver.append(end.mailbox)
             elif delivery.outcome is None:
                 delivery.targets.append((index, final))

@@ -32,5 +32,8 @@ class Hands(Protocol):
     def authority(self, queue_id: bytes, *, full: bool) -> bytes:
         """What proves to the enqueuer that the bouncer may see this message's header, or with *full* all of it."""
 
+    def glance(self, queue_id: bytes) -> bytes:
+        """What proves to the enqueuer that the bouncer may see this message's header, and answer nobody."""
+
     def event(self, name: str, **pairs: bytes | str | int) -> None:
         """Tell the journal."""

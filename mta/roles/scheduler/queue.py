@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from mta.roles.scheduler import reports
-from mta.roles.scheduler.attempt import Attempt, Ends, Home, Hop, Mailbox, Result, Target
+from mta.roles.scheduler.attempt import Answerer, Attempt, Ends, Home, Hop, Mailbox, Result, Target
 from mta.roles.scheduler.cleaning import Cleaning
 from mta.roles.scheduler.destinations import MOST_DESTINATIONS, Caller, Destination, Destinations
 from mta.roles.scheduler.hands import Hands
 from mta.roles.scheduler.holds import Holds
 from mta.roles.scheduler.orders import Orders
 from mta.roles.scheduler.outward import Outward
+from mta.roles.scheduler.replying import Replying
 from mta.roles.scheduler.retry import AFTER_START_SECONDS, Lifetimes, Soon, next_attempt
 from mta.roles.scheduler.telling import Telling
 from mta.roles.scheduler.waiting import Waiting
@@ -77,6 +78,7 @@ class Queue:
         self.destinations = Destinations(chance, most_destinations)
         self.outward = Outward(self, hands, self.destinations)
         self._telling = Telling(self, hands, lifetimes, is_ours)
+        self._replying = Replying(hands, self.next_tag, {})
         self._cleaning = Cleaning(hands, self._forget)
         self.holds = Holds(self, hands)
         self.orders = Orders(self, hands)
@@ -332,7 +334,8 @@ class Queue:
         blamed = envelope.reverse_path if is_strangers and envelope.generation is Generation.ORDINARY else b""
         question = m.Expand(
             tag, envelope.recipients[index].forward_path, attempt.queue_id, blamed, envelope.reverse_path,
-            envelope.identity, envelope.client if is_strangers else b"",
+            envelope.identity, envelope.client if is_strangers else b"", envelope.size,
+            self._hands.glance(attempt.queue_id),
         )  # fmt: skip
         if self._hands.tell("directory", question):
             self._expands[tag] = (attempt, index, {})
@@ -360,7 +363,8 @@ class Queue:
 
     def expansion(self, answer: m.Expansion, now: float) -> None:
         """The directory names a mailbox."""
-        self._end_found(answer, Home((answer.domain, answer.store), answer.counted), now)
+        answerer = Answerer(answer.replies, answer.proof) if answer.replies else None
+        self._end_found(answer, Home((answer.domain, answer.store), answer.counted, answerer), now)
 
     def outward_end(self, answer: m.Outward, now: float) -> None:
         """The directory names an address at another host."""
@@ -427,7 +431,15 @@ class Queue:
         attempt.otherwise = attempt.otherwise or action is Action.DELAYED
         for target in delivery.targets:
             self.result(attempt, target, delivery.outcome, now)
+        if action is Action.DELIVERED and delivery.answerer is not None:
+            self._replying.ask(attempt, delivery.answerer)
         self.advance(attempt, now)
+
+    def replied(self, answer: m.Replied, now: float) -> None:
+        """A mailbox has answered, or does not."""
+        attempt = self._replying.replied(answer.tag)
+        if attempt is not None:
+            self.advance(attempt, now)
 
     def result(self, attempt: Attempt, target: Target, result: Result, now: float) -> None:
         """One final recipient has a result."""
@@ -463,6 +475,7 @@ class Queue:
             self.outward.lost(now)
         elif peer == "bouncer":
             self._telling.lost(now)
+            touched = self._replying.lost()
         elif peer == "cleaner":
             self._cleaning.lost()
         for attempt in touched:

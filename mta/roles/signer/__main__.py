@@ -24,7 +24,7 @@ def main() -> int:
     sandbox.enter(role, start, keep=(folder,))
     loop = Loop()
     desk = Desk(Keeper(Snapshot(folder), opener), start.settings[roster.TICKET_KEY])
-    desk.peers = control.Peers(role, start, loop, {"submitter": desk.asked})
+    desk.peers = control.Peers(role, start, loop, {"submitter": desk.asked, "bouncer": desk.asked})
     loop.run_until_idle()  # the journal should hear what follows
     if opener is None:
         desk.peers.event("no-key", why=f"{KEY} cannot be read: no mail can be signed")

@@ -16,7 +16,7 @@ from mta.vocabulary import fold_domain
 from mta.wire import messages as m
 from mta.wire.channel import Channel, Packet
 from mta.wire.control import Peers
-from mta.wire.tickets import sender_ticket_holds
+from mta.wire.tickets import answer_ticket_holds, sender_ticket_holds
 
 # Longer than mail is tried (RFC 5321 4.5.4.1), shorter than anybody could make use of one that he collected.
 GOOD_SECONDS = 14 * 86400
@@ -36,11 +36,11 @@ class Desk:
     def asked(self, channel: Channel, packet: Packet) -> None:
         """One header to be signed."""
         request = packet[0]
-        assert isinstance(request, m.Sign)
+        assert isinstance(request, m.Sign | m.SignReply)
         try:
             fields = split_fields(request.header)
         except NotAHeader:
-            channel.close()  # Submitter asks for nothing that is none: it was taken over.
+            channel.close()  # Submitter and bouncer ask for nothing that is none: it was taken over.
             return
         if len(request.body_hash) != HASH_OCTETS:
             channel.close()
@@ -58,14 +58,24 @@ class Desk:
     def _unusable(self, domain: bytes, why: str) -> None:
         self.peers.event("signing-keys-unusable", domain=domain, why=why)
 
-    def _answer(self, request: m.Sign, fields: Sequence[bytes]) -> m.Signed:
-        now = int(self._clock())
-        holds = sender_ticket_holds(
+    def _holds(self, request: m.Sign | m.SignReply, now: int) -> bool:
+        """Did somebody with our key say that this address writes this?"""
+        if isinstance(request, m.SignReply):
+            return answer_ticket_holds(
+                self._key, request.ticket, request.queue_id, request.address, request.body_hash, request.until, now
+            )
+        return sender_ticket_holds(
             self._key, request.sender_ticket, request.session, request.identity, request.address, request.until, now
         )
+
+    def _answer(self, request: m.Sign | m.SignReply, fields: Sequence[bytes]) -> m.Signed:
+        now = int(self._clock())
+        session = request.session if isinstance(request, m.Sign) else b""
+        identity = request.identity if isinstance(request, m.Sign) else request.address
+        holds = self._holds(request, now)
         if not holds or authors(fields) != [request.address]:
             what = b"author" if holds else b"sender ticket"
-            self.peers.event("proof-refused", what=what, session=request.session)
+            self.peers.event("proof-refused", what=what, session=session)
             return m.Signed(request.tag, b"refused", b"")
         domain = _folded(request.address.rpartition(b"@")[2])
         try:
@@ -77,7 +87,7 @@ class Desk:
         made = [sign(fields, request.body_hash, key, found.domain, now, GOOD_SECONDS) for key in found.keys]
         selectors = b" ".join(key.selector for key in found.keys)
         self.peers.event(
-            "signed", session=request.session, identity=request.identity, domain=found.domain, selectors=selectors
+            "signed", session=session, identity=identity, domain=found.domain, selectors=selectors
         )
         return m.Signed(request.tag, b"signed", b"".join(made))
 

@@ -26,6 +26,7 @@ _STATES: Final = frozenset({
 })  # fmt: skip
 _ABOUT: Final = _STATES | {
     "submitted", "client-unanswered", "bounced", "notified", "double-bounce-dropped", "backscatter", "disk-refused",
+    "replied", "reply-withheld", "conditions-unjudged",
 }  # fmt: skip
 _KIND: Final = re.compile(rb'\{"time":[0-9.]+,"role":"[a-z-]+","event":"([a-z-]+)"')
 _LEFT_OUT: Final = frozenset({"time", "role", "event", "queue_id", "session"})

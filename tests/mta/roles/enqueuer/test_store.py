@@ -12,7 +12,7 @@ from mta.spool.envelope import Generation, with_identity
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, pair
-from mta.wire.tickets import consent_authority, login_ticket, notice_authority, original_authority
+from mta.wire.tickets import consent_authority, glance_authority, login_ticket, notice_authority, original_authority
 from tests.mta.roles.enqueuer import _rig
 from tests.mta.roles.enqueuer._rig import FOREVER, KEYS, Rig, answers, offer, offer_recipient
 
@@ -372,6 +372,52 @@ def test_a_notification_declares_what_its_content_and_its_recipient_need(rig):
     assert (
         envelope_format.parse(rig.envelope.read(taken.queue_id, 9999)).options == b"BODY=8BITMIME SMTPUTF8 REQUIRETLS"
     )
+
+
+def offer_reply(rig, queue_id, authority, *, utf_8=False):
+    bouncer = rig.client("bouncer")
+    bouncer.send(m.OfferReply(5, queue_id, authority, utf_8))
+    bouncer.send(m.Content(5, True, b"Subject: Auto: hello\r\n\r\n"))
+    rig.settle()
+    return answers(bouncer)
+
+
+def test_what_a_mailbox_answers_goes_to_whom_the_original_came_from_and_starts_nothing(rig):
+    """Null reverse-path, nobody told when it fails, and no answer to what has no sender."""
+    first = make_original(rig, options=b"REQUIRETLS")
+    (taken,) = offer_reply(rig, first, authority_of(first))
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert (envelope.reverse_path, envelope.generation, envelope.options) == (
+        b"",
+        Generation.DOUBLE_BOUNCE,
+        b"REQUIRETLS",
+    )
+    assert [recipient.forward_path for recipient in envelope.recipients] == [b"a@client.test"]
+    assert [a.reply_code for a in offer_reply(rig, taken.queue_id, authority_of(taken.queue_id))] == [550]
+    (dsn,) = offer_dsn(rig, first)
+    assert [a.reply_code for a in offer_reply(rig, dsn.queue_id, authority_of(dsn.queue_id))] == [550]
+    assert [a.reply_code for a in offer_reply(rig, first, authority_of(dsn.queue_id))] == [550]
+
+
+def test_an_answer_in_utf_8_declares_it(rig):
+    """RFC 6531 3.4: its author's address is part of its header."""
+    first = make_original(rig)
+    (taken,) = offer_reply(rig, first, authority_of(first), utf_8=True)
+    assert envelope_format.parse(rig.envelope.read(taken.queue_id, 9999)).options == b"BODY=8BITMIME SMTPUTF8"
+
+
+def test_who_may_only_glance_at_a_message_sees_its_header_and_writes_to_nobody(rig):
+    """What a forwarding asks of a header must not become a way to write to whoever sent it."""
+    first = make_original(rig)
+    glance, bouncer = glance_authority(KEYS.original, first), rig.client("bouncer")
+    bouncer.send(m.OriginalOf(1, first, glance, False))
+    bouncer.send(m.OriginalOf(2, first, glance, True))
+    rig.settle()
+    found = {a.tag: a.octets for a in answers(bouncer)}
+    assert found[1].endswith(b"Subject: hello\r\n")
+    assert found[2] == b""
+    assert [a.reply_code for a in offer_dsn(rig, first, glance)] == [550]
+    assert [a.reply_code for a in offer_reply(rig, first, glance)] == [550]
 
 
 def test_queue_ids_rise_and_never_come_twice_even_when_the_clock_steps_back():

@@ -65,6 +65,9 @@ class Hands:
     def authority(self, queue_id, *, full):
         return (b"full" if full else b"header") + b" authority of " + queue_id
 
+    def glance(self, queue_id):
+        return b"glance at " + queue_id
+
     def event(self, name, **pairs):
         self.events.append((name, pairs))
 
@@ -92,6 +95,8 @@ class Rig:
         self.asked_of_hosts = []  # the options of each recipient of them
         self.notifying = set()  # domains whose hosts know DSN
         self.relayed = []  # the same, of those that were taken
+        self.answering = {}  # final recipient: what the directory says of a mailbox that answers by itself
+        self.replies = []  # what the bouncer was asked for
         self._sending = {}
         self._collecting = {}
 
@@ -135,7 +140,8 @@ class Rig:
                 self.queue.outward_end(answer, self.now)
                 continue
             store, _, domain = final.partition(b"@")
-            answer = m.Expansion(question.tag, final, domain, store, b"", final == finals[-1])
+            replies, proof = self.answering.get(final, (b"", b""))
+            answer = m.Expansion(question.tag, final, domain, store, b"", final == finals[-1], replies, proof)
             self.queue.expansion(answer, self.now)
 
     def _deliver(self, request):
@@ -178,6 +184,10 @@ class Rig:
                 self.notified.append((bounce.queue_id, sorted(r.final_recipient for r in recipients)))
                 self.bounces.append((bounce, recipients))
             self.queue.bounced(m.Bounced(request.tag, self.bounces_done), self.now)
+
+    def _reply(self, request):
+        self.replies.append(request)
+        self.queue.replied(m.Replied(request.tag), self.now)
 
     def _clean(self, request):
         if self.cleans:

@@ -56,7 +56,8 @@ class Rig(House):
         self.writer.publish_all(b"i" * 16, 1, records)
         self.snapshot = Snapshot.open(folder)
         self.desk = Desk(Keeper(self.snapshot, opener), KEY, clock=lambda: float(NOW))
-        self.desk.peers = control.Peers(roster.SIGNER, self.start, self.loop, {"submitter": self.desk.asked})
+        handlers = {"submitter": self.desk.asked, "bouncer": self.desk.asked}
+        self.desk.peers = control.Peers(roster.SIGNER, self.start, self.loop, handlers)
         self.journal, self.submitter = self.server("journal"), self.client("submitter")
 
     def request(self, request: m.Sign) -> m.Signed:
@@ -177,3 +178,41 @@ def test_nonsense_hangs_up(rig, changed):
     rig.settle()
     with pytest.raises(ChannelClosed):
         rig.hear(rig.submitter)
+
+
+def sign_reply(header: bytes = HEADER, **changed: object) -> m.SignReply:
+    hashed = BodyHash()
+    hashed.update(BODY)
+    until, digest = NOW + 60, hashed.digest()
+    mac = tickets.answer_ticket(KEY, b"0" * 20, b"joe@example.org", digest, until)
+    fields = {
+        "tag": 3, "queue_id": b"0" * 20, "address": b"joe@example.org", "until": until, "ticket": mac, "body_hash": digest,
+        "header": header,
+    }  # fmt: skip
+    return m.SignReply(**{**fields, **changed})
+
+
+def test_what_a_mailbox_answers_by_itself_is_signed_as_what_its_owner_sends(rig):
+    (answer,) = rig.ask(rig.client("bouncer"), sign_reply())
+    assert (answer.tag, answer.word) == (3, b"signed")
+    message = answer.fields + HEADER + b"\r\n" + BODY
+    assert [result.word for result in verify(message, _oracle.look_up, NOW)] == ["pass", "pass"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"header": b"From: Ann <ann@example.org>\r\n"},
+        {"header": HEADER + b"From: Ann <ann@example.org>\r\n"},
+        {"body_hash": b"x" * 32},
+        {"queue_id": b"1" * 20},
+        {"address": b"ann@example.org", "header": b"From: ann@example.org\r\n"},
+        {"until": NOW + 61},
+        {"ticket": JOES},
+    ],
+)
+def test_a_taken_over_bouncer_has_nothing_signed_but_the_words_that_the_owner_saved(rig, changed):
+    """The directory's ticket is of one message, one author and one body."""
+    (answer,) = rig.ask(rig.client("bouncer"), sign_reply(**changed))
+    assert (answer.word, answer.fields) == (b"refused", b"")
+    assert [name for name, _ in events(rig.journal, rig)] == [b"proof-refused"]
