@@ -12,10 +12,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from appliance.database.session import Session
 from appliance.models import Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, Mailbox
-from appliance.services import addresses, audit, authorisation, changes
+from appliance.services import addresses, audit, authorisation, changes, searching
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
-from mta.vocabulary import Address, fold_local_part
+from mta.vocabulary import Address
 
 Holder = TypeVar("Holder", Mailbox, Alias)
 Target = InstrumentedAttribute[str]
@@ -69,14 +69,29 @@ def list_kind(
             session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
         )
         wanted = wanted.where(kind.domain_id == found.id)
-    if search:
-        folded = fold_local_part(search.strip().partition("@")[0])
-        wanted = wanted.where(kind.folded.contains(folded, autoescape=True))
-    if cursor:
-        place = decode_cursor(cursor, int, str)
+    place = decode_cursor(cursor, int, str) if cursor else None
+    text = searching.text_of(search)
+    if text:
+        few = searching.few(session, kind, wanted, text)
+        if few is not None:
+            return _page_of_few(session, kind, few, check_limit(limit), place)
+        wanted = wanted.where(searching.holds_in_walking(kind, text))
+    if place:
         wanted = wanted.where(tuple_(kind.domain_id, kind.folded) > tuple_(*place))
     ordered = wanted.order_by(kind.domain_id, kind.folded).limit(check_limit(limit) + 1)
-    return page_of(session.scalars(ordered).unique().all(), limit, "domain_id", "folded")
+    return page_of(session.scalars(ordered).unique().all(), limit, *_ORDER)
+
+
+_ORDER = ("domain_id", "folded")
+
+
+def _page_of_few(
+    session: Session, kind: type[Holder], few: list[searching.Found], limit: int, place: list[str | int] | None
+) -> Page[Holder]:
+    behind = few if place is None else [found for found in few if found[:2] > tuple(place)]
+    ids = [found.id for found in behind[: limit + 1]]
+    rows = {row.id: row for row in session.scalars(select(kind).where(kind.id.in_(ids))).unique()}
+    return page_of([rows[number] for number in ids if number in rows], limit, *_ORDER)
 
 
 def senders_to(

@@ -47,7 +47,11 @@ def test_migrations_lead_to_the_models(empty):
     """A column that only one of them has would be found by the first customer."""
     schema.migrate(empty)
     with empty.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"target_metadata": Base.metadata})
+        kinds = {row.name: row.type for row in connection.execute(text("PRAGMA table_list"))}
+        # Beside the models there are indexes that are tables, and what they keep their own things in.
+        assert {name for name, kind in kinds.items() if kind == "virtual"} == {"mailbox_search", "alias_search"}
+        opts = {"include_name": lambda name, kind, _: kind != "table" or kinds[name] == "table"}
+        context = MigrationContext.configure(connection, opts={"target_metadata": Base.metadata, **opts})
         assert compare_metadata(context, Base.metadata) == []
 
 

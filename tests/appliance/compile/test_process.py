@@ -1,13 +1,11 @@
 """The compiler at its channels: it publishes what is committed, survives whatever the database does, and carries word."""
 
-import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from appliance.compile import __main__ as compiler
 from appliance.compile import process
@@ -26,19 +24,17 @@ from tests.fixtures.database import HOST, OPERATOR
 
 
 @pytest.fixture
-def place(founded_file, tmp_path, monkeypatch):
+def place(founded_url, tmp_path, monkeypatch):
     """A compiler that has begun, in a state folder with a database."""
     for name, value in {"AWAY_SECONDS": 0.05, "OUTBOX_SECONDS": 0.4, "TASK_RETRY_SECONDS": 0.1}.items():
         monkeypatch.setattr(process, name, value)
-    (tmp_path / "db").mkdir()
     for audience in AUDIENCES:
         (tmp_path / "snapshot" / audience).mkdir(parents=True)
-    shutil.copy(founded_file, tmp_path / "db" / "postern.db")
     with House(roster.COMPILER, {"state": str(tmp_path).encode()}) as house:
-        house.file = tmp_path / "db" / "postern.db"
-        house.engine = open_engine(f"sqlite:///{house.file}")
+        house.file = Path(founded_url.removeprefix("sqlite:///"))  # where it is one
+        house.engine = open_engine(founded_url)
         house.journal, house.storekeeper = house.server("journal"), house.server("storekeeper")
-        house.compiler, house.peers = compiler.serve(house.loop, house.start, f"sqlite:///{house.file}")
+        house.compiler, house.peers = compiler.serve(house.loop, house.start, founded_url)
         house.settle()
         house.compiler.begin()
         house.snapshot = Snapshot.open(tmp_path / "snapshot" / "recipients")
@@ -103,6 +99,7 @@ database.close()
 """
 
 
+@pytest.mark.of_a_file
 def test_commands_that_come_and_go_are_each_seen(place):
     """Each is the only other user of the file and closes it: it must not take the log away under our connection."""
     place.engine.dispose()
@@ -129,6 +126,7 @@ def test_nothing_is_published_when_nothing_changed(place):
     assert names(place) == []
 
 
+@pytest.mark.of_a_file
 def test_a_database_that_goes_away_is_told_once_and_published_from_when_it_is_back(place, tmp_path):
     """Missing, then emptied, then the real one: readers keep what they have, and go on from there."""
     place.serve_for(0.2)
@@ -169,9 +167,8 @@ def request(place, number):
 def test_a_request_that_is_refused_says_why_in_its_row(place):
     """Another installation's database: the command must not wait for ever."""
     place.serve_for(0.2)
-    with sqlite3.connect(place.file) as database:
-        database.execute("UPDATE instance SET instance_id = 'ffffffff-ffff-4fff-8fff-ffffffffffff'")
-    database.close()
+    with unit_of_work(place.engine) as session:
+        session.execute(text("UPDATE instance SET instance_id = 'ffffffff-ffff-4fff-8fff-ffffffffffff'"))
     with unit_of_work(place.engine) as session:
         number = changes.request_publication(session, full=True).id
     serve_until(place, lambda: request(place, number).failure is not None)

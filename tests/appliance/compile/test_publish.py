@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from appliance.compile import publish as publishing
 from appliance.compile.check import NotPublished
@@ -55,14 +56,12 @@ SEALED = base64.b64encode(b"\x01sealed").decode()
 class Place:
     """A state folder with a database, and whatever reads and writes it."""
 
-    def __init__(self, folder, database):
-        self.state = folder
-        self.file = folder / "postern.db"
-        self.file.write_bytes(database.read_bytes())
+    def __init__(self, folder, url):
+        self.state, self.database_url, self.fixed_routes = folder, url, {}
+        self.file = Path(url.removeprefix("sqlite:///"))  # where it is one
         self.snapshot = folder / "snapshot"
         for audience in AUDIENCES:
             (self.snapshot / audience).mkdir(parents=True)
-        self.database_url, self.fixed_routes = f"sqlite:///{self.file}", {}
         self.engine = open_engine(self.database_url)
         self.source = open_source(self.database_url)
         self.publisher = Publisher(self.source, self.snapshot)
@@ -72,6 +71,11 @@ class Place:
             found = act(session, *args, actor=OPERATOR, **rest)
             session.flush()
             return found
+
+    def alter(self, statement):
+        """What no service would do."""
+        with unit_of_work(self.engine) as session:
+            session.execute(text(statement))
 
     def step(self, **rest):
         return self.publisher.step(**rest)
@@ -91,8 +95,8 @@ class Place:
 
 
 @pytest.fixture
-def place(founded_file, tmp_path):
-    place = Place(tmp_path, founded_file)
+def place(founded_url, tmp_path):
+    place = Place(tmp_path, founded_url)
     yield place
     place.close()
 
@@ -237,7 +241,7 @@ def act(place, what, name, other):
 def test_changes_one_by_one_come_to_the_same_as_everything_anew(founded_file, tmp_path_factory, steps):
     """Whatever happened, published in whatever pieces: the same records, and the same answers."""
     folder = tmp_path_factory.mktemp("place", numbered=True)
-    place = Place(folder, founded_file)
+    place = Place(folder, f"sqlite:///{shutil.copy(founded_file, folder / 'postern.db')}")
     place.do(domains.create, "one.test")
     place.step()
     for what, name, other in steps:
@@ -467,6 +471,7 @@ def backup(place, path):
     target.close()
 
 
+@pytest.mark.of_a_file
 def test_a_missing_database_publishes_nothing_and_is_not_made(published):
     """An empty file in its place would be taken for a new installation by the next who comes."""
     published.engine.dispose()
@@ -476,6 +481,7 @@ def test_a_missing_database_publishes_nothing_and_is_not_made(published):
     assert not published.file.exists()
 
 
+@pytest.mark.of_a_file
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 1000, bytes(8192)])
 def test_an_emptied_or_garbled_file_publishes_nothing(published, content):
     """Truncated to nothing, overwritten, zeroed - while it is open, and when it is opened anew."""
@@ -488,16 +494,16 @@ def test_an_emptied_or_garbled_file_publishes_nothing(published, content):
             published.step()
 
 
+@pytest.mark.of_a_file
 @pytest.mark.parametrize("statement", ["DELETE FROM instance", "DELETE FROM change", "DROP TABLE mailbox"])
 def test_a_database_with_its_tables_emptied_publishes_nothing(published, statement):
     """No installation, no history, or no table to read."""
-    with sqlite3.connect(published.file) as database:
-        database.execute(statement)
-    database.close()
+    published.alter(statement)
     with pytest.raises((DatabaseAway, NotPublished)):
         published.step(full="mailbox" in statement)
 
 
+@pytest.mark.of_a_file
 def test_a_database_without_domains_or_tenants_is_not_compiled_anew(published):
     """`postern publish --full` on it would refuse everybody's mail."""
     with sqlite3.connect(published.file) as database:
@@ -507,6 +513,7 @@ def test_a_database_without_domains_or_tenants_is_not_compiled_anew(published):
         published.step(full=True)
 
 
+@pytest.mark.of_a_file
 def test_an_older_copy_publishes_nothing_and_the_real_one_goes_on(published, tmp_path):
     """Also with --full, and also when the copy was changed so often since that its numbers passed the published one."""
     backup(published, tmp_path / "older.db")
@@ -533,14 +540,13 @@ def test_an_older_copy_publishes_nothing_and_the_real_one_goes_on(published, tmp
 
 def test_another_installations_database_publishes_nothing(published):
     """Its numbers may even be larger."""
-    with sqlite3.connect(published.file) as database:
-        database.execute("UPDATE instance SET instance_id = 'ffffffff-ffff-4fff-8fff-ffffffffffff'")
-    database.close()
+    published.alter("UPDATE instance SET instance_id = 'ffffffff-ffff-4fff-8fff-ffffffffffff'")
     for full in (False, True):
         with pytest.raises(NotPublished, match="another installation"):
             published.step(full=full)
 
 
+@pytest.mark.of_a_file
 def test_a_locked_database_is_away_for_as_long_as_it_is_locked(published, monkeypatch):
     """Somebody holds it exclusively; when he lets go, what changed is published."""
     published.do(mailboxes.create, "ann@one.test")
@@ -566,9 +572,7 @@ def test_changes_that_were_forgotten_mean_everything_anew(published):
     """A snapshot older than the oldest entry that is kept cannot be continued entry by entry."""
     published.do(mailboxes.create, "ann@one.test")
     published.do(mailboxes.create, "cat@one.test")
-    with sqlite3.connect(published.file) as database:
-        database.execute("DELETE FROM change WHERE id < (SELECT max(id) FROM change)")
-    database.close()
+    published.alter("DELETE FROM change WHERE id < (SELECT max(id) FROM change)")
     assert published.step().full
     assert {b"a:ann@one.test", b"a:cat@one.test"} <= set(published.contents())
     published.before = [published.contents(audience) for audience in AUDIENCES]
@@ -640,9 +644,7 @@ def test_two_publishers_take_turns(place):
 def test_a_change_of_the_hosts_name_is_published_without_any_other_change(place):
     """Its postmaster is asked for with every unanswered abuse@."""
     place.step()
-    with sqlite3.connect(place.file) as database:
-        database.execute("UPDATE instance SET host_name = 'new.example.test'")
-    database.close()
+    place.alter("UPDATE instance SET host_name = 'new.example.test'")
     place.step()
     host = place.contents()[b"h:"]
     assert (host.name, host.postmaster) == (b"new.example.test", b"postmaster@new.example.test")
@@ -659,6 +661,7 @@ def test_a_fresh_secret_of_return_paths_is_published_and_the_old_one_still_belie
     assert kept == old != fresh
 
 
+@pytest.mark.of_a_file
 def test_publishing_once_says_in_the_appliances_words_what_is_wrong(place, monkeypatch):
     """Missing database, older copy, somebody else at it: one clear error each."""
     assert publish_once(place).full
@@ -666,9 +669,7 @@ def test_publishing_once_says_in_the_appliances_words_what_is_wrong(place, monke
     monkeypatch.setattr(publishing, "LOCK_SECONDS", 0.05)
     with place.publisher._lock(0.0), pytest.raises(Unable, match="somebody else"):
         publish_once(place)
-    with sqlite3.connect(place.file) as database:
-        database.execute("DELETE FROM change WHERE id > 1")
-    database.close()
+    place.alter("DELETE FROM change WHERE id > 1")
     with pytest.raises(Unable, match="older copy"):
         publish_once(place)
     place.engine.dispose()
@@ -677,6 +678,7 @@ def test_publishing_once_says_in_the_appliances_words_what_is_wrong(place, monke
         publish_once(place)
 
 
+@pytest.mark.of_a_file
 @pytest.mark.alone
 def test_with_a_hundred_thousand_mailboxes_a_new_one_is_known_within_a_second(place, figure):
     """Made, published, and accepted by a resolver over an open reader; removed, and refused."""
@@ -722,8 +724,7 @@ def test_an_older_copy_is_refused_also_where_a_part_must_be_made_anew(published)
     current = published.snapshot / "certificates" / "current"
     octets = current.read_bytes()
     current.write_bytes(b"nonsense")
-    with sqlite3.connect(published.file) as database:
-        database.execute("DELETE FROM change WHERE id = (SELECT max(id) FROM change)")
+    published.alter("DELETE FROM change WHERE id = (SELECT max(id) FROM change)")
     with pytest.raises(NotPublished, match="older copy"):
         published.step()
     current.write_bytes(octets)

@@ -4,9 +4,9 @@ A test on the server costs as much as ten on a file: it gets a copy of a databas
 SQL written by SQLAlchemy, of the kinds that these already try on both.
 """
 
-import os
-
 import pytest
+
+from tests.fixtures.database import on_both
 
 # Constraints, locks, savepoints, order and pages, hashes of what was stored; and the nouns that hold all others.
 ON_BOTH = {
@@ -18,6 +18,7 @@ ON_BOTH = {
     "test_mailboxes",
     "test_messages",
     "test_paging",
+    "test_searching",
     "test_tenants",
     "test_trace",
 }
@@ -25,7 +26,4 @@ ON_BOTH = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Take the place of the fixture `database`: one, then the other."""
-    if "database" in metafunc.fixturenames:
-        module = metafunc.module.__name__.rpartition(".")[2]
-        on_both = module in ON_BOTH or os.environ.get("POSTERN_FULL") == "1"
-        metafunc.parametrize("database", ["sqlite", "postgresql"] if on_both else ["sqlite"])
+    on_both(metafunc, always=metafunc.module.__name__.rpartition(".")[2] in ON_BOTH)
