@@ -81,10 +81,26 @@ def get(session: Session, name: str, *, actor: Actor) -> Account:
     return _for(session, actor, "account.see", name)
 
 
+def to_change(session: Session, name: str, *, actor: Actor) -> Account:
+    """The same, when it is the actor's to change.
+
+    Raises:
+        NotFound, Forbidden: it is not.
+    """
+    return _for(session, actor, "account.update", name)
+
+
 def list_accounts(
-    session: Session, *, actor: Actor, tenant_id: int | None = None, limit: int = 50, cursor: str | None = None
+    session: Session,
+    *,
+    actor: Actor,
+    tenant_id: int | None = None,
+    domain_id: int | None = None,
+    search: str = "",
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> Page[Account]:
-    """Accounts in the actor's part, by name.
+    """Accounts in the actor's part, by name; of one tenant or domain, or with *search* in the name.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -92,6 +108,10 @@ def list_accounts(
     wanted = authorisation.restrict(select(Account), actor, Account)
     if tenant_id is not None:
         wanted = wanted.where(Account.tenant_id == tenant_id)
+    if domain_id is not None:
+        wanted = wanted.where(Account.domain_id == domain_id)
+    if search:
+        wanted = wanted.where(Account.name.contains(search.strip().lower(), autoescape=True))
     return page_along(session, wanted, Account.name, limit, cursor)
 
 
@@ -103,22 +123,22 @@ def update(session: Session, name: str, *, actor: Actor, rights: list[str] | Non
         NotFound, Forbidden: the account is not the actor's to change.
     """
     account = _for(session, actor, "account.update", name)
-    before = _describe(account)
-    account.rights = appointments.check_rights(rights, account.kind)
-    before, after = audit.difference(before, _describe(account))
-    if after:
+    was, account.rights = account.rights, appointments.check_rights(rights, account.kind)
+    if was != account.rights:
         account.version += 1
-        _tell(session, actor, "account.changed", account, before=before, after=after)
+        _tell(session, actor, "account.changed", account, before={"rights": was}, after={"rights": account.rights})
     return account
 
 
-def reset_password(session: Session, name: str, sealed_hash: str, *, actor: Actor) -> Account:
-    """Give the account a one-time password: its owner must change it, and all his sessions end.
+def reset_password(
+    session: Session, name: str, sealed_hash: str, *, actor: Actor, must_change: bool = True
+) -> Account:  # fmt: skip
+    """Give the account another password, with *must_change* a one-time one: all its owner's sessions end.
 
     Raises:
         NotFound, Forbidden: the account is not the actor's to change.
     """
-    return _replace(session, actor, _for(session, actor, "account.update", name), sealed_hash, must_change=True)
+    return _replace(session, actor, _for(session, actor, "account.update", name), sealed_hash, must_change=must_change)
 
 
 def set_password(

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 
 from appliance.database.session import Session
-from appliance.errors import NotSignedIn
+from appliance.errors import NotFound, NotSignedIn
 from appliance.models import Account, LoginSession, Mailbox
 from appliance.models.base import now
-from appliance.services import addresses, appointments, audit, authorisation
+from appliance.services import accounts, addresses, appointments, audit, authorisation
 from appliance.services.actor import Actor, Part, acting
+from appliance.services.paging import Page, page_along
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,44 @@ def find(session: Session, token: str, *, source: str = "") -> LoggedIn:
 def end(session: Session, token: str) -> None:
     """Log out; without such a session, nothing happens."""
     session.execute(delete(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
+
+
+def of_account(
+    session: Session, name: str, *, actor: Actor, limit: int = 50, cursor: str | None = None
+) -> Page[LoginSession]:
+    """Where the owner of the account *name* is logged in.
+
+    Raises:
+        Invalid: a bad limit or cursor.
+        NotFound: there is no such account in the actor's part.
+    """
+    account = accounts.get(session, name, actor=actor)
+    wanted = select(LoginSession).where(LoginSession.account_id == account.id, LoginSession.expires_at > now())
+    return page_along(session, wanted, LoginSession.id, limit, cursor)
+
+
+def end_of_account(session: Session, name: str, number: int | None = None, *, actor: Actor) -> int:
+    """End session *number* of the account, or all of them; how many were ended?
+
+    Raises:
+        NotFound: there is no such account in the actor's part, or no such session of it.
+        Forbidden: it is not the actor's to change.
+    """
+    account = accounts.to_change(session, name, actor=actor)
+    wanted = select(LoginSession).where(LoginSession.account_id == account.id)
+    if number is not None:
+        wanted = wanted.where(LoginSession.id == number)
+    found = session.scalars(wanted).unique().all()
+    if number is not None and not found:
+        raise NotFound(f"there is no session {number} of {account.name}")
+    for login in found:
+        session.delete(login)
+    if found:
+        audit.record(
+            session, actor, "session.ended", account.name, tenant_id=account.tenant_id, domain_id=account.domain_id,
+            after={"sessions": len(found)},
+        )  # fmt: skip
+    return len(found)
 
 
 def _actor(session: Session, login: LoginSession, source: str) -> Actor:

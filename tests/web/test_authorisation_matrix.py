@@ -41,6 +41,7 @@ from appliance.services import (
     plans,
     routes,
     senders,
+    sessions,
     tenants,
     webhooks,
 )
@@ -103,6 +104,7 @@ class Side:
     job: str
     webhook: str
     delivery: int
+    login: int
     app_password: str = "phone"
 
 
@@ -112,6 +114,8 @@ def api(verb: str, path: str) -> tuple[str, str]:
 
 _RULE = {"verb": "deny", "pattern": "192.0.2.1"}
 _ROUTE = {"tls": "verify"}
+_LONG = "a calm long password"
+_N, _NAMED = "/accounts/{name}", {"name": "account"}
 _W, _HOOKED = "/webhooks/{public_id}", {"public_id": "webhook", "number": "delivery"}
 _A, _D, _T = "/mailboxes/{address:path}", "/domains/{name}", "/tenants/{tenant_id}"
 
@@ -150,6 +154,7 @@ RULES: dict[tuple[str, str], Rule] = {
             "events",
             "jobs",
             "webhooks",
+            "accounts",
         )
     },
     # Tenants.
@@ -244,6 +249,15 @@ RULES: dict[tuple[str, str], Rule] = {
     api("POST", "/keys"): Rule(IN_TENANT, "tenant", {"tenant_id": "{tenant}"}),
     api("GET", "/keys/{public_id}"): Rule(SEES_TENANT, "key"),
     api("DELETE", "/keys/{public_id}"): Rule(IN_TENANT, "key"),
+    # Accounts.
+    api("POST", "/accounts"): Rule(IN_TENANT, "tenant", {"name": "new", "tenant_id": "{tenant}", "password": _LONG}),
+    api("GET", _N): Rule(SEES_TENANT, "account", path=_NAMED),
+    api("PATCH", _N): Rule(IN_TENANT, "account", {}, path=_NAMED),
+    api("DELETE", _N): Rule(IN_TENANT, "account", path=_NAMED),
+    api("POST", f"{_N}/password"): Rule(IN_TENANT, "account", {"password": _LONG}, path=_NAMED),
+    api("GET", f"{_N}/sessions"): Rule(SEES_TENANT, "account", path=_NAMED),
+    api("DELETE", f"{_N}/sessions"): Rule(IN_TENANT, "account", path=_NAMED),
+    api("DELETE", f"{_N}/sessions/{{number}}"): Rule(IN_TENANT, "account", path=_NAMED | {"number": "login"}),
     # Webhooks.
     api("POST", "/webhooks"): Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}),
     api("GET", _W): Rule(SEES_TENANT, "webhook", path=_HOOKED),
@@ -413,6 +427,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         appointments.appoint(session, account, actor=SYSTEM, domain=domain).id,
         jobs.create(session, "batch", {}, 0, actor=Actor("customer", "key:gone", tenant_id)).public_id,
         hook.public_id, webhooks.send_test(session, hook.public_id, actor=SYSTEM).id,
+        sessions.create(session, account).id,
     )  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def without(names: AbstractSet[str], value: Any) -> Any:  # noqa: ANN401 - JSON
     return [without(names, member) for member in value] if isinstance(value, list) else value
 
 
-SHOWN_ONCE = frozenset({"secret", "link"})
+SHOWN_ONCE = frozenset({"secret", "link", "one_time_password"})
 KEPT_HEADERS = ("location", "etag")
 SECRETS = {"password", "password_hash", "source_password", "key", "private_key"}
 Shown = TypeVar("Shown", bound=BaseModel)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from web.api import (
+    accounts,
     aliases,
     apply,
     appointments,
@@ -38,6 +39,7 @@ for module in (
     sending,
     tenants,
     plans,
+    accounts,
     appointments,
     domains,
     dkim,
