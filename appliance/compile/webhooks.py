@@ -29,7 +29,7 @@ from mta.wire.channel import Channel, Packet
 LOOK_SECONDS: Final = 1.0  # how late an attempt may be whose time has come
 STEP_SECONDS: Final = 0.02  # answers that come within it are written down together
 HELD_SECONDS: Final = 60.0  # between two looks whether a suspended tenant has been resumed
-LEASE_SECONDS: Final = 90  # so long a delivery is in one node's hands; fetcher answers within a minute
+LEASE_SECONDS: Final = 60  # so long a delivery is in one node's hands; fetcher answers within a minute
 AWAY_SECONDS: Final = 2  # fetcher was not there
 AT_ONCE: Final = 32  # deliveries under way
 AT_ONCE_OF_ONE: Final = 4  # of one tenant: with servers that are silent he must not keep others waiting
