@@ -84,9 +84,16 @@ def get(session: Session, number: int, *, actor: Actor) -> Appointment:
 
 
 def list_appointments(
-    session: Session, *, actor: Actor, holder: str | None = None, limit: int = 50, cursor: str | None = None
+    session: Session,
+    *,
+    actor: Actor,
+    holder: str | None = None,
+    tenant_id: int | None = None,
+    domain_id: int | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> Page[Appointment]:
-    """Appointments in the actor's part, the oldest first; or of one *holder*.
+    """Appointments in the actor's part, the oldest first; of one *holder*, or over one tenant itself or one domain.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -96,6 +103,10 @@ def list_appointments(
     if holder is not None:
         person = _person(session, actor, "account.see", "mailbox.see", holder)
         wanted = wanted.where(_column(person) == person.id)
+    if tenant_id is not None:
+        wanted = wanted.where(Appointment.tenant_id == tenant_id, Appointment.domain_id.is_(None))
+    if domain_id is not None:
+        wanted = wanted.where(Appointment.domain_id == domain_id)
     return page_along(session, wanted, Appointment.id, limit, cursor)
 
 

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import select
+
 from appliance.database.session import Session
 from appliance.errors import NotFound
-from appliance.models import Forwarding, Mailbox
+from appliance.models import Domain, Forwarding, ForwardingTarget, Mailbox
 from appliance.models.base import now
-from appliance.services import addresses, consents, holders, limits, mailboxes
+from appliance.services import addresses, authorisation, consents, holders, limits, mailboxes
 from appliance.services.actor import Actor
+from appliance.services.paging import Page, page_along
+from mta.vocabulary import fold_local_part
 
-__all__ = ["Forwarding", "clear", "describe", "get", "put"]
+__all__ = ["Forwarding", "clear", "describe", "get", "is_any_failing", "list_forwarding", "put"]
 
 
 def put(
@@ -58,6 +62,34 @@ def get(session: Session, address: str, *, actor: Actor) -> Forwarding:
     if mailbox.forwarding is None:
         raise NotFound(f"there is no forwarding of {addresses.show(mailbox.address)}")
     return mailbox.forwarding
+
+
+def list_forwarding(
+    session: Session, *, actor: Actor, domain: str, search: str = "", limit: int = 50, cursor: str | None = None
+) -> Page[Mailbox]:
+    """Mailboxes of *domain* that forward their mail, by address; with *search* in the local-part.
+
+    Raises:
+        Invalid: a bad limit or cursor.
+        NotFound: there is no such domain, or it is not the actor's.
+    """
+    label = addresses.parse_domain(domain)
+    found = authorisation.require(
+        session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
+    )
+    wanted = authorisation.restrict(select(Mailbox), actor, Mailbox)
+    wanted = wanted.join(Forwarding, Forwarding.mailbox_id == Mailbox.id)
+    wanted = wanted.where(Mailbox.domain_id == found.id, Forwarding.enabled.is_(True))
+    if search:
+        wanted = wanted.where(Mailbox.folded.contains(fold_local_part(search.strip()), autoescape=True))
+    return page_along(session, wanted, Mailbox.folded, limit, cursor)
+
+
+def is_any_failing(session: Session, domain: Domain) -> bool:
+    """Does mail that is sent on from mailboxes of *domain* come back from some target?"""
+    wanted = select(ForwardingTarget.id).join(Mailbox, Mailbox.id == ForwardingTarget.forwarding_id)
+    wanted = wanted.where(Mailbox.domain_id == domain.id, ForwardingTarget.failed_at.is_not(None))
+    return session.scalar(wanted.limit(1)) is not None
 
 
 def clear(session: Session, address: str, *, actor: Actor) -> None:

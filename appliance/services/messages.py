@@ -166,7 +166,7 @@ def list_messages(file: Path, scope: Scope, asked: Asked, *, limit: int = 50, cu
     below = int(decode_cursor(cursor, int)[0]) if cursor else None
     if not scope.everything and not scope.domains and not scope.addresses:
         return Page([], None)
-    with _opened(file, scope) as store:
+    with opened(file, scope) as store:
         if store is None:
             return Page([], None)
         rows, floor = _Search(store, scope, asked, limit + 1, below).rows()
@@ -183,7 +183,7 @@ def get(file: Path, scope: Scope, identity: str) -> Told:
         NotFound: there is none, or it does not concern him.
         DatabaseUnavailable: as above.
     """
-    with _opened(file, scope) as store:
+    with opened(file, scope) as store:
         row = _row_of(store, identity) if store is not None else None
         if store is None or row is None or not _concerns(store, scope, row):
             raise NotFound(f"there is no message {identity[:40]}")
@@ -245,7 +245,7 @@ class _Search:
 
     def _of_party(self, way: int, wanted: str) -> list[Any]:
         column, value = _column(wanted)
-        mine = "" if self._scope.everything else f" AND {_CONCERNS}"
+        mine = "" if self._scope.everything else f" AND {CONCERNS}"
         statement = (
             f"SELECT DISTINCT {_FIELDS} FROM party p JOIN message m ON m.id = p.message_id WHERE p.{column} = ? AND p.way = ?"
             f" AND p.message_id < ? AND {self._conditions}{mine} ORDER BY p.message_id DESC LIMIT ?"
@@ -267,7 +267,7 @@ class _Search:
 
     def _scanned(self) -> tuple[list[Any], int | None]:
         floor = self._below - SCANNED
-        mine = "" if self._scope.everything else f" AND {_CONCERNS}"
+        mine = "" if self._scope.everything else f" AND {CONCERNS}"
         statement = (
             f"SELECT {_FIELDS} FROM message m WHERE m.id >= ? AND {self._conditions}{mine} ORDER BY m.id DESC LIMIT ?"
         )
@@ -276,7 +276,7 @@ class _Search:
         return rows, floor if len(rows) < self._most and floor > oldest else None
 
 
-_CONCERNS = (
+CONCERNS = (
     f"EXISTS (SELECT 1 FROM party s LEFT JOIN temp.his_domain d ON d.name = s.domain LEFT JOIN temp.his_address a"
     f" ON a.name = s.address WHERE s.message_id = m.id AND s.way >= {RECIPIENT} AND m.at >= coalesce(d.since, a.since))"
 )
@@ -357,7 +357,7 @@ def is_there(file: Path) -> bool:
 
 def read_up_to(file: Path) -> int | None:
     """Octets of the journal's newest file, or an older one, that the store holds already; None: nobody knows."""
-    with _opened(file, EVERYTHING) as store:
+    with opened(file, EVERYTHING) as store:
         row = store.execute("SELECT octets FROM place").fetchone() if store is not None else None
     return int(row[0]) if row else None
 
@@ -368,7 +368,7 @@ def stories(file: Path, wanted: Wanted) -> list[Story]:
     Raises:
         DatabaseUnavailable: as above.
     """
-    with _opened(file, EVERYTHING) as store:
+    with opened(file, EVERYTHING) as store:
         if store is None:
             return []
         rows = {row[0]: row for row in _wanted(store, wanted)}
@@ -427,7 +427,7 @@ def _conversation(store: sqlite3.Connection, session: str) -> list[Entry]:
 
 
 @contextlib.contextmanager
-def _opened(file: Path, scope: Scope) -> Iterator[sqlite3.Connection | None]:
+def opened(file: Path, scope: Scope) -> Iterator[sqlite3.Connection | None]:
     """The store for reading, with the scope's names in tables of our own beside it; None: it was never made."""
     store: sqlite3.Connection | None = None
     try:

@@ -4,6 +4,7 @@ A reader would otherwise get wrong: a plan is not copied. What it says holds for
 what is there already stays, and only more is refused.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -16,7 +17,7 @@ from appliance.services.actor import Actor
 from appliance.services.common import check_name
 from appliance.services.paging import Page, page_along
 
-__all__ = ["SAYS", "Plan", "create", "get", "list_plans", "remove", "update"]
+__all__ = ["SAYS", "Plan", "create", "get", "holders", "list_plans", "remove", "update"]
 
 SAYS = (*limits.OF_TENANTS, "sends_per_hour", "sends_per_day", "default_quota_bytes")
 
@@ -55,6 +56,16 @@ def list_plans(session: Session, *, actor: Actor, limit: int = 50, cursor: str |
         Invalid: a bad limit or cursor.
     """
     return page_along(session, authorisation.restrict(select(Plan), actor, Plan), Plan.id, limit, cursor)
+
+
+def holders(session: Session, found: Sequence[Plan]) -> dict[int, int]:
+    """For each plan's id, how many tenants have it."""
+    told = dict.fromkeys([plan.id for plan in found], 0)
+    counted = select(Tenant.plan_id, func.count()).where(Tenant.plan_id.in_(list(told))).group_by(Tenant.plan_id)
+    for number, count in session.execute(counted):
+        if number is not None:
+            told[number] = count
+    return told
 
 
 def update(session: Session, number: int, *, actor: Actor, name: str | None = None, **says: int | None) -> Plan:

@@ -1,6 +1,6 @@
 """Tenants: operator > reseller > customer."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -19,6 +19,7 @@ __all__ = [
     "Tenant",
     "create",
     "find",
+    "first_below",
     "get",
     "list_tenants",
     "operator",
@@ -109,9 +110,15 @@ def find(session: Session, name_or_id: str, *, actor: Actor) -> Tenant:
 
 
 def list_tenants(
-    session: Session, *, actor: Actor, parent_id: int | None = None, limit: int = 50, cursor: str | None = None
+    session: Session,
+    *,
+    actor: Actor,
+    parent_id: int | None = None,
+    search: str = "",
+    limit: int = 50,
+    cursor: str | None = None,
 ) -> Page[Tenant]:
-    """Tenants in the actor's part, oldest first; with *parent_id*, those directly below it.
+    """Tenants in the actor's part, oldest first; with *parent_id*, those directly below it; or with *search* in the name.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -119,7 +126,21 @@ def list_tenants(
     wanted = authorisation.restrict(select(Tenant), actor, Tenant)
     if parent_id is not None:
         wanted = wanted.where(Tenant.parent_id == parent_id)
+    if search:
+        wanted = wanted.where(func.lower(Tenant.name).contains(search.strip().lower(), autoescape=True))
     return page_along(session, wanted, Tenant.id, limit, cursor)
+
+
+def first_below(session: Session, found: Sequence[Tenant], most: int) -> dict[int, tuple[list[Tenant], int]]:
+    """Of each of *found*, by its id: the first *most* directly below it, and how many there are."""
+    place = func.row_number().over(partition_by=Tenant.parent_id, order_by=Tenant.id).label("place")
+    total = func.count().over(partition_by=Tenant.parent_id).label("total")
+    inner = select(Tenant.id, place, total).where(Tenant.parent_id.in_([tenant.id for tenant in found])).subquery()
+    wanted = select(Tenant, inner.c.total).join(inner, inner.c.id == Tenant.id).where(inner.c.place <= most)
+    told: dict[int, tuple[list[Tenant], int]] = {}
+    for tenant, count in session.execute(wanted.order_by(Tenant.id)):
+        told.setdefault(tenant.parent_id, ([], count))[0].append(tenant)
+    return told
 
 
 def update(

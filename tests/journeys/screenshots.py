@@ -6,13 +6,34 @@ for looking at.
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from appliance.database.session import unit_of_work
-from appliance.services import access_rules, aliases, certificates, domains, forwardings, mailboxes, recipients, tenants
+from appliance.database.session import Session, reading, unit_of_work
+from appliance.services import (
+    access_rules,
+    accounts,
+    aliases,
+    appointments,
+    certificates,
+    dns_page,
+    domains,
+    forwardings,
+    mailboxes,
+    plans,
+    recipients,
+    tenants,
+)
+from appliance.services.actor import Actor
+from appliance.services.dns_page import Found
 from appliance.services.relays import Route
+from mta.roles.journal import lines
+from mta.roles.tracer.gather import Gatherer
+from mta.roles.tracer.store import Store
+from mta.roles.tracer.tail import Place
 from tests.fixtures.browser import NARROW, WIDE, chromium
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Office, make_office, served
 
@@ -24,21 +45,40 @@ PEOPLE = (
 OWNER = "anna@northwind.example"
 PICTURES: tuple[tuple[str, str, dict[str, int], str], ...] = (
     ("domains", "/domains", WIDE, "light"),
-    ("mailboxes", "/domains/northwind.example", WIDE, "light"),
+    ("mailboxes", "/domains/northwind.example/mailboxes", WIDE, "light"),
     ("mailbox-dark", f"/mailboxes/{OWNER}", WIDE, "dark"),
-    ("narrow", "/domains/northwind.example", NARROW, "light"),
+    ("narrow", "/domains/northwind.example/mailboxes", NARROW, "light"),
 )
+# Who wrote to whom, what became of it, and in which words.
+STORIES = (
+    ("newsletter@shop-with-a-rather-long-name.example", "anna@northwind.example", "delivered", "2.0.0", ""),
+    ("ann@customer.example", "nobody@northwind.example", "refused", "", "550 5.1.1 <nobody@northwind.example>: no such address"),
+    ("anna@northwind.example", "ann@customer.example", "failed", "5.7.1",
+     "554 5.7.1 Service unavailable; client host blocked using blocklist.example; see https://blocklist.example/?192.0.2.1"),
+    ("ben@northwind.example", "joe@slow.example", "deferred", "4.4.1", "no host of slow.example answered"),
+    ("ann@customer.example", "sales@northwind.example", "relayed", "2.0.0", "250 2.0.0 Ok: queued as 4Xyz"),
+)  # fmt: skip
 PAGES = {
+    "start": "/", "traffic": "/traffic", "webhooks": "/webhooks", "webhook-new": "/webhooks/new",
     "domains": "/domains", "domain-new": "/domains/new", "domain": "/domains/northwind.example",
-    "domain-empty": "/domains/empty.example", "aliases": "/domains/northwind.example/aliases",
+    "domain-empty": "/domains/empty.example", "mailboxes": "/domains/northwind.example/mailboxes",
+    "mailboxes-empty": "/domains/empty.example/mailboxes", "forwards": "/domains/northwind.example/forwards",
+    "forwards-empty": "/domains/empty.example/forwards", "dns": "/domains/northwind.example/dns?check=true",
+    "unproved": "/domains/unproved.example", "unproved-dns": "/domains/unproved.example/dns",
+    "people": "/domains/northwind.example/people", "people-empty": "/domains/empty.example/people",
+    "person": "/domains/northwind.example/people/jan.northwind", "aliases": "/domains/northwind.example/aliases",
     "aliases-empty": "/domains/empty.example/aliases",
     "protection": "/domains/northwind.example/protection", "relayed": "/domains/branch.example/protection",
-    "relayed-domain": "/domains/branch.example", "rules": "/rules", "certificates": "/certificates",
+    "relayed-domain": "/domains/branch.example", "relayed-mailboxes": "/domains/branch.example/mailboxes",
+    "rules": "/rules", "certificates": "/certificates",
     "settings": "/domains/northwind.example/settings", "domain-remove": "/domains/northwind.example/remove",
     "mailbox-new": "/domains/northwind.example/mailboxes/new", "mailbox": f"/mailboxes/{OWNER}",
     "mailbox-remove": f"/mailboxes/{OWNER}/remove", "alias-new": "/domains/northwind.example/aliases/new",
     "alias": "/aliases/sales@northwind.example", "tenants": "/tenants", "tenant-new": "/tenants/new",
-    "tenant": "/tenants/2", "tenant-sending": "/tenants/2/sending",
+    "tenant": "/tenants/3", "tenant-operator": "/tenants/1",
+    "plans": "/plans", "plan": "/plans/1", "plan-new": "/plans/new", "accounts": "/people", "jobs": "/jobs",
+    "messages": "/messages", "message": f"/messages/{3:020x}", "message-refused": "/messages?state=refused",
+    "explain": "/explain?to=sales%40northwind.example", "tenant-sending": "/tenants/2/sending",
     "domain-sending": "/domains/northwind.example/sending", "mailbox-sending": f"/mailboxes/{OWNER}/sending",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
@@ -93,7 +133,80 @@ def furnish(office: Office) -> None:
         offered = certificates.make_self_signed("mx.example.test")
         certificates.install(session, offered, office.seals.tls_key(offered.key), actor=SYSTEM, origin="self-signed")
         forwardings.put(session, OWNER, ["archive@northwind.example"], actor=SYSTEM)
+        _furnish_people(office, session, customer)
+    _furnish_dns(office)
+    _furnish_traces(office)
     office.account("fjord", reseller)
+
+
+def _furnish_people(office: Office, session: Session, customer: int) -> None:
+    """Who administers, plans and limits, and a domain whose owner has not shown yet that it is his."""
+    sealed = office.sealer.seal_password(PASSWORD)
+    plan = plans.create(
+        session, "Small business", actor=SYSTEM, max_domains=5, max_mailboxes=50, max_aliases=200,
+        max_storage_bytes=200 << 30, sends_per_day=5000, default_quota_bytes=2 << 30,
+    )  # fmt: skip
+    tenants.update(session, customer, actor=SYSTEM, plan_id=plan.id)
+    domains.update(session, "northwind.example", actor=SYSTEM, max_mailboxes=12, max_storage_bytes=64 << 30)
+    accounts.create(
+        session, "jan.northwind", actor=SYSTEM, domain="northwind.example", sealed_hash=sealed, must_change=True,
+        rights=["mailboxes", "passwords", "aliases"],
+    )  # fmt: skip
+    appointments.appoint(session, OWNER, actor=SYSTEM, domain="northwind.example")
+    domains.create(session, "unproved.example", actor=Actor("customer", "jan", customer))
+
+
+def _furnish_dns(office: Office) -> None:
+    """Some records that are right, one that is not, and others that are not there."""
+    with reading(office.engine) as session:
+        domain = domains.get(session, "northwind.example", actor=SYSTEM)
+        wanted = dns_page.wanted(session, domain, actor=SYSTEM)
+    resolver = office.app.state.wiring.resolver
+    for record in wanted[:2]:
+        resolver.records[record.kind, record.name] = Found("answer", (record.value,))
+    resolver.records["TXT", "northwind.example"] = Found("answer", ("v=spf1 include:_spf.elsewhere.example -all",))
+
+
+def _furnish_traces(office: Office) -> None:
+    """Some messages, as tracer writes them down."""
+    wiring = office.app.state.wiring
+    file = wiring.settings.file.parent / "trace.db"
+    office.app.state.wiring = replace(wiring, traces=file)
+    store = Store(file)
+    gatherer, at = Gatherer(store, 0), time.time() - 7200
+
+    def say(role: str, event: str, **words: str) -> None:
+        nonlocal at
+        at += 1.4
+        store.take(gatherer.gather([lines.record(at, role, event, words)]), Place("x", 1))
+
+    for number, (sender, recipient, outcome, status, words) in enumerate(STORIES):
+        at += 600
+        queue_id, session = f"{number + 1:020x}", f"s{number}"
+        to = {"original_recipient": recipient, "final_recipient": recipient, "queue_id": queue_id}
+        say("listener", "connected", session=session, client="192.0.2.25", service="smtp")
+        say("tls", "secured", session=session, tls="TLSv1.3 TLS_AES_256_GCM_SHA384", server_name=HOST)
+        if outcome == "refused":
+            say(
+                "smtpd",
+                "refused",
+                session=session,
+                client="192.0.2.25",
+                reply=words,
+                reverse_path=sender,
+                forward_path=recipient,
+            )
+            continue
+        say(
+            "enqueuer", "accepted", session=session, client="192.0.2.25", queue_id=queue_id, reverse_path=sender,
+            forward_path=recipient, recipients="1", size="48213",
+        )  # fmt: skip
+        if status.startswith("5"):
+            say("scheduler", "deferred", **to, status="4.4.1", diagnostic_code="", remote_mta="")
+        say("scheduler", outcome, **to, status=status, diagnostic_code=words, remote_mta="mx.customer.example")
+        if status.startswith("5"):
+            say("scheduler", "bounced", queue_id=queue_id, reverse_path=sender)
+    store.close()
 
 
 def log_in(page: Any, url: str, name: str = OPERATOR, password: str = PASSWORD) -> None:

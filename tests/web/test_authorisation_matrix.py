@@ -102,6 +102,7 @@ class Side:
     plan: int
     appointment: int
     job: str
+    clerk: str  # an account for the domain alone
     webhook: str
     delivery: int
     login: int
@@ -275,6 +276,7 @@ def form(verb: str, path: str, rule: Rule) -> tuple[tuple[str, str], Rule]:
     return (verb, path), rule
 
 
+_PERSON = {"account": "clerk", "number": "appointment"}
 _MANAGES = "ORCDFSK"  # who has pages about more than a mailbox
 _RESELLS = "OR"
 _PAGES: list[tuple[tuple[str, str], Rule]] = [
@@ -293,9 +295,28 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     *(form(verb, "/consent/{token}", Rule(ALL, "nothing", path={"token": "consent"})) for verb in ("GET", "POST")),
     *(
         form("GET", path, Rule(ALL, "nothing", door=_MANAGES))
-        for path in ("/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit")
+        for path in (
+            "/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit", "/audit/export", "/people",
+            "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new",
+        )
     ),
-    *(form("GET", path, Rule(_RESELLS, "nothing", door=_RESELLS)) for path in ("/tenants", "/tenants/new")),
+    *(form("GET", path, Rule(_RESELLS, "nothing", door=_RESELLS)) for path in ("/tenants", "/tenants/new", "/plans", "/plans/new")),
+    form("GET", "/messages", Rule(ALL, "nothing")),
+    form("GET", "/messages/{identity}", Rule(ALL, "nothing", also=(404,), path={"identity": "key"})),
+    # Plans, jobs, webhooks.
+    form("POST", "/webhooks", Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}, door=_MANAGES)),
+    form("GET", _W, Rule(SEES_TENANT, "webhook", path=_HOOKED, door=_MANAGES)),
+    form("POST", _W, Rule(IN_TENANT, "webhook", {"url": "https://y.test/"}, path=_HOOKED, door=_MANAGES)),
+    *(
+        form("POST", f"{_W}{deed}", Rule(IN_TENANT, "webhook", path=_HOOKED, door=_MANAGES))
+        for deed in ("/test", "/rotate", "/remove", "/deliveries/{number:int}/repeat")
+    ),
+    form("POST", "/plans", Rule(_RESELLS, "nothing", {"name": "New"}, door=_RESELLS)),
+    form("GET", "/plans/{number:int}", Rule("ORS", "plan", path={"number": "plan"}, door=_MANAGES)),
+    form("POST", "/plans/{number:int}", Rule(_RESELLS, "plan", {"name": "Other"}, path={"number": "plan"}, door=_MANAGES)),
+    form("POST", "/plans/{number:int}/remove", Rule(_RESELLS, "plan", path={"number": "plan"}, door=_MANAGES)),
+    form("GET", "/jobs/{job}", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
+    form("POST", "/jobs/{job}/cancel", Rule(IN_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
     # Tenants.
     form("POST", "/tenants", Rule(_RESELLS, "reseller", {"name": "New", "parent_id": "{reseller}"}, door=_RESELLS)),
     form("GET", _T, Rule(SEES_TENANT, "tenant", door=_MANAGES)),
@@ -308,9 +329,25 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", f"{_T}/administrators", Rule(IN_TENANT, "tenant", {"account": "new"})),
     form("POST", f"{_T}/administrators/{{account}}/reset", Rule(IN_TENANT, "account")),
     form("POST", f"{_T}/administrators/{{account}}/remove", Rule(IN_TENANT, "account")),
+    form("POST", f"{_T}/appointments", Rule(IN_TENANT, "tenant", {"holder": "{mailbox}"}, hides=False)),
+    form("POST", f"{_T}/appointments/{{number:int}}/dismiss", Rule("", "tenant", path={"number": "appointment"}, hides=False)),
     # Domains.
     form("POST", "/domains", Rule(IN_TENANT, "tenant", {"name": "new.test", "tenant_id": "{tenant}"}, door=_MANAGES)),
     *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("", "/aliases", "/settings", "/protection")),
+    *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("/mailboxes", "/forwards", "/dns", "/dns/zone")),
+    form("POST", f"{_D}/proof", Rule(IN_DOMAIN, "domain")),
+    form("POST", f"{_D}/limits", Rule("ORCK", "domain", {"max_mailboxes": "9"})),
+    form("POST", f"{_D}/transfer", Rule("ORCK", "domain", {"tenant_id": "{tenant}"})),
+    form("GET", f"{_D}/people", Rule("ORCSK", "domain")),
+    form("POST", f"{_D}/people", Rule("ORC", "domain", {"account": "new"}, hides=False)),
+    form("POST", f"{_D}/appointments", Rule("ORCK", "mailbox", {"holder": "{mailbox}"}, hides=False)),
+    form("POST", f"{_D}/appointments/{{number:int}}/dismiss", Rule(IN_TENANT, "domain", path=_PERSON, hides=False)),
+    form("GET", f"{_D}/people/{{account}}", Rule("ORCS", "domain", path=_PERSON, hides=False)),
+    form("POST", f"{_D}/people/{{account}}", Rule("ORC", "domain", {"right_aliases": "yes"}, path=_PERSON, hides=False)),
+    *(
+        form("POST", f"{_D}/people/{{account}}/{deed}", Rule("ORC", "domain", path=_PERSON, hides=False))
+        for deed in ("reset", "remove")
+    ),
     form("GET", f"{_D}/signing", Rule(SEES_DOMAIN, "domain")),
     form("GET", f"{_D}/sending", Rule(SEES_DOMAIN, "domain")),
     form("GET", f"{_D}/remove", Rule(SEES_DOMAIN, "domain")),
@@ -415,6 +452,8 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
     routes.put(session, f"@{domain}", routes.Wanted(tls="verify"), actor=SYSTEM)
     account = f"{domain.partition('.')[0]}-admin"
     accounts.create(session, account, actor=SYSTEM, tenant_id=tenant_id, sealed_hash=sealed)
+    clerk = f"{account}-clerk"
+    accounts.create(session, clerk, actor=SYSTEM, domain=domain, sealed_hash=sealed)
     offered = certificates.make_self_signed(f"www.{domain}")
     hook = webhooks.create(session, f"https://{domain}/", actor=SYSTEM, seals=office.seals, tenant_id=tenant_id).webhook
     return Side(
@@ -426,6 +465,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         plans.create(session, "Small", actor=SYSTEM, tenant_id=reseller_id).id,
         appointments.appoint(session, account, actor=SYSTEM, domain=domain).id,
         jobs.create(session, "batch", {}, 0, actor=Actor("customer", "key:gone", tenant_id)).public_id,
+        clerk,
         hook.public_id, webhooks.send_test(session, hook.public_id, actor=SYSTEM).id,
         sessions.create(session, account).id,
     )  # fmt: skip

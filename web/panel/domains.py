@@ -8,10 +8,30 @@ from starlette.responses import Response
 
 from appliance.database.session import Session
 from appliance.errors import ApplianceError
-from appliance.services import addresses, aliases, authorisation, domains, mailboxes, tenants
+from appliance.services import (
+    addresses,
+    aliases,
+    authorisation,
+    dkim,
+    domains,
+    forwardings,
+    limits,
+    mailboxes,
+    tenants,
+)
+from appliance.services.limits import IN_DOMAINS, OF_DOMAINS
 from appliance.services.paging import Page
 from web.panel.desk import Desk, Managing, Signed
-from web.panel.forms import Form, faults_of, number_in, require_confirmed, still_sending, stops_in
+from web.panel.forms import (
+    Form,
+    faults_of,
+    limits_as_typed,
+    limits_in,
+    number_in,
+    require_confirmed,
+    still_sending,
+    stops_in,
+)
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
 from web.panel.relaying import RELAY_FIELDS, as_typed, route_in, sources_for
@@ -38,6 +58,7 @@ class Shown(NamedTuple):
     catch_all: str | None
     created_at: int
     next_hop: str | None  # of a relayed domain
+    proved: bool  # that it is its tenant's; until then it is in no snapshot
 
 
 def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
@@ -57,6 +78,7 @@ def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
             catch_all=domain.catch_all,
             created_at=domain.created_at,
             next_hop=domain.next_hop,
+            proved=domain.proved_at is not None,
         )
         for domain in found
     ]
@@ -107,14 +129,53 @@ def create(desk: Managing, form: Form) -> Response:
             )
     except ApplianceError as refusal:
         return _new(desk, form, refusal)
-    return desk.see_other(url("domains", domain.name), f"{domain.name} is served from now on.")
+    notice = (
+        f"{domain.name} is served from now on."
+        if domain.proved_at is not None
+        else f"{domain.name} is here. Show that it is yours, and mail for it is taken."
+    )
+    return desk.see_other(url("domains", domain.name), notice)
 
 
 @router.get("/domains/{name}")
-def detail(desk: Signed, name: str, asked: Asked) -> Response:
+def detail(desk: Signed, name: str) -> Response:
+    """A domain at a glance: what wants to be done, how much of its limits is used, how it is set up."""
+    with desk.reading() as session:
+        domain = domains.get(session, name, actor=desk.actor)
+        view = shown(session, [domain])[0]
+        use = [(noun, limits.count_in(session, domain, noun), getattr(domain, f"max_{noun}")) for noun in IN_DOMAINS]
+        return desk.page(
+            "domains/detail.html", domain=view, row=domain, use=use, needs=_needs(session, domain, view),
+            signing=dkim.keys_of(session, domain.name, actor=desk.actor),
+            may_update=authorisation.allows(session, desk.actor, "domain.update", domain),
+        )  # fmt: skip
+
+
+def _needs(session: Session, domain: domains.Domain, view: Shown) -> list[str]:
+    """What somebody should do about the domain, the most pressing first; the page has the words."""
+    is_open = domain.validation == "off" or (domain.kind == "relay" and not domain.source)
+    found = {
+        "prove": not view.proved,
+        "unguarded": is_open,
+        "failing": domain.kind == "hosted" and forwardings.is_any_failing(session, domain),
+        "empty": domain.kind == "hosted" and not view.mailboxes and not view.aliases,
+        "catch-all": bool(domain.catch_all),
+    }
+    return [need for need, is_so in found.items() if is_so]
+
+
+@router.get("/domains/{name}/mailboxes")
+def list_mailboxes(desk: Signed, name: str, asked: Asked) -> Response:
     """A domain with its mailboxes."""
-    templates = ("domains/detail.html", "mailboxes/_list.html")
-    return _tab(desk, asked, name, mailboxes.list_mailboxes, templates, url("domains", name))
+    templates = ("domains/mailboxes.html", "mailboxes/_list.html")
+    return _tab(desk, asked, name, mailboxes.list_mailboxes, templates, url("domains", name, "mailboxes"))
+
+
+@router.get("/domains/{name}/forwards")
+def list_forwards(desk: Signed, name: str, asked: Asked) -> Response:
+    """Those of its mailboxes that send their mail on."""
+    templates = ("domains/forwards.html", "domains/_forwards.html")
+    return _tab(desk, asked, name, forwardings.list_forwarding, templates, url("domains", name, "forwards"))
 
 
 @router.get("/domains/{name}/aliases")
@@ -152,12 +213,43 @@ def _settings(desk: Desk, name: str, form: Typed | None, refusal: ApplianceError
         view = shown(session, [domain])[0]
         may = authorisation.allows(session, desk.actor, "domain.remove", domain)
         is_host = domain.name == addresses.host_name(session)
-        kept = Typed(catch_all=view.catch_all or "", language=domain.language)
-    faults = faults_of(refusal, "catch_all", "language") if refusal else Typed()
+        kept = Typed(
+            catch_all=view.catch_all or "", language=domain.language, tenant_id=str(domain.tenant_id),
+            **limits_as_typed(domain, OF_DOMAINS),
+        )  # fmt: skip
+        owners = tenants.list_tenants(session, actor=desk.actor, limit=MAX_OWNERS).items if may else []
+    faults = faults_of(refusal, "catch_all", "language", "tenant_id", *OF_DOMAINS) if refusal else Typed()
     return desk.page(
         "domains/settings.html", refusal=refusal, form=Typed({**kept, **(form or {})}), errors=faults, domain=view,
-        may_remove=may and not is_host, languages=LANGUAGES,
+        may_remove=may and not is_host, may_limit=may, languages=LANGUAGES,
+        owners=[(tenant.id, tenant.name) for tenant in owners], limits=OF_DOMAINS,
     )  # fmt: skip
+
+
+@router.post("/domains/{name}/limits")
+def set_limits(desk: Signed, name: str, form: Form) -> Response:
+    """How much may be in it; an empty limit is none of its own."""
+    try:
+        wanted: dict[str, Any] = limits_in(form, OF_DOMAINS)
+        with desk.changing() as session:
+            domain = domains.update(session, name, actor=desk.actor, **wanted)
+    except ApplianceError as refusal:
+        return _settings(desk, name, form, refusal)
+    return desk.see_other(url("domains", domain.name, "settings"), "The limits are changed.")
+
+
+@router.post("/domains/{name}/transfer")
+def transfer(desk: Signed, name: str, form: Form) -> Response:
+    """Give it to another tenant, with all that is in it."""
+    try:
+        with desk.changing() as session:
+            # Also when it goes to where it is: the answer must not depend on that.
+            domains.find(session, desk.actor, "domain.remove", name)
+            domain = domains.update(session, name, actor=desk.actor, tenant_id=number_in(form, "tenant_id"))
+            owner = domain.tenant.name
+    except ApplianceError as refusal:
+        return _settings(desk, name, form, refusal)
+    return desk.see_other(url("domains", domain.name, "settings"), f"{domain.name} belongs to {owner} now.")
 
 
 @router.post("/domains/{name}/language")

@@ -13,7 +13,7 @@ from fastapi import Depends
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from appliance.config import parse_size
+from appliance.config import parse_size, render_size
 from appliance.errors import ApplianceError, Invalid
 from appliance.services.authorisation import EVERYTHING
 from web import security
@@ -87,6 +87,31 @@ def number_in(form: Typed, field: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS:
         raise Invalid("Write a whole number.", field=field)
     return int(text)
+
+
+def limits_in(form: Typed, names: Sequence[str]) -> dict[str, int | None]:
+    """The limits called *names*; sizes are written as `2 GiB`, and an empty one is none.
+
+    Raises:
+        Invalid: something else is in one of them.
+    """
+    return {
+        name: None
+        if not form[name].strip()
+        else size_in(form, name)
+        if name.endswith("_bytes")
+        else number_in(form, name)
+        for name in names
+    }
+
+
+def limits_as_typed(row: object, names: Sequence[str]) -> dict[str, str]:
+    """The limits of *row* as somebody would type them."""
+    values = {name: getattr(row, name) for name in names}
+    return {
+        name: "" if value is None else (render_size(value) if name.endswith("_bytes") else str(value))
+        for name, value in values.items()
+    }
 
 
 def size_in(form: Typed, field: str) -> int:

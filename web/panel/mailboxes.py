@@ -214,4 +214,4 @@ def remove(desk: Signed, address: str, form: Form) -> Response:
     except ApplianceError as refusal:
         return _confirm_removal(desk, address, form, refusal)
     domain = address.rpartition("@")[2]
-    return desk.see_other(url("domains", domain), f"{address} is gone.{still_sending(senders)}")
+    return desk.see_other(url("domains", domain, "mailboxes"), f"{address} is gone.{still_sending(senders)}")

@@ -29,6 +29,7 @@ class Way(NamedTuple):
     url: str
     icon: str
     current: bool
+    behind: bool  # not in the bar itself but in the menu at its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ class Me:
         return self.actor.kind in ("operator", "reseller")
 
     @property
+    def sees_people(self) -> bool:
+        """Does he see who administers besides him? A domain's administrators are colleagues, not property."""
+        return self.may_add_domains or self.actor.kind == "support"
+
+    @property
     def own_tenant(self) -> str:
         """The page of what he administers, when that is one tenant."""
         is_one = self.actor.kind in ("customer", "support") and self.actor.tenant_id is not None
@@ -73,26 +79,32 @@ class Me:
     @property
     def start(self) -> str:
         """His own start page."""
-        return "/domains" if self.manages else url("mailboxes", self.name)
+        return "/" if self.manages else url("mailboxes", self.name)
 
     def ways(self, path: str) -> list[Way]:
-        """The pages in the bar at the top, of which *path* is one."""
+        """The pages in the bar at the top, of which *path* is one; those that are `behind` stand in its menu."""
         if self.must_change_password:
             return []
         known = (
-            ("Domains", "/domains", "globe2", self.manages),
-            ("Tenants", "/tenants", "building", self.may_add_tenants),
-            ("Account", self.own_tenant, "building", bool(self.own_tenant)),
-            ("Rules", "/rules", "shield-lock", self.actor.sees_everything),
-            ("Routes", "/routes", "signpost-split", self.may_add_domains),
-            ("Certificates", "/certificates", "door-open", self.may_add_domains),
-            ("API keys", "/keys", "key", self.may_add_domains),
-            ("Audit", "/audit", "journal-text", self.manages),
-            ("My mailbox", self.start, "inbox", not self.manages),
+            ("Domains", "/domains", "globe2", self.manages, False),
+            ("Tenants", "/tenants", "building", self.may_add_tenants, False),
+            ("Account", self.own_tenant, "building", bool(self.own_tenant), False),
+            ("My mailbox", self.start, "inbox", not self.manages, False),
+            ("Messages" if self.manages else "Where is my mail?", "/messages", "envelope", True, False),
+            ("Explain an address", "/explain", "search", self.manages, True),
+            ("Plans", "/plans", "list", self.may_add_tenants, True),
+            ("People", "/people", "people", self.sees_people, True),
+            ("Access rules", "/rules", "shield-lock", self.actor.sees_everything, True),
+            ("Routes", "/routes", "signpost-split", self.may_add_domains, True),
+            ("Certificates", "/certificates", "door-open", self.may_add_domains, True),
+            ("API keys", "/keys", "key", self.may_add_domains, True),
+            ("Webhooks", "/webhooks", "globe2", self.may_add_domains, True),
+            ("Jobs", "/jobs", "play-circle", self.may_add_domains, True),
+            ("Audit", "/audit", "journal-text", self.manages, True),
         )
         inside = ("/mailboxes", "/aliases")  # pages of a domain, wherever their address begins
         return [
-            Way(label, where, icon, path.startswith(where) or (where == "/domains" and path.startswith(inside)))
-            for label, where, icon, shown in known
+            Way(label, where, icon, path.startswith(where) or (where == "/domains" and path.startswith(inside)), behind)
+            for label, where, icon, shown, behind in known
             if shown
         ]

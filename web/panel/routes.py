@@ -3,36 +3,52 @@
 from fastapi import APIRouter
 
 from web.panel import (
+    accounts,
     aliases,
     audit,
     certificates,
     consents,
     dkim,
+    dns,
     domains,
+    home,
+    jobs,
     keys,
     mailboxes,
+    messages,
+    people,
+    plans,
     protection,
     sending,
     start,
     tenants,
     ways_out,
+    webhooks,
 )
 
 router = APIRouter()
 # Before domains, whose pages would else take "new" for a domain's name, come those that stand below a domain.
 for module in (
     start,
+    home,
     consents,
     protection,
     dkim,
+    dns,
+    people,
     sending,
     mailboxes,
     aliases,
     domains,
     tenants,
+    plans,
     ways_out,
     certificates,
     keys,
+    webhooks,
+    accounts,
+    jobs,
+    messages,
     audit,
 ):
     router.include_router(module.router)

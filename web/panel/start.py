@@ -1,4 +1,4 @@
-"""The gate: signing in and out, one's own start page, the colours, one's own password.
+"""The gate: signing in and out, the colours, one's own password.
 
 A reader would otherwise get wrong: a wrong name and a wrong password are answered alike and take equally long, since the
 authenticator is asked in both cases; the answer must not tell which names exist.
@@ -21,12 +21,6 @@ router = APIRouter(include_in_schema=False)
 
 A_YEAR_SECONDS = 365 * 24 * 3600
 LONGEST_NEXT = 500
-
-
-@router.get("/")
-def start(desk: AtPassword) -> Response:
-    """Everybody's own first page."""
-    return desk.see_other("/account/password" if desk.me.must_change_password else desk.me.start)
 
 
 @router.get("/login")

@@ -1,0 +1,86 @@
+"""What somebody should look at in his part of the house, for the page that he sees first.
+
+A reader would otherwise get wrong: it is a look, not a watch. Each question is bounded and asked of an index, so that the page is
+there at once with a million mailboxes; what takes counting - messages - is `traffic`.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from appliance.database.session import Session
+from appliance.models import Certificate, Domain, Tenant, Webhook
+from appliance.models.base import now
+from appliance.services import authorisation, limits, sending, tenants
+from appliance.services.actor import Actor
+
+MOST = 20  # of one kind
+ENDING_SECONDS = 21 * 24 * 3600
+NEAR = 0.9  # of a limit
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing. *kind*: what is the matter; *subject*: with whom; *number*: how much of it, or when."""
+
+    kind: str  # braked, unproved, unguarded, ending, near, webhook
+    subject: str
+    number: int = 0
+    of: int = 0
+
+
+def needs(session: Session, *, actor: Actor) -> list[Need]:
+    """What wants to be looked at, the most pressing first."""
+    found = [
+        Need("braked", row.subject, row.braked_at or 0) for row in sending.braked(session, actor=actor, limit=MOST)
+    ]
+    found += _certificates(session, actor)
+    found += _domains(session, actor)
+    found += _webhooks(session, actor)
+    return found + _limits(session, actor)
+
+
+def _certificates(session: Session, actor: Actor) -> list[Need]:
+    wanted = authorisation.restrict(select(Certificate), actor, Certificate)
+    wanted = wanted.where(Certificate.not_after < now() + ENDING_SECONDS).order_by(Certificate.not_after).limit(MOST)
+    return [
+        Need("ending", ", ".join(name.name for name in row.rows[:3]), row.not_after) for row in session.scalars(wanted)
+    ]
+
+
+def _domains(session: Session, actor: Actor) -> list[Need]:
+    mine = authorisation.restrict(select(Domain), actor, Domain)
+    unproved = mine.where(Domain.proved_at.is_(None)).order_by(Domain.id).limit(MOST)
+    unguarded = mine.where(Domain.validation == "off").order_by(Domain.id).limit(MOST)
+    return [
+        *(Need("unguarded", row.name) for row in session.scalars(unguarded)),
+        *(Need("unproved", row.name, row.created_at) for row in session.scalars(unproved)),
+    ]
+
+
+def _webhooks(session: Session, actor: Actor) -> list[Need]:
+    wanted = authorisation.restrict(select(Webhook), actor, Webhook)
+    wanted = wanted.where((Webhook.disabled_why != "") | Webhook.failing_since.is_not(None)).limit(MOST)
+    return [Need("webhook", row.url, row.failing_since or 0) for row in session.scalars(wanted)]
+
+
+def _limits(session: Session, actor: Actor) -> list[Need]:
+    """Of the actor's own tenant. Only what is limited is counted."""
+    if actor.sees_everything or actor.tenant_id is None or actor.kind == "domain":
+        return []
+    tenant: Tenant = tenants.own(session, actor)
+    found = []
+    for noun in limits.NOUNS:
+        limit = limits.limit_of(tenant, f"max_{noun}")
+        used = limits.count(session, tenant.id, noun) if limit else 0
+        if limit and used >= limit * NEAR:
+            found.append(Need("near", noun, used, limit))
+    return found
+
+
+def sums(session: Session, *, actor: Actor) -> dict[str, int]:
+    """How many domains, and tenants below his own, there are in the actor's part."""
+    told = {}
+    for noun, model in (("domains", Domain), ("tenants", Tenant)):
+        told[noun] = session.scalar(authorisation.restrict(select(func.count(model.id)), actor, model)) or 0
+    return told
