@@ -325,6 +325,14 @@ class Outbound(Section):
         description='a list of "host:port"; at most 50',
         max_length=_MAX_WEBHOOK_HOSTS,
     )
+    tls_reports: str = Field(
+        "",
+        title="the address from which domains that ask for it are mailed once a day how TLS with their hosts went (RFC 8460), and\n"
+        "whom they may ask; of a domain that is served here, whose key signs the reports. Empty: nobody is. Needs a new start",
+        description='an address such as "tls-reports@example.net", or ""',
+        pattern=r"^([A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[a-z0-9.-]{1,255})?$",
+        max_length=320,
+    )
     bounce_format: str = Field(
         "dsn",
         title='"qsbmf": failures are told as qmail told them, for tools that read nothing else',

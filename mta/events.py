@@ -129,8 +129,8 @@ EVENTS: Final[dict[str, Kind]] = {
     "remote-misbehaved": Kind("a remote answered nonsense", ("remotespawn",), ("domain",)),
     "remote-stuck": Kind("a remote did not answer and was ended", ("remotespawn",), ("domain",)),
     "in-doubt": Kind(
-        "a host has a whole message and never answered; it is sent again, perhaps a second time",
-        ("remotespawn",), ("queue_id", "domain", "remote_mta"),
+        "a host may have a whole message, and nobody heard its answer; it is sent again, perhaps a second time",
+        ("remotespawn", "scheduler"), ("queue_id", "domain", "remote_mta"),
     ),
     "store-refused": Kind("a store is not what it should be", ("localspawn",), ("domain", "uid", "reason")),
     "store-failed": Kind("a store could not be made or put aside", ("storekeeper",), ("domain", "reason")),
@@ -182,6 +182,12 @@ EVENTS: Final[dict[str, Kind]] = {
         "so many sessions for a domain with one of its hosts ended so (the words of RFC 8460)", ("remotespawn",),
         ("domain", "policy", "mx", "result", "sessions"), quiet=True,
     ),
+    "tls-reported": Kind(
+        "a domain was mailed how TLS with its hosts went (RFC 8460)", ("reporter",),
+        ("domain", "recipient", "queue_id", "sessions", "failed"),
+    ),
+    "tls-report-dropped": Kind("such a report could not be made, or not within a day", ("reporter",), ("domain", "why")),
+    "tls-counts-not-kept": Kind("what reports are made of cannot be written down", ("reporter",), ("why",)),
     "policies-not-kept": Kind("MTA-STS policies cannot be written down: a start would forget them", ("fetcher",), ("why",)),
     "policy-trouble": Kind(
         "a domain announces an MTA-STS policy that cannot be had; the one known before holds on", ("fetcher",),

@@ -64,7 +64,7 @@ class Role:
     kib_each: int = 0
     connections: tuple[str, ...] = ("smtpd.max_connections",)  # the settings whose sum that is
     instances: str = ""  # the setting that says how many there are; empty = one
-    only_with: tuple[str, str] = ("", "")  # the setting, and its value, with which this process exists; empty = always
+    only_with: tuple[str, str] = ("", "")  # the setting, and its value (empty = any), with which this process exists
     listens: tuple[str, ...] = ()  # with sockets of one of these services this process exists; empty = always
     pool: tuple[int, int] = (0, 0)  # whom its children may be: the first uid above host.uid_base, and how many
 
@@ -237,6 +237,8 @@ SOURCE = _role(
 
 FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024, file_mib=16)  # its one file, opened before the walls
 
+REPORTER = _role("reporter", 33, only_with=("outbound.tls_reports", ""), file_mib=8)  # its one file, as fetcher's
+
 REMOTESPAWN = _role(
     "remotespawn", 27, Promise.READ_FILES, trusted=True,
     paths=(PathRule("spool/content", _READ), PathRule("snapshot/routes", _READ)), memory_mib=512, open_files=4096,
@@ -244,8 +246,8 @@ REMOTESPAWN = _role(
 
 # In the order they start: who is asked comes before who asks.
 ROLES = (
-    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REMOTESPAWN,
-    TRACER, BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
+    JOURNAL, LEDGER, RESOLVER, SOURCE, FETCHER, DIRECTORY, AUTHENTICATOR, CLEANER, STOREKEEPER, LOCALSPAWN, REPORTER,
+    REMOTESPAWN, TRACER, BOUNCER, SCHEDULER, ENQUEUER, SIGNER, SUBMITTER, COMPILER, TLS, TLSSPAWN, SMTPD, SUBMISSIOND, SMTPDSPAWN,
     SUBMISSIONSPAWN, QMTPD, LISTENER, WEB,
 )  # fmt: skip
 
@@ -287,6 +289,7 @@ FOLDERS = (
     Folder("spool/progress", "scheduler", "cleaner", 0o730),
     Folder("ledger", "ledger", "ledger", 0o700),
     Folder("policies", "", "", 0o700),  # fetcher holds its file in it, and nobody holds the folder
+    Folder("reports", "", "", 0o700),  # the same for reporter
     Folder("mail", "storekeeper", "storekeeper", 0o711),  # an IMAP server passes, under the uid of one domain
     Folder("hooks", "", "", 0o755),  # operators' programs put their sockets here, and say themselves who may call them
     Folder("inject", "", "", 0o755),  # where programs of this machine's users hand in mail
@@ -328,10 +331,10 @@ EDGES = (
     Edge("authenticator", "ledger"),
     Edge("ledger", "bouncer"),
     Edge("compiler", "bouncer"),
+    Edge("compiler", "fetcher"),  # tells tenants' web servers of events
     Edge("directory", "resolver"),
     Edge("directory", "source"),
     Edge("source", "resolver"),
-    Edge("compiler", "fetcher"),  # tells tenants' web servers of events
     Edge("fetcher", "resolver"),
     Edge("web", "resolver"),  # is a record in DNS that proves whose a domain is?
     Edge("enqueuer", "ledger"),
@@ -344,6 +347,11 @@ EDGES = (
     Edge("scheduler", "cleaner"),
     Edge("remotespawn", "resolver"),  # where it introduces its remotes
     Edge("remotespawn", "fetcher"),
+    Edge("remotespawn", "reporter"),
+    Edge("reporter", "resolver"),
+    Edge("reporter", "fetcher"),
+    Edge("reporter", "signer"),
+    Edge("reporter", "enqueuer"),
     Edge("localspawn", "storekeeper"),
     Edge("localspawn", "ledger"),
     Edge("bouncer", "enqueuer"),
@@ -354,6 +362,7 @@ EDGES = (
     Edge("compiler", "ledger"),
     Edge("web", "authenticator"),
     Edge("web", "compiler"),
+    Edge("web", "scheduler"),  # what waits, and what is to be done about it; envelopes, never content
     *(Edge(role.name, "journal") for role in ROLES if role is not JOURNAL),
 )
 
@@ -363,9 +372,14 @@ def started_with(settings: Mapping[str, str]) -> tuple[Role, ...]:
     return tuple(
         role
         for role in ROLES
-        if (not role.only_with[0] or settings[role.only_with[0]] == role.only_with[1])
+        if _is_wanted(role, settings)
         and (not role.listens or any(settings.get(f"listen.{service}") for service in role.listens))
     )
+
+
+def _is_wanted(role: Role, settings: Mapping[str, str]) -> bool:
+    name, value = role.only_with
+    return not name or (settings[name] == value if value else bool(settings.get(name)))
 
 
 def beside_server(role: Role) -> Role:

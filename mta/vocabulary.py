@@ -20,6 +20,9 @@ MAX_PRIVATE_KEY = 12 * 1024
 MAX_CUTS = 4  # places at which a local-part is cut to look for whom it belongs to, the first ones: so many look-ups, never more
 CUTTING = b"+-._"  # what a pattern's star may stand behind
 
+# Among an envelope's options: a report about TLS, which must arrive where TLS fails (RFC 8460 3). No client can declare it.
+TLS_NOT_REQUIRED = b"TLSREQUIRED=NO"
+
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
 _SAFE_STORE_NAME = re.compile(rb"[a-z0-9_][a-z0-9_.+=-]{0,99}\Z")
 _QUEUE_ID = re.compile(rb"[0-9a-f]{20}\Z")

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from mta.record import dataclass, replace
 from mta.security import dane
 from mta.security.dane import Tlsa
-from mta.security.reporting import NO_POLICY, STS, TLSA, Result
+from mta.security.reporting import NO_POLICY, OPTIONAL, STS, TLSA, Result
 from mta.security.sts import Policy
 
 NONE, MAY, VERIFY, DANE = "none", "may", "verify", "dane"  # what a route can say
@@ -123,7 +123,7 @@ def of_host(known: Knowledge, host: str, port: int, *, is_address_secure: bool) 
         return Refusal(BROKEN, "its route demands DANE, and it has no signed TLSA records", Result.DANE_REQUIRED)
     if known.tls == VERIFY:
         return Demand(Level.VERIFY, host, is_sure=known.is_fixed or known.is_mx_secure)
-    if known.policy is None or known.policy.mode == NONE or known.is_fixed:
+    if known.policy is None or known.policy.mode == NONE or known.is_fixed or known.tls == OPTIONAL:
         return Demand(Level.MAY, host, is_sure=known.is_mx_secure)
     return _by_policy(known.policy, host)
 

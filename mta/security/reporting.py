@@ -7,11 +7,13 @@ import enum
 from collections import Counter
 from collections.abc import Iterator
 
-from mta.wire.messages import TlsResults
+from mta.wire.messages import TlsResults, TlsSeen
 
 TLSA, STS, NO_POLICY = "tlsa", "sts", "no-policy-found"  # RFC 8460 4.4, policy-type
 POLICIES = frozenset(policy.encode() for policy in (TLSA, STS, NO_POLICY))
+OPTIONAL = "optional"  # what is demanded of TLS for mail that tells of trouble with TLS (RFC 8460 3)
 MAX_COUNTED = 1000  # combinations that are kept apart until they are told
+MAX_SESSIONS = 10_000  # the same over all domains
 
 
 class Result(enum.Enum):
@@ -65,3 +67,26 @@ class Tally:
         counts, self._counts = self._counts, Counter()
         for (policy, mx, result), sessions in counts.items():
             yield TlsResults(policy.encode(), mx.encode(), result.value.encode(), sessions)
+
+
+class Sessions:
+    """The same with the hosts of many domains, by the day (since 1970, UTC) in which they were, until somebody takes them."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[int, bytes, bytes, bytes, bytes]] = Counter()
+
+    def add(self, day: int, domain: bytes, results: TlsResults) -> None:
+        """So many more; where there are too many kinds already, they are left out."""
+        key = day, domain, results.policy, results.mx, results.result
+        if key in self._counts or len(self._counts) < MAX_SESSIONS:
+            self._counts[key] += results.sessions
+
+    def take(self) -> Iterator[TlsSeen]:
+        """What was counted since the last time; begins anew."""
+        counts, self._counts = self._counts, Counter()
+        for key, sessions in counts.items():
+            yield TlsSeen(*key, sessions)
+
+    def put_back(self, seen: TlsSeen) -> None:
+        """Nobody was there to be told."""
+        self.add(seen.day, seen.domain, TlsResults(seen.policy, seen.mx, seen.result, seen.sessions))

@@ -59,18 +59,18 @@ class Ready(Message, verb="ready"):
 
 
 class QueueOrder(Message, verb="queue-order"):
-    """supervisor -> scheduler. An operator wants to see messages of the queue, or have something done with them."""
+    """supervisor, web -> scheduler. Somebody wants to see messages of the queue, or have something done with them."""
 
     tag: int
     what: Name  # list, show, hold, release, retry, remove, flush
-    by: Name  # whose: `id`, `domain` (of a recipient), `sender` (reverse-path or who logged in), `all`
-    value: Path  # that id, domain or address
+    by: Name  # whose: `id`, `domain` (of a recipient), `domains` (several; also of who logged in), `sender` (reverse-path or who logged in), `all`
+    value: Path  # that id, domain or address; domains apart by spaces
     after: Name  # a list goes on behind this queue id; empty: from the beginning
     count: int  # how many a list may name
 
 
 class QueueTold(Message, verb="queue-told"):
-    """scheduler -> supervisor. Part of the answer to a `QueueOrder`: name, value, name, value … of one message, or of the end."""
+    """scheduler -> supervisor, web. Part of the answer to a `QueueOrder`: name, value, name, value … of one message, or of the end."""
 
     tag: int
     last: bool
@@ -323,14 +323,14 @@ class Found(Message, verb="found"):
 
 
 class Fetch(Message, verb="fetch"):
-    """remote -> fetcher. Which MTA-STS policy (RFC 8461) does this domain have for its mail?"""
+    """remote, reporter -> fetcher. Which MTA-STS policy (RFC 8461) does this domain have for its mail?"""
 
     tag: int
     domain: Text  # A-label
 
 
 class Fetched(Message, verb="fetched"):
-    """fetcher -> remote. The policy in force; with the mode `none`, there is none.
+    """fetcher -> remote, reporter. The policy in force; with the mode `none`, there is none.
 
     *trouble* is empty, or the result type of RFC 8460 4.3.2.1 for what went wrong when a newer one was looked for.
     """
@@ -579,7 +579,7 @@ class OfferRecipient(Message, verb="offer-recipient"):
 
 
 class Content(Message, verb="content"):
-    """smtpd, bouncer -> enqueuer. The next block of the content; with `last`, take charge of the whole."""
+    """smtpd, bouncer, reporter -> enqueuer. The next block of the content; with `last`, take charge of the whole."""
 
     tag: int
     last: bool
@@ -593,14 +593,14 @@ class Withdraw(Message, verb="withdraw"):
 
 
 class Taken(Message, verb="taken"):
-    """enqueuer -> smtpd, bouncer. Durable: we answer for it now."""
+    """enqueuer -> smtpd, bouncer, reporter. Durable: we answer for it now."""
 
     tag: int
     queue_id: Name
 
 
 class Declined(Message, verb="declined"):
-    """enqueuer -> smtpd, bouncer. Not taken, nothing kept. Reply code (RFC 5321 4.2), status (RFC 3463), words for the client."""
+    """enqueuer -> smtpd and others. Not taken, nothing kept. Reply code (RFC 5321 4.2), status (RFC 3463), words for the client."""
 
     tag: int
     reply_code: int
@@ -666,6 +666,13 @@ class OfferConsent(Message, verb="offer-consent"):
     eight_bit: bool = False  # as in `OfferDsn`
 
 
+class OfferReport(Message, verb="offer-report"):
+    """reporter -> enqueuer. A report about TLS (RFC 8460 5.3) begins, to an address that the domain it is about named in DNS."""
+
+    tag: int
+    recipient: Path
+
+
 class OfferReply(Message, verb="offer-reply"):
     """bouncer -> enqueuer. What a mailbox answers to *queue_id*, to nobody but its sender."""
 
@@ -723,8 +730,16 @@ class SignReply(Message, verb="sign-reply"):
     header: Block
 
 
+class SignReport(Message, verb="sign-report"):
+    """reporter -> signer. The same for a report about TLS, whose From field holds the address of `outbound.tls_reports`."""
+
+    tag: int
+    body_hash: Mac
+    header: Block
+
+
 class Signed(Message, verb="signed"):
-    """signer -> submitter. `signed`: the fields to be put before the others; `none`: that domain has no key; `refused`."""
+    """signer -> submitter, others. `signed`: the fields to be put before the others; `none`: that domain has no key; `refused`."""
 
     tag: int
     word: Name
@@ -905,7 +920,7 @@ class Destination(Message, verb="destination"):
 
     domain: Text  # A-label: whose MX, unless there is a next hop
     next_hop: Text  # of a route: host, host:port or [address]:port; empty: by MX
-    tls: Name  # of a route: none, may, verify or dane; empty: as the domain's own policy wants it
+    tls: Name  # of a route: none, may, verify or dane; empty: as the domain's own policy wants it; optional: whatever that wants
     lmtp: bool
     login: Text  # for AUTH, with the password; empty: none
     password: Text
@@ -958,6 +973,17 @@ class Sent(Message, verb="sent"):
 class TlsResults(Message, verb="tls-results"):
     """remote -> remotespawn. So many sessions with the host *mx* ended so (RFC 8460 4.3), as the *policy* wanted it (4.4)."""
 
+    policy: Name
+    mx: Text
+    result: Name
+    sessions: int
+
+
+class TlsSeen(Message, verb="tls-seen"):
+    """remotespawn -> reporter. What `TlsResults` told of *domain* on *day* (days since 1970, UTC), added up. Not answered."""
+
+    day: int
+    domain: Text
     policy: Name
     mx: Text
     result: Name

@@ -83,6 +83,11 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Destination, m.Peer, m.Transmit, m.SendRecipient, m.Hurry}),
         frozenset({m.Sent, m.SendDone, m.TlsResults}),
     ),
+    ("remotespawn", "reporter"): (frozenset({m.TlsSeen}), frozenset()),
+    ("reporter", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
+    ("reporter", "fetcher"): (frozenset({m.Fetch}), frozenset({m.Fetched})),
+    ("reporter", "signer"): (frozenset({m.SignReport}), frozenset({m.Signed})),
+    ("reporter", "enqueuer"): (frozenset({m.OfferReport, m.Content}), frozenset({m.Taken, m.Declined})),
     ("remotespawn", "resolver"): (frozenset({m.Attach}), frozenset()),
     ("remote", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("remotespawn", "fetcher"): (frozenset({m.Attach}), frozenset()),
@@ -100,6 +105,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.StoreDone}),
     ),
     ("compiler", "ledger"): (frozenset({m.Outbox}), frozenset({m.Fact})),
+    ("compiler", "fetcher"): (frozenset({m.Post}), frozenset({m.Posted})),
     ("compiler", "bouncer"): (frozenset({m.AskConsent}), frozenset({m.Noticed})),
     ("web", "authenticator"): (frozenset({m.Verify}), frozenset({m.Verified})),
     ("submissiond", "authenticator"): (
@@ -107,7 +113,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.LoggedIn, m.ScramChallenge, m.ScramDone, m.Using}),
     ),
     ("submitter", "authenticator"): (frozenset({m.MayUse}), frozenset({m.Using})),
-    ("compiler", "fetcher"): (frozenset({m.Post}), frozenset({m.Posted})),
+    ("web", "scheduler"): (frozenset({m.QueueOrder}), frozenset({m.QueueTold})),
     ("web", "compiler"): (frozenset({m.Poke}), frozenset()),
 }
 

@@ -54,6 +54,7 @@ MAY_HAVE: dict[str, dict[str, str]] = {
     },
     "tracer": {"json": "the journal writes lines of it", "sqlite3": "its store"},
     "fetcher": {"ssl": "web servers speak TLS", "h11": "it reads what they say"},
+    "reporter": {"json": "reports are JSON (RFC 8460 4)"},
     "tlsspawn": {"ssl": "its cells' job, loaded before they are forked"},
     "ledger": {"sqlite3": "its own store, which nobody else opens"},
     "journal": {"json": "its log lines are JSON"},

@@ -2,6 +2,7 @@
 
 Serves    smtpd, submitter: Offer, OfferRecipient, Content, Withdraw -> Taken or Declined.
           bouncer: OriginalOf -> Original; OfferDsn, OfferNotice, OfferConsent, Content, Withdraw -> Taken or Declined
+          reporter: OfferReport, Content -> Taken or Declined; 2,000 a day
 Asks      nobody. Tells scheduler Recovered and Queued, ledger Reserve
 Holds     spool/content and spool/envelope, to write; session, ticket and original key
 Believes  of smtpd only what a session token and a ticket prove: who the client is, and that the directory said yes to this

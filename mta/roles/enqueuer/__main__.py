@@ -35,7 +35,7 @@ def main() -> int:
         ),
     )  # fmt: skip
     loop = Loop()
-    handlers = {"smtpd": store.take, "submitter": store.take, "qmtpd": store.take, "bouncer": store.take}
+    handlers = dict.fromkeys(("smtpd", "submitter", "qmtpd", "bouncer", "reporter"), store.take)
     store.peers = control.Peers(role, start, loop, handlers, lost=store.lost, found=store.found)
     loop.after_burst.append(Gather(loop, store.waiting, store.commit))
     loop.call_later(1.0, lambda: tell(store.peers, found.owed, found.removed, found.unknown_version))

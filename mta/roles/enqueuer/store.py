@@ -8,6 +8,7 @@ import collections
 import contextlib
 import ipaddress
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,7 +18,7 @@ from mta.roles.enqueuer.disk import DISK_FULL, Batched, Disk, Room, refusal
 from mta.roles.enqueuer.originals import Originals
 from mta.spool.envelope import MAX_ENVELOPE, MAX_RECIPIENTS, Envelope, Generation, Recipient, render, with_identity
 from mta.spool.layout import write_all
-from mta.vocabulary import is_queue_id
+from mta.vocabulary import TLS_NOT_REQUIRED, is_queue_id
 from mta.windows import Window, client_key
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -39,6 +40,8 @@ MAX_RESERVED = (
     1000  # Reservations of one message; more would fill the ledger's channel, and a reservation is a courtesy.
 )
 INLINE_ENVELOPE = 4 * 1024  # Octets told to the scheduler; a longer one it reads from the file.
+DAY = 86_400.0  # seconds
+REPORTS_A_DAY = 2000  # about TLS (RFC 8460); more domains that want one nobody has sent to in a day
 ANNOUNCED = 12  # Messages told to the scheduler in one packet; with their envelopes they fit.
 
 Refusal = tuple[int, bytes, bytes]
@@ -48,6 +51,9 @@ TOO_LARGE: Refusal = (552, b"5.3.4", b"Message too large")
 TOO_MANY: Refusal = (452, b"4.5.3", b"Too many recipients")
 TOO_FAST: Refusal = (451, b"4.7.1", b"Too many messages from you in a minute; send the rest in a minute")
 BUSY: Refusal = (452, b"4.3.2", b"Too many messages at once")
+ENOUGH_REPORTS: Refusal = (451, b"4.7.1", b"Enough reports for a day")
+
+_PLAIN_PATH = re.compile(rb"[!-;=?-~]{1,64}@[A-Za-z0-9.-]{1,255}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,7 @@ class Store:
         clock: Callable[[], float] = time.time, pace: Pace | None = None,
     ) -> None:  # fmt: skip
         self._pace = pace or Pace()
+        self._reports = Window(clock, DAY)
         self._disk, self._room, self._keys, self._queue_ids = disk, room, keys, queue_ids
         self._host, self._max_size, self._clock = host, max_message_size, clock
         self._originals = Originals(disk.content, disk.envelope, keys.original, host)
@@ -153,6 +160,7 @@ class Store:
             m.OfferNotice: self._offer_notice,
             m.OfferConsent: self._offer_consent,
             m.OfferReply: self._offer_reply,
+            m.OfferReport: self._offer_report,
             m.OriginalOf: self._original_of,
         }
 
@@ -323,12 +331,28 @@ class Store:
         else:
             channel.send(m.Declined(message.tag, *NO_TICKET))
 
+    def _offer_report(self, channel: Channel, message: m.Message) -> None:
+        assert isinstance(message, m.OfferReport)
+        if not self._may_begin(channel, message.tag):
+            return
+        if not _PLAIN_PATH.match(message.recipient):
+            channel.close()  # Reporter asks for nobody who could not stand in a header field: it was taken over.
+            return
+        if self._reports.total >= REPORTS_A_DAY:
+            self._refuse(channel, message.tag, ENOUGH_REPORTS)
+            return
+        self._reports.add(b"")
+        self._write_as_ourselves(channel, message.tag, TLS_NOT_REQUIRED, (message.recipient,))
+
     def _write_to(self, channel: Channel, message: m.OfferNotice | m.OfferConsent, paths: tuple[bytes, ...]) -> None:
-        # As of a double bounce nobody is told when it fails: it can start no correspondence (RFC 3834 2).
         options = _options_of_dsn(paths[0], message.eight_bit, requires_tls=False)
-        self._open[channel][message.tag] = Incoming(
+        self._write_as_ourselves(channel, message.tag, options, paths)
+
+    def _write_as_ourselves(self, channel: Channel, tag: int, options: bytes, paths: tuple[bytes, ...]) -> None:
+        # As of a double bounce nobody is told when it fails: it can start no correspondence (RFC 3834 2).
+        self._open[channel][tag] = Incoming(
             channel, None, b"", options, Generation.DOUBLE_BOUNCE, [Recipient(path) for path in dict.fromkeys(paths)],
-            int(self._clock()), message.tag,
+            int(self._clock()), tag,
         )  # fmt: skip
 
     def _original_of(self, channel: Channel, message: m.Message) -> None:

@@ -56,7 +56,7 @@ def serve(
     private_too = start.settings.get(LOOPBACK_TOO, b"").lower() == b"true"
     desk = Desk(loop, asking, authorities, time.time, shelf=shelf, private_too=private_too, port=port)
     posts = Posts(loop, asking, authorities, listed(start.settings))
-    handlers = {"remote": desk.asked, "resolver": asking.answered, "compiler": posts.asked}
+    handlers = {"remote": desk.asked, "reporter": desk.asked, "resolver": asking.answered, "compiler": posts.asked}
     peers = control.Peers(roster.FETCHER, start, loop, handlers, lost=lambda channel: asking.lost(channel.peer))
     asking.peers = peers
     return peers, desk

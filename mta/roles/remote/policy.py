@@ -16,7 +16,7 @@ from mta.roles.remote.outcome import Outcome, delayed
 from mta.roles.remote.security import Contexts, Level, Security
 from mta.security import demands, handshake
 from mta.security.demands import Decision, Demand, Knowledge, Refusal
-from mta.security.reporting import STS, TLSA, Result, Tally, result_of
+from mta.security.reporting import OPTIONAL, STS, TLSA, Result, Tally, result_of
 from mta.security.sts import Policy
 from mta.wire import messages as m
 from mta.wire.asking import Asking
@@ -137,4 +137,5 @@ class PolicyGuard:
         )  # fmt: skip
 
     def _count(self, policy: str, mx: str, result: Result) -> None:
-        self._tally.count(policy, mx, result)
+        if self._tls != OPTIONAL:  # RFC 8460 3: no report tells of how a report went.
+            self._tally.count(policy, mx, result)

@@ -2,10 +2,10 @@
 
 Serves     scheduler: Send and its recipients -> a Sent for each, then SendDone, in any order
 Asks       nursery, which it forks first of all: Hatch -> a remote under a uid of its own; every remote: Transmit -> Sent, SendDone.
-           To resolver it only introduces the remotes
+           To resolver it only introduces the remotes; reporter it tells how TLS went: TlsSeen
 Holds      spool/content and snapshot/routes, to read; the key that opens routes' passwords
 Believes   a remote what it says of the recipients that it was handed: one answer for each, of a kind that a remote may give
-Fails      a remote that ended: what it had in hand is `delayed` 4.3.0, which is not the destination's fault. The nursery
+Fails      a remote that ended: what it had in hand is `delayed` 4.3.0, in doubt, which is not the destination's fault. The nursery
            gone: it ends too, and begins anew. More destinations than `outbound.max_destinations`: they take turns
 Standards  none; what is said to others is remote's
 

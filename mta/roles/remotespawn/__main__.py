@@ -60,6 +60,7 @@ def wind_up(loop: Loop, spawner: Spawner) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while spawner.in_hand and time.monotonic() < deadline:
         loop.run_once(0.1)
+    spawner.leave()
 
 
 if __name__ == "__main__":

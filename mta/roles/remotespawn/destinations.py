@@ -13,8 +13,8 @@ from mta.wire import messages as m
 from mta.wire.channel import Channel
 
 # Domain (empty where a next hop is named), the route's key, and the route as it was when the message came: when it changes, a
-# remote that speaks by the former one gets no more to do.
-Key = tuple[bytes, bytes, Route | None]
+# remote that speaks by the former one gets no more to do. Last, whether the domain's own demands for TLS are passed over.
+Key = tuple[bytes, bytes, Route | None, bool]
 
 
 class State(enum.Enum):

@@ -14,8 +14,8 @@ from typing import Final
 
 from mta.roles.remotespawn.destinations import Destination, Key, Sending, State
 from mta.roles.remotespawn.routes import NoRoute, Routes
-from mta.security.reporting import POLICIES, RESULTS
-from mta.vocabulary import Action, is_domain, is_queue_id
+from mta.security.reporting import OPTIONAL, POLICIES, RESULTS, Sessions
+from mta.vocabulary import TLS_NOT_REQUIRED, Action, is_domain, is_queue_id
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, Packet, pair
@@ -34,6 +34,8 @@ LAST_WORD_SECONDS = (
 )
 STUCK_SECONDS = 7200.0  # longer than any host may take for what a remote has in hand
 SWEEP_SECONDS = 1.0
+REPORT_SECONDS = 20.0  # between two tellings of how TLS went
+DAY = 86_400  # seconds
 MAX_RESULTS = 200  # lines of the log that a remote may have written before it is done with a message
 MAX_SESSIONS = 1_000_000  # that one of them speaks of
 SPARE_IN_HAND = 20  # messages beyond one for each connection: what is ready when one becomes free
@@ -54,11 +56,12 @@ class Spawner:
 
     def __init__(
         self, loop: Loop, content: int, routes: Routes, nursery: Channel, settings: Callable[[], dict[str, bytes]],
-        *, now: Callable[[], float] = time.monotonic,
+        *, now: Callable[[], float] = time.monotonic, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        """*settings* are those of [outbound] and the host's name, as they are now."""
+        """*settings* are those of [outbound] and the host's name, as they are now. *clock* counts seconds since 1970."""
         self._loop, self._content, self._routes, self._nursery = loop, content, routes, nursery
-        self._settings, self._now = settings, now
+        self._settings, self._now, self._clock = settings, now, clock
+        self._sessions, self._reported = Sessions(), now()
         self._coming: dict[Channel, Sending] = {}  # whose recipients follow
         self._destinations: dict[Key, Destination] = {}
         self._living: dict[Destination, None] = {}  # those that are not asleep: each takes a place, if it is not aside
@@ -81,6 +84,7 @@ class Spawner:
         """The settings may be others now."""
         settings = self._settings()
         self._most = int(settings.get("outbound.max_destinations", b"100"))
+        self._reports = bool(settings.get("outbound.tls_reports"))
         self._in_hand = int(settings.get("outbound.connections_per_destination", b"20")) + SPARE_IN_HAND
         self._pairs = tuple(part for name, value in settings.items() for part in (name.encode(), value))
 
@@ -115,7 +119,8 @@ class Spawner:
         except NoRoute as error:
             self._settle(sending, b"4.4.4", str(error).encode())
             return
-        key = (request.domain if route is None or not route.next_hop else b"", request.route, route)
+        is_lax = TLS_NOT_REQUIRED in request.options.split()
+        key = (request.domain if route is None or not route.next_hop else b"", request.route, route, is_lax)
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = Destination(key)
@@ -153,6 +158,7 @@ class Spawner:
                 "tls-results", domain=_name(destination), policy=message.policy, mx=_clean(message.mx), result=message.result,
                 sessions=message.sessions,
             )  # fmt: skip
+            self._count(destination, message)
         elif sending is not None and isinstance(message, m.Sent) and _is_credible(message, sending):
             sending.unanswered.discard(message.index)
             self._pass_on(destination, sending, message)
@@ -163,6 +169,19 @@ class Spawner:
         else:
             self.peers.event("remote-misbehaved", domain=_name(destination))
             channel.close()
+
+    def _count(self, destination: Destination, results: m.TlsResults) -> None:
+        """Of a domain whose own hosts those are it may want to be told; not of how a report about that went (RFC 8460 3)."""
+        domain, _, _, is_lax = destination.key
+        if self._reports and domain and not is_lax:
+            self._sessions.add(int(self._clock()) // DAY, domain, results)
+
+    def tell_reporter(self) -> None:
+        """Pass on what was counted."""
+        self._reported = self._now()
+        for seen in self._sessions.take():
+            if not self.peers.tell("reporter", seen):
+                self._sessions.put_back(seen)
 
     def lost(self, channel: Channel) -> None:
         """A channel closed: a remote's, or the scheduler's (its successor asks anew)."""
@@ -309,14 +328,15 @@ class Spawner:
         Raises:
             NoRoute: its route cannot be used.
         """
-        domain, name, route = destination.key
+        domain, name, route, is_lax = destination.key
+        own = OPTIONAL.encode() if is_lax else b""
         if route is None:
-            return m.Destination(domain, b"", b"", False, b"", b"", b"", self._pairs)
+            return m.Destination(domain, b"", own, False, b"", b"", b"", self._pairs)
         if self._routes.find(name) != route:
             raise NoRoute("the route has changed")  # It comes back, and then by the new one.
         password = self._routes.password_of(route)
         return m.Destination(
-            domain, route.next_hop, route.tls, route.lmtp, route.login, password, route.source_address, self._pairs
+            domain, route.next_hop, route.tls or own, route.lmtp, route.login, password, route.source_address, self._pairs
         )  # fmt: skip
 
     def _introduce(self, destination: Destination, name: str) -> None:
@@ -342,9 +362,21 @@ class Spawner:
         destination.channel, destination.state = None, State.ENDING
         if destination.in_hand:
             self.peers.event("remote-lost", domain=_name(destination), messages=len(destination.in_hand))
-        for tag in list(destination.in_hand):
-            self._settle(destination.in_hand.pop(tag), b"4.3.0", b"the delivery was interrupted")
+        self._doubt(destination)
         self._gone(destination)
+
+    def _doubt(self, destination: Destination) -> None:
+        """Its remote is no more. Whether a host has what it had in hand nobody can know: it might have said so wrongly, too."""
+        for tag in list(destination.in_hand):
+            sending = destination.in_hand.pop(tag)
+            for _ in sending.unanswered:
+                self._tell_of_doubt(destination, sending, b"")
+            self._settle(sending, b"4.3.0", b"the delivery was interrupted; it may have arrived", in_doubt=True)
+
+    def _tell_of_doubt(self, destination: Destination, sending: Sending, remote_mta: bytes) -> None:
+        self.peers.event(
+            "in-doubt", queue_id=sending.request.queue_id, domain=_name(destination), remote_mta=remote_mta
+        )
 
     def _gone(self, destination: Destination) -> None:
         """Ended and read to the end: the place is free."""
@@ -406,18 +438,20 @@ class Spawner:
             self._settle(destination.waiting.popleft(), status, text)
         self._changed[destination] = None
 
-    def _settle(self, sending: Sending, status: bytes, text: bytes, *, trouble: bool = False) -> None:
+    def _settle(
+        self, sending: Sending, status: bytes, text: bytes, *, trouble: bool = False, in_doubt: bool = False
+    ) -> None:
         """Whoever of *sending* was not answered is delayed, and that is all."""
         for index in sorted(sending.unanswered):
-            self._send(sending, m.Sent(sending.request.tag, index, Action.DELAYED.value, status, _clean(text), b""))
+            self._send(sending, m.Sent(
+                sending.request.tag, index, Action.DELAYED.value, status, _clean(text), b"", in_doubt=in_doubt,
+            ))  # fmt: skip
         sending.unanswered.clear()
         self._done(sending, trouble, 0)
 
     def _pass_on(self, destination: Destination, sending: Sending, sent: m.Sent) -> None:
         if sent.in_doubt:
-            self.peers.event(
-                "in-doubt", queue_id=sending.request.queue_id, domain=_name(destination), remote_mta=_clean(sent.remote_mta),
-            )  # fmt: skip
+            self._tell_of_doubt(destination, sending, _clean(sent.remote_mta))
         status = sent.status if _STATUS.match(sent.status) else b"4.3.0"
         self._send(sending, m.Sent(
             sending.request.tag, sent.index, sent.action, status, _clean(sent.diagnostic_code), _clean(sent.remote_mta),
@@ -442,6 +476,8 @@ class Spawner:
     def sweep(self) -> None:
         """End what is idle, hang up on what is stuck, make room for who waits."""
         now = self._now()
+        if now - self._reported >= REPORT_SECONDS:
+            self.tell_reporter()
         for destination in list(self._living):
             quiet = now - destination.quiet_since
             if destination.is_idle and quiet >= IDLE_SECONDS:
@@ -463,6 +499,12 @@ class Spawner:
         for destination in list(self._living):
             if destination.state is State.SERVING:
                 self._hurry(destination)
+
+    def leave(self) -> None:
+        """There is no time left for answers."""
+        for destination in list(self._living):
+            self._doubt(destination)
+        self.tell_reporter()
 
     @property
     def in_hand(self) -> int:

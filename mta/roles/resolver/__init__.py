@@ -1,7 +1,7 @@
 """resolver - asks name servers, so that nobody else has to read what they answer.
 
-Serves     directory, source, fetcher, remotes and web: names looked up, each answered within two seconds, from memory where that
-           may be
+Serves     directory, source, fetcher, reporter, remotes and web: names looked up, each answered within two seconds, from
+           memory where that may be
 Holds      the only sockets of the house that lead out: UDP and TCP to the servers of [dns], nothing to listen on; no files
 Believes   nothing before it matched the question: source, id, name down to its capitals. That an answer is `secure` only
            from a server on loopback

@@ -26,7 +26,7 @@ class Resolver:
         self._loop = loop
         self._told = start.text(SERVERS)
         self._desk = Desk(servers_of(self._told), Sockets(loop), loop.call_later, time.monotonic)
-        askers = dict.fromkeys(("directory", "source", "fetcher", "remote", "web"), self._heed)
+        askers = dict.fromkeys(("directory", "source", "fetcher", "reporter", "remote", "web"), self._heed)
         self._shares = Shares(time.monotonic)
         self._peers = control.Peers(
             roster.RESOLVER, start, loop, askers, lost=self._shares.forget, reload=self._reload

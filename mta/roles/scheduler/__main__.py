@@ -1,5 +1,6 @@
 """Wiring of scheduler: open the spool's folders, lose the rights, list what is owed once the enqueuer says so, serve."""
 
+import contextlib
 import gc
 import ipaddress
 import os
@@ -17,12 +18,13 @@ from mta.spool.layout import Folder, write_all
 from mta.spool.progress import MAX_PROGRESS
 from mta.wire import control
 from mta.wire import messages as m
-from mta.wire.channel import Channel, Packet
+from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
 from mta.wire.tickets import glance_authority, original_authority
 
 DAY, HOUR = 86400.0, 3600.0
 TICK_SECONDS = 0.5
+FROM_WEB = 1 << 62
 ORDER_SECONDS = 0.002  # between two parts of an operator's order
 REPORT_SECONDS = 5.0  # between two words about the queue's size; said even when it is the same: a journal may be new
 LIST_SECONDS = 600.0  # A message that was not announced to us, for whatever reason, is found after so long.
@@ -35,6 +37,8 @@ class Files:
 
     def __init__(self, envelopes: Folder, progresses: Folder, key: bytes) -> None:
         self.envelopes, self.progresses, self._key = envelopes, progresses, key
+        self._askers: dict[int, tuple[Channel, int]] = {}  # of orders that came from web: who asked, under which tag
+        self._orders = 0
 
     def there(self, peer: str) -> bool:
         """See `Hands`."""
@@ -46,7 +50,21 @@ class Files:
 
     def answer(self, message: m.QueueTold) -> None:
         """See `Hands`."""
-        self.peers.report(message)
+        channel, tag = self._askers.get(message.tag, (None, 0))
+        if channel is None:
+            self.peers.report(message)
+            return
+        if message.last:
+            del self._askers[message.tag]
+        with contextlib.suppress(ChannelClosed):  # Whoever asked ended; what he ordered is done all the same.
+            channel.send(message.but(tag=tag))
+
+    def expect(self, channel: Channel, order: m.QueueOrder) -> m.QueueOrder:
+        """*order* of web, under a tag that no order of the supervisor has: a packet's are counted from one."""
+        self._orders += 1
+        tag = FROM_WEB + self._orders
+        self._askers[tag] = (channel, order.tag)
+        return order.but(tag=tag)
 
     def envelope(self, queue_id: bytes) -> bytes | None:
         """See `Hands`."""
@@ -144,6 +162,12 @@ class Scheduler:
         self.queue.orders.take(order, time.time())
         self._go_on()
 
+    def met_web(self, channel: Channel, packet: Packet) -> None:
+        """The panel or the API wants something of the queue: what of it concerns whoever asks is judged there."""
+        message = packet[0]
+        if isinstance(message, m.QueueOrder):
+            self.ordered(self._files.expect(channel, message))
+
     def _go_on(self) -> None:
         # The pump after each burst does a little; this makes the next burst.
         if self.queue.orders:
@@ -212,6 +236,7 @@ def main() -> int:
         "remotespawn": scheduler.met_remotespawn,
         "bouncer": scheduler.met_bouncer,
         "cleaner": scheduler.met_cleaner,
+        "web": scheduler.met_web,
     }
     files.peers = control.Peers(role, start, loop, handlers, lost=scheduler.lost, ordered=scheduler.ordered)
     gc.freeze()

@@ -146,6 +146,11 @@ class Attempt:
         ]  # fmt: skip
 
     @property
+    def has_relayed(self) -> bool:
+        """Does another host have a copy of which nothing is written down yet? Not for long: it would get a second one."""
+        return any(outcome.action is Action.RELAYED for outcome in self.unwritten)
+
+    @property
     def asked_to_notify(self) -> bool:
         """Did the sender say anything about notifications?"""
         return any(recipient.options for recipient in self.envelope.recipients)

@@ -74,6 +74,7 @@ class Destination:
 
     domain: bytes
     route: bytes
+    is_lax: bool = False  # for mail that goes whatever the domain demands of TLS (RFC 8460 3): its trouble is another
     is_up: bool = False  # the last send worked
     failures: int = 0  # in a row; none, and not up: unknown
     soft: int = 0  # sends in a row that reached the host, and it took nothing
@@ -87,12 +88,18 @@ class Destination:
     looked: float = 0.0  # when its line was last searched for what is due
 
     @property
+    def key(self) -> "Key":
+        """What tells it from others."""
+        return self.domain, self.route, self.is_lax
+
+    @property
     def has_room(self) -> bool:
         """May one more go there, as far as it is concerned?"""
         return self.going < self.most
 
 
 Caller = tuple[Destination, Kind]
+Key = tuple[bytes, bytes, bool]
 
 
 class Destinations:
@@ -103,7 +110,7 @@ class Destinations:
         self._chance = chance
         self.slots = {kind: max(1, most * share // 100) for kind, share in SHARES.items()}
         self._common = self.slots[Kind.HEALTHY] * COMMON_SHARE // 100
-        self._known: dict[tuple[bytes, bytes], Destination] = {}
+        self._known: dict[Key, Destination] = {}
         self._sends: Counter[Kind] = Counter()
         self._ready: dict[Kind, dict[Destination, None]] = {kind: {} for kind in Kind}  # someone waits, and may go
         self._resting: list[tuple[float, int, Destination]] = []
@@ -119,12 +126,12 @@ class Destinations:
         """How many there are now, promised ones among them."""
         return sum(self._sends.values())
 
-    def at(self, domain: bytes, route: bytes, now: float) -> Destination:
+    def at(self, domain: bytes, route: bytes, now: float, *, is_lax: bool = False) -> Destination:
         """The destination; a new one when nothing is known of it."""
-        key = (domain, route)
+        key = (domain, route, is_lax)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = Destination(domain, route, looked=now)
+            found = self._known[key] = Destination(domain, route, is_lax, looked=now)
         found.used = now
         return found
 
@@ -162,7 +169,7 @@ class Destinations:
 
     def line_up(self, destination: Destination, queue_id: bytes, now: float) -> None:
         """*queue_id* waits there; it is called by `call` or told by `tick`."""
-        destination = self._known.setdefault((destination.domain, destination.route), destination)
+        destination = self._known.setdefault(destination.key, destination)
         destination.line.append(queue_id)
         self._look(destination, now)
 

@@ -59,7 +59,7 @@ class Orders:
 
     def take(self, order: m.QueueOrder, now: float) -> None:
         """Carry out *order*, or refuse it."""
-        if order.what not in _WHATS or order.by not in (b"id", b"domain", b"sender", b"all"):
+        if order.what not in _WHATS or order.by not in (b"id", b"domain", b"domains", b"sender", b"all"):
             self._end(order, b"refused", b"no such order")
         elif len(self._walks) >= MAX_ORDERS:
             self._end(order, b"refused", b"busy with other orders")
@@ -107,7 +107,7 @@ class Orders:
     ) -> int:
         holds, is_held = self._owner.holds, bool(progress.held)
         if order.what in (b"list", b"show"):
-            self._tell(order, self._about(queue_id, envelope, progress, planned))
+            self._tell(order, self._about(queue_id, envelope, progress, planned) | _concerned(order, envelope))
             if order.what == b"show":
                 self._tell_recipients(order, envelope, progress)
             return 1
@@ -166,10 +166,27 @@ class Orders:
         self._tell(order, {name.decode(): value}, last=True)
 
 
+def _concerned(order: m.QueueOrder, envelope: Envelope) -> dict[str, bytes | int]:
+    """Which recipients it is about, where it is about some domains: who else a message is for is the sender's affair."""
+    mine = _of_domains(order, envelope) if order.by in (b"domain", b"domains") else []
+    return {"forward_path": mine[0], "concerned": len(mine)} if mine else {}
+
+
+def _of_domains(order: m.QueueOrder, envelope: Envelope) -> list[bytes]:
+    names = order.value.lower().split()
+    return [each.forward_path for each in envelope.recipients if _domain_of(each.forward_path) in names]
+
+
+def _domain_of(address: bytes) -> bytes:
+    return address.rpartition(b"@")[2].lower()
+
+
 def _is_meant(order: m.QueueOrder, envelope: Envelope) -> bool:
     value = order.value.lower()
     if order.by == b"domain":
         return any(each.forward_path.rpartition(b"@")[2].lower() == value for each in envelope.recipients)
+    if order.by == b"domains":
+        return _domain_of(envelope.identity) in value.split() or bool(_of_domains(order, envelope))
     if order.by == b"sender":
         return value in (envelope.reverse_path.lower(), envelope.identity)
     return True

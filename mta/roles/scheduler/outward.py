@@ -11,7 +11,7 @@ from mta.record import dataclass, field
 from mta.roles.scheduler.attempt import Attempt, Result, Target
 from mta.roles.scheduler.destinations import NO_TROUBLE, Caller, Destination, Destinations, Kind, Trouble
 from mta.roles.scheduler.hands import Hands
-from mta.vocabulary import Action, arrival_of
+from mta.vocabulary import TLS_NOT_REQUIRED, Action, arrival_of
 from mta.wire import messages as m
 from mta.wire.messages import MAX_SEND_RECIPIENTS
 
@@ -63,8 +63,9 @@ class Outward:
     def begin(self, attempt: Attempt, now: float) -> None:
         """Everything that *attempt* has for other hosts, now that it is all known."""
         outward, attempt.outward = attempt.outward, {}
+        is_lax = TLS_NOT_REQUIRED in attempt.envelope.options.split()
         for hop, recipients in outward.items():
-            destination = self.destinations.at(hop.domain, hop.route, now)
+            destination = self.destinations.at(hop.domain, hop.route, now, is_lax=is_lax)
             for some in _in_parts(list(recipients.items())):
                 self._go(Going(attempt, destination, hop.reverse_path, some), now)
 
@@ -193,11 +194,23 @@ class Outward:
                 self._worked(destination)
             else:
                 is_news = self.destinations.took_nothing(destination, trouble, now)
+        if destination.until > now:
+            self._put_off_waiting(destination, now)
         if is_news:
             self._hands.event(
                 "destination-down", domain=destination.domain, route=destination.route, status=destination.trouble.status,
                 diagnostic_code=destination.trouble.words,
             )  # fmt: skip
+
+    def _put_off_waiting(self, destination: Destination, now: float) -> None:
+        """It may be hours. They hear what it is, and what else is known of their messages need not wait for it."""
+        waiting, destination.waiting = destination.waiting, []
+        for going in waiting:
+            self._waiting -= 1
+            going.attempt.asked -= 1
+            going.attempt.going -= 1
+            self._put_off(going, now)
+            self._judge.advance(going.attempt, now)
 
     def _worked(self, destination: Destination) -> None:
         was_down, line = self.destinations.worked(destination)
@@ -219,6 +232,10 @@ class Outward:
         """Its role ended: what that was asked was perhaps done, perhaps not."""
         sends, self._sends = self._sends, {}
         for going in sends.values():
+            for _ in going.unanswered:
+                self._hands.event(
+                    "in-doubt", queue_id=going.attempt.queue_id, domain=going.destination.domain, remote_mta=b""
+                )
             self._end(going, now)
 
 

@@ -313,7 +313,7 @@ class Queue:
         if attempt.asked == 0:
             self._settle(attempt, now)
             return
-        if len(attempt.unwritten) >= WRITE_FROM:
+        if len(attempt.unwritten) >= WRITE_FROM or attempt.has_relayed:
             self._write(attempt)
         self._see_abroad(attempt, is_abroad=attempt.asked == attempt.going)
 
@@ -514,7 +514,7 @@ class Queue:
         """Nobody is left to be told anything now."""
         if not attempt.undecided or self.holds.removes(attempt.queue_id):
             self._in_hand.pop(attempt.queue_id, None)
-            if any(outcome.action is Action.RELAYED for outcome in attempt.unwritten):
+            if attempt.has_relayed:
                 # Until the cleaner has been here the message is owed. A mailbox would have it anew under the same name;
                 # another host would have it twice.
                 self._write(attempt)

@@ -1,6 +1,7 @@
 """signer - signs users' mail (DKIM), and is the only one that ever holds a key to do it with.
 
 Serves     submitter: Sign, bouncer: SignReply -> Signed
+           reporter: SignReport -> Signed, where the one author is the address of `outbound.tls_reports`
 Holds      the private keys of all domains, opened with keys/signer.key, which it read while it was root; the ticket key, to
            check with; the snapshot's folder of signing keys, read-only
 Believes   the authenticator's sender ticket: this mailbox, logged in in this session, may write as this address until then.

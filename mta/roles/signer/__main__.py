@@ -23,8 +23,11 @@ def main() -> int:
     folder = start.folder("snapshot/signing")
     sandbox.enter(role, start, keep=(folder,))
     loop = Loop()
-    desk = Desk(Keeper(Snapshot(folder), opener), start.settings[roster.TICKET_KEY])
-    desk.peers = control.Peers(role, start, loop, {"submitter": desk.asked, "bouncer": desk.asked})
+    contact = start.settings.get("outbound.tls_reports", b"")
+    desk = Desk(Keeper(Snapshot(folder), opener), start.settings[roster.TICKET_KEY], contact=contact)
+    desk.peers = control.Peers(
+        role, start, loop, {"submitter": desk.asked, "bouncer": desk.asked, "reporter": desk.asked_report}
+    )
     loop.run_until_idle()  # the journal should hear what follows
     if opener is None:
         desk.peers.event("no-key", why=f"{KEY} cannot be read: no mail can be signed")

@@ -28,8 +28,11 @@ class Desk:
 
     peers: Peers
 
-    def __init__(self, keeper: Keeper, key: bytes, clock: Callable[[], float] = time.time) -> None:
-        self._keeper, self._key, self._clock = keeper, key, clock
+    def __init__(
+        self, keeper: Keeper, key: bytes, clock: Callable[[], float] = time.time, *, contact: bytes = b""
+    ) -> None:
+        """*contact*: the address that reports about TLS come from; empty: there are none."""
+        self._keeper, self._key, self._clock, self._contact = keeper, key, clock, contact
         self._trouble = ""
         keeper.tell = self._unusable
 
@@ -77,19 +80,40 @@ class Desk:
             what = b"author" if holds else b"sender ticket"
             self.peers.event("proof-refused", what=what, session=session)
             return m.Signed(request.tag, b"refused", b"")
-        domain = _folded(request.address.rpartition(b"@")[2])
+        return self._signed(request.tag, fields, request.body_hash, request.address, session=session, identity=identity)
+
+    def asked_report(self, channel: Channel, packet: Packet) -> None:
+        """The header of a report about TLS: nobody's ticket is needed, for it has one author and no other."""
+        request = packet[0]
+        assert isinstance(request, m.SignReport)
         try:
-            found = self._keeper.keys_of(domain)
-        except Unusable:
-            return m.Signed(request.tag, b"later", b"")
-        if found is None:
-            return m.Signed(request.tag, b"none", b"")
-        made = [sign(fields, request.body_hash, key, found.domain, now, GOOD_SECONDS) for key in found.keys]
-        selectors = b" ".join(key.selector for key in found.keys)
-        self.peers.event(
-            "signed", session=session, identity=identity, domain=found.domain, selectors=selectors
+            fields = split_fields(request.header)
+        except NotAHeader:
+            fields = []
+        if authors(fields) != [self._contact] or len(request.body_hash) != HASH_OCTETS:
+            channel.close()  # Reporter asks for nothing else: it was taken over.
+            return
+        self.look()
+        signed = self._signed(
+            request.tag, fields, request.body_hash, self._contact, session=b"", identity=self._contact
         )
-        return m.Signed(request.tag, b"signed", b"".join(made))
+        channel.send(signed)
+
+    def _signed(
+        self, tag: int, fields: Sequence[bytes], body_hash: bytes, address: bytes, *, session: bytes, identity: bytes
+    ) -> m.Signed:
+        """With the keys of the domain of *address*, whose it is by now known to be."""
+        try:
+            found = self._keeper.keys_of(_folded(address.rpartition(b"@")[2]))
+        except Unusable:
+            return m.Signed(tag, b"later", b"")
+        if found is None:
+            return m.Signed(tag, b"none", b"")
+        now = int(self._clock())
+        made = [sign(fields, body_hash, key, found.domain, now, GOOD_SECONDS) for key in found.keys]
+        selectors = b" ".join(key.selector for key in found.keys)
+        self.peers.event("signed", session=session, identity=identity, domain=found.domain, selectors=selectors)
+        return m.Signed(tag, b"signed", b"".join(made))
 
 
 def authors(fields: Sequence[bytes]) -> list[bytes]:

@@ -38,7 +38,7 @@ class Rig:
         ours, theirs = pair()
         self.control = Channel(ours, "enqueuer", permits.TO_SUPERVISOR)
         start = control.Start(Channel(theirs, "supervisor", permits.FROM_SUPERVISOR), {})
-        handlers = {"smtpd": self.store.take, "bouncer": self.store.take}
+        handlers = dict.fromkeys(("smtpd", "bouncer", "reporter"), self.store.take)
         self.store.peers = control.Peers(
             roster.ENQUEUER, start, self.loop, handlers, lost=self.store.lost, found=self.store.found
         )

@@ -9,6 +9,7 @@ from mta.roles.enqueuer import store
 from mta.roles.enqueuer.disk import Disk
 from mta.spool import envelope as envelope_format
 from mta.spool.envelope import Generation, with_identity
+from mta.vocabulary import TLS_NOT_REQUIRED
 from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, pair
@@ -563,3 +564,39 @@ def test_a_bouncer_without_the_compilers_authority_asks_nobody(rig, authority):
     late = consent_authority(KEYS.consent, BOB, 1)
     assert [each.reply_code for each in offer_consent(rig, BOB, 1, late)] == [550]
     assert list(rig.envelope.queue_ids()) == []
+
+
+def offer_report(rig, recipient=b"tls@away.example"):
+    reporter = rig.client("reporter")
+    reporter.send(m.OfferReport(6, recipient))
+    reporter.send(m.Content(6, True, b"Subject: Report Domain: away.example\r\n\r\n"))
+    rig.settle()
+    return answers(reporter)
+
+
+def test_a_report_about_tls_goes_out_whatever_its_domain_demands_of_tls_and_nobody_hears_when_it_fails(rig):
+    """RFC 8460 3: that TLS fails is what it tells of."""
+    (taken,) = offer_report(rig)
+    envelope = envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+    assert (envelope.reverse_path, envelope.generation) == (b"", Generation.DOUBLE_BOUNCE)
+    assert [each.forward_path for each in envelope.recipients] == [b"tls@away.example"]
+    assert envelope.options == TLS_NOT_REQUIRED
+
+
+def test_a_reporter_mails_so_much_a_day_and_no_more(rig, monkeypatch):
+    """Nobody can prove to whom a domain wants its reports sent, so a taken-over one could mail anybody."""
+    monkeypatch.setattr(store, "REPORTS_A_DAY", 3)
+    for _ in range(3):
+        assert isinstance(offer_report(rig)[0], m.Taken)
+    (declined,) = offer_report(rig)
+    assert (declined.reply_code, declined.status) == (451, b"4.7.1")
+
+
+@pytest.mark.parametrize(
+    "recipient", [b"", b"nobody", b"a b@x.test", b"a@x.test\r\nBcc: b@x.test", b"a@b@x.test>", b"\xff@x.test"]
+)
+def test_a_reporter_that_names_no_address_is_hung_up_on(rig, recipient):
+    reporter = rig.client("reporter")
+    reporter.send(m.OfferReport(6, recipient))
+    rig.settle()
+    assert answers(reporter) == ["closed"]

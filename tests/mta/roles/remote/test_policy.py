@@ -58,3 +58,14 @@ def test_where_there_is_no_fetcher_at_all_mail_goes_as_without_policies():
     """It was never introduced: nothing that came over the network decides that."""
     security, _ = decided(None, is_away=True)
     assert security.level is Level.MAY
+
+
+def test_a_report_about_tls_goes_whatever_the_domain_demands_and_is_not_counted():
+    """RFC 8460 3: no policy is asked for; TLS is taken where it is there, and nobody is told how it went."""
+    contexts, found, tally = SimpleNamespace(trusting=CONTEXT, verifying=CONTEXT), [], Tally()
+    guard = PolicyGuard(SimpleNamespace(), contexts, tally, b"remote.test", b"optional", is_fixed=False)
+    guard.decide(Host(b"mx.remote.test", "192.0.2.1", 25, is_mx_secure=True, is_address_secure=True), found.append)
+    [security] = found
+    assert (security.level, security.is_demanded) == (Level.MAY, False)
+    security.note("the certificate has expired")
+    assert list(tally.take()) == []

@@ -9,6 +9,7 @@ import pytest
 from mta.roles.remotespawn import spawner as judged
 from mta.roles.remotespawn.spawner import Spawner
 from mta.snapshot.records import Route
+from mta.vocabulary import TLS_NOT_REQUIRED
 from mta.wire import channel, permits
 from mta.wire import messages as m
 from mta.wire.channel import Channel
@@ -44,17 +45,30 @@ class Rig:
         self.nursery = Channel(theirs, "remotespawn", permits.readable_by_server("remotespawn", "nursery"))
         settings = {"outbound.max_destinations": b"%d" % most}
         routes = SimpleNamespace(find=lambda _key: Route())
-        self.spawner = Spawner(self.loop, self.content, routes, nurse, lambda: settings, now=lambda: self.now)
-        self.spawner.peers = SimpleNamespace(to=lambda _name: None, event=lambda *_args, **_pairs: None)
+        clock = lambda: 86_400.0 * 20_000 + self.now  # noqa: E731 - as short as what it stands beside
+        self.settings, self.events, self.reports, self.has_reporter = settings, [], [], True
+        self.spawner = Spawner(
+            self.loop, self.content, routes, nurse, lambda: settings, now=lambda: self.now, clock=clock
+        )
+        self.spawner.peers = SimpleNamespace(
+            to=lambda _name: None, event=lambda name, **pairs: self.events.append((name, pairs)), tell=self._report
+        )
         self.loop.add_channel(nurse, self.spawner.heed_nursery, lambda _channel: None)
         self.remotes = {}  # by number: the channel
         self.busy = {}  # by domain: channel and tag
         self.told = {}  # by domain: how it was told to hurry
+        self.demands = []  # domain and what its remote was told of TLS
         self._tag = 0
 
-    def send(self, domain, *, doubtful=False):
+    def _report(self, name, message):
+        assert name == "reporter"
+        if self.has_reporter:
+            self.reports.append(message)
+        return self.has_reporter
+
+    def send(self, domain, *, doubtful=False, options=b""):
         self._tag += 1
-        self.spawner.take(self.asker, (m.Send(self._tag, QUEUE_ID, domain, b"", b"", b"", 1, 1, doubtful), ()))
+        self.spawner.take(self.asker, (m.Send(self._tag, QUEUE_ID, domain, b"", b"", options, 1, 1, doubtful), ()))
         self.spawner.take(self.asker, (m.SendRecipient(self._tag, 0, b"a@" + domain, b""), ()))
         self.serve()
         return self._tag
@@ -77,6 +91,7 @@ class Rig:
                     os.close(descriptor)
                 if isinstance(message, m.Destination):
                     remote.peer = message.domain
+                    self.demands.append((message.domain, message.tls))
                 elif isinstance(message, m.Transmit):
                     self.busy[remote.peer] = remote, message.tag
                 elif isinstance(message, m.Hurry):
@@ -193,3 +208,77 @@ def test_a_remote_writes_so_much_into_the_log_and_no_more(rig_of):
     remote.send(m.TlsResults(b"sts", b"mx.taken.test", b"success", 1))
     rig.serve()
     assert [(each.action, each.status) for each in rig.asker.of(m.Sent)] == [(b"delayed", b"4.3.0")]
+
+
+def test_what_a_remote_had_in_hand_when_it_died_is_in_doubt(rig_of):
+    """Its hosts may have all of it: the one rule for what nobody can know, and counted by its figure. What waited is not."""
+    rig = rig_of(1)
+    tags = [rig.send(b"taken.test"), rig.send(b"taken.test")]
+    remote, _ = rig.busy[b"taken.test"]
+    waiting = rig.send(b"other.test")
+    remote.close()
+    rig.nursery.send(m.HatchEnded(1, b"-11"))
+    del rig.remotes[1]
+    rig.serve()
+    doubtful = [(each.tag, each.action, each.status, each.in_doubt) for each in rig.asker.of(m.Sent)]
+    assert doubtful == [(tag, b"delayed", b"4.3.0", True) for tag in tags]
+    told = [pairs["queue_id"] for name, pairs in rig.events if name == "in-doubt"]
+    assert told == [QUEUE_ID] * 2
+    rig.answer(b"other.test")
+    assert [(each.tag, each.in_doubt) for each in rig.asker.of(m.Sent)][2:] == [(waiting, False)]
+
+
+def test_what_is_still_awaited_when_the_house_stops_is_in_doubt(rig_of):
+    rig = rig_of(1)
+    rig.send(b"mute.test")
+    rig.spawner.leave()
+    assert [each.in_doubt for each in rig.asker.of(m.Sent)] == [True]
+    assert [name for name, _ in rig.events] == ["in-doubt"]
+
+
+def tell_of_tls(rig, domain, sessions=1):
+    remote, _ = rig.busy[domain]
+    remote.send(m.TlsResults(b"sts", b"mx." + domain, b"success", sessions))
+    rig.serve()
+
+
+def test_reporter_hears_how_tls_went_added_up_and_by_the_day(rig_of):
+    """Three times a minute; while it is away nothing is lost."""
+    rig = rig_of(2)
+    rig.settings["outbound.tls_reports"] = b"tls@example.net"
+    rig.spawner.change()
+    rig.send(b"a.test")
+    for _ in range(3):
+        tell_of_tls(rig, b"a.test", 2)
+    rig.has_reporter = False
+    rig.wait(judged.REPORT_SECONDS + 1)
+    rig.has_reporter = True
+    rig.now += 86_400.0
+    tell_of_tls(rig, b"a.test", 5)
+    rig.wait(judged.REPORT_SECONDS + 1)
+    assert rig.reports == [
+        m.TlsSeen(20_000, b"a.test", b"sts", b"mx.a.test", b"success", 6),
+        m.TlsSeen(20_001, b"a.test", b"sts", b"mx.a.test", b"success", 5),
+    ]
+
+
+def test_nothing_is_counted_for_reports_that_nobody_makes(rig_of):
+    rig = rig_of(1)
+    rig.send(b"a.test")
+    tell_of_tls(rig, b"a.test")
+    rig.spawner.tell_reporter()
+    assert rig.reports == []
+    assert [name for name, _ in rig.events] == ["tls-results"]
+
+
+def test_a_report_goes_by_a_remote_that_passes_over_demands_for_tls_and_is_not_reported_of(rig_of):
+    """RFC 8460 3; other mail of the same domain goes by another, which heeds them."""
+    rig = rig_of(2)
+    rig.settings["outbound.tls_reports"] = b"tls@example.net"
+    rig.spawner.change()
+    rig.send(b"a.test", options=TLS_NOT_REQUIRED)
+    tell_of_tls(rig, b"a.test")
+    rig.send(b"a.test")
+    assert rig.demands == [(b"a.test", b"optional"), (b"a.test", b"")]
+    rig.spawner.tell_reporter()
+    assert rig.reports == []

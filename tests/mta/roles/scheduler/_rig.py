@@ -94,6 +94,8 @@ class Rig:
         self.sent = []  # (queue id, domain, recipients), each time
         self.asked_of_hosts = []  # the options of each recipient of them
         self.notifying = set()  # domains whose hosts know DSN
+        self.mute = set()  # domains whose hosts take their time
+        self.hanging = []  # what they have: Send and recipients
         self.relayed = []  # the same, of those that were taken
         self.answering = {}  # final recipient: what the directory says of a mailbox that answers by itself
         self.replies = []  # what the bouncer was asked for
@@ -159,7 +161,10 @@ class Rig:
         self.asked_of_hosts.append((request.recipient, request.options))
         if len(recipients) == send.recipients:
             self.sent.append((send.queue_id, send.domain, tuple(recipients)))
-            self.answer_send(send, recipients)
+            if send.domain in self.mute:
+                self.hanging.append((send, recipients))
+            else:
+                self.answer_send(send, recipients)
 
     def answer_send(self, send, recipients):
         action, status, *trouble = self.hosts.get(send.domain, (b"relayed", b"2.0.0"))

@@ -6,6 +6,7 @@ from mta.roles.scheduler import destinations, outward
 from mta.roles.scheduler import queue as judgement
 from mta.roles.scheduler.destinations import Destinations, Kind, Trouble
 from mta.spool.envelope import Generation, with_identity
+from mta.vocabulary import TLS_NOT_REQUIRED
 from mta.wire import messages as m
 from tests.mta.roles.scheduler._rig import ARRIVAL, DAY, Rig, envelope_of, queue_id_of
 
@@ -389,3 +390,67 @@ def test_destinations_that_worked_until_now_do_not_take_every_slot_when_they_han
     for each in (hanging[0], hanging[0], hanging[1]):
         known.give_back(each, Kind.HEALTHY, 0.0)
     assert known.call(0.0) == ((hanging[0], Kind.HEALTHY), queue_id_of(1))
+
+
+def test_what_one_host_took_is_written_down_while_another_still_thinks(rig):
+    """For minutes, perhaps: a scheduler that is killed meanwhile sends it there no second time."""
+    rig.mute = {b"slow.out.test"}
+    queue_id = rig.accept(envelope=envelope_of(b"a@quick.out.test", b"b@slow.out.test"))
+    rig.run()
+    assert b"a@quick.out.test" in rig.hands.progresses[queue_id]
+    after = Rig(rig.hands, rig.now)
+    after.list()
+    after.later(HOUR)
+    assert [domain for _, domain, _ in after.sent] == [b"slow.out.test"]
+    assert rig.hands.envelopes == {}
+
+
+def test_who_waits_for_a_destination_that_fails_keeps_nobody_waiting_for_his_answer(rig):
+    """What else is known of his message he hears at once; the rest of it stands in line, and not in memory."""
+    rig.accept(1, envelope_of(b"first@x.out.test"))
+    rig.run()
+    rig.mute = {b"x.out.test"}
+    for number in range(2, 2 + destinations.KNOWN_WORKING + 1):
+        rig.accept(number, envelope_of(b"r%d@x.out.test" % number))
+    rig.run()
+    rig.outcomes[b"bad@y.out.test"] = (b"failed", b"5.1.1")
+    queue_id = rig.accept(20, envelope_of(b"last@x.out.test", b"bad@y.out.test"))
+    rig.run()
+    assert (rig.notified, rig.queue.is_in_hand(queue_id)) == ([], True)
+    rig.hosts[b"x.out.test"] = DOWN
+    rig.answer_send(*rig.hanging[0])
+    rig.run()
+    assert rig.notified == [(queue_id, [b"bad@y.out.test"])]
+    assert not rig.queue.is_in_hand(queue_id)
+    del rig.hosts[b"x.out.test"]
+    rig.mute = set()
+    for hanging in rig.hanging[1:]:
+        rig.answer_send(*hanging)
+    rig.later(2 * HOUR)
+    assert rig.hands.envelopes == {}
+
+
+def test_a_report_about_tls_goes_where_other_mail_waits_for_the_domain_to_mend_its_tls(rig):
+    """RFC 8460 3: it stands in no line behind what cannot go."""
+    rig.hosts[b"x.out.test"] = DOWN
+    for number in range(3):
+        rig.accept(number, envelope_of(b"r%d@x.out.test" % number))
+    rig.run()
+    del rig.hosts[b"x.out.test"]
+    report = rig.accept(9, envelope_of(b"tls@x.out.test", options=TLS_NOT_REQUIRED, reverse_path=b""))
+    rig.run()
+    assert rig.sent[-1] == (report, b"x.out.test", (b"tls@x.out.test",))
+    assert len(rig.hands.envelopes) == 3, "that it got through says nothing of what must have TLS"
+
+
+def test_what_was_on_its_way_when_its_role_ended_is_in_doubt_and_sent_again(rig):
+    """As what a host has and does not confirm: nobody can know."""
+    rig.mute = {b"x.out.test"}
+    queue_id = rig.accept(envelope=envelope_of(b"a@x.out.test"))
+    rig.run()
+    rig.queue.lost("remotespawn", rig.now)
+    doubts = [pairs for name, pairs in rig.hands.events if name == "in-doubt"]
+    assert doubts == [{"queue_id": queue_id, "domain": b"x.out.test", "remote_mta": b""}]
+    rig.mute = set()
+    rig.later(HOUR)
+    assert (len(rig.sent), rig.hands.envelopes) == (2, {})

@@ -22,6 +22,7 @@ from tests.mta.message.dkim import _oracle
 
 KEY, NOW = os.urandom(32), 1_800_000_000
 PRIVATE, PUBLIC = seal.make_key_pair()
+CONTACT = b"tls-reports@example.org"
 HEADER = b"From: Joe <joe@example.org>\r\nSubject: hi\r\n"
 BODY = b"hello\r\n"
 
@@ -55,8 +56,8 @@ class Rig(House):
         self.writer = SnapshotWriter(folder)
         self.writer.publish_all(b"i" * 16, 1, records)
         self.snapshot = Snapshot.open(folder)
-        self.desk = Desk(Keeper(self.snapshot, opener), KEY, clock=lambda: float(NOW))
-        handlers = {"submitter": self.desk.asked, "bouncer": self.desk.asked}
+        self.desk = Desk(Keeper(self.snapshot, opener), KEY, clock=lambda: float(NOW), contact=CONTACT)
+        handlers = {"submitter": self.desk.asked, "bouncer": self.desk.asked, "reporter": self.desk.asked_report}
         self.desk.peers = control.Peers(roster.SIGNER, self.start, self.loop, handlers)
         self.journal, self.submitter = self.server("journal"), self.client("submitter")
 
@@ -178,6 +179,38 @@ def test_nonsense_hangs_up(rig, changed):
     rig.settle()
     with pytest.raises(ChannelClosed):
         rig.hear(rig.submitter)
+
+
+def sign_report(header: bytes, body_hash: bytes) -> m.SignReport:
+    return m.SignReport(4, body_hash, header)
+
+
+def test_a_report_about_tls_is_signed_for_the_one_address_that_they_come_from(rig):
+    """Without a ticket: nobody logged in."""
+    header = b"From: <%b>\r\nSubject: Report Domain: x.test\r\nTLS-Report-Domain: x.test\r\n" % CONTACT
+    hashed = BodyHash()
+    hashed.update(BODY)
+    (signed,) = rig.ask(rig.client("reporter"), sign_report(header, hashed.digest()))
+    assert signed.word == b"signed"
+    message = signed.fields + header + b"\r\n" + BODY
+    assert {each.word for each in verify(message, _oracle.look_up, NOW)} == {"pass"}
+
+
+@pytest.mark.parametrize(
+    ("header", "body_hash"),
+    [
+        (HEADER, bytes(32)), (b"From: <tls-reports@other.example>\r\n", bytes(32)), (b"Subject: x\r\n", bytes(32)),
+        (b"From: <%b>, <joe@example.org>\r\n" % CONTACT, bytes(32)), (b"From: <%b>\r\n" % CONTACT * 2, bytes(32)),
+        (b"From: <%b>\r\n" % CONTACT, bytes(31)), (b"no header\r\n", bytes(32)),
+    ],
+)  # fmt: skip
+def test_a_reporter_that_wants_anything_else_signed_is_hung_up_on(rig, header, body_hash):
+    """Another author, two, none; or no hash."""
+    reporter = rig.client("reporter")
+    reporter.send(sign_report(header, body_hash))
+    rig.settle()
+    with pytest.raises(ChannelClosed):
+        rig.hear(reporter)
 
 
 def sign_reply(header: bytes = HEADER, **changed: object) -> m.SignReply:
