@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, NotFound
-from appliance.services import addresses, aliases, domains, mailboxes
+from appliance.services import addresses, aliases, conditions, domains, mailboxes
 from appliance.services.actor import Actor
 from appliance.services.paging import MAX_PAGE, Page
 from web.api.schemas.aliases import NewAlias
@@ -166,8 +166,9 @@ class _Comparison:
             return
         path = _path("/mailboxes", wanted.address) + "/forwarding"
         targets = addresses.parse_targets(self._session, asked.targets, "forwarding.targets")
-        if present is None or (targets, asked.keep_copy, asked.enabled) != (
-            list(present.targets), present.keep_copy, present.enabled,
+        only = conditions.parse(asked.conditions.model_dump() if asked.conditions is not None else None)
+        if present is None or (targets, asked.keep_copy, asked.enabled, only) != (
+            list(present.targets), present.keep_copy, present.enabled, present.conditions,
         ):  # fmt: skip
             yield Operation("PUT", path, asked.model_dump(mode="json"))
 

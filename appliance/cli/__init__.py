@@ -29,6 +29,7 @@ VERBS = {
     "tls": ("appliance.cli.tls:app", "certificates"),
     "dkim": ("appliance.cli.dkim:app", "what domains' mail is signed with"),
     "forward": ("appliance.cli.forward:app", "a mailbox's forwarding"),
+    "autoreply": ("appliance.cli.autoreply:app", "what a mailbox answers by itself"),
     "app-password": ("appliance.cli.app_password:app", "further passwords of a mailbox, one for each program"),
     "sender": ("appliance.cli.sender:app", "as which other addresses a mailbox may write"),
     "sending": ("appliance.cli.sending:app", "how much a mailbox, a domain or a tenant may send, and the hijack brake"),

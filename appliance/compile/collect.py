@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Any
 
 from appliance.compile.source import Query, Row
 from mta.snapshot.records import LOGGING_IN, RECEIVING, SENDING_OUT
@@ -88,11 +89,24 @@ class MailboxRow:
     keep_copy: bool
     targets: tuple[str, ...]
     stops: int = 0
+    conditions: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:
         """The address as compared."""
         return f"{self.folded}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class AutoreplyRow:
+    """What a mailbox answers by itself."""
+
+    key: str
+    display_name: str
+    subject: str
+    text: str
+    starts_at: int
+    ends_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +248,7 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
             *sending,
         ) = row
         suspended, stops = _stops((receiving, sending_out, log_in))
-        # PostgreSQL's driver has read the JSON already.
-        settings = json.loads(told) if isinstance(told, str) else told
+        settings = _read_json(told)
         yield DomainRow(
             name, kind, tenant_id, suspended, alias_of or "", catch_all or "", validation, bool(greylist), bool(dnsbl),
             next_hop or "", source, settings, secret or "", bool(batv), language, bool(sending[0]), sending[1] or 0,
@@ -243,22 +256,38 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
         )  # fmt: skip
 
 
+def _read_json(told: object) -> Any:  # noqa: ANN401 - what it is
+    """What stands in a column of JSON; PostgreSQL's driver has read it already."""
+    return json.loads(told) if isinstance(told, str) else told
+
+
 def mailboxes(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[MailboxRow]:
     """All mailboxes, or those of *domain* with these *folded* local-parts."""
     statement = (
         "SELECT m.id, m.folded, m.local_part, d.name, m.quota_bytes, "
-        "m.receiving_held, m.sending_held, m.log_in_held, m.sealed_hash, f.enabled, f.keep_copy "
+        "m.receiving_held, m.sending_held, m.log_in_held, m.sealed_hash, f.conditions, f.enabled, f.keep_copy "
         "FROM mailbox m JOIN domain d ON d.id = m.domain_id LEFT JOIN forwarding f ON f.mailbox_id = m.id"
     )
     for rows in _pieces(_select(statement, "m.folded", query, folded, domain)):
         targets = _targets(query, [row[0] for row in rows if row[-2]])
-        for id_, part, given, name, quota_bytes, *held, sealed_hash, enabled, keep_copy in rows:
+        for id_, part, given, name, quota_bytes, *held, sealed_hash, conditions, enabled, keep_copy in rows:
             found = targets.get(id_, ())
             kept = bool(keep_copy) or not enabled or not found
             suspended, stops = _stops(held)
             yield MailboxRow(
-                part, given, name, quota_bytes, suspended, sealed_hash or "", keep_copy=kept, targets=found, stops=stops
-            )
+                part, given, name, quota_bytes, suspended, sealed_hash or "", keep_copy=kept, targets=found, stops=stops,
+                conditions=_read_json(conditions) if found else None,
+            )  # fmt: skip
+
+
+def autoreplies(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[AutoreplyRow]:
+    """All autoreplies that are not switched off, or those of *domain* with these *folded* local-parts."""
+    statement = (
+        "SELECT m.folded, d.name, m.display_name, r.subject, r.text, r.starts_at, r.ends_at FROM autoreply r "
+        "JOIN mailbox m ON m.id = r.mailbox_id JOIN domain d ON d.id = m.domain_id WHERE r.enabled"
+    )
+    for part, name, display_name, subject, text, starts, ends in _select(statement, "m.folded", query, folded, domain):
+        yield AutoreplyRow(f"{part}@{name}", display_name, subject, text, starts or 0, ends or 0)
 
 
 def logins(query: Query) -> Iterator[MailboxRow]:

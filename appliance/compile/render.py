@@ -6,11 +6,13 @@ another name of itself, so that the transfer agent never converts between the tw
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from appliance.compile.collect import (
     AccountRow,
     AliasRow,
+    AutoreplyRow,
     CertificateRow,
     DomainRow,
     KeyRow,
@@ -79,8 +81,32 @@ def mailbox(row: MailboxRow) -> Record:
     given = f"{row.local_part}@{row.domain}".encode()
     targets = tuple(target.encode() for target in row.targets)
     store = store_name(row.folded).encode()
-    record = records.Mailbox(given, store, max(0, row.quota_bytes), row.suspended, row.keep_copy, targets, row.stops)
+    record = records.Mailbox(
+        given, store, max(0, row.quota_bytes), row.suspended, row.keep_copy, targets, row.stops,
+        _conditions(row.conditions),
+    )  # fmt: skip
     return address_key(row.key), pack_record(record)
+
+
+def _conditions(told: Mapping[str, Any] | None) -> records.Conditions | None:
+    if not told:
+        return None
+    senders, subjects = (tuple(text.encode() for text in told.get(name, ())) for name in ("senders", "subjects"))
+    spam = b"" if told.get("spam") is None else (b"yes" if told["spam"] else b"no")
+    return records.Conditions(senders, subjects, told.get("larger_than", -1), told.get("smaller_than", -1), spam)
+
+
+def autoreply_key(key: str) -> bytes:
+    """Where it stands what a mailbox answers by itself."""
+    return records.AUTOREPLY + key.encode()
+
+
+def autoreply(row: AutoreplyRow) -> Record:
+    """What a mailbox answers by itself. When that begins and ends the directory sees: nothing is published at midnight."""
+    record = records.Autoreply(
+        row.starts_at, row.ends_at, row.display_name.encode(), row.subject.encode(), row.text.encode()
+    )
+    return autoreply_key(row.key), pack_record(record)
 
 
 def alias(row: AliasRow) -> Record:

@@ -39,6 +39,7 @@ def everything(
             map(render.relayed, collect.relayed(query)),
             map(render.rules, collect.rules(query)),
             sending.of_mailboxes(query),
+            map(render.autoreply, collect.autoreplies(query)),
             (render.routed(row.key) for row in ways),
         ),
         "credentials": itertools.chain(
@@ -84,7 +85,7 @@ def changed(
     # A mailbox's suspension and its removal are told as a changed address; its login follows.
     addresses = wanted.get("address", {})
     standing, logins = _changed_addresses(query, addresses, addresses | wanted.get("password", {}))
-    recipients |= standing
+    recipients |= standing | _changed_autoreplies(query, wanted.get("autoreply", {}))
     credentials |= logins
     sendings, secrets = sending.changed(query, wanted.get("senders", {}))
     recipients |= sendings
@@ -181,6 +182,15 @@ def _changed_addresses(query: Query, addresses: Iterable[str], logins: Iterable[
             if login is not None:
                 found_logins |= [login]
     return found, found_logins
+
+
+def _changed_autoreplies(query: Query, addresses: Iterable[str]) -> Changed:
+    found: Changed = {}
+    for key in addresses:
+        folded, _, domain = key.rpartition("@")
+        found[render.autoreply_key(key)] = None
+        found |= map(render.autoreply, collect.autoreplies(query, domain, [folded]))
+    return found
 
 
 def _put(found: Changed, record: Record) -> None:

@@ -7,6 +7,7 @@ from appliance.models.api_key import ApiKey
 from appliance.models.app_password import AppPassword
 from appliance.models.appointment import Appointment
 from appliance.models.audit_entry import AuditEntry
+from appliance.models.autoreply import Autoreply
 from appliance.models.base import Base
 from appliance.models.certificate import Certificate, CertificateName
 from appliance.models.change import Change, PublishRequest, StoreTask
@@ -38,6 +39,7 @@ __all__ = [
     "AppPassword",
     "Appointment",
     "AuditEntry",
+    "Autoreply",
     "Base",
     "Certificate",
     "CertificateName",

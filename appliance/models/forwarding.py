@@ -1,6 +1,8 @@
 """Where a mailbox's mail goes besides, or instead of, its store."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -15,6 +17,8 @@ class Forwarding(Base):
     mailbox_id: Mapped[int] = mapped_column(ForeignKey("mailbox.id", ondelete="CASCADE"), primary_key=True)
     keep_copy: Mapped[bool] = mapped_column(default=True)
     enabled: Mapped[bool] = mapped_column(default=True)
+    # Which messages go on, as `services.conditions` tells them; None: all. The others stay in the mailbox.
+    conditions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
     changed_at: Mapped[int] = mapped_column(BigInteger, default=now)
 
     rows: Mapped[list["ForwardingTarget"]] = relationship(

@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from appliance.models.autoreply import Autoreply
 from appliance.models.base import Base, Row, Suspendable
 from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding
@@ -27,6 +28,7 @@ class Mailbox(Row, Suspendable, Base):
     forwarding: Mapped[Forwarding | None] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )
+    autoreply: Mapped[Autoreply | None] = relationship(cascade="all, delete-orphan", passive_deletes=True)
 
     @property
     def address(self) -> Address:

@@ -53,6 +53,7 @@ _SEEN_IN_A_DOMAIN = (
     "mailbox.see",
     "alias.see",
     "forwarding.see",
+    "autoreply.see",
     "rule.see",
     "recipient.see",
     "message.see",
@@ -63,7 +64,7 @@ DOMAIN_RIGHTS: dict[str, tuple[str, ...]] = {
     "mailboxes": ("mailbox.create", "mailbox.update", "mailbox.suspend", "mailbox.remove"),
     "passwords": ("mailbox.password",),
     "aliases": ("alias.create", "alias.update", "alias.remove"),
-    "forwarding": ("forwarding.set",),
+    "forwarding": ("forwarding.set", "autoreply.set"),
     "rules": ("rule.set",),
     "recipients": ("recipient.set",),
 }
@@ -87,6 +88,8 @@ _OF_AN_OWNER = (
     "mailbox.password",
     "forwarding.see",
     "forwarding.set",
+    "autoreply.see",
+    "autoreply.set",
     "rule.see",
     "rule.set",
 )

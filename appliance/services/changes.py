@@ -14,6 +14,7 @@ smaller than the snapshot's is an older copy, so entries are removed only below 
     signing   a domain                                     what its mail is signed with is different
     route     its key                                      a route to other servers is different or gone
     name      A-label or *.domain                          a certificate for it came or went
+    autoreply folded local-part @ domain                   what a mailbox answers by itself is different, its name, or gone
     senders   folded local-part @ domain                   who may write as it is different; or its app passwords, how much it sends
 """
 
@@ -25,6 +26,7 @@ from appliance.models import Change, PublishRequest, StoreTask
 __all__ = [
     "ACCOUNT",
     "ADDRESS",
+    "AUTOREPLY",
     "DOMAIN",
     "KEY",
     "NAME",
@@ -52,6 +54,7 @@ __all__ = [
 
 TENANT, DOMAIN, ADDRESS, PASSWORD, ACCOUNT, KEY = "tenant", "domain", "address", "password", "account", "key"
 RULES, NAME, SIGNING, ROUTE, SENDERS = "rules", "name", "signing", "route", "senders"
+AUTOREPLY = "autoreply"
 
 
 def announce(session: Session, kind: str, key: str) -> None:

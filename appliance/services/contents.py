@@ -12,6 +12,7 @@ from appliance.models import (
     Account,
     Alias,
     AppPassword,
+    Autoreply,
     DkimKey,
     Domain,
     Mailbox,
@@ -39,6 +40,7 @@ def remove(session: Session, domain: Domain) -> None:
     aliases = select(Alias.folded + suffix).where(Alias.domain_id == domain.id)
     changes.announce_each(session, changes.SENDERS, aliases)
     _announce_senders(session, domain)
+    _announce_autoreplies(session, domain)
     with_password = select(Mailbox.folded + suffix).where(
         Mailbox.domain_id == domain.id, Mailbox.sealed_hash.is_not(None)
     )
@@ -66,6 +68,12 @@ def announce(session: Session, domain: Domain) -> None:
         changes.announce_each(session, changes.SENDERS, of_domain)
     listed = select(RelayRecipient.folded + suffix).where(RelayRecipient.domain_id == domain.id)
     changes.announce_each(session, changes.ADDRESS, listed)
+    _announce_autoreplies(session, domain)
+
+
+def _announce_autoreplies(session: Session, domain: Domain) -> None:
+    with_one = select(Mailbox.folded + f"@{domain.name}").join(Autoreply, Autoreply.mailbox_id == Mailbox.id)
+    changes.announce_each(session, changes.AUTOREPLY, with_one.where(Mailbox.domain_id == domain.id))
 
 
 def _announce_senders(session: Session, domain: Domain) -> None:

@@ -1,6 +1,6 @@
 """Forwarding: where a mailbox's mail goes besides its store, or instead of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -9,8 +9,9 @@ from appliance.database.session import Session
 from appliance.errors import NotFound
 from appliance.models import Domain, Forwarding, ForwardingTarget, Mailbox
 from appliance.models.base import now
-from appliance.services import addresses, authorisation, consents, holders, limits, mailboxes
+from appliance.services import addresses, authorisation, conditions, consents, holders, limits, mailboxes
 from appliance.services.actor import Actor
+from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page, page_along
 from mta.vocabulary import fold_local_part
 
@@ -25,16 +26,19 @@ def put(
     actor: Actor,
     keep_copy: bool = True,
     enabled: bool = True,
+    only: Mapping[str, Any] | Unchanged | None = UNCHANGED,
 ) -> Forwarding:
-    """Forward the mailbox's mail to *targets*.
+    """Forward the mailbox's mail to *targets*; with *only*, what meets these conditions (`conditions.parse`), None: all.
 
     Raises:
-        Invalid: a malformed address; a target that nobody answers for, or at another host without the right to that.
+        Invalid: a malformed address or condition; a target that nobody answers for, or at another host without the right
+            to that.
         Conflict: mail would run in a ring.
         NotFound, Forbidden: the mailbox is not the actor's.
     """
     mailbox = mailboxes.find(session, actor, "forwarding.set", address)
     keys = addresses.parse_targets(session, targets)
+    asked = UNCHANGED if isinstance(only, Unchanged) else conditions.parse(only)
     before = describe(mailbox.forwarding)
     forwarding = mailbox.forwarding
     if forwarding is None:
@@ -43,6 +47,8 @@ def put(
     standing = consents.standing(forwarding.rows)
     forwarding.targets = keys
     forwarding.keep_copy, forwarding.enabled, forwarding.changed_at = keep_copy, enabled, now()
+    if not isinstance(asked, Unchanged):
+        forwarding.conditions = asked
     addresses.require_targets(session, keys, owner=mailbox.domain)
     consents.settle(session, mailbox, standing, actor=actor)
     # Also when it is not enabled: whoever enables it later should not be the one to find out.
@@ -115,6 +121,7 @@ def describe(forwarding: Forwarding | None) -> dict[str, Any] | None:
         "targets": list(forwarding.targets),
         "keep_copy": forwarding.keep_copy,
         "enabled": forwarding.enabled,
+        **({"conditions": forwarding.conditions} if forwarding.conditions else {}),
         **({"waiting": forwarding.waiting} if forwarding.waiting else {}),
     }
 

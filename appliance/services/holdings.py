@@ -195,6 +195,7 @@ def _mailbox(mailbox: Mailbox) -> dict[str, Any]:
     if forwarding is not None:
         told["forwarding"] = {
             "targets": list(forwarding.targets), "keep_copy": forwarding.keep_copy, "enabled": forwarding.enabled,
+            **({"conditions": forwarding.conditions} if forwarding.conditions else {}),
         }  # fmt: skip
     return told
 

@@ -159,6 +159,8 @@ def update(
     if after:
         mailbox.version += 1
         _tell(session, actor, "mailbox.changed", mailbox, before=before, after=after)
+        if "display_name" in after:
+            _announce_autoreply(session, mailbox)
     if sealed_hash is not None:
         set_password(session, address, sealed_hash, actor=actor)
     return mailbox
@@ -230,6 +232,7 @@ def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
     if session.scalar(select(AccessRule.id).where(AccessRule.mailbox_id == mailbox.id).limit(1)) is not None:
         changes.announce(session, changes.RULES, addresses.key_of(mailbox.address))  # They go with it.
     senders.forget(session, mailbox)
+    _announce_autoreply(session, mailbox)
     session.delete(mailbox)
     session.flush()
     return left
@@ -251,6 +254,11 @@ def report_usage(session: Session, key: str, used_bytes: int) -> None:
     holder = addresses.holder_of(session, domain, folded) if domain is not None else None
     if isinstance(holder, Mailbox):  # It may have been removed since.
         holder.used_bytes = max(0, used_bytes)
+
+
+def _announce_autoreply(session: Session, mailbox: Mailbox) -> None:
+    if mailbox.autoreply is not None:
+        changes.announce(session, changes.AUTOREPLY, addresses.key_of(mailbox.address))
 
 
 def _refuse_postmaster(session: Session, mailbox: Mailbox) -> None:

@@ -8,7 +8,8 @@ def of_record(record: Record) -> str:  # noqa: PLR0911 - one for each kind
     """What *record* says of whoever it is about."""
     match record:
         case Mailbox(_, store, quota, _, keep_copy, targets):
-            forwarding = f", forwards to {_list(targets)}{', keeps a copy' if keep_copy else ''}" if targets else ""
+            some = " what meets its conditions" if record.conditions is not None else ""
+            forwarding = f", forwards{some} to {_list(targets)}{', keeps a copy' if keep_copy else ''}" if targets else ""
             return f"mailbox {text(store)}, quota {quota or 'none'}{_suspended(record)}{forwarding}"
         case Alias(targets):
             return f"alias for {_list(targets)}"

@@ -345,6 +345,30 @@ def _consent_away() -> None:
         op.drop_column(table, "confirmed_at")
 
 
+def _autoreply() -> None:
+    op.create_table(
+        "autoreply",
+        sa.Column("mailbox_id", ID, nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in ("starts_at", "ends_at")),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        _reference("autoreply", "mailbox"),
+        sa.PrimaryKeyConstraint("mailbox_id", name="pk_autoreply"),
+        sqlite_autoincrement=True,
+    )
+    op.add_column("forwarding", sa.Column("conditions", sa.JSON(), nullable=True))
+
+
+def _autoreply_away() -> None:
+    """What goes on under conditions goes on no more: an older program would send everything on."""
+    statement = sa.text("UPDATE forwarding SET enabled = :no WHERE conditions IS NOT NULL")
+    op.get_bind().execute(statement, {"no": False})
+    op.drop_column("forwarding", "conditions")
+    op.drop_table("autoreply")
+
+
 _SEARCHED = ("mailbox", "alias")
 # Every three characters in a row of a name that two others stand before: so even one character has a gram at its beginning.
 # The cost tells planners never to ask row by row.
@@ -409,6 +433,7 @@ def upgrade() -> None:
     _plan()
     _proof()
     _consent()
+    _autoreply()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
     op.add_column("alias", sa.Column("expires_at", sa.BigInteger(), nullable=True))
     _search()
@@ -416,6 +441,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _search_away()
+    _autoreply_away()
     _consent_away()
     _proof_away()
     for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):

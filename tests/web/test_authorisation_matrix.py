@@ -31,6 +31,7 @@ from appliance.services import (
     accounts,
     aliases,
     appointments,
+    autoreplies,
     certificates,
     domains,
     forwardings,
@@ -223,6 +224,9 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", f"{_A}/forwarding"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("PUT", f"{_A}/forwarding"): Rule(IN_DOMAIN + "M", "mailbox", {"targets": [f"postmaster@{HOST}"]}),
     api("DELETE", f"{_A}/forwarding"): Rule(IN_DOMAIN + "M", "mailbox"),
+    api("GET", f"{_A}/autoreply"): Rule(SEES_DOMAIN + "M", "mailbox"),
+    api("PUT", f"{_A}/autoreply"): Rule(IN_DOMAIN + "M", "mailbox", {"text": "I am away."}),
+    api("DELETE", f"{_A}/autoreply"): Rule(IN_DOMAIN + "M", "mailbox"),
     api("GET", f"{_A}/app-passwords"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("POST", f"{_A}/app-passwords"): Rule(IN_DOMAIN + "M", "mailbox", {"name": "new"}),
     api("DELETE", f"{_A}/app-passwords/{{name}}"): Rule(IN_DOMAIN + "M", "mailbox", path={"name": "app_password"}),
@@ -449,6 +453,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
     senders.add_app_password(session, mailbox, "phone", actor=SYSTEM, sealer=office.sealer)
     senders.give(session, mailbox, alias, actor=SYSTEM)
     forwardings.put(session, mailbox, [f"postmaster@{HOST}"], actor=SYSTEM)
+    autoreplies.put(session, mailbox, text="away", actor=SYSTEM)
     routes.put(session, f"@{domain}", routes.Wanted(tls="verify"), actor=SYSTEM)
     account = f"{domain.partition('.')[0]}-admin"
     accounts.create(session, account, actor=SYSTEM, tenant_id=tenant_id, sealed_hash=sealed)

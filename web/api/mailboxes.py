@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Response
 
 from appliance.errors import Invalid
-from appliance.services import forwardings, mailboxes
+from appliance.services import autoreplies, forwardings, mailboxes
 from appliance.services.passwords import Sealer
 from web.api.dependencies import (
     Asking,
@@ -24,13 +24,16 @@ from web.api.dependencies import (
     Search,
     given,
     refusals,
+    seconds,
     told,
 )
 from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.mailboxes import (
+    Autoreply,
     Forwarding,
     Mailbox,
     MailboxChange,
+    NewAutoreply,
     NewForwarding,
     NewMailbox,
     NewPassword,
@@ -95,10 +98,13 @@ def show_forwarding(asking: Asking, address: Address, response: Response) -> For
 def set_forwarding(
     asking: Changing, address: Address, body: NewForwarding, response: Response, dry_run: DryRun = False
 ) -> Forwarding:
-    """Targets must be addresses on this host that somebody answers for, and must not lead back here."""
+    """Targets must not lead back here; with conditions, what does not meet them stays in the mailbox."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
-        row = forwardings.put(session, address, actor=asking.actor, **body.model_dump())
+        row = forwardings.put(
+            session, address, body.targets, actor=asking.actor, keep_copy=body.keep_copy, enabled=body.enabled,
+            only=body.conditions.model_dump() if body.conditions is not None else None,
+        )  # fmt: skip
         return told(response, Forwarding.model_validate(row))
 
 
@@ -110,6 +116,34 @@ def clear_forwarding(asking: Changing, address: Address, dry_run: DryRun = False
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: Forwarding.model_validate(forwardings.get(session, address, actor=asking.actor)))
         forwardings.clear(session, address, actor=asking.actor)
+
+
+@router.get("/{address:path}/autoreply", summary="Show the autoreply", responses=refusals(404, 422))
+def show_autoreply(asking: Asking, address: Address, response: Response) -> Autoreply:
+    """404 when there is none."""
+    with asking.wiring.reading() as session:
+        return told(response, Autoreply.model_validate(autoreplies.get(session, address, actor=asking.actor)))
+
+
+@router.put("/{address:path}/autoreply", summary="Set the autoreply", responses=refusals(403, 404, 412, 422))
+def set_autoreply(
+    asking: Changing, address: Address, body: NewAutoreply, response: Response, dry_run: DryRun = False
+) -> Autoreply:
+    """In force within a second, and from when it says until when it says."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: Autoreply.model_validate(autoreplies.get(session, address, actor=asking.actor)))
+        row = autoreplies.put(session, address, actor=asking.actor, **seconds(body.model_dump()))
+        return told(response, Autoreply.model_validate(row))
+
+
+@router.delete(
+    "/{address:path}/autoreply", summary="Answer no more", status_code=204, responses=refusals(403, 404, 412, 422)
+)
+def clear_autoreply(asking: Changing, address: Address, dry_run: DryRun = False) -> None:
+    """Without an autoreply nothing happens."""
+    with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: Autoreply.model_validate(autoreplies.get(session, address, actor=asking.actor)))
+        autoreplies.clear(session, address, actor=asking.actor)
 
 
 @router.post("/{address:path}/password", include_in_schema=False, status_code=204)

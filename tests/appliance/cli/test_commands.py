@@ -129,6 +129,30 @@ def test_a_mailbox_lives_and_dies(postern):
     assert postern("mailbox", "show", "jo@example.org").code == 1
 
 
+def test_what_a_mailbox_answers_and_which_mail_goes_on(postern):
+    """Moments with their zone; conditions one by one, told in words."""
+    postern("domain", "add", "example.org")
+    for name in "ab":
+        postern("mailbox", "add", f"{name}@example.org")
+    made = postern("autoreply", "set", "a@example.org", "I am away.", "--ends", "2030-12-31T18:00+01:00")
+    assert (made.code, made.out) == (0, "a@example.org answers its mail by itself\n")
+    shown = postern("autoreply", "show", "a@example.org", "--json").data
+    assert shown == {
+        "address": "a@example.org", "enabled": True, "subject": "", "text": "I am away.", "ends_at": "2030-12-31T17:00:00+00:00",
+    }  # fmt: skip
+    wrong = postern("autoreply", "set", "a@example.org", "x", "--starts", "2030-01-02", "--ends", "2030-01-01")
+    assert (wrong.code, wrong.err) == (1, "postern: an autoreply ends after it begins\n")
+    assert postern("autoreply", "clear", "a@example.org").code == 0
+    assert postern("autoreply", "show", "a@example.org").code == 1
+    made = postern("forward", "set", "a@example.org", "b@example.org", "--subject", "invoice", "--larger-than", "1KiB", "--no-spam")
+    assert made.out == (
+        'a@example.org is forwarded to b@example.org and kept; only mail whose subject contains "invoice", '
+        "larger than 1024 octets, not marked as spam\n"
+    )
+    shown = postern("forward", "show", "a@example.org", "--json").data
+    assert shown["conditions"] == {"subjects": ["invoice"], "larger_than": 1024, "spam": False}
+
+
 def test_aliases_and_forwardings(postern):
     """Several targets; who still forwards to a removed mailbox is said."""
     postern("domain", "add", "example.org")

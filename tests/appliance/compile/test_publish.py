@@ -26,6 +26,7 @@ from appliance.services import (
     access_rules,
     accounts,
     aliases,
+    autoreplies,
     certificates,
     dkim,
     domains,
@@ -761,3 +762,45 @@ def test_a_delta_that_outgrew_its_generation_is_compacted_between_two_looks(plac
     assert delta.stat().st_size < long / 4
     assert {b"a:u0@one.test", b"a:u39@one.test", b"a:meanwhile@one.test"} <= set(place.contents())
     assert not place.publisher.compact_a_little(0.01)
+
+
+def test_what_a_mailbox_answers_comes_and_goes_with_its_own_change(place):
+    """Also when only its name changed, and when all is written anew; one that is switched off is not there."""
+    place.do(domains.create, "one.test")
+    place.do(mailboxes.create, "joe@one.test", display_name="Joe")
+    place.step()
+    key, joe = b"v:joe@one.test", "joe@one.test"
+    place.do(autoreplies.put, joe, text="Grüße", subject="Away", starts_at=10, ends_at=20)
+    place.step()
+    assert place.contents()[key] == records.Autoreply(10, 20, b"Joe", b"Away", "Grüße".encode())
+    place.do(mailboxes.update, joe, display_name="Joe Doe")
+    place.step()
+    assert place.contents()[key].name == b"Joe Doe"
+    place.step(full=True)
+    assert place.contents()[key].name == b"Joe Doe"
+    place.do(autoreplies.put, joe, text="x", enabled=False)
+    place.step()
+    assert key not in place.contents()
+    place.do(autoreplies.put, joe, text="x")
+    place.step()
+    assert place.contents()[key] == records.Autoreply(0, 0, b"Joe Doe", b"", b"x")
+    place.do(mailboxes.remove, joe)
+    place.step()
+    assert key not in place.contents()
+
+
+def test_a_forwarding_is_published_with_its_conditions_in_one_record(place):
+    """No reader may see the targets without them."""
+    place.do(domains.create, "one.test")
+    for name in ("joe", "ann"):
+        place.do(mailboxes.create, f"{name}@one.test")
+    only = {"senders": ["a@b.test"], "subjects": ["Grüße"], "larger_than": 5, "spam": False}
+    conditions = records.Conditions((b"a@b.test",), ("Grüße".encode(),), 5, -1, b"no")
+    for full in (False, True):
+        place.do(forwardings.put, "joe@one.test", ["ann@one.test"], keep_copy=full, only=only)
+        place.step(full=full)
+        record = place.contents()[b"a:joe@one.test"]
+        assert (record.conditions, record.keep_copy, record.targets) == (conditions, full, (b"ann@one.test",))
+    place.do(forwardings.put, "joe@one.test", ["ann@one.test"], only=None)
+    place.step()
+    assert place.contents()[b"a:joe@one.test"].conditions is None

@@ -78,6 +78,12 @@ Pattern = Annotated[
 Scoped = Annotated[Text, Field(json_schema_extra=documented(rf"^({DOMAIN}|{ADDRESS})$", 254, 3))]
 Action = Annotated[Text, Field(json_schema_extra=documented("^([*]|domain|mailbox|alias|tenant)[.](see|[*])$", 40, 3))]
 Targeted = Annotated[list[AddressText], Field(max_length=MAX_TARGETS, json_schema_extra={"minItems": 1})]
+SenderPattern = Annotated[Text, Field(json_schema_extra=documented(rf"^([.]?{DOMAIN}|{ADDRESS})$", 254, 3))]
+Subject = Annotated[Text, Field(json_schema_extra=documented("^([!-~]([ -~]{0,148}[!-~])?)?$", 150))]
+LongText = Annotated[
+    str, Field(max_length=16_000, json_schema_extra=documented("^[!-~]([ -~\\n]{0,3998}[!-~])?$", 4000, 1))
+]
+Words = Annotated[Text, Field(json_schema_extra=documented("^[!-~]([ -~]{0,98}[!-~])?$", 100, 1))]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000), Whole]
 Octets = Annotated[int, Field(ge=0, le=1 << 50), Whole]
 

@@ -8,13 +8,18 @@ from web.api.schemas import (
     AsTyped,
     Failing,
     Hash,
+    Instant,
+    LongText,
     MaybeName,
     Moment,
     Octets,
     Secret,
+    SenderPattern,
+    Subject,
     Targeted,
     Targets,
     Told,
+    Words,
 )
 
 
@@ -65,12 +70,31 @@ class Mailbox(Told):
     version: int
 
 
+class Conditions(Asked):
+    """Which messages go on: those of which all that is said here is so. The others stay in the mailbox.
+
+    So does what cannot be judged, such as a subject in letters that nobody knows.
+    """
+
+    senders: list[SenderPattern] | None = Field(
+        None, max_length=20, examples=[["ann@away.example", ".shop.example"]],
+        description="addresses, domains, or .domain for one and all below it; the reverse-path is one of them",
+    )  # fmt: skip
+    subjects: list[Words] | None = Field(
+        None, max_length=20, examples=[["invoice"]], description="the subject contains one of these, capitals or not"
+    )
+    larger_than: Octets | None = Field(None, description="octets")
+    smaller_than: Octets | None = Field(None, description="octets")
+    spam: bool | None = Field(None, description="true: only what a filter marked as spam; false: only what none did")
+
+
 class NewForwarding(Asked):
     """Where the mailbox's mail goes besides its store, or instead of it."""
 
     targets: Targeted = Field(examples=[["ben@example.com"]])
     keep_copy: bool = Field(True, description="also store it in the mailbox")
     enabled: bool = Field(True, description="false keeps the targets for later")
+    conditions: Conditions | None = Field(None, description="which messages go on; null or left out: all")
 
 
 class Forwarding(Told):
@@ -82,4 +106,25 @@ class Forwarding(Told):
         description="targets at other hosts whose owners were asked and have not agreed: they get nothing yet"
     )
     keep_copy: bool
+    enabled: bool
+    conditions: Conditions | None
+
+
+class NewAutoreply(Asked):
+    """What the mailbox answers by itself: to each sender once a week, never to lists, notifications or what is marked as spam."""
+
+    text: LongText = Field(examples=["I am away until Monday. Ben Example answers at ben@example.com."])
+    subject: Subject = Field("", description="left out: `Auto: ` and the subject that is answered", examples=["Away"])
+    starts_at: Instant | None = Field(None, description="with its time zone; null or left out: now")
+    ends_at: Instant | None = Field(None, description="with its time zone; null or left out: until it is taken back")
+    enabled: bool = Field(True, description="false keeps the words for later")
+
+
+class Autoreply(Told):
+    """What a mailbox answers by itself."""
+
+    text: str
+    subject: str
+    starts_at: Moment | None
+    ends_at: Moment | None
     enabled: bool
