@@ -122,7 +122,7 @@ WAYS = pytest.mark.parametrize("away", [missing, emptied, locked, older], ids=la
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     """Running; with an older copy of its database in copy.db, from when OLD and REMOVED were there and STAYS was not."""
-    house = House(tmp_path_factory.mktemp("away") / "house", settings=PATIENT)
+    house = House(tmp_path_factory.mktemp("away") / "house", settings=PATIENT, by_command=True)
     with house:
         house.add_domain(DOMAIN)
         house.add_mailbox(OLD)

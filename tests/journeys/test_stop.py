@@ -24,7 +24,7 @@ JOE = f"joe@{DOMAIN}"
 @pytest.fixture
 def house(tmp_path):
     """Stopped again by the test or, without orphans, at its end."""
-    with House(tmp_path / "house", settings=PATIENT) as house:
+    with House(tmp_path / "house", settings=PATIENT, by_command=True) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(JOE)
         house.wait_until_known(JOE)

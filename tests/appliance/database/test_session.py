@@ -84,9 +84,9 @@ def test_a_missing_database_is_noticed_and_not_made(tmp_path):
     assert not path.exists()
 
 
-def test_a_locked_database_is_unavailable_and_not_an_error_of_ours(engine, tmp_path):
+def test_a_locked_database_is_unavailable_and_not_an_error_of_ours(engine):
     """Somebody else writes for longer than we wait."""
-    other = sqlite3.connect(tmp_path / "postern.db", isolation_level=None)
+    other = sqlite3.connect(engine.url.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     impatient = open_engine(str(engine.url), busy_seconds=0.05)
     with pytest.raises(DatabaseUnavailable, match="locked"), unit_of_work(impatient) as session:

@@ -20,7 +20,7 @@ ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker",
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("supervisor") / "house", panel=True) as made:
+    with House(tmp_path_factory.mktemp("supervisor") / "house", panel=True, by_command=True) as made:
         made.add_domain("example.test")
         made.add_mailbox("joe@example.test")
         made.wait_until_known("joe@example.test")
@@ -186,7 +186,7 @@ def test_when_the_supervisor_is_killed_every_role_ends(tmp_path: Path) -> None:
 @pytest.mark.must_show
 def test_a_second_start_is_ready_in_five_seconds(tmp_path: Path) -> None:
     """From the command to the word."""
-    house = House(tmp_path / "house", panel=True)
+    house = House(tmp_path / "house", panel=True, by_command=True)
     with house:
         pass
     began = time.monotonic()
@@ -200,7 +200,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     """Exit 1, the address named, nobody left behind."""
     import socket
 
-    house = House(tmp_path / "house")
+    house = House(tmp_path / "house", by_command=True)
     house.make()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", house.port("smtp")))
