@@ -22,20 +22,11 @@ def test_lacks_something():
 def run_sample(folder: Path, workers: int, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_sample.py").write_text(SAMPLE)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "tests.fixtures.summary",
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        str(workers),
-        folder,
-    ]
+    # A folder of its own: where all runs of one user have theirs, each start of a run shuts all others' to other uids.
+    own = ("--basetemp", folder / "run", "-p", "no:cacheprovider", "-p", "xdist.plugin", "-p", "tests.fixtures.summary")
+    command = [sys.executable, "-m", "pytest", *own, "-n", str(workers), folder]
     clean = {name: value for name, value in os.environ.items() if name not in {"CI", "PYTEST_ADDOPTS"}}
-    environment = {**clean, "PYTHONPATH": str(TREE), **environment}
+    environment = {**clean, "PYTHONPATH": str(TREE), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

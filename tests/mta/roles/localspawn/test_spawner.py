@@ -11,11 +11,13 @@ from mta.wire import messages as m
 from tests.mta.roles.localspawn._rig import POOL, House
 
 
-@pytest.fixture
-def content(tmp_path):
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """One for all: fifteen hundred files take longer than any test of them. Whoever changes it changes it back."""
+    folder = tmp_path_factory.mktemp("content")
     for number in range(1500):
-        (tmp_path / f"00063f8a3c1d2e4f{number:04x}").write_bytes(b"content")
-    return tmp_path
+        (folder / f"00063f8a3c1d2e4f{number:04x}").write_bytes(b"content")
+    return folder
 
 
 @pytest.fixture
@@ -77,8 +79,14 @@ def test_what_is_not_a_file_is_not_handed_on(house, content, kind):
     }[kind]()
     house.deliver(0xFFFF)
     house.open_stores()
-    assert house.writes() == []
-    assert house.answers()[0xFFFF].action == b"delayed"
+    try:
+        assert house.writes() == []
+        assert house.answers()[0xFFFF].action == b"delayed"
+    finally:
+        if kind == "folder":
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -176,12 +184,16 @@ def test_two_domains_with_one_uid_do_not_live_at_once(make_house, content):
     uid = 5000
     if os.geteuid() != 0:
         pytest.skip("only root can give a folder away")
+    before = content.stat()
     os.chown(content, uid, uid)
-    house = make_house(Pool(uid, 10))
-    house.deliver(1, domain=b"one.example")
-    house.open_stores(uid)
-    house.deliver(2, domain=b"two.example")
-    house.open_stores(uid)
+    try:
+        house = make_house(Pool(uid, 10))
+        house.deliver(1, domain=b"one.example")
+        house.open_stores(uid)
+        house.deliver(2, domain=b"two.example")
+        house.open_stores(uid)
+    finally:
+        os.chown(content, before.st_uid, before.st_gid)
     assert len(house.locals) == 1
     assert house.answers()[2].action == b"delayed"
 
