@@ -6,7 +6,8 @@ Asks       nursery, which it forks first of all: Hatch -> a remote under a uid o
 Holds      spool/content and snapshot/routes, to read; the key that opens routes' passwords
 Believes   a remote what it says of the recipients that it was handed: one answer for each, of a kind that a remote may give
 Fails      a remote that ended: what it had in hand is `delayed` 4.3.0, in doubt, which is not the destination's fault. The nursery
-           gone: it ends too, and begins anew. More destinations than `outbound.max_destinations`: they take turns
+           gone: it ends too, and begins anew. Scheduler gone: what is on its way goes on, and its successor, who asks for it
+           again, hears what came of it. More destinations than `outbound.max_destinations`: they take turns
 Standards  none; what is said to others is remote's
 
 The nursery is what remotes are forks of. It was born before the key was read and is handed no message, so neither has any

@@ -29,10 +29,13 @@ class State(enum.Enum):
 class Sending:
     """One `Send` with its recipients, and who has been answered."""
 
-    asker: Channel
+    asker: Channel | None  # None: it ended, and its successor has not asked yet
     request: m.Send
     recipients: list[m.SendRecipient] = field(default_factory=list)
     unanswered: set[int] = field(default_factory=set)
+    tag: int = 0  # by which the asker knows it
+    numbers: dict[int, int] | None = None  # of our recipients among his; None: the same
+    kept: list[m.Sent | m.SendWaits | m.SendDone] = field(default_factory=list)  # answers for whoever asks next
 
 
 @dataclass(slots=True, eq=False)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mta.roles.remotespawn.destinations import Destination, Key, Sending, State
+from mta.roles.remotespawn.orphans import Orphans
 from mta.roles.remotespawn.routes import NoRoute, Routes
 from mta.security.reporting import OPTIONAL, POLICIES, RESULTS, Sessions
 from mta.vocabulary import TLS_NOT_REQUIRED, Action, is_domain, is_queue_id
@@ -34,6 +35,7 @@ LAST_WORD_SECONDS = (
 )
 STUCK_SECONDS = 7200.0  # longer than any host may take for what a remote has in hand
 SWEEP_SECONDS = 1.0
+KEPT_SECONDS = 3600.0  # so long an answer waits for a new scheduler to ask for it
 REPORT_SECONDS = 20.0  # between two tellings of how TLS went
 DAY = 86_400  # seconds
 MAX_RESULTS = 200  # lines of the log that a remote may have written before it is done with a message
@@ -62,6 +64,7 @@ class Spawner:
         self._loop, self._content, self._routes, self._nursery = loop, content, routes, nursery
         self._settings, self._now, self._clock = settings, now, clock
         self._sessions, self._reported = Sessions(), now()
+        self._orphans = Orphans()
         self._coming: dict[Channel, Sending] = {}  # whose recipients follow
         self._destinations: dict[Key, Destination] = {}
         self._living: dict[Destination, None] = {}  # those that are not asleep: each takes a place, if it is not aside
@@ -95,7 +98,7 @@ class Spawner:
         message, _ = packet
         coming = self._coming.get(channel)
         if isinstance(message, m.Send) and coming is None and _is_sound(message):
-            self._coming[channel] = Sending(channel, message)
+            self._coming[channel] = Sending(channel, message, tag=message.tag)
         elif (
             isinstance(message, m.SendRecipient) and coming is not None and message.tag == coming.request.tag
             and message.index == len(coming.recipients)
@@ -121,6 +124,10 @@ class Spawner:
             return
         is_lax = TLS_NOT_REQUIRED in request.options.split()
         key = (request.domain if route is None or not route.next_hop else b"", request.route, route, is_lax)
+        if (orphan := self._orphans.adopt(sending, key)) is not None:
+            self._held -= 1
+            self._catch_up(orphan)
+            return
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = Destination(key)
@@ -190,6 +197,10 @@ class Spawner:
         elif channel.peer == "scheduler":
             self._coming.pop(channel, None)
             self._forget_waiting(channel)
+            for destination in self._living:
+                for sending in destination.in_hand.values():
+                    if sending.asker is channel:
+                        self._orphans.leave(sending, destination.key, self._now() + KEPT_SECONDS)
 
     def found(self, channel: Channel) -> None:
         """A peer is there: a new resolver or fetcher is asked by remotes that live already."""
@@ -462,10 +473,25 @@ class Spawner:
         self._held -= 1
         self._send(sending, m.SendDone(sending.request.tag, trouble, retry_after))
 
-    def _send(self, sending: Sending, answer: m.Message) -> None:
+    def _send(self, sending: Sending, answer: m.Sent | m.SendWaits | m.SendDone) -> None:
+        if sending.asker is None:
+            sending.kept.append(answer)
+            return
+        if sending.numbers is not None:
+            if isinstance(answer, m.Sent):
+                if answer.index not in sending.numbers:
+                    return  # It was decided before, and written down.
+                answer = answer.but(index=sending.numbers[answer.index])
+            answer = answer.but(tag=sending.tag)
         with contextlib.suppress(ChannelClosed):
             # The scheduler that asked may be gone. The one after it reads the spool and asks anew.
             sending.asker.send(answer)
+
+    def _catch_up(self, adopted: Sending) -> None:
+        """Tell what came while nobody was there to hear it."""
+        kept, adopted.kept = adopted.kept, []
+        for answer in kept:
+            self._send(adopted, answer)
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -476,6 +502,7 @@ class Spawner:
     def sweep(self) -> None:
         """End what is idle, hang up on what is stuck, make room for who waits."""
         now = self._now()
+        self._orphans.expire(now)
         if now - self._reported >= REPORT_SECONDS:
             self.tell_reporter()
         for destination in list(self._living):

@@ -24,6 +24,9 @@ from mta.wire.tickets import glance_authority, original_authority
 
 DAY, HOUR = 86400.0, 3600.0
 TICK_SECONDS = 0.5
+STOP_SECONDS = (
+    0.8  # remotespawn waits as long as it may for hosts after us, and the supervisor allows five for the house
+)
 FROM_WEB = 1 << 62
 ORDER_SECONDS = 0.002  # between two parts of an operator's order
 REPORT_SECONDS = 5.0  # between two words about the queue's size; said even when it is the same: a journal may be new
@@ -242,7 +245,16 @@ def main() -> int:
     gc.freeze()
     files.peers.ready()
     loop.run()
+    wind_up(loop, scheduler.queue)
     return 0
+
+
+def wind_up(loop: Loop, queue: Queue) -> None:
+    """Hear what hosts say that have a message already: they would get it a second time after the next start."""
+    queue.close()
+    deadline = time.monotonic() + STOP_SECONDS
+    while queue.outward.under_way and time.monotonic() < deadline:
+        loop.run_once(0.05)
 
 
 def _queue(start: control.Start, files: Files) -> Queue:

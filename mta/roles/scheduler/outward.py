@@ -58,6 +58,11 @@ class Outward:
         self._sends: dict[int, Going] = {}
         self._waiting = 0
 
+    @property
+    def under_way(self) -> int:
+        """Sends that are not answered yet."""
+        return len(self._sends)
+
     # --- going
 
     def begin(self, attempt: Attempt, now: float) -> None:

@@ -96,6 +96,7 @@ class Queue:
         self._by_domain: dict[bytes, int] = {}
         self._turn = 0
         self._tag = 0
+        self._is_closed = False
         self._expands: dict[int, tuple[Attempt, int, Ends]] = {}
         self._delivers: dict[int, tuple[Attempt, Mailbox]] = {}
         self._soon = Soon()
@@ -182,6 +183,10 @@ class Queue:
         self._old_turns = OLD_AT_ONCE
         return bool(self._due)
 
+    def close(self) -> None:
+        """Begin nothing any more: this process ends."""
+        self._is_closed = True
+
     def _is_due(self, queue_id: bytes, before: float, now: float) -> bool:
         """Has a message that waits for a destination become too old in between, or its sender something to hear?"""
         arrival = arrival_of(queue_id)
@@ -195,7 +200,7 @@ class Queue:
         self._cleaning.tell()
 
     def _begin_some(self, now: float) -> None:
-        if not (self._hands.there("directory") and self._hands.there("localspawn")):
+        if self._is_closed or not (self._hands.there("directory") and self._hands.there("localspawn")):
             return
         for _ in range(BEGINNINGS):
             if len(self._cleaning) >= MAX_CLEANING:

@@ -57,6 +57,7 @@ class Rig:
         self.remotes = {}  # by number: the channel
         self.busy = {}  # by domain: channel and tag
         self.told = {}  # by domain: how it was told to hurry
+        self.transmitted = []  # domains, one for each message that a remote was handed
         self.demands = []  # domain and what its remote was told of TLS
         self._tag = 0
 
@@ -66,10 +67,13 @@ class Rig:
             self.reports.append(message)
         return self.has_reporter
 
-    def send(self, domain, *, doubtful=False, options=b""):
+    def send(self, domain, *local_parts, doubtful=False, options=b""):
         self._tag += 1
-        self.spawner.take(self.asker, (m.Send(self._tag, QUEUE_ID, domain, b"", b"", options, 1, 1, doubtful), ()))
-        self.spawner.take(self.asker, (m.SendRecipient(self._tag, 0, b"a@" + domain, b""), ()))
+        names = local_parts or (b"a",)
+        send = m.Send(self._tag, QUEUE_ID, domain, b"", b"", options, 1, len(names), doubtful)
+        self.spawner.take(self.asker, (send, ()))
+        for index, name in enumerate(names):
+            self.spawner.take(self.asker, (m.SendRecipient(self._tag, index, name + b"@" + domain, b""), ()))
         self.serve()
         return self._tag
 
@@ -94,6 +98,7 @@ class Rig:
                     self.demands.append((message.domain, message.tls))
                 elif isinstance(message, m.Transmit):
                     self.busy[remote.peer] = remote, message.tag
+                    self.transmitted.append(remote.peer)
                 elif isinstance(message, m.Hurry):
                     self.told.setdefault(remote.peer, []).append(message.at_once)
         except channel.ChannelClosed:
@@ -282,3 +287,69 @@ def test_a_report_goes_by_a_remote_that_passes_over_demands_for_tls_and_is_not_r
     assert rig.demands == [(b"a.test", b"optional"), (b"a.test", b"")]
     rig.spawner.tell_reporter()
     assert rig.reports == []
+
+
+def begin_scheduler_anew(rig):
+    """The one before was killed; its successor knows nothing of what it had asked."""
+    former, rig.asker = rig.asker, Asker()
+    rig.spawner.lost(former)
+    return former
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_host_has_when_scheduler_ends_is_not_handed_over_a_second_time(rig_of, when):
+    """It answers minutes later, before the successor asks or after: he hears it, and the host has one copy."""
+    rig = rig_of(1)
+    rig.send(b"slow.test")
+    former = begin_scheduler_anew(rig)
+    if when == "before":
+        rig.answer(b"slow.test")
+    tag = rig.send(b"slow.test")
+    if when == "after":
+        assert rig.asker.heard == []
+        rig.answer(b"slow.test")
+    assert [(type(each), each.tag) for each in rig.asker.heard] == [(m.Sent, tag), (m.SendDone, tag)]
+    assert rig.asker.of(m.Sent)[0].action == b"relayed"
+    assert (rig.transmitted, former.heard) == ([b"slow.test"], [])
+    rig.send(b"slow.test")
+    assert len(rig.transmitted) == 2, "what was told is told once"
+
+
+def test_recipients_that_were_decided_before_scheduler_ended_are_not_told_of_again(rig_of):
+    """The successor asks about those that are left, in an order of his own."""
+    rig = rig_of(1)
+    rig.send(b"slow.test", b"a", b"b", b"c")
+    begin_scheduler_anew(rig)
+    tag = rig.send(b"slow.test", b"c", b"a")
+    remote, theirs = rig.busy.pop(b"slow.test")
+    for index, status in enumerate((b"2.0.1", b"2.0.2", b"2.0.3")):
+        remote.send(m.Sent(theirs, index, b"relayed", status, b"", b""))
+    remote.send(m.SendDone(theirs, False, 0))
+    rig.serve()
+    assert [(each.tag, each.index, each.status) for each in rig.asker.of(m.Sent)] == [
+        (tag, 1, b"2.0.1"),
+        (tag, 0, b"2.0.3"),
+    ]
+    assert len(rig.asker.of(m.SendDone)) == 1
+
+
+def test_who_asks_for_more_than_is_on_its_way_is_served_anew(rig_of):
+    """Somebody who was not among the recipients, or the same by another way."""
+    rig = rig_of(2)
+    rig.send(b"slow.test", b"a")
+    begin_scheduler_anew(rig)
+    rig.send(b"slow.test", b"a", b"new")
+    rig.send(b"slow.test", b"a", options=TLS_NOT_REQUIRED)
+    assert len(rig.transmitted) == 3
+
+
+def test_answers_that_nobody_asks_for_are_forgotten(rig_of, monkeypatch):
+    """After an hour, or when there are too many."""
+    rig = rig_of(1)
+    rig.send(b"slow.test")
+    begin_scheduler_anew(rig)
+    rig.answer(b"slow.test")
+    rig.now += judged.KEPT_SECONDS
+    rig.wait(1)
+    rig.send(b"slow.test")
+    assert len(rig.transmitted) == 2

@@ -454,3 +454,20 @@ def test_what_was_on_its_way_when_its_role_ended_is_in_doubt_and_sent_again(rig)
     rig.mute = set()
     rig.later(HOUR)
     assert (len(rig.sent), rig.hands.envelopes) == (2, {})
+
+
+def test_a_queue_that_closes_begins_nothing_and_writes_down_what_hosts_still_say(rig):
+    """Else a restart would send all of that a second time."""
+    rig.mute = {b"slow.out.test"}
+    queue_id = rig.accept(1, envelope_of(b"a@slow.out.test", b"b@slow.out.test"))
+    rig.run()
+    rig.queue.close()
+    rig.accept(2, envelope_of(b"a@quick.out.test"))
+    rig.run()
+    assert [domain for _, domain, _ in rig.sent] == [b"slow.out.test"]
+    assert rig.queue.outward.under_way == 1
+    rig.cleans = False
+    rig.answer_send(*rig.hanging[0])
+    rig.run()
+    assert rig.queue.outward.under_way == 0
+    assert rig.hands.progresses[queue_id].count(b"relayed") == 2
