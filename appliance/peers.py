@@ -1,4 +1,4 @@
-"""The peers of the web process, as ordinary calls: authenticator, which alone reads password hashes, compiler and resolver.
+"""The peers of the web process, as ordinary calls: authenticator (it alone reads password hashes), compiler, resolver, scheduler.
 
 A reader would otherwise get wrong: calls come from many threads (one for each request being served), while channels belong
 to one. So one thread of our own runs the channels' loop, and the others hand it their questions and wait. It is started
@@ -14,7 +14,9 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from appliance.errors import Unable
+from appliance.services import queue
 from appliance.services.dns_page import Found
+from appliance.services.queue import Which
 from mta.roster import WEB
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -22,6 +24,7 @@ from mta.wire.control import Peers, Start
 from mta.wire.loop import Loop
 
 ANSWER_WITHIN_SECONDS = 10.0  # An argon2 hash takes about 50 ms; so many at once wait that long only under attack.
+ORDER_WITHIN_SECONDS = 60.0  # To find a domain's messages among a hundred thousand, each envelope is read.
 MAX_NAME_OCTETS = 1000  # Bounds of `Verify` on the wire. Nothing longer is anybody's name or password.
 MAX_SECRET_OCTETS = 1000
 
@@ -76,8 +79,26 @@ class Resolver(Protocol):
         """
 
 
+class SchedulerAway(Unable):
+    """The scheduler is being restarted: nobody can say just now what waits."""
+
+    default_code = "scheduler_away"
+
+
+class Queue(Protocol):
+    """Who knows what waits."""
+
+    def order(self, what: str, which: Which, after: str, count: int) -> list[dict[str, str]]:
+        """What is said of each message that is meant, and of the end (`services.queue.Way`).
+
+        Raises:
+            SchedulerAway: nobody can tell now.
+            Unable: it was refused.
+        """
+
+
 class WebPeers:
-    """Authenticator, compiler and resolver at the other ends of the channels that the supervisor hands.
+    """Authenticator, compiler, resolver and scheduler at the other ends of the channels that the supervisor hands.
 
     *on_socket* is told of each listening socket (service, address, descriptor); *on_stop* once, when the supervisor asks
     for an end or is gone. Both are called on the thread that runs the loop.
@@ -91,10 +112,12 @@ class WebPeers:
         self._tags = itertools.count(1)
         self._asked: dict[int, Future[bool]] = {}
         self._sought: dict[int, Future[Found]] = {}
+        self._ordered: dict[int, tuple[Future[list[m.QueueTold]], list[m.QueueTold]]] = {}
         self._loop.add_reader(self._wake, self._run_jobs)
         self._peers = Peers(
-            WEB, start, self._loop, {"authenticator": self._answered, "resolver": self._found}, lost=self._lost,
-            sockets=on_socket,
+            WEB, start, self._loop,
+            {"authenticator": self._answered, "resolver": self._found, "scheduler": self._told},
+            lost=self._lost, sockets=on_socket,
         )  # fmt: skip
 
     def settle(self, seconds: float) -> None:
@@ -145,6 +168,33 @@ class WebPeers:
             records = tuple(record.decode(errors="replace") for record in message.records)
             answer.set_result(Found(message.outcome.decode(), records))
 
+    def order(self, what: str, which: Which, after: str, count: int) -> list[dict[str, str]]:
+        """As `Queue.order`."""
+        tag = next(self._tags)
+        order, answer = queue.order_of(tag, what, which, after, count), Future[list[m.QueueTold]]()
+        self._soon(lambda: self._say(answer, order))
+        try:
+            return [queue.understood(told) for told in answer.result(ORDER_WITHIN_SECONDS)]
+        except (TimeoutError, ChannelClosed) as error:
+            raise SchedulerAway("The queue cannot be asked just now. Try again in a moment.") from error
+
+    def _say(self, answer: "Future[list[m.QueueTold]]", order: m.QueueOrder) -> None:
+        self._ordered[order.tag] = (answer, [])
+        if not self._peers.tell("scheduler", order):
+            del self._ordered[order.tag]
+            answer.set_exception(ChannelClosed("scheduler"))
+
+    def _told(self, channel: Channel, packet: Packet) -> None:
+        message, _ = packet
+        if not isinstance(message, m.QueueTold):
+            channel.close()
+            return
+        answer, told = self._ordered.get(message.tag, (None, []))
+        told.append(message)
+        if answer is not None and message.last:
+            del self._ordered[message.tag]
+            answer.set_result(told)
+
     def verify_password(self, scope: str, name: str, password: str) -> bool:
         """As `Authenticator.verify_password`."""
         return self._verify(scope, name, password)
@@ -189,6 +239,9 @@ class WebPeers:
 
     def _lost(self, channel: Channel) -> None:
         """What was asked of a peer that ended is never answered: say so now instead of letting them wait."""
+        if channel.peer == "scheduler":
+            while self._ordered:
+                self._ordered.popitem()[1][0].set_exception(ChannelClosed(channel.peer))
         asked: dict[str, MutableMapping[int, Any]] = {"authenticator": self._asked, "resolver": self._sought}
         waiting = asked.get(channel.peer, {})
         while waiting:

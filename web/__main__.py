@@ -27,6 +27,7 @@ from appliance.peers import WebPeers
 from appliance.services import certificates, messages
 from appliance.services.dns_page import Found
 from appliance.services.passwords import Sealer
+from appliance.services.queue import Which
 from appliance.services.seals import Seals
 from mta import roster, sandbox
 from mta.wire import control
@@ -114,6 +115,10 @@ class Peers:
         """As `appliance.peers.Resolver`."""
         return self._there().look_up(questions)
 
+    def order(self, what: str, which: Which, after: str, count: int) -> list[dict[str, str]]:
+        """As `appliance.peers.Queue`."""
+        return self._there().order(what, which, after, count)
+
     def poke(self) -> None:
         """As `appliance.peers.Compiler`."""
         self._there().poke()
@@ -135,6 +140,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         authenticator=peers,
         compiler=peers,
         resolver=peers,
+        scheduler=peers,
         sealer=sealer,
         seals=seals,
         traces=Path(state, messages.FILE),

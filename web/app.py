@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.config import Settings
 from appliance.database.engine import Engine
-from appliance.peers import Authenticator, Compiler, Resolver
+from appliance.peers import Authenticator, Compiler, Queue, Resolver
 from appliance.services import messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
@@ -61,11 +61,12 @@ def create_app(
     authenticator: Authenticator,
     compiler: Compiler,
     resolver: Resolver,
+    scheduler: Queue,
     sealer: Sealer,
     seals: Seals,
     traces: Path | None = None,
 ) -> FastAPI:
-    """The application; *authenticator*, *compiler* and *resolver* are the peers, real or fake, that it asks.
+    """The application; *authenticator*, *compiler*, *resolver* and *scheduler* are the peers, real or fake, that it asks.
 
     *traces*: the trace store, when it is not below the state folder by the path that we can use.
     """
@@ -83,16 +84,12 @@ def create_app(
     app.state.wiring = Wiring(
         settings=settings,
         engine=engine,
-        authenticator=authenticator,
-        compiler=compiler,
-        resolver=resolver,
-        sealer=sealer,
-        seals=seals,
-        renderer=app.state.renderer,
+        authenticator=authenticator, compiler=compiler, resolver=resolver, scheduler=scheduler,
+        sealer=sealer, seals=seals, renderer=app.state.renderer,
         throttle=LoginThrottle(settings.limits.logins_per_minute),
         traces=traces or settings.state / messages.FILE,
         allowance=Allowance(settings.limits.api_requests_per_minute),
-    )
+    )  # fmt: skip
     errors.install(app)
     # The last one added stands outermost.
     app.add_middleware(ShowEffect)

@@ -16,9 +16,10 @@ from starlette.requests import HTTPConnection
 from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
-from appliance.peers import Authenticator, Compiler, Resolver
+from appliance.peers import Authenticator, Compiler, Queue, Resolver
 from appliance.services import changes
 from appliance.services.passwords import Sealer
+from appliance.services.queue import Which
 from appliance.services.seals import Seals
 from web.allowance import Allowance
 from web.dry_run import foresee
@@ -37,6 +38,7 @@ class Wiring:
     authenticator: Authenticator
     compiler: Compiler
     resolver: Resolver
+    scheduler: Queue
     sealer: Sealer
     seals: Seals
     renderer: Renderer
@@ -44,6 +46,14 @@ class Wiring:
     allowance: Allowance
     traces: Path  # the trace store
     work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do
+
+    def queued(self, what: str, which: Which, after: str, count: int) -> Iterator[dict[str, str]]:
+        """The way to the queue (`appliance.services.queue.Way`).
+
+        Raises:
+            SchedulerAway: nobody can tell now.
+        """
+        return iter(self.scheduler.order(what, which, after, count))
 
     @contextmanager
     def changing(self, *, dry_run: bool = False) -> Iterator[Session]:

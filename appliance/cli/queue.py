@@ -26,7 +26,7 @@ def list_(
 ) -> None:  # fmt: skip
     """What waits, oldest first."""
     which = Which() if domain is None and sender is None else Which.of(None, domain, sender)
-    listing = service.list_messages(settings().state, which, after=after, limit=limit)
+    listing = service.list_messages(service.at(settings().state), which, after=after, limit=limit)
     lines = [_line(message) for message in listing.messages]
     if listing.more:
         lines.append(f"and more: go on with --after {listing.messages[-1]['queue_id']}")
@@ -36,7 +36,7 @@ def list_(
 @app.command
 def show(queue_id: str, /) -> None:
     """One message: its envelope, and what is known of each recipient."""
-    message, recipients = service.show(settings().state, queue_id)
+    message, recipients = service.show(service.at(settings().state), queue_id)
     lines = [f"{name}\t{_shown(name, value)}" for name, value in message.items() if value and value != "0"]
     say({**message, "of_recipients": recipients}, *lines, *map(_recipient_line, recipients))
 
@@ -72,7 +72,7 @@ def flush() -> None:
 
 
 def _change(what: str, done: str, which: Which) -> None:
-    count = service.change(settings().state, what, which)
+    count = service.change(service.at(settings().state), what, which)
     if not count and which.by == "id":
         raise NotFound(f"nothing was {done}: no such message waits, or it is so already")
     say({"messages": count}, f"{count} {'message' if count == 1 else 'messages'} {done}")

@@ -78,6 +78,7 @@ _IN_A_TENANT = (
     "account.create", "account.update", "account.remove", "key.create", "key.revoke",
     "domain.route",  # where a relayed domain's mail goes on to, and who knows its recipients
     "certificate.install", "certificate.remove", "webhook.set", "job.end",
+    "queue.change",  # of what waits: hold, release, try again, take out
     "link.create",  # a link that logs somebody else in, who is his
 )  # fmt: skip
 # Not for a key with limits: what it made would not have them.

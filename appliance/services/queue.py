@@ -6,7 +6,7 @@ done at once; no snapshot is published and nothing is written to the audit log b
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed
 
 MAX_LIST = 1000  # messages in one answer
+LONGEST_VALUE, LONGEST_ID = 1000, 64  # octets of a field of the wire
 CHANGES = ("hold", "release", "retry", "remove", "flush")
 
 
@@ -54,24 +55,33 @@ class Listing:
     more: bool
 
 
-def list_messages(state: Path, which: Which, *, after: str = "", limit: int = MAX_LIST) -> Listing:
+# An order -> what is said of each message, and of the end. At the supervisor's socket, or over web's channel to scheduler.
+Way = Callable[[str, Which, str, int], Iterator[dict[str, str]]]
+
+
+def at(state: Path) -> Way:
+    """By the socket of the appliance whose state folder is *state*: for root, and who started it."""
+    return lambda what, which, after, count: _ask(state, what, which, after, count)
+
+
+def list_messages(way: Way, which: Which, *, after: str = "", limit: int = MAX_LIST) -> Listing:
     """What waits, from behind the queue id *after* on.
 
     Raises:
         Unable: the appliance does not run, or not now.
     """
-    *messages, end = _ask(state, "list", which, after, min(limit, MAX_LIST))
+    *messages, end = way("list", which, after, min(limit, MAX_LIST))
     return Listing(messages, more="more" in end)
 
 
-def show(state: Path, queue_id: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+def show(way: Way, queue_id: str) -> tuple[dict[str, str], list[dict[str, str]]]:
     """One message, and what is known of each of its recipients.
 
     Raises:
         NotFound: there is no such message (any more).
         Unable: as above.
     """
-    *found, _ = _ask(state, "show", Which("id", queue_id), "", 1)
+    *found, _ = way("show", Which("id", queue_id), "", 1)
     if not found:
         raise NotFound(
             f"no message {queue_id} is in the queue; `postern trace --id {queue_id}` tells what became of it"
@@ -79,19 +89,44 @@ def show(state: Path, queue_id: str) -> tuple[dict[str, str], list[dict[str, str
     return found[0], found[1:]
 
 
-def change(state: Path, what: str, which: Which) -> int:
+def change(way: Way, what: str, which: Which) -> int:
     """Do *what* (one of CHANGES) to messages; to how many was it done?
 
     Raises:
         Unable: as above.
     """
-    *_, end = _ask(state, what, which, "", 0)
+    *_, end = way(what, which, "", 0)
     return int(end.get("done", "0"))
+
+
+def order_of(tag: int, what: str, which: Which, after: str, count: int) -> m.QueueOrder:
+    """The order, as it is said to scheduler.
+
+    Raises:
+        NotFound: nothing can be called so, and nothing is.
+    """
+    value = which.value.encode(errors="replace")
+    if len(value) > LONGEST_VALUE or len(after) > LONGEST_ID:
+        raise NotFound("there is no such message", code="not_found")
+    return m.QueueOrder(tag, what.encode(), which.by.encode(), value, after.encode(errors="replace"), count)
+
+
+def understood(told: m.QueueTold) -> dict[str, str]:
+    """What is said of one message, one recipient, or the end.
+
+    Raises:
+        Unable: it was refused.
+    """
+    pairs = [part.decode(errors="replace") for part in told.pairs]
+    said = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    if "refused" in said:
+        raise Unable(said["refused"], code="refused")
+    return said
 
 
 def _ask(state: Path, what: str, which: Which, after: str, count: int) -> Iterator[dict[str, str]]:
     """The answers of scheduler, the last of them included."""
-    order = m.QueueOrder(1, what.encode(), which.by.encode(), which.value.encode(), after.encode(), count)
+    order = order_of(1, what, which, after, count)
     channel = _connect(state)
     try:
         channel.send(order)
@@ -100,11 +135,7 @@ def _ask(state: Path, what: str, which: Which, after: str, count: int) -> Iterat
             told, _ = channel.wait()
             assert isinstance(told, m.QueueTold)
             is_last = told.last
-            pairs = [part.decode(errors="replace") for part in told.pairs]
-            said = dict(zip(pairs[::2], pairs[1::2], strict=True))
-            if "refused" in said:
-                raise Unable(said["refused"], code="refused")
-            yield said
+            yield understood(told)
     except ChannelClosed as error:
         raise Unable("the appliance is stopping", code="down") from error
     finally:

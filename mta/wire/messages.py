@@ -63,14 +63,14 @@ class QueueOrder(Message, verb="queue-order"):
 
     tag: int
     what: Name  # list, show, hold, release, retry, remove, flush
-    by: Name  # whose: `id`, `domain` (of a recipient), `domains` (several; also of who logged in), `sender` (reverse-path or who logged in), `all`
+    by: Name  # `id`, `domain` (of a recipient), `domains` (or of who logged in), `sender` (reverse-path or who logged in), `all`
     value: Path  # that id, domain or address; domains apart by spaces
     after: Name  # a list goes on behind this queue id; empty: from the beginning
     count: int  # how many a list may name
 
 
 class QueueTold(Message, verb="queue-told"):
-    """scheduler -> supervisor, web. Part of the answer to a `QueueOrder`: name, value, name, value … of one message, or of the end."""
+    """scheduler -> supervisor, web. Part of the answer to a `QueueOrder`: name, value, name, value … of one message, or the end."""
 
     tag: int
     last: bool

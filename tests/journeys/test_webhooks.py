@@ -57,7 +57,7 @@ def world(tmp_path_factory):
     with Zone({name: {"A": ["127.0.0.1"]} for name in (HOST, "silent.example", "private.example")}) as zone:
         settings = {
             "dns.servers": f'["{zone.address}"]', "outbound.authorities": f'"{authority.save(folder)}"',
-            "outbound.webhook_hosts": hosts,
+            "outbound.webhook_hosts": hosts, "outbound.routes": '{ "away.example" = "127.0.0.1:1" }',
         }  # fmt: skip
         with House(folder / "house", settings=settings, panel=True) as house:
             house.add_domain("example.test")
@@ -100,3 +100,25 @@ def test_a_name_that_leads_to_this_machine_is_not_called(world):
     )
     row = world.api("GET", f"{path}/deliveries/{number}")
     assert (row["status"], row["detail"], row["waits"]) == (None, "its name leads to no public address", False)
+
+
+def test_what_waits_is_shown_and_changed_by_the_api(world):
+    """Over a channel to scheduler; the message is for a host that nobody can reach."""
+    api, house = world.api, world.house
+    api("POST", "/aliases", {"address": "away@example.test", "targets": ["ann@away.example"]})
+    house.wait_until_known("away@example.test")
+    house.send("away@example.test", b"Subject: x\r\n\r\nbody\r\n")
+
+    def waits():
+        found = api("GET", "/queue?domain=example.test")["items"]
+        return found[0] if found and found[0]["status"] else None
+
+    message = wait_until(waits, 30, house.said)
+    assert (message["forward_path"], message["state"]) == ("away@example.test", "waiting")
+    path = f"/queue/{message['queue_id']}"
+    assert api("POST", f"{path}/hold") == {"messages": 1}
+    shown = api("GET", path)
+    assert (shown["state"], shown["of_recipients"][0]["final_recipient"]) == ("held", "ann@away.example")
+    assert api("POST", "/queue/release", {"domain": "example.test"}) == {"messages": 1}
+    api("DELETE", path)
+    wait_until(lambda: api("GET", "/queue")["items"] == [], 10, house.said)

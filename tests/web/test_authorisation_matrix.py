@@ -157,6 +157,7 @@ RULES: dict[tuple[str, str], Rule] = {
             "jobs",
             "webhooks",
             "accounts",
+            "queue",
         )
     },
     # Tenants.
@@ -263,6 +264,15 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", f"{_N}/sessions"): Rule(SEES_TENANT, "account", path=_NAMED),
     api("DELETE", f"{_N}/sessions"): Rule(IN_TENANT, "account", path=_NAMED),
     api("DELETE", f"{_N}/sessions/{{number}}"): Rule(IN_TENANT, "account", path=_NAMED | {"number": "login"}),
+    # The queue, in which nothing waits here: tests/web/test_queue.py.
+    api("GET", "/queue/{queue_id}"): Rule(ALL, "nothing", also=(404,), path={"queue_id": "key"}),
+    api("DELETE", "/queue/{queue_id}"): Rule(ALL, "nothing", also=(404,), path={"queue_id": "key"}),
+    api("POST", "/queue/{queue_id}/{deed}"): Rule(
+        ALL, "nothing", also=(404, 422), path={"queue_id": "key", "deed": "key"}
+    ),
+    api("POST", "/queue/{deed}"): Rule(
+        ALL, "nothing", {"domain": "nobody.test"}, also=(404, 422), path={"deed": "key"}
+    ),
     # Webhooks.
     api("POST", "/webhooks"): Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}),
     api("GET", _W): Rule(SEES_TENANT, "webhook", path=_HOOKED),

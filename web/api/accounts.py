@@ -36,6 +36,10 @@ def _sealed(asking: Caller, body: NewAccount | NewAccountPassword) -> tuple[str,
     return asking.wiring.sealer.seal_password(made or body.password or ""), made
 
 
+def _rights(body: NewAccount | AccountChange) -> list[str] | None:
+    return None if body.rights is None else list(body.rights)
+
+
 @router.get("", summary="List accounts", responses=refusals(404, 422))
 def list_accounts(
     asking: Asking, limit: Limit = 50, cursor: Cursor = None, tenant_id: TenantId = None,
@@ -56,7 +60,7 @@ def create(asking: Making, body: NewAccount, response: Response, dry_run: DryRun
     with asking.posting(response, body, dry_run=dry_run) as posting:
         row = accounts.create(
             posting.session, body.name, actor=asking.actor, tenant_id=body.tenant_id, domain=body.domain, sealed_hash=sealed,
-            must_change=body.must_change or shown is not None, support=body.support, rights=body.rights,
+            must_change=body.must_change or shown is not None, support=body.support, rights=_rights(body),
         )  # fmt: skip
         made = MadeAccount(**Account.model_validate(row).model_dump(), one_time_password=shown)
         return posting.answer(made, location=f"/accounts/{row.name}")
@@ -77,7 +81,7 @@ def change(
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: accounts.get(session, name, actor=asking.actor))
         if "rights" in body.model_fields_set:
-            accounts.update(session, name, actor=asking.actor, rights=body.rights)
+            accounts.update(session, name, actor=asking.actor, rights=_rights(body))
         return told(response, Account.model_validate(accounts.to_change(session, name, actor=asking.actor)))
 
 

@@ -47,12 +47,21 @@ def numbers(told):
         (b"all", b"", [1, 2, 3, 4]), (b"domain", b"EXAMPLE.test", [1, 3, 4]), (b"domain", b"other.test", [2, 4]),
         (b"sender", b"a@client.test", [1, 2, 4]), (b"sender", b"else@CLIENT.test", [3]),
         (b"sender", b"joe@ours.test", [2]), (b"id", queue_id_of(2), [2]), (b"id", b"nonsense", []),
-        (b"domain", b"", []),
+        (b"domain", b"", []), (b"domains", b"ours.test", [2]), (b"domains", b"nobody.test Example.test", [1, 3, 4]),
+        (b"domains", b"ours.test other.test", [2, 4]), (b"domains", b"", []),
     ],
 )  # fmt: skip
 def test_messages_are_found_by_id_domain_and_sender(rig, by, value, expected):
     """Case does not matter; a sender is a reverse-path, or whoever logged in."""
     assert numbers(order(rig, b"list", by, value)) == expected
+
+
+def test_asked_about_domains_it_names_their_recipients(rig):
+    """Who else a message is for is not told beside them."""
+    told = order(rig, b"list", b"domains", b"example.test")
+    assert [(each[b"forward_path"], each[b"concerned"]) for each in told if b"queue_id" in each] == [
+        (b"joe@example.test", b"1"), (b"Joe@Example.test", b"1"), (b"joe@example.test", b"1"),
+    ]  # fmt: skip
 
 
 def test_a_list_says_why_a_message_waits_and_goes_on_where_it_stopped(rig):
