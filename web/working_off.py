@@ -107,7 +107,7 @@ def _read(within: Inside, operation: Operation) -> Wanted | Result:
     except Refused as refusal:
         return _refused(errors.problem_of(refusal))
     default = within.wiring.settings.limits.default_quota
-    return Wanted(body.address, sealed, body.quota_bytes, body.display_name, default)
+    return Wanted(body.address, sealed, body.quota_bytes, body.display_name, default, body.discard)
 
 
 def _told(outcome: many_mailboxes.Outcome) -> Result:

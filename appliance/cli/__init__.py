@@ -24,6 +24,7 @@ VERBS = {
     "domain": ("appliance.cli.domain:app", "domains, hosted here or only relayed"),
     "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
     "alias": ("appliance.cli.alias:app", "addresses that stand for others"),
+    "removal": ("appliance.cli.removal:app", "what was removed, and can be had back for a while"),
     "route": ("appliance.cli.route:app", "where mail goes on to instead of by MX"),
     "rule": ("appliance.cli.rule:app", "whom the host, a domain or a mailbox lets in or keeps out"),
     "tls": ("appliance.cli.tls:app", "certificates"),

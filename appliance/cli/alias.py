@@ -5,7 +5,19 @@ from typing import Any
 
 from cyclopts import App
 
-from appliance.cli.house import actor, changing, every, looking, moment, say, say_removed, say_rows
+from appliance.cli import house
+from appliance.cli.house import (
+    Switch,
+    actor,
+    changing,
+    every,
+    looking,
+    moment,
+    say,
+    say_removed,
+    say_rows,
+    settings,
+)
 from appliance.services import addresses, aliases
 from appliance.services.aliases import Alias
 
@@ -41,8 +53,14 @@ def list_(address: str | None = None, *, domain: str | None = None, search: str 
 
 
 @app.command
-def remove(address: str) -> None:
+def remove(address: str, *, dry_run: Switch = False) -> None:
     """Remove an alias."""
-    with changing() as session:
-        left = aliases.remove(session, address, actor=actor())
-    say_removed(address, left)
+    with changing(dry_run=dry_run) as session:
+        removed = aliases.remove(session, address, actor=actor(), days=settings().limits.trash_days)
+    say_removed(removed, dry_run=dry_run)
+
+
+@app.command
+def restore(address: str, *, dry_run: Switch = False) -> None:
+    """Undo the removal of an alias."""
+    house.restore("alias", address, dry_run=dry_run)

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from appliance.cli import house
 from appliance.cli.house import (
+    Discard,
     Stops,
     Switch,
     WrongUsage,
@@ -19,6 +21,7 @@ from appliance.cli.house import (
     read_password,
     say,
     say_one,
+    say_removed,
     say_rows,
     settings,
     stops,
@@ -111,7 +114,7 @@ def describe(domain: Domain) -> dict[str, Any]:
 
 
 @app.command
-def add(
+def add(  # noqa: PLR0913 - all that may be said of one
     domain: str,
     *,
     tenant: str | None = None,
@@ -123,6 +126,7 @@ def add(
     batv: Batv = False,
     language: Language = "en",
     relay: Relaying = None,
+    discard: Discard = False,
 ) -> None:
     """Add a domain, of the operator's or of --tenant; with --alias-of, another name of that domain.
 
@@ -134,6 +138,7 @@ def add(
         made = domains.create(
             session, domain, actor=actor(), tenant_id=owner, alias_of=alias_of, catch_all=catch_all,
             validation=validation, greylist=greylist, dnsbl=dnsbl, batv=batv, language=language, route=route,
+            discard=discard,
         )  # fmt: skip
     say(describe(made), f"added {made.name}")
 
@@ -250,18 +255,14 @@ def resume(domain: str, *, only: Stops = ()) -> None:
 
 
 @app.command
-def remove(domain: str) -> None:
-    """Remove the domain with its mailboxes and aliases; their mail is put aside."""
-    with changing() as session:
-        removal = domains.remove(session, domain, actor=actor())
-    lines = [f"removed {domain} with {removal.mailboxes} mailboxes and {removal.aliases} aliases"]
-    lines += [f"{address} still forwards into it" for address in removal.forwarded_by]
-    say(
-        {
-            "name": domain,
-            "mailboxes": removal.mailboxes,
-            "aliases": removal.aliases,
-            "forwarded_by": removal.forwarded_by,
-        },
-        *lines,
-    )
+def remove(domain: str, *, dry_run: Switch = False) -> None:
+    """Remove the domain with its mailboxes and aliases; for a while `restore` brings them back with their mail."""
+    with changing(dry_run=dry_run) as session:
+        removed = domains.remove(session, domain, actor=actor(), days=settings().limits.trash_days)
+    say_removed(removed, dry_run=dry_run)
+
+
+@app.command
+def restore(domain: str, *, dry_run: Switch = False) -> None:
+    """Undo the removal of a domain, with all that was in it."""
+    house.restore("domain", domain, dry_run=dry_run)

@@ -19,16 +19,24 @@ from appliance.database.engine import Engine, open_engine
 from appliance.database.schema import require_current
 from appliance.database.session import Session, reading, unit_of_work
 from appliance.errors import Invalid
+from appliance.services import removals
 from appliance.services.actor import Actor, from_command_line
 from appliance.services.authorisation import EVERYTHING
 from appliance.services.paging import MAX_PAGE, Page
 from appliance.services.passwords import Sealer
+from appliance.services.removals import Removal, Removed
 
 T = TypeVar("T")
 
 Switch = Annotated[bool, Parameter(negative_bool=())]  # `--no-` before it would say nothing
 
 
+Discard = Annotated[
+    bool,
+    Parameter(
+        negative_bool=(), help="one that was removed under this name cannot be had back any more, and its mail goes"
+    ),
+]
 Stops = Annotated[tuple[str, ...], Parameter(help="of receive, send, log-in; all of it when not given")]
 
 
@@ -204,13 +212,38 @@ def say_one(row: dict[str, Any]) -> None:
     say(row, *(f"{name}: {_cell(value)}" for name, value in row.items()))
 
 
-def say_removed(address: str, forwarded_by: Sequence[str]) -> None:
-    """Answer that *address* is gone, and who still sends to it."""
+def say_removed(removed: Removed, *, dry_run: bool = False) -> None:
+    """Answer what is gone, until when it can be had back, and who still sends to it."""
+    removal = removed.removal
+    until = datetime.fromtimestamp(removal.until, UTC).isoformat(timespec="minutes")
+    contents = f" with {removal.mailboxes} mailboxes and {removal.aliases} aliases" if removal.kind == "domain" else ""
+    if dry_run:
+        lines = [f"would remove {removal.name}{contents}; until {until} it could be had back"]
+    else:
+        lines = [f"removed {removal.name}{contents}", f"until {until}: postern {removal.kind} restore {removal.name}"]
     say(
-        {"address": address, "forwarded_by": list(forwarded_by)},
-        f"removed {address}",
-        *(f"{who} still forwards to it" for who in forwarded_by),
+        {"name": removal.name, **describe_removal(removal), "forwarded_by": removed.forwarded_by, "dry_run": dry_run},
+        *lines,
+        *(f"{who} still forwards to it" for who in removed.forwarded_by),
     )
+
+
+def restore(kind: str, name: str, *, dry_run: bool) -> None:
+    """Undo the newest removal of the *kind* called *name*."""
+    with changing(dry_run=dry_run) as session:
+        found = removals.find(session, kind, name, actor=actor())
+        back = removals.undo(session, found.id, actor=actor())
+        described = {**describe_removal(back), "dry_run": dry_run}
+    say(described, f"{'would restore' if dry_run else 'restored'} {back.name}")
+
+
+def describe_removal(removal: Removal) -> dict[str, Any]:
+    """A removal as plain values."""
+    return {
+        "removal": removal.id, "kind": removal.kind, "name": removal.name, "tenant_id": removal.tenant_id,
+        "removed_by": removal.removed_by, "removed_at": removal.created_at, "until": removal.until,
+        "mailboxes": removal.mailboxes, "aliases": removal.aliases, "used_bytes": removal.used_bytes,
+    }  # fmt: skip
 
 
 def _cell(value: object) -> str:

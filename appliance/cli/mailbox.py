@@ -4,7 +4,9 @@ from typing import Any
 
 from cyclopts import App
 
+from appliance.cli import house
 from appliance.cli.house import (
+    Discard,
     Stops,
     Switch,
     actor,
@@ -50,6 +52,7 @@ def add(
     password_hash: str | None = None,
     quota: str | None = None,
     name: str = "",
+    discard: Discard = False,
 ) -> None:
     """Add a mailbox; without a password it receives, and nobody can log in yet."""
     sealed_hash = sealed(from_stdin=password_stdin, phc=password_hash, address=address)
@@ -58,7 +61,7 @@ def add(
     with changing() as session:
         made = mailboxes.create(
             session, address, actor=actor(), sealed_hash=sealed_hash, display_name=name,
-            quota_bytes=limit, default_quota=default,
+            quota_bytes=limit, default_quota=default, discard=discard,
         )  # fmt: skip
     say(describe(made), f"added {addresses.show(made.address)}")
 
@@ -114,8 +117,14 @@ def resume(address: str, *, only: Stops = ()) -> None:
 
 
 @app.command
-def remove(address: str) -> None:
-    """Remove the mailbox; its mail is put aside."""
-    with changing() as session:
-        left = mailboxes.remove(session, address, actor=actor())
-    say_removed(address, left)
+def remove(address: str, *, dry_run: Switch = False) -> None:
+    """Remove the mailbox; for a while `restore` brings it back with its mail."""
+    with changing(dry_run=dry_run) as session:
+        removed = mailboxes.remove(session, address, actor=actor(), days=settings().limits.trash_days)
+    say_removed(removed, dry_run=dry_run)
+
+
+@app.command
+def restore(address: str, *, dry_run: Switch = False) -> None:
+    """Undo the removal of a mailbox, with its password, forwarding and mail."""
+    house.restore("mailbox", address, dry_run=dry_run)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from appliance import audit_chain
 from appliance.compile.source import Query
@@ -82,7 +83,7 @@ def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:
 
 
 def record(
-    query: Query, action: str, subject: str, tenant_id: int, domain_id: int | None, after: dict[str, str]
+    query: Query, action: str, subject: str, tenant_id: int, domain_id: int | None, after: dict[str, Any]
 ) -> None:
     """As `appliance.services.audit.record`, for what the appliance does by itself."""
     end = next(query.rows("SELECT digest FROM audit_entry ORDER BY id DESC LIMIT 1"), (audit_chain.BEGINNING,))[0]

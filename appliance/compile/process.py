@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from appliance.compile import collect
+from appliance.compile import collect, removals
 from appliance.compile.check import NotPublished
 from appliance.compile.consents import Consents
 from appliance.compile.facts import apply, record
@@ -227,7 +227,14 @@ class Compiler:
 
         if not self._trouble and self.read(look) and (rules or aliases):
             self.change(lambda query: _remove_expired(query, rules, aliases))
+        self._end_removals()
         self._loop.call_later(EXPIRY_SECONDS, self._expire)
+
+    def _end_removals(self) -> None:
+        """Forget what cannot be undone any more, a few at a time, and have its mail put away."""
+        due: list[removals.Due] = []
+        if not self._trouble and self.read(lambda query: due.extend(removals.due(query, int(time.time())))) and due:
+            self.change(lambda query: removals.end(query, due))
 
     def _prune(self) -> None:
         """Forget changes that no snapshot needs any more; never the newest, which is the database's age."""
@@ -264,8 +271,8 @@ class Stores:
     def take(self, query: Query) -> None:
         """Ask for what may be done now."""
         closed, making = set(self._held), set[str]()
-        statement = "SELECT id, op, domain, local_part FROM store_task ORDER BY id LIMIT ?"
-        for number, operation, domain, local_part in query.rows(statement, (TASKS_AT_ONCE + len(self._done),)):
+        statement = "SELECT id, op, domain, local_part, removal_id, until FROM store_task ORDER BY id LIMIT ?"
+        for number, operation, domain, *rest in query.rows(statement, (TASKS_AT_ONCE + len(self._done),)):
             if number in self._done or domain in closed:
                 continue
             if operation != "make":
@@ -275,9 +282,7 @@ class Stores:
             making.add(domain)
             if number in self._asked:
                 continue
-            kind = m.MakeStore if operation == "make" else m.TrashStore
-            store = store_name(local_part).encode() if local_part else b""
-            if not self._compiler.peers.tell("storekeeper", kind(number, domain.encode(), store)):
+            if not self._compiler.peers.tell("storekeeper", _order(number, operation, domain, *rest)):
                 return  # Away; when it is found again we look again.
             self._asked[number] = domain
 
@@ -369,6 +374,23 @@ class Outbox:
             if any(news):
                 self._compiler.look_again()
             self._ask()
+
+
+def _order(
+    number: int, operation: str, domain: str, local_part: str, removal_id: int | None, until: int | None
+) -> m.Message:
+    """What storekeeper is told of a task."""
+    name, store = domain.encode(), store_name(local_part).encode() if local_part else b""
+    match operation:
+        case "make":
+            return m.MakeStore(number, name, store)
+        case "keep":
+            return m.KeepStore(number, name, store, removal_id or 0, until or 0)
+        case "restore":
+            return m.RestoreStore(number, name, removal_id or 0)
+        case "drop":
+            return m.DropStore(number, name, removal_id or 0)
+    return m.TrashStore(number, name, store)
 
 
 def _remove_expired(query: Query, rules: list[tuple[int, str]], aliases: list[tuple[int, str, int, int]]) -> None:

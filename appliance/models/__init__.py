@@ -23,6 +23,7 @@ from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
 from appliance.models.plan import Plan
 from appliance.models.relay_recipient import RelayRecipient
+from appliance.models.removal import Removal, RemovedRows
 from appliance.models.route import Route
 from appliance.models.sender_grant import SenderGrant
 from appliance.models.sending import Sending
@@ -59,6 +60,8 @@ __all__ = [
     "Plan",
     "PublishRequest",
     "RelayRecipient",
+    "Removal",
+    "RemovedRows",
     "Route",
     "SenderGrant",
     "Sending",

@@ -21,14 +21,16 @@ class Change(Base):
 
 
 class StoreTask(Base):
-    """A store to make or to trash; removed by the compiler when the storekeeper has done it."""
+    """A store to make, to put aside or to bring back; removed by the compiler when the storekeeper has done it."""
 
     __tablename__ = "store_task"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    op: Mapped[str]  # make, trash
+    op: Mapped[str]  # make, trash; and for a removal: keep, restore, drop
     domain: Mapped[str]
     local_part: Mapped[str]  # folded; empty: the whole domain
+    removal_id: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    until: Mapped[int | None] = mapped_column(BigInteger, default=None)  # of what is kept
 
 
 class PublishRequest(Base):

@@ -41,6 +41,7 @@ __all__ = [
     "holder_of",
     "host_name",
     "key_of",
+    "mailbox_at",
     "next_of",
     "parse_address",
     "parse_domain",
@@ -171,6 +172,14 @@ def holder_of(session: Session, domain: Domain, folded: str) -> Mailbox | Alias 
     if mailbox is not None:
         return mailbox
     return session.scalar(select(Alias).where(Alias.domain_id == domain.id, Alias.folded == folded))
+
+
+def mailbox_at(session: Session, key: str) -> Mailbox | None:
+    """The mailbox that has exactly this address."""
+    folded, name = split_key(key)
+    domain = domain_named(session, name)
+    holder = holder_of(session, domain, folded) if domain is not None else None
+    return holder if isinstance(holder, Mailbox) else None
 
 
 def require_free(session: Session, domain: Domain, address: Address) -> str:

@@ -11,10 +11,11 @@ from appliance.database.session import Session
 from appliance.errors import Conflict
 from appliance.models import Alias
 from appliance.models.base import now
-from appliance.services import addresses, consents, holders, limits, mailboxes
+from appliance.services import addresses, consents, holders, limits, mailboxes, removals
 from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page
+from appliance.services.removals import Removed
 
 __all__ = ["Alias", "create", "get", "list_aliases", "remove", "update"]
 
@@ -103,18 +104,19 @@ def update(
     return alias
 
 
-def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
-    """Remove the alias. Returns the addresses that still forward to it.
+def remove(session: Session, address: str, *, actor: Actor, days: int = removals.DAYS) -> Removed:
+    """Remove the alias; for so many *days* `removals.undo` brings it back, unless its address is somebody else's by then.
 
     Raises:
         Invalid, NotFound, Forbidden: there is no such alias, or it is not the actor's.
     """
     alias = holders.find(session, actor, "alias.remove", Alias, address)
     left = mailboxes.forwarded_by(session, alias.domain, addresses.key_of(alias.address))
-    holders.tell(session, actor, "alias.removed", alias, before=_describe(alias))
+    removal = removals.keep_alias(session, alias, actor=actor, days=days)
+    holders.tell(session, actor, "alias.removed", alias, before=_describe(alias), after={"removal": removal.id})
     session.delete(alias)
     session.flush()
-    return left
+    return Removed(removal, left)
 
 
 def _require_sound(session: Session, alias: Alias, keys: list[str]) -> None:

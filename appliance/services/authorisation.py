@@ -30,15 +30,18 @@ from appliance.models import (
     Job,
     Mailbox,
     Plan,
+    Removal,
     Tenant,
     Webhook,
 )
 from appliance.services.actor import Actor, Part
 from mta.vocabulary import fold_local_part
 
-Target = Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate | Job | Plan | Webhook
+Target = (
+    Tenant | Domain | Mailbox | Alias | Account | Appointment | ApiKey | Certificate | Job | Plan | Webhook | Removal
+)
 S = TypeVar("S", bound=Select[Any])
-T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, Appointment, ApiKey, Certificate, Job, Plan, Webhook)
+T = TypeVar("T", Tenant, Domain, Mailbox, Alias, Account, Appointment, ApiKey, Certificate, Job, Plan, Webhook, Removal)
 
 
 class Reach(enum.Enum):
@@ -57,6 +60,7 @@ _SEEN_IN_A_DOMAIN = (
     "rule.see",
     "recipient.see",
     "message.see",
+    "removal.see",
 )
 # What a domain administrator may be given or denied; he sees his domain in any case.
 DOMAIN_RIGHTS: dict[str, tuple[str, ...]] = {
@@ -216,6 +220,8 @@ def _is_listed(addresses: frozenset[str], target: Target) -> bool:
     """Is it one of these addresses or domains, or in one of the domains?"""
     if isinstance(target, Domain):
         return target.name in addresses
+    if isinstance(target, Removal):
+        return target.key in addresses or target.key.rpartition("@")[2] in addresses
     if isinstance(target, Mailbox | Alias):
         key = f"{fold_local_part(target.local_part)}@{target.domain.name}"
         return key in addresses or target.domain.name in addresses
@@ -266,6 +272,9 @@ def restrict(wanted: S, actor: Actor, model: type[Any]) -> S:
 def _listed(addresses: frozenset[str], model: type[Any]) -> ColumnElement[bool]:
     if model is Domain:
         return Domain.name.in_(addresses)
+    if model is Removal:
+        names = (Removal.key.endswith(f"@{name}", autoescape=True) for name in addresses if "@" not in name)
+        return or_(Removal.key.in_(addresses), *names)
     if model not in (Mailbox, Alias):
         return false()
     whole = model.domain_id.in_(select(Domain.id).where(Domain.name.in_(addresses)))
@@ -295,7 +304,7 @@ def _in_part(part: Part, model: type[Any]) -> ColumnElement[bool]:
 def _in_domain(part: Part, model: type[Any]) -> ColumnElement[bool]:
     if model is Domain:
         return Domain.id == part.domain_id
-    if model in (Mailbox, Alias, AuditEntry):
+    if model in (Mailbox, Alias, AuditEntry, Removal):
         return model.domain_id == part.domain_id  # type: ignore[no-any-return]
     return false()
 
@@ -323,7 +332,7 @@ def suspend(row: Tenant | Domain | Mailbox, actor: Actor, what: Collection[str] 
     Raises:
         Invalid: nothing, or something that cannot stand still.
     """
-    bit, changed = 1 << _rank_over(row, actor), False
+    bit, changed = 1 << rank_over(row, actor), False
     for name in _columns(what):
         changed |= not getattr(row, name) & bit
         setattr(row, name, getattr(row, name) | bit)
@@ -340,7 +349,7 @@ def resume(row: Tenant | Domain | Mailbox, actor: Actor, called: str, what: Coll
         Invalid: as `suspend`.
         Forbidden: someone of a higher rank said so, too.
     """
-    rank, changed = _rank_over(row, actor), False
+    rank, changed = rank_over(row, actor), False
     columns = _columns(what)
     if any(getattr(row, name) >> (rank + 1) for name in columns):
         raise Forbidden(f"the {called} was suspended by someone above you", code="suspended_above")
@@ -358,7 +367,7 @@ def _columns(what: Collection[str]) -> list[str]:
     return [column for name, column in STOPS.items() if name in what]
 
 
-def _rank_over(row: Tenant | Domain | Mailbox, actor: Actor) -> int:
+def rank_over(row: Tenant | Domain | Mailbox | Alias | Removal, actor: Actor) -> int:
     """The actor's rank in that part of his in which *row* lies."""
     session = object_session(row)
     ranks = [part.rank for part in actor.parts if session is None or _part_sees(session, part, row)]
@@ -371,6 +380,6 @@ def require_not_held(row: Tenant | Domain | Mailbox, actor: Actor, what: str) ->
     Raises:
         Forbidden: it was.
     """
-    rank = _rank_over(row, actor)
+    rank = rank_over(row, actor)
     if any(getattr(row, name) >> (rank + 1) for name in STOPS.values()):
         raise Forbidden(f"the {what} was suspended by someone above you", code="suspended_above")

@@ -41,12 +41,15 @@ __all__ = [
     "StoreTask",
     "announce",
     "announce_each",
+    "drop_store",
     "forget",
+    "keep_store",
     "make_store",
     "newest",
     "oldest",
     "publication",
     "request_publication",
+    "restore_store",
     "since",
     "store_tasks",
     "trash_store",
@@ -96,6 +99,21 @@ def make_store(session: Session, domain: str, folded: str) -> None:
 def trash_store(session: Session, domain: str, folded: str = "") -> None:
     """The storekeeper shall put a mailbox's store aside; without *folded*, the whole domain's."""
     session.add(StoreTask(op="trash", domain=domain, local_part=folded))
+
+
+def keep_store(session: Session, domain: str, removal_id: int, until: int, folded: str = "") -> None:
+    """As `trash_store`, for a removal that may be undone *until* then."""
+    session.add(StoreTask(op="keep", domain=domain, local_part=folded, removal_id=removal_id, until=until))
+
+
+def restore_store(session: Session, domain: str, removal_id: int) -> None:
+    """What was put aside for the removal comes back."""
+    session.add(StoreTask(op="restore", domain=domain, local_part="", removal_id=removal_id))
+
+
+def drop_store(session: Session, domain: str, removal_id: int) -> None:
+    """What was put aside for the removal may go."""
+    session.add(StoreTask(op="drop", domain=domain, local_part="", removal_id=removal_id))
 
 
 def store_tasks(session: Session, limit: int = 1000) -> list[StoreTask]:

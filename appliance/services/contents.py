@@ -31,7 +31,7 @@ def forwarded_by(session: Session, domain: Domain) -> list[str]:
 
 
 def remove(session: Session, domain: Domain) -> None:
-    """Remove all that is in *domain*; its mail is put aside."""
+    """Remove all that is in *domain*; its mail is for who asks to put aside."""
     suffix = f"@{domain.name}"
     for model in (Mailbox, Alias):
         changes.announce_each(
@@ -45,8 +45,6 @@ def remove(session: Session, domain: Domain) -> None:
         Mailbox.domain_id == domain.id, Mailbox.sealed_hash.is_not(None)
     )
     changes.announce_each(session, changes.PASSWORD, with_password)
-    if domain.kind == "hosted":
-        changes.trash_store(session, domain.name)
     remove_accounts(session, domain)
     _remove_rules(session, domain)
     remove_recipients(session, domain)

@@ -1,7 +1,6 @@
 """Domains: a name, the one tenant it belongs to, and what happens to unknown recipients in it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -19,6 +18,7 @@ from appliance.services import (
     limits,
     proof,
     relays,
+    removals,
     tenants,
 )
 from appliance.services.actor import Actor
@@ -26,12 +26,12 @@ from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page, page_along
 from appliance.services.relays import Route
+from appliance.services.removals import Removed
 
 __all__ = [
     "LANGUAGES",
     "VALIDATIONS",
     "Domain",
-    "Removal",
     "counts",
     "create",
     "find",
@@ -45,15 +45,6 @@ __all__ = [
 
 VALIDATIONS = ("rcpt", "data", "off")
 LANGUAGES = ("en", "de")  # in which notifications are written
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What went with a removed domain, and who elsewhere still sends mail there."""
-
-    mailboxes: int
-    aliases: int
-    forwarded_by: list[str]
 
 
 def create(  # noqa: PLR0913 - all that may be said of one
@@ -70,10 +61,11 @@ def create(  # noqa: PLR0913 - all that may be said of one
     batv: bool = False,
     language: str = "en",
     route: Route | None = None,
+    discard: bool = False,
 ) -> Domain:
     """A new domain of *tenant_id* (the actor's own when not given); with *alias_of*, another name of that domain.
 
-    With a *route* its mail is only relayed.
+    With a *route* its mail is only relayed. With *discard*, one that was removed under this name cannot be had back any more.
 
     Raises:
         Invalid: not a domain name, no such validation or language, a catch-all that nobody answers for, a source that makes
@@ -90,6 +82,7 @@ def create(  # noqa: PLR0913 - all that may be said of one
     if present is not None and not proof.lapse(session, present, actor, tenant.id):
         holder = f"domains/{label}" if authorisation.allows(session, actor, "domain.see", present) else ""
         raise Taken(f"{label} is already served here", code="domain_taken", field="name", holder=holder)
+    removals.discard_domain(session, label, tenant.id, actor=actor, discard=discard)
     if real is not None and (real.kind != "hosted" or catch_all):
         raise Invalid("another name stands for a hosted domain, and takes its catch-all", field="alias_of")
     limits.require_room(session, tenant.id, "domains")
@@ -238,6 +231,7 @@ def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> Non
     for noun in limits.NOUNS:
         limits.require_move(session, domain, tenant.id, noun)
     contents.remove_accounts(session, domain)  # They were the former tenant's people.
+    removals.move(session, domain.tenant_id, tenant.id, domain_id=domain.id)
     domain.tenant = tenant
     session.flush()  # Or whoever shows it next would show the former tenant.
 
@@ -268,8 +262,8 @@ def resume(session: Session, name: str, *, actor: Actor, what: Collection[str] =
     return domain
 
 
-def remove(session: Session, name: str, *, actor: Actor) -> Removal:
-    """Remove the domain with all its mailboxes and aliases; their mail is put aside, not destroyed.
+def remove(session: Session, name: str, *, actor: Actor, days: int = removals.DAYS) -> Removed:
+    """Remove the domain with all its mailboxes and aliases; for so many *days* `removals.undo` brings it back with their mail.
 
     Raises:
         NotFound, Forbidden: it is not the actor's to remove, or something in it was suspended by someone above.
@@ -284,19 +278,20 @@ def remove(session: Session, name: str, *, actor: Actor) -> Removal:
     names = list(session.scalars(select(Domain.name).where(Domain.alias_of_id == domain.id)))
     if names:
         raise Conflict(f"{', '.join(names)} stands for {domain.name}: remove that first", code="domain_has_aliases")
-    mailboxes, aliases = counts(session, [domain])[domain.id]
-    removal = Removal(mailboxes, aliases, contents.forwarded_by(session, domain))
+    forwarded_by = contents.forwarded_by(session, domain)
+    removal = removals.keep_domain(session, domain, actor=actor, days=days)
     contents.remove(session, domain)
     _tell(
         session, actor, "domain.removed", domain,
-        before={**_describe(domain), "mailboxes": mailboxes, "aliases": aliases},
+        before={**_describe(domain), "mailboxes": removal.mailboxes, "aliases": removal.aliases},
+        after={"removal": removal.id},
     )  # fmt: skip
     session.flush()
     session.delete(domain)
     if domain.proved_at is not None:
         consents.withdraw(session, domain.name)
     session.flush()
-    return removal
+    return Removed(removal, forwarded_by)
 
 
 def _refuse_host_domain(session: Session, domain: Domain) -> None:

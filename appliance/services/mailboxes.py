@@ -8,11 +8,12 @@ from sqlalchemy import select
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid
 from appliance.models import AccessRule, Domain, LoginSession, Mailbox
-from appliance.services import addresses, audit, authorisation, changes, holders, limits, senders
+from appliance.services import addresses, audit, authorisation, changes, holders, limits, removals, senders
 from appliance.services.actor import Actor
 from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import check_name
 from appliance.services.paging import Page
+from appliance.services.removals import Removed
 from mta.vocabulary import Address
 
 __all__ = [
@@ -45,10 +46,12 @@ def create(
     quota_bytes: int | None = None,
     default_quota: int = 0,
     display_name: str = "",
+    discard: bool = False,
 ) -> Mailbox:
     """Give *address* a mailbox of its own; without a *sealed_hash* it receives, and nobody can log in.
 
-    Without *quota_bytes* it gets what a tenant's plan says, or else *default_quota*.
+    Without *quota_bytes* it gets what a tenant's plan says, or else *default_quota*. With *discard*, one that was removed there
+    cannot be had back any more.
 
     Raises:
         Invalid: a malformed address, or a quota that makes no sense (0 is no limit).
@@ -59,6 +62,8 @@ def create(
     parsed = addresses.parse_address(address)
     domain = holders.domain_for(session, actor, "mailbox.create", parsed)
     folded = addresses.require_free(session, domain, parsed)
+    for refusal in removals.discard_mailboxes(session, domain, [folded], actor=actor, discard=discard).values():
+        raise refusal
     limits.require_room(session, domain.tenant_id, "mailboxes", domain=domain)
     quota = limits.default_quota(session, domain, default_quota) if quota_bytes is None else quota_bytes
     mailbox = make(domain, parsed, folded, sealed_hash, quota, display_name)
@@ -216,8 +221,8 @@ def resume(session: Session, address: str, *, actor: Actor, what: Collection[str
     return mailbox
 
 
-def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
-    """Remove the mailbox; its mail is put aside. Returns the addresses that still forward to it.
+def remove(session: Session, address: str, *, actor: Actor, days: int = removals.DAYS) -> Removed:
+    """Remove the mailbox; for so many *days* `removals.undo` brings it back with its mail.
 
     Raises:
         NotFound, Forbidden: it is not the actor's to remove, or someone above suspended it.
@@ -227,15 +232,15 @@ def remove(session: Session, address: str, *, actor: Actor) -> list[str]:
     _refuse_postmaster(session, mailbox)
     authorisation.require_not_held(mailbox, actor, f"mailbox {mailbox.address}")
     left = forwarded_by(session, mailbox.domain, addresses.key_of(mailbox.address))
-    changes.trash_store(session, mailbox.domain.name, mailbox.folded)
-    _tell(session, actor, "mailbox.removed", mailbox, before=_describe(mailbox))
+    removal = removals.keep_mailbox(session, mailbox, actor=actor, days=days)
+    _tell(session, actor, "mailbox.removed", mailbox, before=_describe(mailbox), after={"removal": removal.id})
     if session.scalar(select(AccessRule.id).where(AccessRule.mailbox_id == mailbox.id).limit(1)) is not None:
         changes.announce(session, changes.RULES, addresses.key_of(mailbox.address))  # They go with it.
     senders.forget(session, mailbox)
     _announce_autoreply(session, mailbox)
     session.delete(mailbox)
     session.flush()
-    return left
+    return Removed(removal, left)
 
 
 def forwarded_by(session: Session, domain: Domain, key: str) -> list[str]:

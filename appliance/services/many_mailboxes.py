@@ -12,7 +12,7 @@ from sqlalchemy import select
 from appliance.database.session import Session
 from appliance.errors import Refused
 from appliance.models import Alias, Domain, Mailbox
-from appliance.services import addresses, authorisation, limits, mailboxes
+from appliance.services import addresses, authorisation, limits, mailboxes, removals
 from appliance.services.actor import Actor
 from mta.vocabulary import Address, fold_local_part
 
@@ -29,6 +29,7 @@ class NewMailbox:
     quota_bytes: int | None = None
     display_name: str = ""
     default_quota: int = 0
+    discard: bool = False
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ def _create_in(
             yield place, refusal
         return
     held = _held(session, domain, [fold_local_part(address.local_part) for _, address in group.members])
+    removed = _removed(session, domain, group, wanted, actor)
     room = limits.room_for(session, domain.tenant_id, "mailboxes", domain=domain)
     storage = limits.room_for(session, domain.tenant_id, limits.STORAGE, domain=domain)
     made, defaults = 0, _Defaults(session, domain)
@@ -76,6 +78,8 @@ def _create_in(
         folded = fold_local_part(address.local_part)
         if folded in held:
             yield place, addresses.taken_by(held[folded], address)
+        elif folded in removed:
+            yield place, removed[folded]
         elif made >= room.left:
             yield place, room.refusal
         else:
@@ -91,6 +95,19 @@ def _create_in(
             mailboxes.tell_made(session, actor, mailbox)
             held[folded], made = Mailbox, made + 1
             yield place, mailbox
+
+
+def _removed(
+    session: Session, domain: Domain, group: _Group, wanted: Sequence[NewMailbox], actor: Actor
+) -> dict[str, Refused]:
+    """Which of the names (folded) one was removed under that may come back, and is not to be discarded."""
+    refused: dict[str, Refused] = {}
+    for discard in (False, True):
+        names = [fold_local_part(each.local_part) for place, each in group.members if wanted[place].discard is discard]
+        for start in range(0, len(names), ASKED_AT_ONCE):
+            piece = names[start : start + ASKED_AT_ONCE]
+            refused.update(removals.discard_mailboxes(session, domain, piece, actor=actor, discard=discard))
+    return refused
 
 
 class _Defaults:

@@ -13,7 +13,7 @@ from appliance.database.session import Session
 from appliance.errors import Conflict, Forbidden
 from appliance.models import Domain, Tenant
 from appliance.models.base import now
-from appliance.services import addresses, audit, authorisation, contents
+from appliance.services import addresses, audit, authorisation, changes, contents
 from appliance.services.actor import Actor
 
 __all__ = ["CLAIM_DAYS", "PREFIX", "begin", "challenge", "is_served", "lapse", "prove", "waive"]
@@ -97,6 +97,7 @@ def lapse(session: Session, domain: Domain, actor: Actor, tenant_id: int) -> boo
     if not actor.sees_everything and domain.created_at > now() - CLAIM_DAYS * 86400:
         return False
     contents.remove(session, domain)
+    changes.trash_store(session, domain.name)
     audit.record(session, actor, "domain.claim_lapsed", domain.name, tenant_id=domain.tenant_id, domain_id=domain.id)
     session.flush()
     session.delete(domain)

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from appliance.database.session import Session
 from appliance.errors import Conflict, Forbidden, Invalid, Taken, Unable
 from appliance.models import Account, ApiKey, Domain, Plan, Tenant, Webhook
-from appliance.services import audit, authorisation, certificates, changes, limits
+from appliance.services import audit, authorisation, certificates, changes, limits, removals
 from appliance.services.actor import Actor
 from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged, check_name
@@ -236,6 +236,8 @@ def remove(session: Session, tenant_id: int, *, actor: Actor) -> None:
     certificates.remove_all(session, tenant)
     for webhook in session.scalars(select(Webhook).where(Webhook.tenant_id == tenant.id)).all():
         session.delete(webhook)
+    if tenant.parent_id is not None:  # What was removed of his is for who stands above him to bring back.
+        removals.move(session, tenant.id, tenant.parent_id)
     _tell(session, actor, "tenant.removed", tenant, before=_describe(tenant))
     session.flush()
     session.delete(tenant)

@@ -422,6 +422,50 @@ def _search_away() -> None:
         op.execute(f"DROP TABLE {table}_search")
 
 
+_COUNTED = ("domains", "mailboxes", "aliases", "forwards")
+_OF_TASKS = ("removal_id", "until")
+
+
+def _removal() -> None:
+    op.create_table(
+        "removal",
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("kind", "key", "name", "removed_by")),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("tenant_id", "domain_id", "until")),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in _COUNTED),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("storage_bytes", "used_bytes")),
+        *(sa.Column(name, sa.Boolean(), nullable=False) for name in ("is_ending", "holds_name", "has_unlimited")),
+        *_row(),
+        sa.PrimaryKeyConstraint("id", name="pk_removal"),
+        sqlite_autoincrement=True,
+    )
+    for columns in (["kind", "key"], ["until"], ["tenant_id"], ["domain_id"]):
+        op.create_index(f"ix_removal_{'_'.join(columns)}", "removal", columns)
+    op.create_table(
+        "removed_rows",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("removal_id", ID, nullable=False),
+        sa.Column("table", sa.String(), nullable=False),
+        sa.Column("rows", sa.JSON(), nullable=False),
+        _reference("removed_rows", "removal"),
+        sa.PrimaryKeyConstraint("id", name="pk_removed_rows"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_removed_rows_removal_id", "removed_rows", ["removal_id"])
+    for name in _OF_TASKS:
+        op.add_column("store_task", sa.Column(name, sa.BigInteger(), nullable=True))
+
+
+def _removal_away() -> None:
+    """What was removed stays removed: an older program cannot bring it back. Its mail goes when the storekeeper finds it old."""
+    op.execute("UPDATE store_task SET op = 'trash' WHERE op = 'keep'")
+    op.execute("DELETE FROM store_task WHERE op IN ('restore', 'drop')")
+    for name in _OF_TASKS:
+        op.drop_column("store_task", name)
+    for table in ("removed_rows", "removal"):
+        op.drop_table(table)
+
+
 def upgrade() -> None:
     _suspensions()
     _api_key()
@@ -434,6 +478,7 @@ def upgrade() -> None:
     _proof()
     _consent()
     _autoreply()
+    _removal()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
     op.add_column("alias", sa.Column("expires_at", sa.BigInteger(), nullable=True))
     _search()
@@ -442,6 +487,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     _search_away()
     _autoreply_away()
+    _removal_away()
     _consent_away()
     _proof_away()
     for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):

@@ -130,7 +130,7 @@ def test_a_domain_is_made_read_changed_and_removed(office: Office, api: Api) -> 
     assert api("PATCH", "/domains/bücher.test", {"validation": "rcpt"}).json()["validation"] == "rcpt"
     assert api("POST", "/domains/bücher.test/suspend").json()["suspended"] is True
     assert api("POST", "/domains/bücher.test/resume").json()["suspended"] is False
-    assert api("DELETE", "/domains/bücher.test").status_code == 204
+    assert api("DELETE", "/domains/bücher.test").status_code == 200
     expect_problem(api("GET", "/domains/bücher.test"), 404, "not_found")
     assert office.compiler.pokes == 5
 
@@ -229,7 +229,7 @@ def test_a_mailbox_is_changed_suspended_and_removed(shop: Api) -> None:
     assert shop("PATCH", here, {}).json()["display_name"] == "Anna"
     assert shop("POST", f"{here}/suspend").json()["suspended"] is True
     assert shop("POST", f"{here}/resume").json()["suspended"] is False
-    assert shop("DELETE", here).status_code == 204
+    assert shop("DELETE", here).status_code == 200
     expect_problem(shop("GET", here), 404, "not_found")
     expect_problem(shop("DELETE", here), 404, "not_found")
 
@@ -312,7 +312,7 @@ def test_an_alias_is_made_changed_and_removed(shop: Api) -> None:
     ]
     expect_problem(shop("POST", "/aliases", body), 409, "address_taken", "address")
     expect_problem(shop("POST", "/mailboxes", {"address": "sales@shop.test"}), 409, "address_taken", "address")
-    assert shop("DELETE", "/aliases/sales@shop.test").status_code == 204
+    assert shop("DELETE", "/aliases/sales@shop.test").status_code == 200
     expect_problem(shop("GET", "/aliases/sales@shop.test"), 404, "not_found")
 
 
@@ -639,7 +639,7 @@ def test_who_changes_what_somebody_else_has_changed_since_is_told(
     expect_problem(shop("PATCH", path, change, headers={"If-Match": read}), 412, "precondition_failed")
     expect_problem(shop("DELETE", path, headers={"If-Match": read}), 412, "precondition_failed")
     both = f"{read}, {changed.headers['etag']}"
-    assert shop("DELETE", path, headers={"If-Match": both}).status_code == 204
+    assert shop("DELETE", path, headers={"If-Match": both}).status_code in (200, 204)
     expect_problem(shop("PATCH", path, change, headers={"If-Match": "*"}), 404, "not_found")
 
 
@@ -932,6 +932,9 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -
         ("POST", "/login-links"),
         ("DELETE", "/jobs/{}"),
         ("GET", "/audit/export"),
+        *(("GET", f"/removals{which}") for which in ("", "/{}")),  # tests/web/test_removals.py
+        ("POST", "/removals/{}/undo"),
+        ("DELETE", "/removals/{}"),
     }
     told = {
         (operation.verb, re.sub(r"\{[^}]+\}", "{}", operation.path.removeprefix("/api/v1")))

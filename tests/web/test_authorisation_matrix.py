@@ -107,6 +107,7 @@ class Side:
     webhook: str
     delivery: int
     login: int
+    removal: int
     app_password: str = "phone"
 
 
@@ -158,6 +159,7 @@ RULES: dict[tuple[str, str], Rule] = {
             "webhooks",
             "accounts",
             "queue",
+            "removals",
         )
     },
     # Tenants.
@@ -245,6 +247,10 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", "/aliases/{address:path}"): Rule(SEES_DOMAIN, "alias"),
     api("PATCH", "/aliases/{address:path}"): Rule(IN_DOMAIN + "F", "alias", {"targets": [f"postmaster@{HOST}"]}),
     api("DELETE", "/aliases/{address:path}"): Rule(IN_DOMAIN + "F", "alias"),
+    # Removals: here, one of a mailbox.
+    api("GET", "/removals/{number}"): Rule(SEES_DOMAIN, "removal", path={"number": "removal"}),
+    api("POST", "/removals/{number}/undo"): Rule(IN_DOMAIN, "removal", path={"number": "removal"}),
+    api("DELETE", "/removals/{number}"): Rule(IN_DOMAIN, "removal", path={"number": "removal"}),
     # Routes, certificates, keys.
     api("GET", "/routes/{key}"): Rule(SEES_DOMAIN, "domain", path={"key": "route"}),
     api("PUT", "/routes/{key}"): Rule("ORCK", "domain", _ROUTE, path={"key": "route"}),
@@ -483,7 +489,16 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         clerk,
         hook.public_id, webhooks.send_test(session, hook.public_id, actor=SYSTEM).id,
         sessions.create(session, account).id,
+        _removed(session, domain, tenant_id),
     )  # fmt: skip
+
+
+def _removed(session: Session, domain: str, tenant_id: int) -> int:
+    """The number of a removal, by somebody whom nobody ranks below who may have it undone."""
+    address = f"gone@{domain}"
+    mailbox = mailboxes.create(session, address, actor=SYSTEM)
+    manager = Actor("domain", "d", tenant_id=tenant_id, domain_id=mailbox.domain_id)
+    return mailboxes.remove(session, address, actor=manager).removal.id
 
 
 def _furnish(session: Session, office: Office) -> tuple[dict[str, Side], int]:
@@ -641,7 +656,7 @@ def _sees(rule: Rule, who: str, where: str) -> bool:
     by_noun = {
         "tenant": SEES_TENANT, "account": SEES_TENANT, "key": SEES_TENANT, "certificate": SEES_TENANT, "relay": SEES_TENANT,
         "plan": "ORS", "appointment": SEES_TENANT,
-        "job": SEES_TENANT, "webhook": SEES_TENANT,
+        "job": SEES_TENANT, "webhook": SEES_TENANT, "removal": SEES_DOMAIN,
         "reseller": "ORS", "domain": SEES_DOMAIN, "alias": SEES_DOMAIN, "pem": ALL,
         "mailbox": SEES_DOMAIN if where == HIGHER else SEES_DOMAIN + "M",
     }  # fmt: skip

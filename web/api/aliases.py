@@ -9,6 +9,7 @@ from appliance.services import aliases
 from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, Search, given, refusals, seconds, told
 from web.api.schemas import Page
 from web.api.schemas.aliases import Alias, AliasChange, NewAlias
+from web.api.schemas.removals import Removed
 
 router = APIRouter(prefix="/aliases")
 
@@ -52,9 +53,10 @@ def change(asking: Changing, address: Address, body: AliasChange, response: Resp
         )
 
 
-@router.delete("/{address:path}", summary="Remove an alias", status_code=204, responses=refusals(403, 404, 412, 422))
-def remove(asking: Changing, address: Address, dry_run: DryRun = False) -> None:
-    """Mail to it is then refused as unknown."""
+@router.delete("/{address:path}", summary="Remove an alias", responses=refusals(403, 404, 412, 422))
+def remove(asking: Changing, address: Address, dry_run: DryRun = False) -> Removed:
+    """Mail to it is then refused as unknown. Until the moment that is told, the removal can be undone while nobody else has it."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: aliases.get(session, address, actor=asking.actor))
-        aliases.remove(session, address, actor=asking.actor)
+        days = asking.wiring.settings.limits.trash_days
+        return Removed.model_validate(aliases.remove(session, address, actor=asking.actor, days=days))

@@ -24,6 +24,7 @@ from web.api.dependencies import (
 )
 from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.domains import Dns, DnsRecord, Domain, DomainChange, NewDomain, Proof
+from web.api.schemas.removals import Removed
 
 router = APIRouter(prefix="/domains")
 
@@ -79,12 +80,13 @@ def change(asking: Changing, name: str, body: DomainChange, response: Response, 
         return told(response, Domain.model_validate(domains.update(session, name, actor=asking.actor, **wanted)))
 
 
-@router.delete("/{name}", summary="Remove a domain", status_code=204, responses=refusals(403, 404, 409, 412, 422))
-def remove(asking: Changing, name: str, dry_run: DryRun = False) -> None:
-    """With all its mailboxes and aliases. Their mail is put aside."""
+@router.delete("/{name}", summary="Remove a domain", responses=refusals(403, 404, 409, 412, 422))
+def remove(asking: Changing, name: str, dry_run: DryRun = False) -> Removed:
+    """With all its mailboxes and aliases. Until the moment that is told, undoing the removal brings them back with their mail."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: domains.get(session, name, actor=asking.actor))
-        domains.remove(session, name, actor=asking.actor)
+        days = asking.wiring.settings.limits.trash_days
+        return Removed.model_validate(domains.remove(session, name, actor=asking.actor, days=days))
 
 
 @router.post("/{name}/suspend", summary="Suspend a domain", responses=refusals(403, 404, 409, 412, 422))

@@ -38,6 +38,7 @@ from web.api.schemas.mailboxes import (
     NewMailbox,
     NewPassword,
 )
+from web.api.schemas.removals import Removed
 
 router = APIRouter(prefix="/mailboxes")
 
@@ -69,6 +70,7 @@ def create(asking: Making, body: NewMailbox, response: Response, dry_run: DryRun
             quota_bytes=body.quota_bytes,
             default_quota=asking.wiring.settings.limits.default_quota,
             display_name=body.display_name,
+            discard=body.discard,
         )
         mailbox = Mailbox.model_validate(row)
         return posting.answer(mailbox, location=f"/mailboxes/{quote(mailbox.address, safe='@')}")
@@ -203,11 +205,10 @@ def change(
         )
 
 
-@router.delete(
-    "/{address:path}", summary="Remove a mailbox", status_code=204, responses=refusals(403, 404, 409, 412, 422)
-)
-def remove(asking: Changing, address: Address, dry_run: DryRun = False) -> None:
-    """Refused within a second of the answer. Its mail is put aside."""
+@router.delete("/{address:path}", summary="Remove a mailbox", responses=refusals(403, 404, 409, 412, 422))
+def remove(asking: Changing, address: Address, dry_run: DryRun = False) -> Removed:
+    """Refused within a second of the answer. Until the moment that is told, undoing the removal brings it back with its mail."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: mailboxes.get(session, address, actor=asking.actor))
-        mailboxes.remove(session, address, actor=asking.actor)
+        days = asking.wiring.settings.limits.trash_days
+        return Removed.model_validate(mailboxes.remove(session, address, actor=asking.actor, days=days))

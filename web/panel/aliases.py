@@ -76,7 +76,8 @@ def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceErro
 def remove(desk: Signed, address: str, form: Form) -> Response:
     """Remove the alias; nothing that is stored is lost by it."""
     with desk.changing() as session:
-        senders = aliases.remove(session, address, actor=desk.actor)
+        days = desk.wiring.settings.limits.trash_days
+        senders = aliases.remove(session, address, actor=desk.actor, days=days).forwarded_by
     domain = address.rpartition("@")[2]
     return desk.see_other(url("domains", domain, "aliases"), f"{address} is gone.{still_sending(senders)}")
 

@@ -315,9 +315,10 @@ def remove(desk: Signed, name: str, form: Form) -> Response:
     try:
         require_confirmed(form, name)
         with desk.changing() as session:
-            removal = domains.remove(session, name, actor=desk.actor)
+            days = desk.wiring.settings.limits.trash_days
+            gone = domains.remove(session, name, actor=desk.actor, days=days)
     except ApplianceError as refusal:
         return _confirm_removal(desk, name, form, refusal)
-    notice = f"{name} and its {removal.mailboxes} mailboxes are gone."
-    notice += still_sending(removal.forwarded_by)
+    notice = f"{name} and its {gone.removal.mailboxes} mailboxes are gone."
+    notice += still_sending(gone.forwarded_by)
     return desk.see_other("/domains", notice)

@@ -210,7 +210,8 @@ def remove(desk: Signed, address: str, form: Form) -> Response:
     try:
         require_confirmed(form, address)
         with desk.changing() as session:
-            senders = mailboxes.remove(session, address, actor=desk.actor)
+            days = desk.wiring.settings.limits.trash_days
+            senders = mailboxes.remove(session, address, actor=desk.actor, days=days).forwarded_by
     except ApplianceError as refusal:
         return _confirm_removal(desk, address, form, refusal)
     domain = address.rpartition("@")[2]

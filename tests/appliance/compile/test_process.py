@@ -213,18 +213,22 @@ def test_putting_a_store_aside_waits_for_what_came_before_in_its_domain_and_hold
     for name in ("one.test", "two.test"):
         do(place, domains.create, name)
     do(place, mailboxes.create, "bob@one.test")
-    do(place, mailboxes.remove, "bob@one.test")
-    do(place, mailboxes.create, "bob@one.test")
+    number = do(place, mailboxes.remove, "bob@one.test").removal.id
+    do(place, mailboxes.create, "bob@one.test", discard=True)
     do(place, mailboxes.create, "ann@two.test")
     first, other = hear(place, place.storekeeper, 2)
     assert (type(first), first.domain, other.domain) == (m.MakeStore, b"one.test", b"two.test")
     place.storekeeper.send(m.StoreDone(first.tag, done=True, text=b""))
-    (trash,) = hear(place, place.storekeeper, 1)
-    assert isinstance(trash, m.TrashStore)
-    place.storekeeper.send(m.StoreDone(trash.tag, done=False, text=b"busy"))
+    (kept,) = hear(place, place.storekeeper, 1)
+    assert isinstance(kept, m.KeepStore)
+    assert (kept.store, kept.removal) == (b"bob", number)
+    place.storekeeper.send(m.StoreDone(kept.tag, done=False, text=b"busy"))
     (again,) = hear(place, place.storekeeper, 1)
-    assert again == trash
-    place.storekeeper.send(m.StoreDone(trash.tag, done=True, text=b""))
+    assert again == kept
+    place.storekeeper.send(m.StoreDone(kept.tag, done=True, text=b""))
+    (dropped,) = hear(place, place.storekeeper, 1)
+    assert dropped == m.DropStore(dropped.tag, b"one.test", number)
+    place.storekeeper.send(m.StoreDone(dropped.tag, done=True, text=b""))
     (last,) = hear(place, place.storekeeper, 1)
     assert isinstance(last, m.MakeStore)
 

@@ -19,6 +19,7 @@ ON_BOTH = {
     "test_messages",
     "test_paging",
     "test_searching",
+    "test_removals",
     "test_tenants",
     "test_trace",
 }

@@ -64,6 +64,9 @@ class NewDomain(Asked):
         {}, description="ldap: url, base, filter, bind_dn; hook: address; others: none", examples=[{}]
     )
     source_password: Secret | None = Field(None, description="of a directory (ldap); never shown again")
+    discard: bool = Field(
+        False, description="one that was removed under this name cannot be had back any more, and its mail goes"
+    )
 
 
 class DomainChange(Asked):

@@ -38,6 +38,9 @@ class NewMailbox(Asked):
         None, description="octets of mail it may hold; 0: no limit; left out: the host's default"
     )
     display_name: MaybeName = Field("", examples=["Anna Example"])
+    discard: bool = Field(
+        False, description="one that was removed under this name cannot be had back any more, and its mail goes"
+    )
 
 
 class MailboxChange(Asked):
