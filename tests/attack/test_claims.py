@@ -135,6 +135,7 @@ def test_a_real_ticket_is_good_for_nothing_else(house: House) -> None:
         m.OfferDsn(1, b"0" * 20, MAC),  # the bouncer's word
         m.OfferNotice(1, POSTMASTER.encode(), 1 << 40, MAC),
         m.OfferConsent(1, b"victim@elsewhere.test", 1 << 40, MAC),
+        m.OfferReply(1, b"0" * 20, MAC, False),
         m.OriginalOf(1, b"0" * 20, MAC, False),
         m.Queued((b"0" * 20, b"envelope")),  # the enqueuer's
         m.Deliver(1, b"0" * 20, b"", b"a@b.test", b"b.test", b"a", b""),  # the scheduler's

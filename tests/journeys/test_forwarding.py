@@ -264,3 +264,49 @@ def test_a_right_that_is_taken_away_ends_forwarding_at_once(house, stubs):
         assert sum(len(heard.contents) for heard in away.heard) == count
     finally:
         house.postern("tenant", "set", "operator", "--forwards-outside")
+
+
+INVOICE = b"From: Ann@else.example\r\nTo: sorted@house.example\r\nSubject: =?utf-8?q?Your_Inv?= =?utf-8?q?oice?=\r\n\r\nbody  \r\n.\r\n"
+
+
+def test_only_what_meets_the_conditions_goes_on_and_all_else_stays(house, stubs):
+    """The header is judged by who holds nothing, and the content goes on byte for byte."""
+    _, away = stubs
+    sorted_ = "sorted@house.example"
+    house.add_mailbox(sorted_)
+    house.postern("forward", "set", sorted_, "Bob@away.example", "--no-keep-copy", "--subject", "INVOICE", "--no-spam")
+    house.wait_until_known(sorted_)
+    before = sum(len(heard.contents) for heard in away.heard)
+    send(house, sorted_, INVOICE)
+    return_path, content = taken(away, house, before + 1)
+    assert return_path.startswith("SRS0=")
+    assert content.endswith(INVOICE)
+    for other in (INVOICE.replace(b"oice", b"ention"), b"X-Spam-Flag: YES\r\n" + INVOICE):
+        send(house, sorted_, other)
+    kept = house.wait_for_messages(sorted_, 2)
+    assert all(b"Subject: =?utf-8?q?Your_Inv?=" in path.read_bytes() for path in kept)
+    assert sum(len(heard.contents) for heard in away.heard) == before + 1
+
+
+def test_a_mailbox_answers_a_stranger_once_and_only_what_he_wrote_to_it(house, stubs):
+    """To the reverse-path, with the null one; not a list, not a second time, and the message lies in the mailbox each time."""
+    home, _ = stubs
+    gone = "gone@house.example"
+    house.add_mailbox(gone)
+    house.postern("autoreply", "set", gone, "Back on Monday.")
+    house.wait_until_known(gone)
+    before = sum(len(heard.contents) for heard in home.heard)
+    written = (
+        b"From: Ann@else.example\r\nTo: Gone <GONE@house.example>\r\nSubject: hi\r\nMessage-ID: <1@else.example>\r\n"
+    )
+    for field in (b"List-Id: <x>\r\n", b"", b""):
+        send(house, gone, field + written + b"\r\nhello\r\n")
+    return_path, content = taken(home, house, before + 1)
+    answered = email.message_from_bytes(content)
+    assert (return_path, answered["From"], answered["Auto-Submitted"]) == ("", "<gone@house.example>", "auto-replied")
+    assert (answered["Subject"], answered["In-Reply-To"]) == ("Auto: hi", "<1@else.example>")
+    assert answered.get_payload() == "Back on Monday.\r\n"
+    house.wait_for_messages(gone, 3)
+    withheld = wait_until(lambda: len(found := house.events("reply-withheld")) == 2 and found, 20, house.said)
+    assert sorted(each["why"] for each in withheld) == ["answered-before", "list"]
+    assert sum(len(heard.contents) for heard in home.heard) == before + 1

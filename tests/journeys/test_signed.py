@@ -148,3 +148,17 @@ def test_whatever_happens_to_the_signer_nothing_goes_unsigned(house):
     send(house, BARE)
     for path in house.wait_for_messages(ANN):
         assert words(house, path.read_bytes().replace(b"\n", b"\r\n")) == ["pass", "pass"]
+
+
+def test_what_a_mailbox_answers_by_itself_is_signed_as_what_its_owner_sends(house):
+    """In her name, for her domain's readers to believe; and the answer to a program's own mail is none."""
+    house.postern("mailbox", "set", ANN, "--name", "Änn")
+    house.postern("autoreply", "set", ANN, "Ich bin am  Montag zurück.\n.\nGrüße")
+    content = "From: Joe <{author}>\nTo: <ann@" + DOMAIN + ">\nSubject: hello\n\nWhere are you?\n"
+    wait_until(lambda: send(house, content) or house.events("replied"), 20, house.said)
+    answer = house.wait_for_messages(JOE)[0].read_bytes().replace(b"\n", b"\r\n")
+    assert words(house, answer) == ["pass", "pass"]
+    assert [dkimpy_believes(house, answer, place) for place in (0, 1)] == [True, True]
+    assert b"\r\nAuto-Submitted: auto-replied\r\n" in answer
+    assert answer.startswith(b"Return-Path: <>\r\n")
+    house.postern("autoreply", "clear", ANN)
