@@ -49,6 +49,25 @@ def test_a_sender_is_given_and_taken(api: Api) -> None:
     assert api("GET", ANNA + "/senders").json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        ("/app-passwords", [("POST", "", {"name": "pad"}), ("DELETE", "/phone", None)]),
+        ("/senders", [("PUT", "/team@shop.test", None), ("DELETE", "/sales@shop.test", None)]),
+    ],
+)
+def test_a_list_is_changed_as_it_was_seen(api: Api, path: str, changes: list[tuple[str, str, object]]) -> None:
+    """RFC 9110 13.1.1; a list has one entity tag."""
+    api("POST", ANNA + "/app-passwords", {"name": "phone"})
+    api("PUT", ANNA + "/senders/sales@shop.test")
+    for method, rest, body in changes:
+        tag = api("GET", ANNA + path).headers["etag"]
+        assert api(method, ANNA + path + rest, body, headers={"If-Match": '"other"'}).status_code == 412
+        assert api("GET", ANNA + path).headers["etag"] == tag
+        assert api(method, ANNA + path + rest, body, headers={"If-Match": tag}).status_code < 300
+        assert api("GET", ANNA + path).headers["etag"] != tag
+
+
 def test_limits_are_set_at_each_level(api: Api) -> None:
     """What is left out stays; null is no word of its own."""
     tenant = api("GET", "/tenants").json()["items"][0]["id"]

@@ -39,6 +39,19 @@ def test_keys_are_made_exchanged_and_shown_over_the_api(office: Office) -> None:
     assert api("GET", "/domains/nowhere.test/dkim").status_code == 404
 
 
+def test_keys_are_exchanged_as_they_were_seen(office: Office) -> None:
+    """RFC 9110 13.1.1: who did not see that the next keys are there already makes no others in their place."""
+    api = office.api()
+    api("POST", "/domains", {"name": "shop.test"})
+    path = "/domains/shop.test/dkim"
+    for deed in ("rotate", "rotate", "finish"):
+        tag = api("GET", path).headers["etag"]
+        assert api("POST", f"{path}/{deed}", headers={"If-Match": '"other"'}).status_code == 412
+        done = api("POST", f"{path}/{deed}", headers={"If-Match": tag})
+        assert done.status_code == 200
+        assert api("GET", path).headers["etag"] == done.headers["etag"] != tag
+
+
 def test_the_panel_shows_what_to_publish_and_leads_through_the_exchange(office: Office) -> None:
     """One button at a time; who presses one twice changes nothing more."""
     make_domain(office)

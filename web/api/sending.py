@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from appliance.database.session import Session
 from appliance.services import senders, sending
-from web.api.dependencies import Asking, Caller, Changing, DryRun, Making, Ordering, TenantNumber, given, refusals, told
+from web.api.dependencies import Asking, Caller, Changing, DryRun, Ordering, TenantNumber, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.sending import (
     AppPassword,
@@ -26,24 +27,29 @@ _OF_MAILBOX = "/mailboxes/{address:path}"
 
 
 @router.get(_OF_MAILBOX + "/app-passwords", summary="List app passwords", responses=refusals(404, 422))
-def list_app_passwords(asking: Asking, address: Address) -> Page[AppPassword]:
-    """Never the secrets."""
+def list_app_passwords(asking: Asking, address: Address, response: Response) -> Page[AppPassword]:
+    """Never the secrets. They have one ETag together: making and revoking one heeds it."""
     with asking.wiring.reading() as session:
-        rows = senders.app_passwords(session, address, actor=asking.actor)
-        return Page(items=[AppPassword.model_validate(row) for row in rows], next=None)
+        return told(response, _app_passwords(asking, session, address))
+
+
+def _app_passwords(asking: Caller, session: Session, address: str) -> Page[AppPassword]:
+    rows = senders.app_passwords(session, address, actor=asking.actor)
+    return Page(items=[AppPassword.model_validate(row) for row in rows], next=None)
 
 
 @router.post(
     _OF_MAILBOX + "/app-passwords",
     summary="Make an app password",
     status_code=201,
-    responses=refusals(403, 404, 409, 422),
+    responses=refusals(403, 404, 409, 412, 422),
 )
 def make_app_password(
-    asking: Making, address: Address, body: NewAppPassword, response: Response, dry_run: DryRun = False
+    asking: Ordering, address: Address, body: NewAppPassword, response: Response, dry_run: DryRun = False
 ) -> MadeAppPassword:
     """A further password for one program that sends mail. It is in this answer and never again."""
     with asking.posting(response, body, dry_run=dry_run) as posting:
+        asking.expect(lambda: _app_passwords(asking, posting.session, address))
         row, secret = senders.add_app_password(
             posting.session, address, body.name, actor=asking.actor, sealer=asking.wiring.sealer
         )
@@ -55,44 +61,52 @@ def make_app_password(
     _OF_MAILBOX + "/app-passwords/{name}",
     summary="Revoke an app password",
     status_code=204,
-    responses=refusals(403, 404, 422),
+    responses=refusals(403, 404, 412, 422),
 )
 def remove_app_password(asking: Changing, address: Address, name: str, dry_run: DryRun = False) -> None:
     """The next log-in by it is refused."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: _app_passwords(asking, session, address))
         senders.remove_app_password(session, address, name, actor=asking.actor)
 
 
 @router.get(_OF_MAILBOX + "/senders", summary="List senders", responses=refusals(404, 422))
-def list_senders(asking: Asking, address: Address) -> Page[Sender]:
-    """Addresses that it may write as besides its own and its aliases."""
+def list_senders(asking: Asking, address: Address, response: Response) -> Page[Sender]:
+    """Addresses that it may write as besides its own and its aliases. They have one ETag together: giving and taking heeds it."""
     with asking.wiring.reading() as session:
-        keys = senders.given(session, address, actor=asking.actor)
-        return Page(items=[Sender(sender=key) for key in keys], next=None)
+        return told(response, _senders(asking, session, address))
 
 
-@router.put(_OF_MAILBOX + "/senders/{sender}", summary="Give a sender", responses=refusals(403, 404, 409, 422))
+def _senders(asking: Caller, session: Session, address: str) -> Page[Sender]:
+    keys = senders.given(session, address, actor=asking.actor)
+    return Page(items=[Sender(sender=key) for key in keys], next=None)
+
+
+@router.put(_OF_MAILBOX + "/senders/{sender}", summary="Give a sender", responses=refusals(403, 404, 409, 412, 422))
 def give_sender(asking: Changing, address: Address, sender: str, dry_run: DryRun = False) -> Sender:
     """Let the mailbox write as an address of a domain that is yours. Again: nothing changes."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: _senders(asking, session, address))
         return Sender(sender=senders.give(session, address, sender, actor=asking.actor))
 
 
 @router.delete(
-    _OF_MAILBOX + "/senders/{sender}", summary="Take a sender", status_code=204, responses=refusals(403, 404, 422)
+    _OF_MAILBOX + "/senders/{sender}", summary="Take a sender", status_code=204, responses=refusals(403, 404, 412, 422)
 )
 def take_sender(asking: Changing, address: Address, sender: str, dry_run: DryRun = False) -> None:
     """Let it do so no more."""
     with asking.wiring.changing(dry_run=dry_run) as session:
+        asking.expect(lambda: _senders(asking, session, address))
         senders.take(session, address, sender, actor=asking.actor)
 
 
 @router.post(
-    _OF_MAILBOX + "/sending/release", summary="Release a braked mailbox", responses=refusals(403, 404, 409, 422)
+    _OF_MAILBOX + "/sending/release", summary="Release a braked mailbox", responses=refusals(403, 404, 409, 412, 422)
 )
 def release(asking: Ordering, address: Address, response: Response, dry_run: DryRun = False) -> Sending:
     """It may send again. What it queued meanwhile waits until it is released from the queue or removed."""
     with asking.posting(response, dry_run=dry_run) as posting:
+        asking.expect(lambda: Sending.model_validate(sending.show(posting.session, address, actor=asking.actor)))
         standing = sending.release(posting.session, address, actor=asking.actor)
         return posting.answer(Sending.model_validate(standing))
 
