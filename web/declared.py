@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, NotFound
-from appliance.services import addresses, aliases, conditions, domains, mailboxes
+from appliance.services import addresses, aliases, conditions, domains, mailboxes, patterns
 from appliance.services.actor import Actor
 from appliance.services.paging import MAX_PAGE, Page
 from web.api.schemas.aliases import NewAlias
@@ -53,6 +53,8 @@ class _Comparison:
             yield from self._of_domain(name, self._domains[name])
         for key, mailbox in self._mailboxes.items():
             yield from self._of_mailbox(key, mailbox)
+        for key, mailbox in self._mailboxes.items():
+            yield from self._of_patterns(key, mailbox)
         for key in self._in_order():
             yield from self._of_alias(key, self._aliases[key])
         for key, mailbox in self._mailboxes.items():
@@ -136,7 +138,7 @@ class _Comparison:
             yield Operation("PATCH", _path("/domains", name), {"catch_all": asked})
 
     def _of_mailbox(self, key: str, wanted: WantedMailbox) -> Iterator[Operation]:
-        said = wanted.model_dump(mode="json", exclude_unset=True, exclude={"forwarding"})
+        said = wanted.model_dump(mode="json", exclude_unset=True, exclude={"forwarding", "patterns"})
         if key not in self._boxes_there:
             yield Operation("POST", "/mailboxes", said)
             return
@@ -148,6 +150,15 @@ class _Comparison:
             changed["display_name"] = wanted.display_name
         if changed:
             yield Operation("PATCH", _path("/mailboxes", wanted.address), changed)
+
+    def _of_patterns(self, key: str, wanted: WantedMailbox) -> Iterator[Operation]:
+        if wanted.patterns is None:
+            return
+        row = self._boxes_there.get(key)
+        present = patterns.texts(self._session, row) if row is not None else []
+        if sorted(patterns.folded(wanted.patterns)) != sorted(patterns.folded(present)):
+            path = _path("/mailboxes", wanted.address) + "/patterns"
+            yield Operation("PUT", path, {"patterns": wanted.patterns})
 
     def _clearings(self) -> Iterator[Operation]:
         """Forwardings that shall not be; before anything new could run in a ring over them."""
@@ -176,10 +187,7 @@ class _Comparison:
         there = self._aliases_there.get(key)
         if there is None:
             yield Operation("POST", "/aliases", wanted.model_dump(mode="json", exclude_unset=True))
-        elif addresses.parse_targets(self._session, wanted.targets) != list(there.targets) or (
-            "expires_at" in wanted.model_fields_set
-            and there.expires_at != (int(wanted.expires_at.timestamp()) if wanted.expires_at else None)
-        ):
+        elif addresses.parse_targets(self._session, wanted.targets) != list(there.targets) or _differs(wanted, there):
             yield Operation(
                 "PATCH", _path("/aliases", wanted.address),
                 wanted.model_dump(mode="json", exclude_unset=True, exclude={"address"}),
@@ -198,6 +206,17 @@ class _Comparison:
 
     def _leads_to(self, alias: NewAlias) -> set[str]:
         return {addresses.key_of(addresses.parse_address(target, "targets")) for target in alias.targets}
+
+
+def _differs(wanted: NewAlias, there: aliases.Alias) -> bool:
+    """Is anything that *wanted* says of it besides its targets not so?"""
+    said = wanted.model_fields_set
+    ends = int(wanted.expires_at.timestamp()) if wanted.expires_at else None
+    return (
+        ("expires_at" in said and there.expires_at != ends)
+        or ("open_to" in said and wanted.open_to != there.open_to)
+        or ("listed" in said and sorted(aliases.folded(wanted.listed)) != sorted(there.listed))
+    )
 
 
 def _is_so(member: str, value: Any, present: dict[str, Any]) -> bool:  # noqa: ANN401 - JSON

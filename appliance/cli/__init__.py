@@ -25,6 +25,7 @@ VERBS = {
     "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
     "alias": ("appliance.cli.alias:app", "addresses that stand for others"),
     "removal": ("appliance.cli.removal:app", "what was removed, and can be had back for a while"),
+    "pattern": ("appliance.cli.pattern:app", "addresses of one beginning that are a mailbox's"),
     "route": ("appliance.cli.route:app", "where mail goes on to instead of by MX"),
     "rule": ("appliance.cli.rule:app", "whom the host, a domain or a mailbox lets in or keeps out"),
     "tls": ("appliance.cli.tls:app", "certificates"),

@@ -72,6 +72,27 @@ class Relay:
         return Route(self.relay_to, self.source, given or None, secret)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Names:
+    """What its names stand for, and within what its mail stays."""
+
+    tag_separator: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
+    "what a tag stands behind, as in anna+tag@: + or -; none: no address has a tag"
+    local_only: str | None = None
+    "within what its mail stays, both ways: host, tenant, domain; off: it goes anywhere"
+
+    @property
+    def separator(self) -> str | None:
+        """As it is kept; None: nothing was given."""
+        return "" if self.tag_separator == "none" else self.tag_separator
+
+    @property
+    def inside(self) -> str | None:
+        """As it is kept; None: nothing was given."""
+        return "" if self.local_only == "off" else self.local_only
+
+
 Validation = Annotated[
     str, Parameter(help="unknown recipients are refused at once (rcpt), after the content (data), never (off)")
 ]
@@ -86,6 +107,7 @@ Batv = Annotated[
 ]
 Language = Annotated[str, Parameter(help="in which notifications to its people are written: en, de")]
 Relaying = Annotated[Relay | None, Parameter(name="*")]
+Naming = Annotated[Names | None, Parameter(name="*")]
 File = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]  # a hyphen alone is standard input
 
 
@@ -103,6 +125,8 @@ def describe(domain: Domain) -> dict[str, Any]:
         "dnsbl": domain.dnsbl,
         "batv": domain.batv,
         "language": domain.language,
+        "tag_separator": domain.tag_separator or None,
+        "local_only": domain.local_only or None,
         "next_hop": domain.next_hop,
         "source": domain.source or None,
         "source_settings": dict(domain.source_settings),
@@ -125,6 +149,7 @@ def add(  # noqa: PLR0913 - all that may be said of one
     dnsbl: Dnsbl = True,
     batv: Batv = False,
     language: Language = "en",
+    names: Naming = None,
     relay: Relaying = None,
     discard: Discard = False,
 ) -> None:
@@ -132,13 +157,14 @@ def add(  # noqa: PLR0913 - all that may be said of one
 
     With --relay-to its mail is only relayed there, and --source says who knows its recipients.
     """
-    route = relay.route() if relay is not None else None
+    route, named = relay.route() if relay is not None else None, names or Names()
     with changing() as session:
         owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
         made = domains.create(
             session, domain, actor=actor(), tenant_id=owner, alias_of=alias_of, catch_all=catch_all,
             validation=validation, greylist=greylist, dnsbl=dnsbl, batv=batv, language=language, route=route,
             discard=discard,
+            tag_separator="+" if named.separator is None else named.separator, local_only=named.inside or "",
         )  # fmt: skip
     say(describe(made), f"added {made.name}")
 
@@ -162,7 +188,7 @@ def show(domain: str) -> None:
 
 
 @app.command(name="set")
-def set_(
+def set_(  # noqa: PLR0913 - as above
     domain: str,
     *,
     catch_all: str | None = None,
@@ -172,16 +198,18 @@ def set_(
     dnsbl: Dnsbl | None = None,
     batv: Batv | None = None,
     language: Language | None = None,
+    names: Naming = None,
     tenant: str | None = None,
     relay: Relaying = None,
 ) -> None:
     """Change what is given; --no-catch-all refuses unknown recipients again."""
-    route = relay.route() if relay is not None else None
+    route, named = relay.route() if relay is not None else None, names or Names()
     with changing() as session:
         owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
         changed = domains.update(
             session, domain, actor=actor(), validation=validation, tenant_id=owner, greylist=greylist, dnsbl=dnsbl,
             route=route, batv=batv, language=language,
+            tag_separator=named.separator, local_only=named.inside,
             catch_all=None if no_catch_all else catch_all or UNCHANGED,
         )  # fmt: skip
     say(describe(changed), f"changed {changed.name}")

@@ -74,6 +74,8 @@ class DomainRow:
     sends_per_hour: int = 0
     sends_per_day: int = 0
     stops: int = 0
+    tag_separator: str = "+"
+    local_only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,20 @@ class AutoreplyRow:
 
 @dataclass(frozen=True, slots=True)
 class AliasRow:
-    """An alias and its targets."""
+    """An alias, its targets, and whom it is open to."""
 
     key: str
     targets: tuple[str, ...]
+    open_to: str = "everybody"
+    listed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRow:
+    """Whose addresses are that begin so."""
+
+    key: str  # what stands before the star, and the domain
+    mailbox: str  # address key
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +234,7 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
     statement = (
         "SELECT d.name, d.kind, d.tenant_id, d.receiving_held, d.sending_held, d.log_in_held, o.name, "
         "d.catch_all, d.validation, d.greylist, d.dnsbl, d.next_hop, d.source, d.source_settings, "
-        "d.sealed_secret, d.batv, d.language, s.any_address, s.per_hour, s.per_day "
+        "d.sealed_secret, d.batv, d.language, d.tag_separator, d.local_only, s.any_address, s.per_hour, s.per_day "
         "FROM domain d LEFT JOIN domain o ON o.id = d.alias_of_id LEFT JOIN sending s ON s.domain_id = d.id "
         "WHERE d.proved_at IS NOT NULL"
     )
@@ -245,6 +257,8 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
             secret,
             batv,
             language,
+            tag_separator,
+            local_only,
             *sending,
         ) = row
         suspended, stops = _stops((receiving, sending_out, log_in))
@@ -252,7 +266,7 @@ def domains(query: Query, names: Sequence[str] | None = None) -> Iterator[Domain
         yield DomainRow(
             name, kind, tenant_id, suspended, alias_of or "", catch_all or "", validation, bool(greylist), bool(dnsbl),
             next_hop or "", source, settings, secret or "", bool(batv), language, bool(sending[0]), sending[1] or 0,
-            sending[2] or 0, stops,
+            sending[2] or 0, stops, tag_separator, local_only,
         )  # fmt: skip
 
 
@@ -303,7 +317,7 @@ def logins(query: Query) -> Iterator[MailboxRow]:
 
 def amount(query: Query) -> int:
     """About how many records there are, for whoever waits."""
-    counted = ("mailbox", "alias", "relay_recipient", "mailbox WHERE sealed_hash IS NOT NULL")
+    counted = ("mailbox", "alias", "pattern", "relay_recipient", "mailbox WHERE sealed_hash IS NOT NULL")
     return sum(next(query.rows(f"SELECT count(*) FROM {of}"))[0] for of in counted)  # noqa: S608 - our own words
 
 
@@ -319,12 +333,25 @@ def _targets(query: Query, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, .
 def aliases(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[AliasRow]:
     """All aliases, or those of *domain* with these *folded* local-parts."""
     statement = (
-        "SELECT a.id, a.folded, d.name, t.address FROM alias a "
+        "SELECT a.id, a.folded, d.name, t.address, a.open_to, a.listed FROM alias a "
         "JOIN domain d ON d.id = a.domain_id LEFT JOIN alias_target t ON t.alias_id = a.id AND t.confirmed_at IS NOT NULL"
     )
     rows = _select(statement, "a.folded", query, folded, domain, order="a.id, t.id")
-    for (_, part, name), targets in itertools.groupby(rows, itemgetter(0, 1, 2)):
-        yield AliasRow(f"{part}@{name}", tuple(target[3] for target in targets if target[3] is not None))
+    for (_, part, name), group in itertools.groupby(rows, itemgetter(0, 1, 2)):
+        some = list(group)
+        *_, open_to, told = some[0]
+        listed = json.loads(told) if isinstance(told, str) else told  # PostgreSQL's driver has read the JSON already.
+        yield AliasRow(f"{part}@{name}", tuple(row[3] for row in some if row[3] is not None), open_to, tuple(listed))
+
+
+def patterns(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[PatternRow]:
+    """All patterns, or those of *domain* that begin with one of *folded*."""
+    statement = (
+        "SELECT p.folded, d.name, m.folded FROM pattern p JOIN mailbox m ON m.id = p.mailbox_id "
+        "JOIN domain d ON d.id = p.domain_id"
+    )
+    for beginning, name, holder in _select(statement, "p.folded", query, folded, domain):
+        yield PatternRow(f"{beginning}@{name}", f"{holder}@{name}")
 
 
 def relayed(query: Query, domain: str | None = None, folded: Sequence[str] | None = None) -> Iterator[str]:

@@ -17,6 +17,7 @@ from appliance.compile.collect import (
     DomainRow,
     KeyRow,
     MailboxRow,
+    PatternRow,
     RouteRow,
     RulesRow,
     SigningRow,
@@ -64,7 +65,8 @@ def domain(row: DomainRow) -> Iterator[Record]:
     record = records.Domain(
         own, row.suspended, row.alias_of.encode(), row.catch_all.encode(), row.validation.encode(), row.greylist,
         row.dnsbl, row.next_hop.encode(), row.source.encode(), row.batv, row.language.encode(),
-        row.send_as_any, row.sends_per_hour, row.sends_per_day, row.stops,
+        row.send_as_any, row.sends_per_hour, row.sends_per_day, row.stops, row.tag_separator.encode(),
+        row.local_only.encode(),
     )  # fmt: skip
     yield first, pack_record(record)
     for key in others:
@@ -111,7 +113,21 @@ def autoreply(row: AutoreplyRow) -> Record:
 
 def alias(row: AliasRow) -> Record:
     """An alias, for the directory."""
-    return address_key(row.key), pack_record(records.Alias(tuple(target.encode() for target in row.targets)))
+    targets = tuple(target.encode() for target in row.targets)
+    if row.open_to == "everybody":
+        return address_key(row.key), pack_record(records.Alias(targets))
+    listed = tuple(entry.encode() for entry in row.listed)
+    return address_key(row.key), pack_record(records.Alias(targets, row.open_to.encode(), listed))
+
+
+def pattern_key(key: str) -> bytes:
+    """Where a pattern stands."""
+    return records.PATTERN + key.encode()
+
+
+def pattern(row: PatternRow) -> Record:
+    """Whose addresses are that begin so: for the directory, and for the authenticator, as which he may write."""
+    return pattern_key(row.key), pack_record(records.Pattern(row.mailbox.encode()))
 
 
 def relayed(key: str) -> Record:

@@ -1,7 +1,7 @@
 """Who may write as whom, with which further secrets, and how much: rows to records.
 
 A reader would otherwise get wrong: an address has a record of its senders only when somebody beside its owner may use it, or
-when it looks like another's address with a tag and is a mailbox of its own. Then the record says that it is nobody else's.
+when it looks like another's by a tag or a pattern and is a mailbox of its own. Then the record says that it is nobody else's.
 """
 
 import base64
@@ -12,6 +12,7 @@ from appliance.compile.collect import AliasRow
 from appliance.compile.source import Query, Row
 from mta.snapshot import records
 from mta.snapshot.records import pack_record
+from mta.vocabulary import CUTTING
 
 Record = tuple[bytes, bytes]
 Changed = dict[bytes, bytes | None]
@@ -29,8 +30,17 @@ _GRANTS = (
     "SELECT g.address, m.folded, d.name FROM sender_grant g "
     "JOIN mailbox m ON m.id = g.mailbox_id JOIN domain d ON d.id = m.domain_id"
 )
-_TAGGED = "SELECT m.folded, d.name FROM mailbox m JOIN domain d ON d.id = m.domain_id WHERE m.folded LIKE ?"
-_WITH_A_TAG = "%+%"  # beside the statement: there a percent sign means something else to PostgreSQL's driver
+# Mailboxes whose names could be another's by a tag ...
+_TAGGED = (
+    "SELECT m.folded, d.name FROM mailbox m JOIN domain d ON d.id = m.domain_id "
+    "WHERE (m.folded LIKE ? OR (d.tag_separator = '-' AND m.folded LIKE ?))"
+)
+_WITH_A_TAG = ("%+%", "%-%")  # beside the statement: there a percent sign means something else to PostgreSQL's driver
+# ... and by a pattern.
+_FITTING = (
+    "SELECT m.folded, d.name FROM pattern p JOIN mailbox m ON m.domain_id = p.domain_id "
+    "AND substr(m.folded, 1, length(p.folded)) = p.folded JOIN domain d ON d.id = m.domain_id"
+)
 
 
 def of_mailboxes(query: Query) -> Iterator[Record]:
@@ -54,7 +64,7 @@ def senders(query: Query) -> Iterator[Record]:
         granted.setdefault(address, []).append(f"{folded}@{name}")
     for alias in collect.aliases(query):
         yield _senders(alias.key, [*alias.targets, *granted.pop(alias.key, ())])
-    for folded, name in query.rows(_TAGGED, (_WITH_A_TAG,)):
+    for folded, name in sorted({*query.rows(_TAGGED, _WITH_A_TAG), *query.rows(_FITTING)}):
         key = f"{folded}@{name}"
         yield _senders(key, granted.pop(key, []))
     for key, members in granted.items():
@@ -76,12 +86,20 @@ def changed(query: Query, keys: Iterable[str]) -> tuple[Changed, Changed]:
         authenticator[place] = pack_record(records.AppPasswords(sealed)) if sealed else None
         members = [f"{row[1]}@{row[2]}" for row in query.rows(_GRANTS + " WHERE g.address = ?", (key,))]
         aliases = list(collect.aliases(query, name, [folded]))
-        asked = (_WITH_A_TAG, *own)
-        is_own = "+" in folded and any(query.rows(_TAGGED + " AND m.folded = ? AND d.name = ?", asked))
+        is_own = _is_its_own(query, own)
         authenticator[records.SENDERS + key.encode()] = None
         if members or aliases or is_own:
             authenticator |= [_senders(key, [*_targets(aliases), *members])]
     return directory, authenticator
+
+
+def _is_its_own(query: Query, own: tuple[str, str]) -> bool:
+    """Is it a mailbox, and could its name be another's by a tag or a pattern?"""
+    if not any(sign in own[0] for sign in CUTTING.decode()):
+        return False
+    return any(query.rows(_TAGGED + " AND m.folded = ? AND d.name = ?", (*_WITH_A_TAG, *own))) or any(
+        query.rows(_FITTING + " WHERE m.folded = ? AND d.name = ?", own)
+    )
 
 
 def _targets(aliases: Sequence[AliasRow]) -> list[str]:

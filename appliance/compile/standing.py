@@ -26,6 +26,7 @@ def everything(
     ways = routes(query, fixed)
     common = [render.tenant(row) for row in tenants]
     common += itertools.chain.from_iterable(render.domain(row) for row in domains)
+    common += map(render.pattern, collect.patterns(query))
     records: dict[str, Iterable[Record]] = {
         "certificates": _certificates(query, state.host_name),
         "sources": _present_only(map(render.source, domains)),
@@ -80,6 +81,7 @@ def changed(
     recipients, credentials = found["recipients"], found["credentials"]
     names = list(wanted.get("domain", ()))
     common = _changed_tenants(query, list(wanted.get("tenant", ()))) | _changed_domains(query, names, found)
+    common |= _changed_patterns(query, wanted.get("pattern", ()))
     recipients |= common
     credentials |= common
     # A mailbox's suspension and its removal are told as a changed address; its login follows.
@@ -164,14 +166,26 @@ def _changed_domains(query: Query, names: list[str], audiences: dict[str, Change
     return found
 
 
+def _changed_patterns(query: Query, keys: Iterable[str]) -> Changed:
+    found: Changed = dict.fromkeys(map(render.pattern_key, keys))
+    for domain, parts in _by_domain(keys).items():
+        found |= map(render.pattern, collect.patterns(query, domain, parts))
+    return found
+
+
+def _by_domain(keys: Iterable[str]) -> dict[str, list[str]]:
+    """Local-parts of address keys, by their domains."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        folded, _, domain = key.rpartition("@")
+        found.setdefault(domain, []).append(folded)
+    return found
+
+
 def _changed_addresses(query: Query, addresses: Iterable[str], logins: Iterable[str]) -> tuple[Changed, Changed]:
     found: Changed = dict.fromkeys(map(render.address_key, addresses))
     found_logins: Changed = dict.fromkeys(map(render.mailbox_login_key, logins))
-    by_domain: dict[str, list[str]] = {}
-    for key in logins:
-        folded, _, domain = key.rpartition("@")
-        by_domain.setdefault(domain, []).append(folded)
-    for domain, parts in by_domain.items():
+    for domain, parts in _by_domain(logins).items():
         for alias in collect.aliases(query, domain, parts):
             _put(found, render.alias(alias))
         for key in collect.relayed(query, domain, parts):

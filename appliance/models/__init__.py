@@ -21,6 +21,7 @@ from appliance.models.job import Job, JobResult
 from appliance.models.login_link import LoginLink
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
+from appliance.models.pattern import Pattern
 from appliance.models.plan import Plan
 from appliance.models.relay_recipient import RelayRecipient
 from appliance.models.removal import Removal, RemovedRows
@@ -57,6 +58,7 @@ __all__ = [
     "LoginLink",
     "LoginSession",
     "Mailbox",
+    "Pattern",
     "Plan",
     "PublishRequest",
     "RelayRecipient",

@@ -1,6 +1,6 @@
 """An address that stands for others."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -19,6 +19,8 @@ class Alias(Row, Base):
     local_part: Mapped[str]  # as given
     folded: Mapped[str]  # as compared
     expires_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # then it is removed; None: never
+    open_to: Mapped[str] = mapped_column(default="everybody", server_default="everybody")  # who may write to it
+    listed: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")  # address keys and domains
 
     domain: Mapped[Domain] = relationship(lazy="joined", innerjoin=True)
     rows: Mapped[list["AliasTarget"]] = relationship(

@@ -29,6 +29,10 @@ class Domain(Row, Suspendable, Base):
     batv: Mapped[bool] = mapped_column(default=False)  # return paths are signed, and unsigned bounces refused
     language: Mapped[str] = mapped_column(default="en")  # of what we write to its people: en, de
 
+    tag_separator: Mapped[str] = mapped_column(default="+", server_default="+")  # what a tag stands behind; empty: none
+    local_only: Mapped[str] = mapped_column(
+        default="", server_default=""
+    )  # within what its mail stays: host, tenant, domain
     claim: Mapped[str] = mapped_column(default="", server_default="")  # what its owner publishes to prove that he is
     proved_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # None: it is in no snapshot
     # Of this domain alone, within what its tenants may have; None is no limit of its own.

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from appliance.database.session import Session
-from appliance.models import Alias, Domain, Mailbox, RelayRecipient
+from appliance.models import Alias, Domain, Mailbox, Pattern, RelayRecipient
 from appliance.services import addresses, authorisation, changes
 
 MAX_SHOWN = 1000  # addresses on each side
+_ANYTHING = "*"  # for the rest of an address that fits a pattern: no list of ours has it
 MAX_EXAMINED = 20_000  # addresses of one domain, and single ones: beyond, what is shown is not complete
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a change does at the SMTP port. `*@domain` stands for every address that nobody holds."""
+    """What a change does at the SMTP port. `*@domain` stands for every address that nobody holds, `name-*@domain` for a pattern."""
 
     starts: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
@@ -33,12 +34,14 @@ class Touched:
     domains: tuple[str, ...]
     keys: tuple[str, ...]
     complete: bool = True
+    patterns: tuple[str, ...] = ()  # what stands before the star, and the domain
 
 
 def touched_since(session: Session, number: int) -> Touched:
     """What the entries of the change feed after *number* are about."""
     domains: set[str] = set()
     keys: set[str] = set()
+    patterns: set[str] = set()
     entries = changes.since(session, number, MAX_EXAMINED)
     for entry in entries:
         if entry.kind == changes.DOMAIN:
@@ -48,7 +51,10 @@ def touched_since(session: Session, number: int) -> Touched:
             domains.update(session.scalars(below))
         elif entry.kind == changes.ADDRESS:
             keys.add(entry.key)
-    return Touched(tuple(sorted(domains)), tuple(sorted(keys)), len(entries) < MAX_EXAMINED)
+        elif entry.kind == changes.PATTERN:
+            patterns.add(entry.key)
+    complete = len(entries) < MAX_EXAMINED
+    return Touched(tuple(sorted(domains)), tuple(sorted(keys)), complete, tuple(sorted(patterns)))
 
 
 def accepted(session: Session, touched: Touched) -> tuple[set[str], bool]:
@@ -65,7 +71,24 @@ def accepted(session: Session, touched: Touched) -> tuple[set[str], bool]:
         for other in (name, *_other_names(session, [name])):
             if other not in whole and is_accepted(session, f"{folded}@{other}"):
                 found.add(f"{folded}@{other}")
+    for beginning, name in _patterns(session, touched):
+        for other in (name, *_other_names(session, [name])):
+            # What fits it and nobody holds: the directory's own answer to that.
+            if other not in whole and is_accepted(session, f"{beginning}{_ANYTHING}@{other}"):
+                found.add(f"{beginning}*@{other}")
     return found, complete
+
+
+def _patterns(session: Session, touched: Touched) -> Iterator[tuple[str, str]]:
+    """Those that were touched, themselves or by their mailboxes: what stands before the star, and the domain's name."""
+    yield from (addresses.split_key(key) for key in touched.patterns)
+    for key in touched.keys:
+        folded, name = addresses.split_key(key)
+        domain = addresses.domain_named(session, name)
+        if domain is not None and addresses.has_patterns(session, domain):
+            mine = select(Pattern.folded).join(Mailbox, Mailbox.id == Pattern.mailbox_id)
+            mine = mine.where(Mailbox.domain_id == domain.id, Mailbox.folded == folded)
+            yield from ((beginning, name) for beginning in session.scalars(mine))
 
 
 def effect(before: set[str], after: set[str], *, complete: bool) -> Effect:
@@ -84,8 +107,11 @@ def is_accepted(session: Session, key: str) -> bool:
     if domain.alias_of is not None:
         return is_accepted(session, f"{folded}@{domain.alias_of.name}")
     holder = addresses.holder_of(session, domain, folded)
+    pattern = addresses.pattern_of(session, domain, folded) if holder is None and domain.kind == "hosted" else None
     if isinstance(holder, Mailbox):
         return not holder.receiving_held
+    if pattern is not None and addresses.next_of(session, key) == [addresses.key_of(pattern.mailbox.address)]:
+        return not pattern.mailbox.receiving_held
     return addresses.next_of(session, key) is not None
 
 
@@ -100,6 +126,9 @@ def _of_domain(session: Session, name: str) -> Iterator[str]:
     wanted = (
         select(Mailbox.folded).where(Mailbox.domain_id == real.id, Mailbox.receiving_held == 0),
         select(Alias.folded).where(Alias.domain_id == real.id),
+        select(Pattern.folded + "*")
+        .join(Mailbox, Mailbox.id == Pattern.mailbox_id)
+        .where(Pattern.domain_id == real.id, Mailbox.receiving_held == 0),
         select(RelayRecipient.folded).where(RelayRecipient.domain_id == real.id),
     )
     left = MAX_EXAMINED + 1

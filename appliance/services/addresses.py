@@ -1,8 +1,8 @@
 """Addresses and domains as people type them, and who answers for one.
 
 A reader would otherwise get wrong: "does this address exist" is asked in the order of the directory - itself, without its
-+tag, the host's postmaster for postmaster@ and abuse@, the catch-all - and an alias domain is looked up under the name it
-stands for. What is saved here must mean the same at the SMTP port.
+tag, by the longest pattern that it fits, the host's postmaster for postmaster@ and abuse@, the catch-all - and an alias domain
+is looked up under the name it stands for. What is saved here must mean the same at the SMTP port.
 """
 
 import re
@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 
 import idna
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, Taken
@@ -21,12 +21,21 @@ from appliance.models import (
     ForwardingTarget,
     Instance,
     Mailbox,
+    Pattern,
     RelayRecipient,
     Tenant,
 )
 from appliance.models.base import now
 from appliance.services import changes
-from mta.vocabulary import MAX_LOCAL_PART, MAX_PATH, Address, fold_local_part, is_domain
+from mta.vocabulary import (
+    MAX_LOCAL_PART,
+    MAX_PATH,
+    Address,
+    fold_local_part,
+    is_domain,
+    pattern_prefixes,
+    untagged,
+)
 
 __all__ = [
     "MAX_TARGETS",
@@ -38,14 +47,17 @@ __all__ = [
     "domain_named",
     "fold_local_part",
     "forwards_outside",
+    "has_patterns",
     "holder_of",
     "host_name",
+    "is_inside",
     "key_of",
     "mailbox_at",
     "next_of",
     "parse_address",
     "parse_domain",
     "parse_targets",
+    "pattern_of",
     "refuse_revived_rings",
     "require_free",
     "require_hosted",
@@ -61,6 +73,7 @@ __all__ = [
 
 ROLE_ADDRESSES = frozenset({"postmaster", "abuse"})  # RFC 5321 4.5.1, RFC 2142: they reach someone in every domain
 MAX_TARGETS = 1000
+WITH_PATTERNS = "domains with patterns"  # in a session's `info`: by id, whether there are any
 
 _ATEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+\Z")  # RFC 5322 3.2.3; RFC 6531 adds all that is not ASCII
 _QUOTED_PAIR = re.compile(r"\\(.)")
@@ -254,13 +267,33 @@ def _relayed(session: Session, domain: Domain, folded: str) -> list[str] | None:
 
 
 def _without_holder(session: Session, domain: Domain, folded: str) -> list[str] | None:
-    base, plus, _ = folded.partition("+")
-    if plus and base and (holder_of(session, domain, base) or base in ROLE_ADDRESSES):
-        return [f"{base}@{domain.name}"]
+    for base in untagged(folded.encode(), domain.tag_separator.encode()):
+        name = base.decode()
+        if holder_of(session, domain, name) or name in ROLE_ADDRESSES:
+            return [f"{name}@{domain.name}"]
+    pattern = pattern_of(session, domain, folded)
+    if pattern is not None:
+        return [f"{pattern.mailbox.folded}@{domain.name}"]
     host = host_name(session)
     if folded in ROLE_ADDRESSES and (folded, domain.name) != ("postmaster", host):
         return [f"postmaster@{host}"]
     return [domain.catch_all] if domain.catch_all else None
+
+
+def pattern_of(session: Session, domain: Domain, folded: str) -> Pattern | None:
+    """The pattern by which an address that nobody holds is somebody's: the longest that it fits."""
+    prefixes = [prefix.decode() for prefix in pattern_prefixes(folded.encode())]
+    fitting = select(Pattern).where(Pattern.domain_id == domain.id, Pattern.folded.in_(prefixes))
+    return session.scalar(fitting.order_by(func.length(Pattern.folded).desc()).limit(1)) if prefixes else None
+
+
+def has_patterns(session: Session, domain: Domain) -> bool:
+    """Has anybody in *domain* a pattern? Asked once in a transaction: most have none, and thousands of mailboxes may be made."""
+    known: dict[int, bool] = session.info.setdefault(WITH_PATTERNS, {})
+    if domain.id not in known:
+        some = select(Pattern.id).where(Pattern.domain_id == domain.id).limit(1)
+        known[domain.id] = session.scalar(some) is not None
+    return known[domain.id]
 
 
 def ring_from(session: Session, start: str) -> list[str] | None:
@@ -332,14 +365,35 @@ def require_targets(
         if _is_ours(session, split_key(key)[1], owner):
             if not _exists(session, key):
                 raise Invalid(f"nobody here answers for {key}", code="target_unknown", field=field)
+            if owner is not None and not is_inside(session, owner, split_key(key)[1]):
+                raise _stays_inside(owner, key, field)
         elif owner is None:
             raise Invalid(f"{key} is not an address of this host", code="target_not_hosted", field=field)
+        elif owner.local_only:
+            raise _stays_inside(owner, key, field)
         elif not forwards_outside(session, owner.tenant_id):
             raise Invalid(
                 f"{key} is at another host, and mail for {owner.name} may not be forwarded to others",
                 code="target_outside",
                 field=field,
             )
+
+
+def _stays_inside(owner: Domain, key: str, field: str) -> Invalid:
+    return Invalid(
+        f"mail for {owner.name} stays inside ({owner.local_only}), and {key} is not", code="target_outside", field=field
+    )
+
+
+def is_inside(session: Session, owner: Domain, name: str) -> bool:
+    """May mail of *owner* go to the domain called *name*, as far as it stays inside?"""
+    if not owner.local_only:
+        return True
+    domain = domain_named(session, name)
+    real = domain.alias_of or domain if domain is not None else None
+    if real is None or real.kind == "relay":
+        return False
+    return {"tenant": real.tenant_id == owner.tenant_id, "domain": real.id == owner.id}.get(owner.local_only, True)
 
 
 def _is_ours(session: Session, name: str, owner: Domain | None) -> bool:

@@ -1,14 +1,15 @@
 """Aliases: an address that stands for others, without a store; a disposable one only until some moment.
 
 A reader would otherwise get wrong: when that moment has come, the compiler removes the row (`appliance.compile.process`), since
-nobody else does anything then.
+nobody else does anything then. Who may write to one is judged by the directory (`mta.roles.directory.doors`): members, people of
+the domain and of the tenant are those who logged in as such, whatever a reverse-path says.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from appliance.database.session import Session
-from appliance.errors import Conflict
+from appliance.errors import Conflict, Invalid
 from appliance.models import Alias
 from appliance.models.base import now
 from appliance.services import addresses, consents, holders, limits, mailboxes, removals
@@ -17,16 +18,29 @@ from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page
 from appliance.services.removals import Removed
 
-__all__ = ["Alias", "create", "get", "list_aliases", "remove", "update"]
+__all__ = ["MAX_LISTED", "OPEN_TO", "Alias", "create", "folded", "get", "list_aliases", "remove", "update"]
+
+OPEN_TO = ("everybody", "tenant", "domain", "members", "listed")
+MAX_LISTED = 200
 
 
 def create(
-    session: Session, address: str, targets: Sequence[str], *, actor: Actor, expires_at: int | None = None
+    session: Session,
+    address: str,
+    targets: Sequence[str],
+    *,
+    actor: Actor,
+    expires_at: int | None = None,
+    open_to: str = "everybody",
+    listed: Sequence[str] = (),
 ) -> Alias:
     """Let *address* stand for *targets*; with *expires_at* (seconds since 1970), until then.
 
+    *open_to*, one of OPEN_TO, says who may write to it; with `listed`, whom *listed* names: addresses and domains.
+
     Raises:
-        Invalid: a malformed address; a target that nobody answers for, or at another host without the right to that.
+        Invalid: a malformed address; a target that nobody answers for, or at another host without the right to that; a list
+            without anybody in it, or one that does not count.
         Conflict: mail would run in a ring; or it would be over before it began.
         Taken: a mailbox or alias already answers to the address.
         LimitReached: the tenant, or one above it, has no room.
@@ -40,6 +54,7 @@ def create(
     alias = Alias(
         domain=domain, local_part=parsed.local_part, folded=folded, targets=keys, expires_at=_moment(expires_at)
     )
+    _open(session, alias, open_to, listed)
     session.add(alias)
     _require_sound(session, alias, keys)
     consents.settle(session, alias, {}, actor=actor)
@@ -78,22 +93,30 @@ def list_aliases(
 def update(
     session: Session,
     address: str,
-    targets: Sequence[str],
+    targets: Sequence[str] | None = None,
     *,
     actor: Actor,
     expires_at: int | Unchanged | None = UNCHANGED,
+    open_to: str | None = None,
+    listed: Sequence[str] | None = None,
 ) -> Alias:
-    """Replace the targets, and with *expires_at* the moment until which it is there; None: for ever.
+    """Replace the targets and who may write to it, and with *expires_at* the moment until which it is there; None: for ever.
+
+    What is not given stays; a list goes when it counts no more.
 
     Raises:
         Invalid, Conflict, NotFound, Forbidden: as for `create`.
     """
     alias = holders.find(session, actor, "alias.update", Alias, address)
-    keys = addresses.parse_targets(session, targets)
+    keys = list(alias.targets) if targets is None else addresses.parse_targets(session, targets)
     before, standing = _describe(alias), consents.standing(alias.rows)
+    if open_to is not None or listed is not None:
+        wanted = open_to or alias.open_to
+        kept = alias.listed if wanted == "listed" else ()
+        _open(session, alias, wanted, kept if listed is None else listed)
     if not isinstance(expires_at, Unchanged) and expires_at != alias.expires_at:
         alias.expires_at = _moment(expires_at)
-    if keys != before["targets"] or alias.waiting:
+    if keys != before["targets"] or (targets is not None and alias.waiting):
         alias.targets = keys
         _require_sound(session, alias, keys)
         consents.settle(session, alias, standing, actor=actor)
@@ -124,6 +147,48 @@ def _require_sound(session: Session, alias: Alias, keys: list[str]) -> None:
     addresses.require_no_ring(session, addresses.key_of(alias.address))
 
 
+def _open(session: Session, alias: Alias, open_to: str, listed: Sequence[str]) -> None:
+    if open_to not in OPEN_TO:
+        raise Invalid(f"open_to is one of {', '.join(OPEN_TO)}", field="open_to")
+    if open_to != "everybody" and alias.folded in addresses.ROLE_ADDRESSES:
+        raise Invalid(f"{alias.folded} has to be open to everybody", code="role_address", field="open_to")
+    entries = list(dict.fromkeys(_listed(session, entry) for entry in listed))
+    if len(entries) > MAX_LISTED:
+        raise Invalid(f"at most {MAX_LISTED} are listed", code="too_many_listed", field="listed")
+    if bool(entries) != (open_to == "listed"):
+        raise Invalid(
+            "with open_to listed somebody is listed, and otherwise nobody", code="listed_does_not_fit", field="listed"
+        )
+    alias.open_to, alias.listed = open_to, entries
+
+
+def folded(listed: Sequence[str]) -> set[str]:
+    """Who is *listed*, as compared.
+
+    Raises:
+        Invalid: neither an address nor a domain.
+    """
+    return {
+        addresses.key_of(addresses.parse_address(each, "listed"))
+        if "@" in each
+        else addresses.parse_domain(each, "listed")
+        for each in listed
+    }
+
+
+def _listed(session: Session, entry: str) -> str:
+    """An address or a domain as the directory compares it: of ours by the domain's first name."""
+    part, at, name = entry.strip().rpartition("@")
+    if at:
+        address = addresses.parse_address(entry, "listed")
+        part, name = addresses.split_key(addresses.key_of(address))
+    else:
+        name = addresses.parse_domain(name, "listed")
+    domain = addresses.domain_named(session, name)
+    real = domain.alias_of if domain is not None and domain.alias_of is not None else None
+    return f"{part}{at}{real.name if real is not None else name}"
+
+
 def _moment(seconds: int | None) -> int | None:
     if seconds is not None and not now() < seconds < 1 << 40:
         raise Conflict("an alias can only expire in the future", code="bad_moment", field="expires_at")
@@ -134,4 +199,6 @@ def _describe(alias: Alias) -> dict[str, Any]:
     return {
         "targets": list(alias.targets),
         **({"expires_at": alias.expires_at} if alias.expires_at is not None else {}),
+        **({"open_to": alias.open_to} if alias.open_to != "everybody" else {}),
+        **({"listed": list(alias.listed)} if alias.listed else {}),
     }

@@ -15,6 +15,7 @@ smaller than the snapshot's is an older copy, so entries are removed only below 
     route     its key                                      a route to other servers is different or gone
     name      A-label or *.domain                          a certificate for it came or went
     autoreply folded local-part @ domain                   what a mailbox answers by itself is different, its name, or gone
+    pattern   what precedes the star @ domain              whose addresses are that begin so is different
     senders   folded local-part @ domain                   who may write as it is different; or its app passwords, how much it sends
 """
 
@@ -31,6 +32,7 @@ __all__ = [
     "KEY",
     "NAME",
     "PASSWORD",
+    "PATTERN",
     "ROUTE",
     "RULES",
     "SENDERS",
@@ -58,6 +60,7 @@ __all__ = [
 TENANT, DOMAIN, ADDRESS, PASSWORD, ACCOUNT, KEY = "tenant", "domain", "address", "password", "account", "key"
 RULES, NAME, SIGNING, ROUTE, SENDERS = "rules", "name", "signing", "route", "senders"
 AUTOREPLY = "autoreply"
+PATTERN = "pattern"
 
 
 def announce(session: Session, kind: str, key: str) -> None:

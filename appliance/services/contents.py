@@ -4,23 +4,29 @@ A reader would otherwise get wrong: rows go by statements and not one by one as 
 each is announced all the same, since the compiler learns of nothing else.
 """
 
-from sqlalchemy import delete, select
+from collections.abc import Iterator
+
+from sqlalchemy import delete, or_, select
 
 from appliance.database.session import Session
 from appliance.models import (
     AccessRule,
     Account,
     Alias,
+    AliasTarget,
     AppPassword,
     Autoreply,
     DkimKey,
     Domain,
+    ForwardingTarget,
     Mailbox,
+    Pattern,
     RelayRecipient,
     SenderGrant,
     Sending,
 )
 from appliance.services import addresses, changes, holders
+from mta.vocabulary import CUTTING
 
 
 def forwarded_by(session: Session, domain: Domain) -> list[str]:
@@ -28,6 +34,21 @@ def forwarded_by(session: Session, domain: Domain) -> list[str]:
     ending = f"@{domain.name}"
     senders = holders.senders_to(session, lambda target: target.endswith(ending, autoescape=True), outside=domain)
     return sorted({addresses.show(holder.address) for holder in senders})
+
+
+def targets_elsewhere(session: Session, domain: Domain) -> Iterator[tuple[str, str]]:
+    """What in *domain* sends mail on to another domain, and where to: keys of addresses."""
+    ending = f"@{domain.name}"
+    of_aliases = select(Alias.folded, AliasTarget.address).join(AliasTarget, AliasTarget.alias_id == Alias.id)
+    of_mailboxes = select(Mailbox.folded, ForwardingTarget.address).join(
+        ForwardingTarget, ForwardingTarget.forwarding_id == Mailbox.id
+    )
+    for wanted, model, target in (
+        (of_aliases, Alias, AliasTarget.address), (of_mailboxes, Mailbox, ForwardingTarget.address),
+    ):  # fmt: skip
+        elsewhere = wanted.where(model.domain_id == domain.id, ~target.endswith(ending, autoescape=True))
+        for folded, address in session.execute(elsewhere):
+            yield f"{folded}{ending}", address
 
 
 def remove(session: Session, domain: Domain) -> None:
@@ -48,6 +69,10 @@ def remove(session: Session, domain: Domain) -> None:
     remove_accounts(session, domain)
     _remove_rules(session, domain)
     remove_recipients(session, domain)
+    changes.announce_each(
+        session, changes.PATTERN, select(Pattern.folded + suffix).where(Pattern.domain_id == domain.id)
+    )
+    session.execute(delete(Pattern).where(Pattern.domain_id == domain.id))
     changes.announce(session, changes.SIGNING, domain.name)
     session.execute(delete(DkimKey).where(DkimKey.domain_id == domain.id))
     session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
@@ -64,6 +89,9 @@ def announce(session: Session, domain: Domain) -> None:
         of_domain = select(model.folded + suffix).where(model.domain_id == domain.id)
         changes.announce_each(session, changes.ADDRESS, of_domain)
         changes.announce_each(session, changes.SENDERS, of_domain)
+    changes.announce_each(
+        session, changes.PATTERN, select(Pattern.folded + suffix).where(Pattern.domain_id == domain.id)
+    )
     listed = select(RelayRecipient.folded + suffix).where(RelayRecipient.domain_id == domain.id)
     changes.announce_each(session, changes.ADDRESS, listed)
     _announce_autoreplies(session, domain)
@@ -81,8 +109,9 @@ def _announce_senders(session: Session, domain: Domain) -> None:
     for model in (AppPassword, Sending):
         with_some = select(Mailbox.folded + suffix).join(model, model.mailbox_id == Mailbox.id).where(own).distinct()
         changes.announce_each(session, changes.SENDERS, with_some)
-    tagged = select(Mailbox.folded + suffix).where(own, Mailbox.folded.contains("+"))
-    changes.announce_each(session, changes.SENDERS, tagged)
+    # Of any of these it may be written down that it is nobody else's by a tag or a pattern.
+    cut = or_(*(Mailbox.folded.contains(sign, autoescape=True) for sign in CUTTING.decode()))
+    changes.announce_each(session, changes.SENDERS, select(Mailbox.folded + suffix).where(own, cut))
     granted = select(SenderGrant.address).join(Mailbox, SenderGrant.mailbox_id == Mailbox.id).where(own).distinct()
     changes.announce_each(session, changes.SENDERS, granted)
     into = SenderGrant.address.endswith(suffix, autoescape=True)

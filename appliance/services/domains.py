@@ -30,6 +30,8 @@ from appliance.services.removals import Removed
 
 __all__ = [
     "LANGUAGES",
+    "LOCAL_ONLY",
+    "TAG_SEPARATORS",
     "VALIDATIONS",
     "Domain",
     "counts",
@@ -45,6 +47,9 @@ __all__ = [
 
 VALIDATIONS = ("rcpt", "data", "off")
 LANGUAGES = ("en", "de")  # in which notifications are written
+TAG_SEPARATORS = ("", "+", "-")  # empty: no address has a tag
+LOCAL_ONLY = ("", "host", "tenant", "domain")  # within what mail stays, both ways; empty: it goes anywhere
+_SHOWN = 5  # addresses that a refusal names
 
 
 def create(  # noqa: PLR0913 - all that may be said of one
@@ -60,6 +65,8 @@ def create(  # noqa: PLR0913 - all that may be said of one
     dnsbl: bool = True,
     batv: bool = False,
     language: str = "en",
+    tag_separator: str = "+",
+    local_only: str = "",
     route: Route | None = None,
     discard: bool = False,
 ) -> Domain:
@@ -83,17 +90,13 @@ def create(  # noqa: PLR0913 - all that may be said of one
         holder = f"domains/{label}" if authorisation.allows(session, actor, "domain.see", present) else ""
         raise Taken(f"{label} is already served here", code="domain_taken", field="name", holder=holder)
     removals.discard_domain(session, label, tenant.id, actor=actor, discard=discard)
-    if real is not None and (real.kind != "hosted" or catch_all):
-        raise Invalid("another name stands for a hosted domain, and takes its catch-all", field="alias_of")
+    _require_one_kind(real, route, catch_all)
     limits.require_room(session, tenant.id, "domains")
-    if route is not None and (route.next_hop is None or real is not None or catch_all):
-        raise Invalid(
-            "a relayed domain has a next hop, is no other name of one, and has no catch-all", field="next_hop"
-        )
     kind = "alias" if real else "relay" if route is not None else "hosted"
     domain = Domain(name=label, kind=kind, tenant=tenant, alias_of=real, greylist=greylist, dnsbl=dnsbl)
     domain.validation = _validation(validation)
     domain.batv, domain.language = batv, _language(language)
+    domain.tag_separator, domain.local_only = _separator(tag_separator), _local_only(session, domain, local_only)
     domain.source, domain.source_settings = "", {}
     proof.begin(session, domain, actor)
     if route is not None:
@@ -107,6 +110,15 @@ def create(  # noqa: PLR0913 - all that may be said of one
         addresses.refuse_revived_rings(session, label)
     _tell(session, actor, "domain.created", domain, after=_describe(domain))
     return domain
+
+
+def _require_one_kind(real: Domain | None, route: Route | None, catch_all: str | None) -> None:
+    if real is not None and (real.kind != "hosted" or catch_all):
+        raise Invalid("another name stands for a hosted domain, and takes its catch-all", field="alias_of")
+    if route is not None and (route.next_hop is None or real is not None or catch_all):
+        raise Invalid(
+            "a relayed domain has a next hop, is no other name of one, and has no catch-all", field="next_hop"
+        )
 
 
 def _tenant_for(session: Session, actor: Actor, tenant_id: int | None, real: Domain | None) -> Tenant | None:
@@ -170,6 +182,8 @@ def update(  # noqa: PLR0913 - as above
     dnsbl: bool | None = None,
     batv: bool | None = None,
     language: str | None = None,
+    tag_separator: str | None = None,
+    local_only: str | None = None,
     route: Route | None = None,
     tenant_id: int | None = None,
     **given: int | None,
@@ -181,7 +195,7 @@ def update(  # noqa: PLR0913 - as above
     Raises:
         Invalid: no such validation or language, nobody answers for the catch-all, or a source that makes no sense.
         LimitReached: the new tenant has no room.
-        Conflict: mail would run in a ring.
+        Conflict: mail would run in a ring; or it shall stay inside, and goes on from here to somewhere else.
         NotFound, Forbidden: it is not the actor's to change.
     """
     domain = find(session, actor, "domain.update", name)
@@ -192,6 +206,7 @@ def update(  # noqa: PLR0913 - as above
     domain.dnsbl = domain.dnsbl if dnsbl is None else dnsbl
     domain.batv = domain.batv if batv is None else batv
     domain.language = domain.language if language is None else _language(language)
+    _rename(session, domain, tag_separator, local_only)
     if route is not None:
         _reroute(session, actor, domain, route)
     if not isinstance(catch_all, Unchanged):
@@ -210,6 +225,46 @@ def update(  # noqa: PLR0913 - as above
         domain.version += 1
         _tell(session, actor, "domain.changed", domain, before=before, after=after)
     return domain
+
+
+def _rename(session: Session, domain: Domain, tag_separator: str | None, local_only: str | None) -> None:
+    """What names stand for in it, and within what its mail stays."""
+    if tag_separator is not None and tag_separator != domain.tag_separator:
+        domain.tag_separator = _separator(tag_separator)
+        # Whose name looks like another's with a tag, of that it is written down that it is nobody else's.
+        looking_so = Mailbox.domain_id == domain.id, Mailbox.folded.contains("-")
+        changes.announce_each(session, changes.SENDERS, select(Mailbox.folded + f"@{domain.name}").where(*looking_so))
+    if local_only is not None and local_only != domain.local_only:
+        domain.local_only = _local_only(session, domain, local_only)
+        session.flush()
+        _require_inside(session, domain)
+
+
+def _require_inside(session: Session, domain: Domain) -> None:
+    """Go on when nothing that is in *domain* sends mail on to where it shall not go.
+
+    Raises:
+        Conflict: something does; the sentence names some of it.
+    """
+    if not domain.local_only:
+        return
+    going = (
+        [f"the catch-all → {domain.catch_all}"]
+        if domain.catch_all and _leaves(session, domain, domain.catch_all)
+        else []
+    )
+    for holder, target in contents.targets_elsewhere(session, domain):
+        if len(going) >= _SHOWN:
+            break
+        going += [f"{holder} → {target}"] if _leaves(session, domain, target) else []
+    if going:
+        raise Conflict(
+            f"mail of {domain.name} goes on to others: {'; '.join(going)}", code="goes_outside", field="local_only"
+        )
+
+
+def _leaves(session: Session, domain: Domain, target: str) -> bool:
+    return not addresses.is_inside(session, domain, addresses.split_key(target)[1])
 
 
 def _reroute(session: Session, actor: Actor, domain: Domain, route: Route) -> None:
@@ -313,6 +368,22 @@ def _language(value: str) -> str:
     return value
 
 
+def _separator(value: str) -> str:
+    if value not in TAG_SEPARATORS:
+        raise Invalid("tag_separator is + or -, or empty: no tags", field="tag_separator")
+    return value
+
+
+def _local_only(session: Session, domain: Domain, value: str) -> str:
+    if value not in LOCAL_ONLY:
+        raise Invalid(f"local_only is one of {', '.join(LOCAL_ONLY[1:])}, or empty", field="local_only")
+    if value and domain.kind != "hosted":
+        raise Invalid("mail stays inside where it is stored: in a hosted domain", field="local_only")
+    if value:
+        _refuse_host_domain(session, domain)
+    return value
+
+
 def _set_catch_all(session: Session, domain: Domain, target: str | None) -> None:
     if not target:
         domain.catch_all = None
@@ -322,6 +393,10 @@ def _set_catch_all(session: Session, domain: Domain, target: str | None) -> None
     # Asked before it is set: with it, every address of the domain would exist. And never at another host: whoever invents
     # addresses here would have us write there.
     addresses.require_targets(session, [key], "catch_all")
+    if _leaves(session, domain, key):
+        raise Invalid(
+            f"mail for {domain.name} stays inside, and {key} is not", code="target_outside", field="catch_all"
+        )
     domain.catch_all = key
     addresses.require_no_ring(session, key)
 
@@ -347,6 +422,8 @@ def _describe(domain: Domain) -> dict[str, Any]:
         "dnsbl": domain.dnsbl,
         "batv": domain.batv,
         "language": domain.language,
+        "tag_separator": domain.tag_separator,
+        "local_only": domain.local_only,
         **{name: getattr(domain, name) for name in limits.OF_DOMAINS if getattr(domain, name) is not None},
         **({"next_hop": domain.next_hop, "source": domain.source} if domain.kind == "relay" else {}),
         **({"source_settings": dict(domain.source_settings)} if domain.source_settings else {}),

@@ -8,11 +8,14 @@ where no snapshot can be read.
 from dataclasses import dataclass, field
 
 from appliance.database.session import Session
-from appliance.models import Domain, Mailbox
+from appliance.models import Alias, Domain, Mailbox
 from appliance.services import acceptance, addresses, authorisation
 from appliance.services.actor import Actor
 
 MAX_STEPS = 200
+_OPEN_TO = {
+    "domain": "people of its domain", "tenant": "people of its tenant", "members": "its members", "listed": "whom it lists",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ def foretell(session: Session, address: str, *, actor: Actor) -> Foretold:
     authorisation.require(session, actor, "domain.see", domain, f"domain {parsed.domain}")
     key = addresses.key_of(parsed)
     told = Foretold(key, acceptance.is_accepted(session, key))
+    real = (domain.alias_of or domain) if domain is not None else None
+    if real is not None and real.local_only:
+        told.steps.append(Step(real.name, f"takes mail from inside alone ({real.local_only})"))
     waiting, seen = [key], {key}
     while waiting and len(told.steps) < MAX_STEPS:
         present = waiting.pop(0)
@@ -78,6 +84,11 @@ def _step(session: Session, actor: Actor, told: Foretold, key: str) -> list[str]
         told.recipients.append(key)
         return []
     what = "an alias of" if holder is not None else "another name for" if domain.alias_of is not None else "leads to"
+    pattern = addresses.pattern_of(session, domain, folded) if what == "leads to" else None
+    if pattern is not None and onwards == [addresses.key_of(pattern.mailbox.address)]:
+        what = f"fits the pattern {pattern.text} of"
+    if isinstance(holder, Alias) and holder.open_to != "everybody":
+        what = f"open to {_OPEN_TO[holder.open_to]} alone, {what}"
     told.steps.append(Step(key, f"{what} {', '.join(onwards)}"))
     return onwards
 

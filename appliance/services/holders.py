@@ -15,7 +15,7 @@ from appliance.models import Alias, AliasTarget, Domain, Forwarding, ForwardingT
 from appliance.services import addresses, audit, authorisation, changes, searching
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
-from mta.vocabulary import Address
+from mta.vocabulary import Address, pattern_prefixes
 
 Holder = TypeVar("Holder", Mailbox, Alias)
 Target = InstrumentedAttribute[str]
@@ -126,5 +126,16 @@ def tell(
         tenant_id=holder.domain.tenant_id, domain_id=holder.domain_id, before=before, after=after,
     )  # fmt: skip
     changes.announce(session, changes.ADDRESS, key)
-    if isinstance(holder, Alias) or "+" in holder.folded:
+    if isinstance(holder, Alias) or _looks_like_anothers(session, holder):
         changes.announce(session, changes.SENDERS, key)  # Whom it leads to may write as it, or nobody else may.
+
+
+def _looks_like_anothers(session: Session, mailbox: Mailbox) -> bool:
+    """Might its name be another mailbox's by a tag or a pattern, if it were not one of its own?"""
+    folded, domain = mailbox.folded, mailbox.domain
+    if "+" in folded or (domain.tag_separator == "-" and "-" in folded):
+        return True
+    is_cut = bool(pattern_prefixes(folded.encode()))
+    return (
+        is_cut and addresses.has_patterns(session, domain) and addresses.pattern_of(session, domain, folded) is not None
+    )

@@ -15,7 +15,7 @@ from appliance.database.session import Session
 from appliance.errors import Conflict, Refused
 from appliance.holdings import HeldAlias, HeldDomain, HeldMailbox, Holdings
 from appliance.models import Alias, Domain, Mailbox
-from appliance.services import addresses, aliases, domains, forwardings, mailboxes, many_mailboxes
+from appliance.services import addresses, aliases, domains, forwardings, mailboxes, many_mailboxes, patterns
 from appliance.services.actor import Actor
 from appliance.services.many_mailboxes import NewMailbox
 from appliance.services.paging import MAX_PAGE, Page
@@ -156,7 +156,10 @@ def give_out(
         document["domains"].append(_domain(domain))
         if domain.kind == "hosted":
             inside = {"actor": actor, "domain": domain.name}
-            document["mailboxes"] += map(_mailbox, _each(mailboxes.list_mailboxes, session, **inside))
+            given = patterns.of_domain(session, domain)
+            document["mailboxes"] += (
+                _mailbox(row, given.get(row.id)) for row in _each(mailboxes.list_mailboxes, session, **inside)
+            )
             document["aliases"] += map(_alias, _each(aliases.list_aliases, session, **inside))
         if most is not None and any(len(things) > most for things in document.values()):
             raise Conflict(f"more than {most} of a kind: `postern export` writes any number", code="too_many")
@@ -179,14 +182,15 @@ def _domain(domain: Domain) -> dict[str, Any]:
         return told | {"alias_of": domain.alias_of.name}
     told |= {
         "validation": domain.validation, "greylist": domain.greylist, "dnsbl": domain.dnsbl, "batv": domain.batv,
-        "language": domain.language,
+        "language": domain.language, "tag_separator": domain.tag_separator,
     }  # fmt: skip
     if domain.kind == "relay":
         return told | {"next_hop": domain.next_hop, "source": domain.source, "source_settings": domain.source_settings}
-    return told | ({"catch_all": domain.catch_all} if domain.catch_all else {})
+    inside = {"local_only": domain.local_only} if domain.local_only else {}
+    return told | inside | ({"catch_all": domain.catch_all} if domain.catch_all else {})
 
 
-def _mailbox(mailbox: Mailbox) -> dict[str, Any]:
+def _mailbox(mailbox: Mailbox, given: list[str] | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "address": addresses.show(mailbox.address), "quota_bytes": mailbox.quota_bytes,
         "display_name": mailbox.display_name,
@@ -197,9 +201,11 @@ def _mailbox(mailbox: Mailbox) -> dict[str, Any]:
             "targets": list(forwarding.targets), "keep_copy": forwarding.keep_copy, "enabled": forwarding.enabled,
             **({"conditions": forwarding.conditions} if forwarding.conditions else {}),
         }  # fmt: skip
-    return told
+    return told | ({"patterns": given} if given else {})
 
 
 def _alias(alias: Alias) -> dict[str, Any]:
     ends = {"expires_at": datetime.fromtimestamp(alias.expires_at, UTC).isoformat()} if alias.expires_at else {}
-    return {"address": addresses.show(alias.address), "targets": list(alias.targets), **ends}
+    kept = {"open_to": alias.open_to} if alias.open_to != "everybody" else {}
+    listed = {"listed": list(alias.listed)} if alias.listed else {}
+    return {"address": addresses.show(alias.address), "targets": list(alias.targets), **ends, **kept, **listed}

@@ -3,6 +3,7 @@
 A reader would otherwise get wrong: the count is taken while the write lock is held, so two requests cannot both take the
 last place. It is taken only for levels that have a limit: where none is set, a creation costs the same at any size. What a
 tenant does not say itself, its plan says. Of storage, quotas are counted and not octets: what is promised must be there.
+Patterns count as aliases.
 """
 
 import math
@@ -13,7 +14,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from appliance.database.session import Session
 from appliance.errors import Invalid, LimitReached
-from appliance.models import Alias, Domain, Forwarding, Mailbox, Tenant
+from appliance.models import Alias, Domain, Forwarding, Mailbox, Pattern, Tenant
 from appliance.services.authorisation import subtree, upward
 
 STORAGE = "storage_bytes"
@@ -144,9 +145,11 @@ def _count(session: Session, noun: str, where: ColumnElement[bool]) -> int:
     elif noun == "forwards":
         wanted = select(func.count()).select_from(Forwarding).join(Mailbox, Mailbox.id == Forwarding.mailbox_id)
         wanted = wanted.where(Mailbox.domain_id.in_(own))
+    elif noun == "mailboxes":
+        wanted = select(func.count()).select_from(Mailbox).where(Mailbox.domain_id.in_(own))
     else:
-        model = Mailbox if noun == "mailboxes" else Alias
-        wanted = select(func.count()).select_from(model).where(model.domain_id.in_(own))
+        patterns = select(func.count()).select_from(Pattern).where(Pattern.domain_id.in_(own)).scalar_subquery()
+        wanted = select(func.count() + patterns).select_from(Alias).where(Alias.domain_id.in_(own))
     return int(session.scalar(wanted) or 0)
 
 

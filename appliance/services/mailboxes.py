@@ -8,7 +8,7 @@ from sqlalchemy import select
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid
 from appliance.models import AccessRule, Domain, LoginSession, Mailbox
-from appliance.services import addresses, audit, authorisation, changes, holders, limits, removals, senders
+from appliance.services import addresses, audit, authorisation, changes, holders, limits, patterns, removals, senders
 from appliance.services.actor import Actor
 from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import check_name
@@ -238,6 +238,7 @@ def remove(session: Session, address: str, *, actor: Actor, days: int = removals
         changes.announce(session, changes.RULES, addresses.key_of(mailbox.address))  # They go with it.
     senders.forget(session, mailbox)
     _announce_autoreply(session, mailbox)
+    patterns.forget(session, mailbox)
     session.delete(mailbox)
     session.flush()
     return Removed(removal, left)

@@ -25,7 +25,7 @@ from appliance.models import (
     SenderGrant,
 )
 from appliance.models.base import now
-from appliance.services import addresses, audit, authorisation, changes, contents, limits, remains
+from appliance.services import addresses, audit, authorisation, changes, contents, limits, patterns, remains
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 from appliance.services.remains import Conditions
@@ -106,11 +106,12 @@ def _note(
         func.sum(Mailbox.quota_bytes), func.sum(Mailbox.used_bytes), func.min(Mailbox.quota_bytes),
     )  # fmt: skip
     domain = what if isinstance(what, Domain) else what.domain
+    aliases = sum(remains.count(session, rows, name)[0] for name in ("alias", "pattern"))  # as limits count them
     removal = Removal(
         kind=kind, key=key, name=name, tenant_id=domain.tenant_id, domain_id=domain.id, removed_by=actor.name,
         rank=authorisation.rank_over(what, actor), until=now() + days * _DAY, holds_name=holds_name and days > 0,
         domains=remains.count(session, rows, "domain")[0], mailboxes=mailboxes[0],
-        aliases=remains.count(session, rows, "alias")[0], forwards=remains.count(session, rows, "forwarding")[0],
+        aliases=aliases, forwards=remains.count(session, rows, "forwarding")[0],
         storage_bytes=int(mailboxes[1] or 0), used_bytes=int(mailboxes[2] or 0), has_unlimited=mailboxes[3] == 0,
     )  # fmt: skip
     session.add(removal)
@@ -262,6 +263,7 @@ def _revive_mailbox(session: Session, removal: Removal, actor: Actor) -> None:
     )  # fmt: skip
     for kind in (changes.ADDRESS, changes.PASSWORD, changes.SENDERS, changes.RULES, changes.AUTOREPLY):
         changes.announce(session, kind, removal.key)
+    patterns.announce(session, mailbox)
     granted = select(SenderGrant.address).where(SenderGrant.mailbox_id == mailbox.id)
     changes.announce_each(session, changes.SENDERS, granted)
     changes.restore_store(session, mailbox.domain.name, removal.id)

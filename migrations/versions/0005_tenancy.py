@@ -466,6 +466,39 @@ def _removal_away() -> None:
         op.drop_table(table)
 
 
+def _names() -> None:
+    """Whose an address is that nobody holds, and who may write to those that somebody does."""
+    op.create_table(
+        "pattern",
+        sa.Column("mailbox_id", ID, nullable=False),
+        sa.Column("domain_id", ID, nullable=False),
+        sa.Column("prefix", sa.String(), nullable=False),
+        sa.Column("folded", sa.String(), nullable=False),
+        *_row(),
+        _reference("pattern", "mailbox"),
+        _reference("pattern", "domain", cascade=False),
+        sa.PrimaryKeyConstraint("id", name="pk_pattern"),
+        sa.UniqueConstraint("domain_id", "folded", name="uq_pattern_domain_id_folded"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_pattern_mailbox_id", "pattern", ["mailbox_id"])
+    op.add_column("alias", sa.Column("open_to", sa.String(), nullable=False, server_default="everybody"))
+    op.add_column("alias", sa.Column("listed", sa.JSON(), nullable=False, server_default="[]"))
+    op.add_column("domain", sa.Column("tag_separator", sa.String(), nullable=False, server_default="+"))
+    op.add_column("domain", sa.Column("local_only", sa.String(), nullable=False, server_default=""))
+
+
+def _names_away() -> None:
+    """What is not open to everybody goes: an older program would open it."""
+    closed = "SELECT id FROM alias WHERE open_to <> 'everybody'"
+    op.execute(f"DELETE FROM alias_target WHERE alias_id IN ({closed})")  # noqa: S608 - our own words
+    op.execute("DELETE FROM alias WHERE open_to <> 'everybody'")
+    op.drop_table("pattern")
+    for table, columns in (("alias", ("open_to", "listed")), ("domain", ("tag_separator", "local_only"))):
+        for column in columns:
+            op.drop_column(table, column)
+
+
 def upgrade() -> None:
     _suspensions()
     _api_key()
@@ -481,11 +514,13 @@ def upgrade() -> None:
     _removal()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
     op.add_column("alias", sa.Column("expires_at", sa.BigInteger(), nullable=True))
+    _names()
     _search()
 
 
 def downgrade() -> None:
     _search_away()
+    _names_away()
     _autoreply_away()
     _removal_away()
     _consent_away()

@@ -230,6 +230,8 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", f"{_A}/autoreply"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("PUT", f"{_A}/autoreply"): Rule(IN_DOMAIN + "M", "mailbox", {"text": "I am away."}),
     api("DELETE", f"{_A}/autoreply"): Rule(IN_DOMAIN + "M", "mailbox"),
+    api("GET", f"{_A}/patterns"): Rule(SEES_DOMAIN + "M", "mailbox"),
+    api("PUT", f"{_A}/patterns"): Rule(IN_DOMAIN + "FM", "mailbox", {"patterns": []}),
     api("GET", f"{_A}/app-passwords"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("POST", f"{_A}/app-passwords"): Rule(IN_DOMAIN + "M", "mailbox", {"name": "new"}),
     api("DELETE", f"{_A}/app-passwords/{{name}}"): Rule(IN_DOMAIN + "M", "mailbox", path={"name": "app_password"}),

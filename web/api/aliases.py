@@ -45,7 +45,7 @@ def show(asking: Asking, address: Address, response: Response) -> Alias:
 
 @router.patch("/{address:path}", summary="Change an alias", responses=refusals(403, 404, 409, 412, 422))
 def change(asking: Changing, address: Address, body: AliasChange, response: Response, dry_run: DryRun = False) -> Alias:
-    """Replaces all its targets, and says anew until when it is there."""
+    """Replaces all its targets, says anew until when it is there, and who may write to it."""
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: aliases.get(session, address, actor=asking.actor))
         return told(

@@ -22,6 +22,7 @@ from web.api import (
     mailboxes,
     me,
     messages,
+    patterns,
     plans,
     queue,
     recipients,
@@ -39,6 +40,7 @@ router.include_router(docs.router)
 for module in (
     me,
     sending,
+    patterns,
     tenants,
     plans,
     accounts,

@@ -37,6 +37,35 @@ def test_a_domain_lives_and_dies(postern):
     assert (gone.code, gone.out, gone.err) == (1, "", "postern: there is no domain example.org\n")
 
 
+def test_patterns_groups_and_domains_whose_mail_stays(postern):
+    """What is nobody's may be somebody's by a pattern; who may write, and how far it goes, is said and taken back."""
+    postern("domain", "add", "example.org", "--tag-separator", "none", "--local-only", "tenant")
+    postern("mailbox", "add", "ann@example.org")
+    assert postern("pattern", "add", "ann@example.org", "ann-*@example.org", "x.*@example.org").out == (
+        "ann@example.org has ann-*@example.org, x.*@example.org\n"
+    )
+    assert (
+        postern("pattern", "remove", "ann@example.org", "X.*@example.org").out
+        == "ann@example.org has ann-*@example.org\n"
+    )
+    assert postern("pattern", "list", "ann@example.org", "--json").data == [{"pattern": "ann-*@example.org"}]
+    wrong = postern("pattern", "add", "ann@example.org", "ann*@example.org")
+    assert (wrong.code, wrong.err) == (1, "postern: before the star stand a name and one of + - . _\n")
+    postern("alias", "add", "all@example.org", "ann@example.org", "--open-to", "members")
+    changed = postern(
+        "alias", "set", "all@example.org", "--open-to", "listed", "--listed", "a.test", "--listed", "b@c.test"
+    )
+    assert changed.out == "changed all@example.org\n"
+    (alias,) = postern("alias", "list", "all@example.org", "--json").data
+    assert (alias["open_to"], alias["listed"], alias["targets"]) == (
+        "listed",
+        ["a.test", "b@c.test"],
+        ["ann@example.org"],
+    )
+    changed = postern("domain", "set", "example.org", "--tag-separator", "-", "--local-only", "off", "--json").data
+    assert (changed["tag_separator"], changed["local_only"]) == ("-", None)
+
+
 def test_a_relayed_domain_its_recipients_and_its_source(postern, tmp_path):
     """A list from a file and from standard input, tried without doing it; a directory whose password is never shown."""
     postern("domain", "add", "away.test", "--relay-to", "mail.away.test", "--source", "list")
@@ -144,7 +173,9 @@ def test_what_a_mailbox_answers_and_which_mail_goes_on(postern):
     assert (wrong.code, wrong.err) == (1, "postern: an autoreply ends after it begins\n")
     assert postern("autoreply", "clear", "a@example.org").code == 0
     assert postern("autoreply", "show", "a@example.org").code == 1
-    made = postern("forward", "set", "a@example.org", "b@example.org", "--subject", "invoice", "--larger-than", "1KiB", "--no-spam")
+    made = postern(
+        "forward", "set", "a@example.org", "b@example.org", "--subject", "invoice", "--larger-than", "1KiB", "--no-spam"
+    )
     assert made.out == (
         'a@example.org is forwarded to b@example.org and kept; only mail whose subject contains "invoice", '
         "larger than 1024 octets, not marked as spam\n"

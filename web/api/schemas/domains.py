@@ -10,6 +10,8 @@ from web.api.schemas import Asked, Count, DomainText, MaybeAddress, Moment, Next
 Validation = Literal["rcpt", "data", "off"]
 Language = Literal["en", "de"]
 Source = Literal["", "list", "ldap", "call-ahead", "hook"]
+TagSeparator = Literal["", "+", "-"]
+LocalOnly = Literal["", "host", "tenant", "domain"]
 Settings = Annotated[dict[str, Text], Field(max_length=20)]
 _VALIDATION = (
     "when unknown recipients are refused: at RCPT; only after the content; or never, so that their mail bounces to whoever "
@@ -20,6 +22,11 @@ _BATV = (
     "receipts, and call-outs of servers that ask whether a sender exists"
 )
 _LANGUAGE = "in which notifications to its people are written"
+_TAG_SEPARATOR = "what a tag stands behind: anna+tag@ is anna@; empty: no address has a tag"
+_LOCAL_ONLY = (
+    "within what its mail stays: it is taken from people of this host, tenant or domain who log in, and its own write to "
+    "nobody else; empty: mail goes anywhere"
+)
 _SOURCE = "who knows a relayed domain's recipients; empty: nobody, and then all of them are taken"
 
 
@@ -56,6 +63,8 @@ class NewDomain(Asked):
     dnsbl: bool = Field(True, description="refuse senders whom the host's DNS lists name")
     batv: bool = Field(False, description=_BATV)
     language: Language = Field("en", description=_LANGUAGE)
+    tag_separator: TagSeparator = Field("+", description=_TAG_SEPARATOR)
+    local_only: LocalOnly = Field("", description=_LOCAL_ONLY)
     next_hop: NextHop | None = Field(
         None, description="host and port its mail is relayed to, instead of being stored here", examples=[None]
     )
@@ -80,6 +89,8 @@ class DomainChange(Asked):
     dnsbl: bool | None = None
     batv: bool | None = Field(None, description=_BATV)
     language: Language | None = Field(None, description=_LANGUAGE)
+    tag_separator: TagSeparator | None = Field(None, description=_TAG_SEPARATOR)
+    local_only: LocalOnly | None = Field(None, description=_LOCAL_ONLY)
     next_hop: NextHop | None = None
     source: Source | None = Field(None, description=_SOURCE)
     source_settings: Settings | None = Field(None, description="changes those that it names")
@@ -106,6 +117,8 @@ class Domain(Told):
     dnsbl: bool
     batv: bool
     language: str
+    tag_separator: str
+    local_only: str
     next_hop: str | None
     source: str
     source_settings: dict[str, str]
