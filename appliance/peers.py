@@ -1,4 +1,4 @@
-"""The peers of the web process, as ordinary calls: authenticator (it alone reads password hashes), compiler, resolver, scheduler.
+"""The peers of the web process, as ordinary calls: authenticator, compiler, resolver, scheduler, source.
 
 A reader would otherwise get wrong: calls come from many threads (one for each request being served), while channels belong
 to one. So one thread of our own runs the channels' loop, and the others hand it their questions and wait. It is started
@@ -97,8 +97,25 @@ class Queue(Protocol):
         """
 
 
+class SourceAway(Unable):
+    """Role source is being restarted: nobody can say just now what is known of a recipient elsewhere."""
+
+    default_code = "source_away"
+
+
+class Sources(Protocol):
+    """Who asks where recipients of relayed domains are known."""
+
+    def look_for(self, address: str) -> str:
+        """What is known of *address* (an address key): `accept`, `unknown`, `full`; `try-later`, where nobody answers.
+
+        Raises:
+            SourceAway: nobody can ask now.
+        """
+
+
 class WebPeers:
-    """Authenticator, compiler, resolver and scheduler at the other ends of the channels that the supervisor hands.
+    """Authenticator, compiler, resolver, scheduler and source at the other ends of the channels that the supervisor hands.
 
     *on_socket* is told of each listening socket (service, address, descriptor); *on_stop* once, when the supervisor asks
     for an end or is gone. Both are called on the thread that runs the loop.
@@ -113,11 +130,13 @@ class WebPeers:
         self._asked: dict[int, Future[bool]] = {}
         self._sought: dict[int, Future[Found]] = {}
         self._ordered: dict[int, tuple[Future[list[m.QueueTold]], list[m.QueueTold]]] = {}
+        self._tried: dict[int, Future[str]] = {}
         self._loop.add_reader(self._wake, self._run_jobs)
+        handlers = {
+            "authenticator": self._answered, "resolver": self._found, "scheduler": self._told, "source": self._known,
+        }  # fmt: skip
         self._peers = Peers(
-            WEB, start, self._loop,
-            {"authenticator": self._answered, "resolver": self._found, "scheduler": self._told},
-            lost=self._lost, sockets=on_socket,
+            WEB, start, self._loop, handlers, lost=self._lost, sockets=on_socket,
         )  # fmt: skip
 
     def settle(self, seconds: float) -> None:
@@ -195,6 +214,37 @@ class WebPeers:
             del self._ordered[message.tag]
             answer.set_result(told)
 
+    def look_for(self, address: str) -> str:
+        """As `Sources.look_for`."""
+        answer: Future[str] = Future()
+        self._soon(lambda: self._try(answer, address.encode()))
+        try:
+            return answer.result(ANSWER_WITHIN_SECONDS)
+        except TimeoutError:
+            return "try-later"  # It asks on, and has the answer when somebody tries again.
+        except ChannelClosed as error:
+            raise SourceAway("Nobody elsewhere can be asked just now. Try again in a moment.") from error
+
+    def _try(self, answer: Future[str], address: bytes) -> None:
+        channel, tag = self._peers.to("source"), next(self._tags)
+        self._tried[tag] = answer
+        try:
+            if channel is None:
+                raise ChannelClosed("source")
+            channel.send(m.Exists(tag, address))
+        except ChannelClosed as error:
+            self._tried.pop(tag, None)
+            answer.set_exception(error)
+
+    def _known(self, channel: Channel, packet: Packet) -> None:
+        message, _ = packet
+        if not isinstance(message, m.Existence):
+            channel.close()
+            return
+        answer = self._tried.pop(message.tag, None)
+        if answer is not None:
+            answer.set_result(message.word.decode(errors="replace"))
+
     def verify_password(self, scope: str, name: str, password: str) -> bool:
         """As `Authenticator.verify_password`."""
         return self._verify(scope, name, password)
@@ -242,7 +292,9 @@ class WebPeers:
         if channel.peer == "scheduler":
             while self._ordered:
                 self._ordered.popitem()[1][0].set_exception(ChannelClosed(channel.peer))
-        asked: dict[str, MutableMapping[int, Any]] = {"authenticator": self._asked, "resolver": self._sought}
+        asked: dict[str, MutableMapping[int, Any]] = {
+            "authenticator": self._asked, "resolver": self._sought, "source": self._tried,
+        }  # fmt: skip
         waiting = asked.get(channel.peer, {})
         while waiting:
             _, answer = waiting.popitem()

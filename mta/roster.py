@@ -336,6 +336,7 @@ EDGES = (
     Edge("directory", "source"),
     Edge("source", "resolver"),
     Edge("fetcher", "resolver"),
+    Edge("web", "source"),  # is a recipient of a relayed domain known, when who manages it tries
     Edge("web", "resolver"),  # is a record in DNS that proves whose a domain is?
     Edge("enqueuer", "ledger"),
     Edge("enqueuer", "scheduler"),

@@ -119,6 +119,10 @@ class Peers:
         """As `appliance.peers.Queue`."""
         return self._there().order(what, which, after, count)
 
+    def look_for(self, address: str) -> str:
+        """As `appliance.peers.Sources`."""
+        return self._there().look_for(address)
+
     def poke(self) -> None:
         """As `appliance.peers.Compiler`."""
         self._there().poke()
@@ -141,6 +145,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         compiler=peers,
         resolver=peers,
         scheduler=peers,
+        sources=peers,
         sealer=sealer,
         seals=seals,
         traces=Path(state, messages.FILE),

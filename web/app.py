@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.config import Settings
 from appliance.database.engine import Engine
-from appliance.peers import Authenticator, Compiler, Queue, Resolver
+from appliance.peers import Authenticator, Compiler, Queue, Resolver, Sources
 from appliance.services import messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
@@ -64,9 +64,10 @@ def create_app(
     scheduler: Queue,
     sealer: Sealer,
     seals: Seals,
+    sources: Sources | None = None,
     traces: Path | None = None,
 ) -> FastAPI:
-    """The application; *authenticator*, *compiler*, *resolver* and *scheduler* are the peers, real or fake, that it asks.
+    """The application; *authenticator*, *compiler*, *resolver*, *scheduler* and *sources* are the peers, real or fake.
 
     *traces*: the trace store, when it is not below the state folder by the path that we can use.
     """
@@ -85,6 +86,7 @@ def create_app(
         settings=settings,
         engine=engine,
         authenticator=authenticator, compiler=compiler, resolver=resolver, scheduler=scheduler,
+        sources=sources,
         sealer=sealer, seals=seals, renderer=app.state.renderer,
         throttle=LoginThrottle(settings.limits.logins_per_minute),
         traces=traces or settings.state / messages.FILE,

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
-from appliance.peers import Authenticator, Compiler, Queue, Resolver
+from appliance.peers import Authenticator, Compiler, Queue, Resolver, SourceAway, Sources
 from appliance.services import changes
 from appliance.services.passwords import Sealer
 from appliance.services.queue import Which
@@ -45,6 +45,7 @@ class Wiring:
     throttle: LoginThrottle
     allowance: Allowance
     traces: Path  # the trace store
+    sources: Sources | None = None  # who asks where recipients of relayed domains are known
     work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do
 
     def queued(self, what: str, which: Which, after: str, count: int) -> Iterator[dict[str, str]]:
@@ -71,6 +72,12 @@ class Wiring:
             self.compiler.poke()
             if session.info.pop(WAKE, False):
                 self.work.set()
+
+    def look_for(self, address: str) -> str:
+        """As `Sources.look_for`."""
+        if self.sources is None:
+            raise SourceAway("Nobody elsewhere can be asked here.")
+        return self.sources.look_for(address)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -15,9 +15,12 @@ def explain(
     to: Annotated[str, Parameter(help="the recipient's address")],
     client: Annotated[str, Parameter(help="the IP address that sends it")] = service.EXAMPLE_CLIENT,
     dns: Annotated[Switch, Parameter(help="look DNS lists and the client's name up for real")] = False,
+    source: Annotated[
+        Switch, Parameter(help="ask the next hop, directory or hook of a relayed domain for real")
+    ] = False,
 ) -> None:
-    """Show the SMTP replies and every step of the decision; --dns looks lists and names up for real."""
-    told = service.explain(settings(), _bare(from_), _bare(to), client, ask_dns=dns)
+    """Show the SMTP replies and every step of the decision; --dns and --source ask others for real."""
+    told = service.explain(settings(), _bare(from_), _bare(to), client, ask_dns=dns, ask_source=source)
     say(asdict(told), *_lines(told))
 
 

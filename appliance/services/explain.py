@@ -13,6 +13,7 @@ import contextlib
 import ipaddress
 import os
 import sqlite3
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,18 +29,29 @@ from mta import roster
 from mta.roles.directory import access
 from mta.roles.directory.__main__ import protections
 from mta.roles.directory.desk import Desk
-from mta.roles.directory.doors import Origin
+from mta.roles.directory.doors import OURS, Origin
 from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
 from mta.roles.directory.srs import Kept
 from mta.roles.ledger.__main__ import FILE as LEDGER_FILE
 from mta.roles.ledger.book import Book
 from mta.roles.ledger.store import Store, StoreTooNew
+from mta.seal import SOURCE_SECRET, read_opener
 from mta.smtp import driving
 from mta.smtp import events as e
 from mta.smtp.server import Server
 from mta.snapshot.reader import Snapshot, SnapshotMissing
-from mta.snapshot.records import ADDRESS, CERTIFICATE, DOMAIN, HOST_KEY, RULES, TENANT, RecordError, unpack_record
+from mta.snapshot.records import (
+    ADDRESS,
+    CERTIFICATE,
+    DOMAIN,
+    HOST_KEY,
+    PATTERN,
+    RULES,
+    TENANT,
+    RecordError,
+    unpack_record,
+)
 from mta.vocabulary import Word
 from mta.wire import messages as m
 from mta.wire import tickets
@@ -52,7 +64,13 @@ PATIENCE_SECONDS = 8.0  # the directory answers each question within four
 EXAMPLE_CLIENT = "192.0.2.1"  # RFC 5737: nobody's address
 CONTENT = b"Subject: explain\r\n\r\n.\r\n"
 
-_KINDS = {ADDRESS: "address", DOMAIN: "domain", TENANT: "tenant", RULES: "access rules of"}
+_KINDS = {
+    ADDRESS: "address",
+    PATTERN: "pattern of what begins with",
+    DOMAIN: "domain",
+    TENANT: "tenant",
+    RULES: "access rules of",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +102,18 @@ class Explanation:
 
 
 def explain(
-    settings: Settings, reverse_path: str, forward_path: str, client: str = EXAMPLE_CLIENT, *, ask_dns: bool = False
+    settings: Settings,
+    reverse_path: str,
+    forward_path: str,
+    client: str = EXAMPLE_CLIENT,
+    *,
+    ask_dns: bool = False,
+    ask_source: bool = False,
 ) -> Explanation:
     """What a message from *reverse_path* (empty: the null one) to *forward_path* would meet, sent by the address *client*.
 
-    *ask_dns*: look up DNS lists and the client's name for real; without, they count as silent.
+    *ask_dns*: look up DNS lists and the client's name for real; without, they count as silent. *ask_source*: ask who knows
+    a relayed domain's recipients for real, where its secrets can be read; without, he counts as away.
 
     Raises:
         Invalid: not an address, or not a path that one could send.
@@ -104,6 +129,8 @@ def explain(
     plain = {key: value.encode() for key, value in plan_of(settings)["settings"].items()}
     with tempfile.TemporaryDirectory(prefix="postern-explain-") as folder:
         directory = _Directory(settings.state, plain, Path(folder), ask_dns=ask_dns)
+        if ask_source:
+            directory.ask_source()
         try:
             return _Talk(directory, plain, client, starttls=_offers_tls(settings.state)).hold(
                 reverse_path, forward_path
@@ -145,14 +172,35 @@ class _Directory:
         keys = {roster.SESSION_KEY: self._session_key, roster.TICKET_KEY: os.urandom(tickets.KEY_OCTETS)}
         asking = Asking(self.loop)
         start = Start(_channel("supervisor", lambda _message: None), settings | keys)
+        guards = protections(start, asking)
+        self._relayers = guards.relayers
         desk = Desk(
-            self.loop, self._snapshot, self.resolver, protections(start, asking), asking, keys[roster.TICKET_KEY],
-            keys[roster.SESSION_KEY],
+            self.loop, self._snapshot, self.resolver, guards, asking, keys[roster.TICKET_KEY], keys[roster.SESSION_KEY],
         )  # fmt: skip
         self._neighbours = asking.peers = _Neighbours(self.loop, asking, self.steps, _ledger(state, folder, self.loop))
+        self._state, self._settings = state, settings
+        self._sources: list[Callable[[], None]] = []  # to be closed
         if ask_dns:
             self._neighbours.name_servers = settings["dns.servers"].decode()
         self._desk = desk
+
+    def ask_source(self) -> None:
+        """From now on have role source's own code, in this process, ask for recipients of relayed domains."""
+        # Lazy imports: TLS and ciphers, which nothing else here needs.
+        from mta.roles.source.__main__ import HOOKS, KEY, Hooks, Makers  # noqa: PLC0415
+        from mta.roles.source.desk import Desk as SourceDesk  # noqa: PLC0415
+        from mta.roles.source.memory import Memory  # noqa: PLC0415
+
+        hooks, opener = str(self._state / HOOKS), read_opener(self._state / KEY, SOURCE_SECRET)
+        name = self._settings["host.name"]
+        makers = Makers(self.loop, name, Hooks(hooks, hooks), opener, ssl.create_default_context())
+        snapshot = Snapshot.open(self._state / "snapshot" / "sources")
+        desk = SourceDesk(self.loop, snapshot, Memory(time.monotonic), makers.make, time.monotonic)
+        beyond = _Neighbours(self.loop, makers.asking, self.steps, None)
+        beyond.name_servers = self._settings["dns.servers"].decode()
+        desk.peers = makers.asking.peers = beyond
+        self._neighbours.source = desk.asked
+        self._sources.append(desk.close)
 
     def ask(self, ask: e.Ask, client: str) -> e.Verdict:
         """As smtpd asks."""
@@ -181,6 +229,10 @@ class _Directory:
                 said = {True: "allow", False: "deny", None: "none of them fits"}[decided]
                 self.steps.append(Step(f"access rules for {question.client.decode()}", said))
 
+    def origin(self, reverse_path: bytes, client: bytes) -> Origin:
+        """Who somebody is that does not log in."""
+        return Origin(b"", reverse_path, is_relayer=self._relayers.decide(client, b"") is True)
+
     @property
     def missed_source(self) -> bool:
         """Did the decision hang on a role that is not here?"""
@@ -189,6 +241,8 @@ class _Directory:
     def close(self) -> None:
         """Give the files back."""
         self._snapshot.close()
+        for close in self._sources:
+            close()
 
 
 class _Recording(Resolver):
@@ -229,6 +283,7 @@ class _Neighbours:
 
     name_servers = ""
     missed_source = False
+    source: Callable[[Channel, tuple[m.Message, tuple[int, ...]]], None] | None = None
 
     def __init__(self, loop: Loop, asking: Asking, steps: list[Step], ledger: Book | None) -> None:
         self._loop, self._asking, self._steps, self._ledger = loop, asking, steps, ledger
@@ -256,6 +311,10 @@ class _Neighbours:
                 self._steps.append(
                     Step(f"DNS {wording.text(kind)} of {wording.text(look_up_name)}", "not asked; counts as silent")
                 )
+            case m.Exists() if self.source is not None:
+                ask, ear = self.source, _channel("source", lambda answer: self._heard("source", message, answer))
+                self._loop.call_later(0.0, lambda: ask(ear, (message, ())))
+                return True
             case m.Exists(_, address):
                 self.missed_source = True
                 self._steps.append(Step(f"source of {wording.text(address)}", "not asked here; counts as away"))
@@ -343,7 +402,8 @@ class _Talk:
         if home is not None:
             told.steps.append(Step("a return path of ours", f"of {wording.text(home)}"))
             recipient = home
-        found = resolver.expand(recipient)
+        origin = OURS if home is not None else self._directory.origin(reverse_path, self._client.encode())
+        found = resolver.expand(recipient, origin)
         if home is not None and found is Obstacle.FOREIGN:
             found = resolver.outside(recipient)
         if isinstance(found, Obstacle):

@@ -26,11 +26,13 @@ __all__ = [
     "ListReader",
     "Mode",
     "RelayRecipient",
+    "Trial",
     "Upload",
     "apply",
     "count",
     "list_recipients",
     "read_list",
+    "try_one",
 ]
 
 MAX_UPLOADED = 200_000  # addresses in one request
@@ -49,6 +51,15 @@ class Upload:
     added: int
     removed: int
     total: int  # recipients of the domain afterwards
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What our own list, or its absence, says of a recipient."""
+
+    address: str  # as compared
+    source: str  # who knows the domain's recipients
+    word: str  # accept, unknown; empty: who knows is to be asked
 
 
 class ListReader:
@@ -147,6 +158,30 @@ def apply(session: Session, name: str, folded: list[str], mode: Mode, *, actor: 
         domain.version += 1
         _tell(session, actor, domain, mode, upload)
     return upload
+
+
+def try_one(session: Session, name: str, address: str | None, *, actor: Actor) -> Trial:
+    """What would be said of *address* of the relayed domain *name*; without one, of its postmaster.
+
+    Raises:
+        Invalid: it is no address of the domain.
+        Conflict: the domain is not relayed, or nobody proved whose it is, so that nothing is said.
+        NotFound, Forbidden: the domain is not the actor's.
+    """
+    domain = domains.find(session, actor, "recipient.set", name)
+    if domain.kind != "relay":
+        raise Conflict(f"{domain.name} is not a relayed domain", code="not_relayed")
+    if domain.proved_at is None:
+        raise Conflict(f"nobody has proved whose {domain.name} is", code="not_proved")
+    (folded,) = read_list(domain.name, [address or "postmaster"]) or [""]
+    if not folded:
+        raise Invalid("name an address of the domain", field="address")
+    key, word = f"{folded}@{domain.name}", ""
+    if domain.source == "" or (folded in addresses.ROLE_ADDRESSES and domain.source == "list"):
+        word = "accept"
+    elif domain.source == "list":
+        word = "unknown" if addresses.next_of(session, key) is None else "accept"
+    return Trial(key, domain.source, word)
 
 
 def list_recipients(

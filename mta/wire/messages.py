@@ -369,14 +369,14 @@ class Posted(Message, verb="posted"):
 
 
 class Exists(Message, verb="exists"):
-    """directory -> source. Does the relayed domain's own server know this address (folded, as address keys are)?"""
+    """directory, web -> source. Does the relayed domain's own server know this address (folded, as address keys are)?"""
 
     tag: int
     address: Path
 
 
 class Existence(Message, verb="existence"):
-    """source -> directory. `accept`, `unknown`, `full` or `try-later`, and how long that may be believed."""
+    """source -> directory, web. `accept`, `unknown`, `full` or `try-later`, and how long that may be believed."""
 
     tag: int
     word: Name

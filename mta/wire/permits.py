@@ -93,6 +93,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("remotespawn", "fetcher"): (frozenset({m.Attach}), frozenset()),
     ("remote", "fetcher"): (frozenset({m.Fetch}), frozenset({m.Fetched})),
     ("fetcher", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
+    ("web", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
     ("web", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("localspawn", "local"): (frozenset({m.Write, m.Stage}), frozenset({m.Attempted, m.Staged})),
     ("localspawn", "storekeeper"): (

@@ -184,6 +184,7 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", f"{_D}/sending"): Rule(SEES_DOMAIN, "domain"),
     api("PATCH", f"{_D}/sending"): Rule("ORCK", "domain", {"per_hour": 5}),
     api("GET", f"{_D}/recipients"): Rule(SEES_TENANT, "relay"),
+    api("GET", f"{_D}/recipients/test"): Rule(IN_TENANT, "relay"),
     api("PUT", f"{_D}/recipients"): Rule(IN_TENANT, "relay", b"ann"),
     api("POST", f"{_D}/recipients"): Rule(IN_TENANT, "relay", b"ann"),
     api("POST", f"{_D}/recipients/remove"): Rule(IN_TENANT, "relay", b"ann"),

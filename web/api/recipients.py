@@ -7,16 +7,16 @@ nothing is asked of the database before the last one is there - but whether the 
 import codecs
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from appliance.errors import Invalid
 from appliance.services import domains, recipients
 from web.api.dependencies import Asking, Caller, Changing, Cursor, DryRun, Limit, Ordering, Search, refusals
 from web.api.schemas import Page
-from web.api.schemas.recipients import Asked, Recipient, Uploaded
+from web.api.schemas.recipients import Asked, Recipient, Tried, Uploaded
 
 router = APIRouter(prefix="/domains/{name}/recipients")
 
@@ -39,6 +39,22 @@ def list_recipients(
         domain = domains.get(session, name, actor=asking.actor)
         page = recipients.list_recipients(session, name, actor=asking.actor, search=search, limit=limit, cursor=cursor)
         return Page(items=[Recipient(address=f"{row.folded}@{domain.name}") for row in page.items], next=page.next)
+
+
+@router.get("/test", summary="Try a relayed domain's recipient", responses=refusals(403, 404, 409, 422))
+def try_one(
+    asking: Asking,
+    name: str,
+    address: Annotated[
+        str | None,
+        Query(max_length=254, description="an address of the domain, or its local-part; left out: postmaster"),
+    ] = None,
+) -> Tried:
+    """Asks who knows it - the list, the directory, the next hop, the hook - as the SMTP port would, and for itself alone."""
+    with asking.wiring.reading() as session:
+        trial = recipients.try_one(session, name, address, actor=asking.actor)
+    word = trial.word or asking.wiring.look_for(trial.address)
+    return Tried.model_validate({"address": trial.address, "source": trial.source, "word": word})
 
 
 @router.put(

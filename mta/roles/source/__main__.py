@@ -127,7 +127,7 @@ class Makers:
 def serve(loop: Loop, start: control.Start, folder: int, makers: Makers) -> control.Peers:
     """Everything but the walls."""
     desk = Desk(loop, Snapshot(folder), Memory(time.monotonic), makers.make, time.monotonic)
-    handlers = {"directory": desk.asked, "resolver": makers.asking.answered}
+    handlers = {"directory": desk.asked, "web": desk.asked, "resolver": makers.asking.answered}
     peers = control.Peers(roster.SOURCE, start, loop, handlers, lost=lambda channel: makers.asking.lost(channel.peer))
     desk.peers = makers.asking.peers = peers
     return peers

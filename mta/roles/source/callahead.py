@@ -52,6 +52,12 @@ class NextHop:
         if self._waiting and len(self._conversations) + self._opening < MAX_CONNECTIONS:
             self._open()
 
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._give_up()
+        for conversation in list(self._conversations):
+            conversation.end()
+
     def next(self) -> tuple[bytes, Hear] | None:
         """A question that waits."""
         return self._waiting.popleft() if self._waiting else None
@@ -139,7 +145,7 @@ class _Conversation:
         """It hung up, or never answered."""
         for event in self._client.lost(why):
             self._hear(event)
-        self._end()
+        self.end()
 
     # --- the server's words
 
@@ -151,7 +157,7 @@ class _Conversation:
                 self._answered(command.kind, reply)
             case Broken(why, reply):
                 self._hop.trouble = f"{why}: {reply.code}" if reply else why
-                self._end()
+                self.end()
 
     def _answered(self, kind: Kind, reply: Reply) -> None:
         if kind is Kind.MAIL and not reply.is_positive:
@@ -161,14 +167,15 @@ class _Conversation:
             self._hop.trouble = f"it answers RCPT with {reply.code} {reply.status.decode()}"
             self._conclude(word_of(reply))
         elif (kind is Kind.RSET and not reply.is_positive) or kind is Kind.QUIT:
-            self._end()
+            self.end()
 
     def _conclude(self, word: Word) -> None:
         question, self._question = self._question, None
         if question is not None:
             question[1](word)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Hang up; the question that is open is told so, or goes to another one."""
         if self._is_over:
             return
         self._is_over = True
@@ -191,7 +198,7 @@ class _Conversation:
         if step == self._steps and not self._is_over and not (self._is_ready and self._client.is_idle):
             self._hop.trouble = "it does not answer in time"
             self._conclude(Word.TRY_LATER)
-            self._end()
+            self.end()
 
     def _wait_a_while(self) -> None:
         self._steps += 1

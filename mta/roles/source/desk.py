@@ -34,6 +34,9 @@ class Backend(Protocol):
     def ask(self, address: bytes, hear: Hear) -> None:
         """Does it know *address*? *hear* is told once, perhaps before this returns."""
 
+    def close(self) -> None:
+        """Nobody asks any more: hang up."""
+
 
 class Events(Protocol):
     """What is needed of `mta.wire.control.Peers`."""
@@ -64,7 +67,7 @@ class Desk:
         self._told: dict[bytes, float] = {}
 
     def asked(self, channel: Channel, packet: Packet) -> None:
-        """An `Exists` of the directory."""
+        """An `Exists` of the directory, or of web for whoever tries."""
         question = packet[0]
         if not isinstance(question, m.Exists):
             channel.close()
@@ -87,6 +90,12 @@ class Desk:
             flight = self._flights[key] = [(channel, question.tag)]
             self._loop.call_later(FLIGHT_SECONDS, lambda: self._give_up(key, flight))
             self._send_out(key, question.address, domain, source)
+
+    def close(self) -> None:
+        """Hang up on everybody and give the files back: for who asks in a process that goes on without."""
+        for backend in self._backends.values():
+            backend.close()
+        self._snapshot.close()
 
     def _send_out(self, key: bytes, address: bytes, domain: bytes, source: Source) -> None:
         try:

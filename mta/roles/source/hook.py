@@ -50,6 +50,10 @@ class Hook:
             self._is_locating = True
             self._locate(self._located)
 
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._hang_up()
+
     def opened(self) -> None:
         """The questions were sent already."""
 

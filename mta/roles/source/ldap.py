@@ -91,6 +91,10 @@ class Directory:
 
     # --- the stream's words
 
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._hang_up("")
+
     def opened(self) -> None:
         """What we say first waits there already."""
 

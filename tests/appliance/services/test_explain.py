@@ -1,6 +1,8 @@
 """Explanations: each word of the directory is explained by what it looked up and asked, and nothing is changed by asking."""
 
+import socketserver
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from appliance.errors import Invalid
 from appliance.provision import directories
 from appliance.services.explain import Explanation, explain
 from mta.roles.ledger.store import Store
-from mta.snapshot.records import Alias, Domain, Mailbox, Record, Relayed, Rules, Tenant, pack_record
+from mta.snapshot.records import Alias, Domain, Mailbox, Record, Relayed, Rules, Source, Tenant, pack_record
 from mta.snapshot.records import Host as HostRecord
 from mta.snapshot.writer import SnapshotWriter
 from tests.fakes.name_server import NameServer
@@ -214,3 +216,39 @@ def test_a_forged_bounce_and_a_right_that_was_taken_are_told(settings: Settings)
     told = explain(settings, "a@b.test", "joe@signed.test")
     assert told.recipients == ["joe@signed.test"]
     assert steps(told)["tenant 3"] == "active, forwards nothing to other hosts"
+
+
+def test_who_knows_a_relayed_domains_recipients_is_asked_for_real_when_that_is_wanted(settings: Settings) -> None:
+    """By role source's own code; what it heard is a step, and decides. Away: as at the port, come back."""
+    sources = SnapshotWriter(settings.state / "snapshot" / "sources")
+
+    def explained(to: str, port: int, change: int, **rest: bool) -> Explanation:
+        place = Source(b"hook", (b"address", b"127.0.0.1:%d" % port))
+        sources.publish_all(b"instance", change, [(b"s:ldap.test", pack_record(place))])
+        return explain(settings, "x@y.test", to, **rest)
+
+    with _Hooks(("127.0.0.1", 0), _Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        assert explained("joe@ldap.test", port, 1).undecided
+        known = explained("joe@ldap.test", port, 2, ask_source=True)
+        assert known.accepted
+        assert steps(known)["source of joe@ldap.test"] == "accept, for 3600 seconds"
+        unknown = explained("nobody@ldap.test", port, 3, ask_source=True)
+        assert reply(unknown).startswith("550 5.1.1")
+        server.shutdown()
+    away = explained("joe@ldap.test", port, 4, ask_source=True)
+    assert reply(away).startswith("451")
+    assert "event source-trouble" in steps(away)
+
+
+class _Hooks(socketserver.ThreadingTCPServer):
+    daemon_threads = True  # whoever asked keeps his connection
+
+
+class _Hook(socketserver.BaseRequestHandler):
+    """Knows joe (docs/recipient-hook.md)."""
+
+    def handle(self) -> None:
+        while asked := self.request.recv(1000):
+            self.request.sendall(b"3:OK ," if b"joe@" in asked else b"9:NOTFOUND ,")
