@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, NotFound
-from appliance.services import addresses, aliases, conditions, domains, mailboxes, patterns
+from appliance.services import addresses, aliases, autoreplies, conditions, domains, mailboxes, patterns
 from appliance.services.actor import Actor
 from appliance.services.paging import MAX_PAGE, Page
+from web.api.dependencies import seconds
 from web.api.schemas.aliases import NewAlias
 from web.api.schemas.apply import Document, WantedDomain, WantedMailbox
 from web.api.schemas.domains import Domain, DomainChange
@@ -59,6 +60,7 @@ class _Comparison:
             yield from self._of_alias(key, self._aliases[key])
         for key, mailbox in self._mailboxes.items():
             yield from self._of_forwarding(key, mailbox)
+            yield from self._of_autoreply(key, mailbox)
         for name, domain in self._domains.items():
             yield from self._of_catch_all(name, domain)
 
@@ -138,7 +140,7 @@ class _Comparison:
             yield Operation("PATCH", _path("/domains", name), {"catch_all": asked})
 
     def _of_mailbox(self, key: str, wanted: WantedMailbox) -> Iterator[Operation]:
-        said = wanted.model_dump(mode="json", exclude_unset=True, exclude={"forwarding", "patterns"})
+        said = wanted.model_dump(mode="json", exclude_unset=True, exclude={"forwarding", "autoreply", "patterns"})
         if key not in self._boxes_there:
             yield Operation("POST", "/mailboxes", said)
             return
@@ -181,6 +183,18 @@ class _Comparison:
         if present is None or (targets, asked.keep_copy, asked.enabled, only) != (
             list(present.targets), present.keep_copy, present.enabled, present.conditions,
         ):  # fmt: skip
+            yield Operation("PUT", path, asked.model_dump(mode="json"))
+
+    def _of_autoreply(self, key: str, wanted: WantedMailbox) -> Iterator[Operation]:
+        if "autoreply" not in wanted.model_fields_set:
+            return
+        row, asked = self._boxes_there.get(key), wanted.autoreply
+        present = autoreplies.describe(row.autoreply) if row is not None else None
+        path = _path("/mailboxes", wanted.address) + "/autoreply"
+        if asked is None:
+            if present is not None:
+                yield Operation("DELETE", path)
+        elif autoreplies.parse(**seconds(asked.model_dump())) != present:
             yield Operation("PUT", path, asked.model_dump(mode="json"))
 
     def _of_alias(self, key: str, wanted: NewAlias) -> Iterator[Operation]:

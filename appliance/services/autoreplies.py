@@ -6,14 +6,27 @@ A reader would otherwise get wrong: whom it answers, and how often, is not asked
 
 from typing import Any
 
+from sqlalchemy import select
+
 from appliance.database.session import Session
 from appliance.errors import Invalid, NotFound
-from appliance.models import Autoreply, Mailbox
+from appliance.models import Autoreply, Domain, Mailbox
 from appliance.models.base import now
 from appliance.services import addresses, audit, changes, mailboxes
 from appliance.services.actor import Actor
 
-__all__ = ["LONGEST_SUBJECT", "LONGEST_TEXT", "Autoreply", "clear", "describe", "find", "get", "put"]
+__all__ = [
+    "LONGEST_SUBJECT",
+    "LONGEST_TEXT",
+    "Autoreply",
+    "clear",
+    "describe",
+    "find",
+    "get",
+    "of_domain",
+    "parse",
+    "put",
+]
 
 LONGEST_SUBJECT = 150  # characters
 LONGEST_TEXT = 4000
@@ -39,17 +52,37 @@ def put(
     """
     mailbox = mailboxes.find(session, actor, "autoreply.set", address)
     before = describe(mailbox.autoreply)
-    words, heading = _text(text), _subject(subject)
-    _require_order(starts_at, ends_at)
+    after = parse(text=text, subject=subject, starts_at=starts_at, ends_at=ends_at, enabled=enabled)
     autoreply = mailbox.autoreply
     if autoreply is None:
-        autoreply = mailbox.autoreply = Autoreply(mailbox_id=mailbox.id, text=words)
-    autoreply.text, autoreply.subject, autoreply.enabled = words, heading, enabled
-    autoreply.starts_at, autoreply.ends_at, autoreply.changed_at = starts_at, ends_at, now()
+        autoreply = mailbox.autoreply = Autoreply(mailbox_id=mailbox.id)
+    for name, value in after.items():
+        setattr(autoreply, name, value)
+    autoreply.changed_at = now()
     session.flush()
-    if describe(autoreply) != before:
-        _tell(session, actor, "autoreply.set", mailbox, before=before, after=describe(autoreply))
+    if after != before:
+        _tell(session, actor, "autoreply.set", mailbox, before=before, after=after)
     return autoreply
+
+
+def parse(
+    *, text: str, subject: str = "", starts_at: int | None = None, ends_at: int | None = None, enabled: bool = True
+) -> dict[str, Any]:
+    """What would be saved, as `describe` tells it.
+
+    Raises:
+        Invalid: as `put`.
+    """
+    _require_order(starts_at, ends_at)
+    return {
+        "enabled": enabled, "subject": _subject(subject), "text": _text(text), "starts_at": starts_at, "ends_at": ends_at,
+    }  # fmt: skip
+
+
+def of_domain(session: Session, domain: Domain) -> dict[int, Autoreply]:
+    """All autoreplies in *domain*, by the ids of their mailboxes."""
+    wanted = select(Autoreply).join(Mailbox, Mailbox.id == Autoreply.mailbox_id).where(Mailbox.domain_id == domain.id)
+    return {row.mailbox_id: row for row in session.scalars(wanted)}
 
 
 def get(session: Session, address: str, *, actor: Actor) -> Autoreply:

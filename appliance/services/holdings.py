@@ -14,8 +14,17 @@ from typing import Any
 from appliance.database.session import Session
 from appliance.errors import Conflict, Refused
 from appliance.holdings import HeldAlias, HeldDomain, HeldMailbox, Holdings
-from appliance.models import Alias, Domain, Mailbox
-from appliance.services import addresses, aliases, domains, forwardings, mailboxes, many_mailboxes, patterns
+from appliance.models import Alias, Autoreply, Domain, Mailbox
+from appliance.services import (
+    addresses,
+    aliases,
+    autoreplies,
+    domains,
+    forwardings,
+    mailboxes,
+    many_mailboxes,
+    patterns,
+)
 from appliance.services.actor import Actor
 from appliance.services.many_mailboxes import NewMailbox
 from appliance.services.paging import MAX_PAGE, Page
@@ -156,10 +165,11 @@ def give_out(
         document["domains"].append(_domain(domain))
         if domain.kind == "hosted":
             inside = {"actor": actor, "domain": domain.name}
-            given = patterns.of_domain(session, domain)
-            document["mailboxes"] += (
-                _mailbox(row, given.get(row.id)) for row in _each(mailboxes.list_mailboxes, session, **inside)
-            )
+            found = _each(mailboxes.list_mailboxes, session, **inside)
+            answering, given = autoreplies.of_domain(session, domain), patterns.of_domain(session, domain)
+            document["mailboxes"] += [
+                _mailbox(mailbox, answering.get(mailbox.id), given.get(mailbox.id)) for mailbox in found
+            ]
             document["aliases"] += map(_alias, _each(aliases.list_aliases, session, **inside))
         if most is not None and any(len(things) > most for things in document.values()):
             raise Conflict(f"more than {most} of a kind: `postern export` writes any number", code="too_many")
@@ -190,7 +200,7 @@ def _domain(domain: Domain) -> dict[str, Any]:
     return told | inside | ({"catch_all": domain.catch_all} if domain.catch_all else {})
 
 
-def _mailbox(mailbox: Mailbox, given: list[str] | None) -> dict[str, Any]:
+def _mailbox(mailbox: Mailbox, autoreply: Autoreply | None, given: list[str] | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "address": addresses.show(mailbox.address), "quota_bytes": mailbox.quota_bytes,
         "display_name": mailbox.display_name,
@@ -201,11 +211,20 @@ def _mailbox(mailbox: Mailbox, given: list[str] | None) -> dict[str, Any]:
             "targets": list(forwarding.targets), "keep_copy": forwarding.keep_copy, "enabled": forwarding.enabled,
             **({"conditions": forwarding.conditions} if forwarding.conditions else {}),
         }  # fmt: skip
+    if autoreply is not None:
+        moments = {name: getattr(autoreply, name) for name in ("starts_at", "ends_at")}
+        told["autoreply"] = (autoreplies.describe(autoreply) or {}) | {
+            name: _written(moment) if moment is not None else None for name, moment in moments.items()
+        }
     return told | ({"patterns": given} if given else {})
 
 
+def _written(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
 def _alias(alias: Alias) -> dict[str, Any]:
-    ends = {"expires_at": datetime.fromtimestamp(alias.expires_at, UTC).isoformat()} if alias.expires_at else {}
+    ends = {"expires_at": _written(alias.expires_at)} if alias.expires_at else {}
     kept = {"open_to": alias.open_to} if alias.open_to != "everybody" else {}
     listed = {"listed": list(alias.listed)} if alias.listed else {}
     return {"address": addresses.show(alias.address), "targets": list(alias.targets), **ends, **kept, **listed}

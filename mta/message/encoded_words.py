@@ -5,7 +5,6 @@ loaded before a role gave its rights away; of the others an encoded word stays a
 """
 
 import base64
-import binascii
 import codecs
 import re
 
@@ -60,5 +59,5 @@ def _decoded(found: re.Match[str]) -> str:
         else:
             octets = _QUOTED.sub(lambda pair: bytes([int(pair[1], 16)]), text.replace(b"_", b" "))
         return octets.decode(charset)
-    except (binascii.Error, UnicodeDecodeError):
+    except (ValueError, LookupError):
         return found[0]

@@ -77,9 +77,19 @@ def test_a_forwarding_has_conditions_and_none_takes_them_away(shop: Api) -> None
     expect_problem(shop("PUT", here, body | {"conditions": {"sender": ["a@b.test"]}}), 422, "invalid")
 
 
-def test_a_document_brings_conditions_and_is_true_afterwards(shop: Api) -> None:
-    wanted = {"address": "anna@shop.test", "forwarding": {"targets": ["ben@shop.test"], "conditions": {"spam": True}}}
+def test_a_document_brings_both_and_is_true_afterwards(shop: Api) -> None:
+    """And what is exported is such a document; null takes the autoreply away, and to say nothing leaves it."""
+    forwarding = {"targets": ["ben@shop.test"], "conditions": {"spam": True}}
+    wanted = {"address": "anna@shop.test", "forwarding": forwarding, "autoreply": AWAY}
     first = shop("PUT", "/apply", {"mailboxes": [wanted]})
-    assert [step["path"] for step in first.json()["plan"]] == ["/mailboxes/anna@shop.test/forwarding"]
+    assert [step["path"] for step in first.json()["plan"]] == [f"{ANN}/forwarding", f"{ANN}/autoreply"]
     assert shop("GET", f"{ANN}/forwarding").json()["conditions"]["spam"] is True
+    assert shop("GET", f"{ANN}/autoreply").json()["starts_at"] == "2026-12-23T23:00:00Z"
     assert shop("PUT", "/apply", {"mailboxes": [wanted]}).json()["plan"] == []
+    exported = shop("GET", "/export").json()
+    assert shop("PUT", "/apply", exported).json()["plan"] == []
+    (anna,) = [each for each in exported["mailboxes"] if each["address"] == "anna@shop.test"]
+    assert (anna["autoreply"]["text"], anna["forwarding"]["conditions"]) == ("I am away.", {"spam": True})
+    without = {"mailboxes": [{"address": "anna@shop.test", "autoreply": None}]}
+    assert [step["method"] for step in shop("PUT", "/apply", without).json()["plan"]] == ["DELETE"]
+    assert shop("PUT", "/apply", without).json()["plan"] == []

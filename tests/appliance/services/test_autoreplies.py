@@ -3,8 +3,8 @@
 import pytest
 
 from appliance.errors import Forbidden, Invalid, NotFound
-from appliance.services import appointments, audit, autoreplies, mailboxes
-from tests.fixtures.database import OPERATOR
+from appliance.services import appointments, audit, autoreplies, forwardings, mailboxes, removals
+from tests.fixtures.database import HOST, OPERATOR
 
 JOE = "joe@own.test"
 
@@ -59,10 +59,17 @@ def test_what_makes_no_sense_is_refused_with_its_field(world, given, field):
     assert world.do(lambda s: autoreplies.find(s, JOE, actor=OPERATOR)) is None
 
 
-def test_it_goes_with_its_mailbox(world):
+def test_it_goes_with_its_mailbox_and_comes_back_with_it(world):
+    """A removal that is undone brings it back, and conditions of a forwarding too; a mailbox made anew has none."""
     put(world)
+    only = {"spam": True}
+    world.do(lambda s: forwardings.put(s, JOE, [f"postmaster@{HOST}"], actor=OPERATOR, only=only))
+    removed = world.do(lambda s: mailboxes.remove(s, JOE, actor=OPERATOR).removal.id)
+    world.do(lambda s: removals.undo(s, removed, actor=OPERATOR))
+    assert world.do(lambda s: autoreplies.get(s, JOE, actor=OPERATOR)).text == "I am away."
+    assert world.do(lambda s: forwardings.get(s, JOE, actor=OPERATOR)).conditions == only
     world.do(lambda s: mailboxes.remove(s, JOE, actor=OPERATOR))
-    world.do(lambda s: mailboxes.create(s, JOE, actor=OPERATOR))
+    world.do(lambda s: mailboxes.create(s, JOE, actor=OPERATOR, discard=True))
     assert world.do(lambda s: autoreplies.find(s, JOE, actor=OPERATOR)) is None
 
 

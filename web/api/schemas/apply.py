@@ -7,7 +7,7 @@ from pydantic import Field
 from web.api.schemas import Asked, MaybeAddress, Told
 from web.api.schemas.aliases import NewAlias
 from web.api.schemas.domains import NewDomain
-from web.api.schemas.mailboxes import NewForwarding, NewMailbox
+from web.api.schemas.mailboxes import NewAutoreply, NewForwarding, NewMailbox
 from web.api.schemas.patterns import PatternText
 
 MAX_THINGS = 10_000
@@ -25,6 +25,7 @@ class WantedMailbox(NewMailbox):
     """A mailbox as it shall be. Password or hash count when it is made; those of a mailbox that is there stay."""
 
     forwarding: NewForwarding | None = Field(None, description="null: none; left out: it stays as it is")
+    autoreply: NewAutoreply | None = Field(None, description="null: none; left out: it stays as it is")
     patterns: list[PatternText] | None = Field(None, max_length=100, description="all it has; left out: they stay")
 
 
