@@ -14,6 +14,11 @@ END = b"\r\n.\r\n"
 _UNDECIDED = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 _RECEIVED = b"\r\nreceived:"
 _BARE_CR = re.compile(rb"\r[^\n]")
+_RESENT = b"\r\nresent-"  # RFC 5322 3.6.6
+_PASSED = b"(passed "
+_MARK = re.compile(rb"\(passed ([0-9a-f]{24})\)")
+_LONGEST_MARK = len(_PASSED) + 24
+MAX_MARKS = 10  # a message comes back no more often
 
 
 class ContentReader:
@@ -83,9 +88,12 @@ class HopCounter:
 
     `own`: those that *host* wrote, as it folds them and as nobody on the way refolds them. A message that another host sends
     back to us, whoever rewrote what of it, bears one for each time it was here.
+
+    `marks`: what stands there in the form of the marks that this host writes beside for whom a message is; which are its own
+    only enqueuer can tell. Below a Resent field they count no more: then somebody sent it here anew, on purpose.
     """
 
-    __slots__ = ("_by_us", "_in_header", "_own_tail", "_tail", "hops", "own")
+    __slots__ = ("_by_us", "_in_header", "_is_resent", "_mark_tail", "_own_tail", "_tail", "hops", "marks", "own")
 
     def __init__(self, host: bytes = b"") -> None:
         self.hops = self.own = 0
@@ -93,6 +101,9 @@ class HopCounter:
         self._tail = b"\r\n"  # the first line begins like any other
         self._by_us = b"\r\n\tby %b with " % host.lower() if host else b""
         self._own_tail = b""
+        self.marks: list[bytes] = []
+        self._is_resent = False
+        self._mark_tail = b"\r\n"
 
     def read(self, content: bytes) -> None:
         """The next piece of the content."""
@@ -110,6 +121,17 @@ class HopCounter:
             octets = self._own_tail + content
             self.own += octets.lower().count(self._by_us)
             self._own_tail = octets[1 - len(self._by_us) :]
+            self._find_marks(self._mark_tail + content)
+
+    def _find_marks(self, octets: bytes) -> None:
+        if not self._is_resent:
+            resent = octets.lower().find(_RESENT)
+            self._is_resent = resent >= 0
+            if _PASSED in octets:
+                found = _MARK.findall(octets, 0, resent if resent >= 0 else len(octets))
+                # One that a cut left whole in the tail is found again.
+                self.marks = list(dict.fromkeys([*self.marks, *found]))[:MAX_MARKS]
+        self._mark_tail = octets[-_LONGEST_MARK:]
 
 
 def _is_tainted(octets: bytes) -> bool:

@@ -70,7 +70,7 @@ class Intake:
         if self._offered:
             self._offered = False
             return (last,)
-        return (self._offer, last)
+        return (self._offer_now(), last)
 
     def refuse(self, reply: Reply) -> Sequence[Event]:
         """Keep nothing; the client hears *reply* at the end (RFC 5321 4.2.5)."""
@@ -90,6 +90,13 @@ class Intake:
         self._offered = False
         return (Withdraw(),)
 
+    def _offer_now(self) -> Offer:
+        """With the marks that were found by now: of more than a block only the first tells where it was."""
+        marks = self._hops.marks
+        if not marks:
+            return self._offer
+        return self._offer._replace(options=b"%b PASSED=%b" % (self._offer.options, b",".join(marks)))
+
     def _blame(self, fault: Reply) -> Sequence[Event]:
         """Refuse for *fault*, unless something weightier, or the enqueuer, was before it."""
         if self.refusal is None:
@@ -100,7 +107,7 @@ class Intake:
 
     def _pass_on(self) -> Sequence[Event]:
         """Whole blocks go; the last octets stay, because only the end tells which block is the last."""
-        events: list[Event] = [] if self._offered else [self._offer]
+        events: list[Event] = [] if self._offered else [self._offer_now()]
         self._offered = True
         content = b"".join(self._parts)
         start = 0

@@ -20,6 +20,7 @@ _MAGIC = b"postern-envelope "
 _CHECKSUM_OCTETS = 8
 _CHECKSUM_FIELD = len(b"8:,") + _CHECKSUM_OCTETS
 _IDENTITY = b"IDENTITY="  # among the options, in hexadecimal: which mailbox submitted it; no client can declare that
+PASSED = b"PASSED="  # among the options: from the client's side marks, in an envelope the numbers of recipients (`Envelope.passed`)
 _FIXED_FIELDS = 8  # before the recipients
 _RECIPIENT_FIELDS = 3
 
@@ -81,7 +82,15 @@ class Envelope:
     @property
     def mail_options(self) -> bytes:
         """What MAIL declared, and no more."""
-        return without_identity(self.options)
+        own = without_identity(self.options).split()
+        return b" ".join(option for option in own if not option.startswith(PASSED))
+
+    @property
+    def passed(self) -> frozenset[int]:
+        """Of which recipients the message bears our mark: it was here for them before, and came back."""
+        return frozenset(
+            int(number) for number in self.option(PASSED[:-1]).split(b",") if number.isdigit() and len(number) < 6
+        )
 
     def declares(self, name: bytes) -> bool:
         """Did MAIL have the option *name*, with a value or without?"""

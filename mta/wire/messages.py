@@ -201,6 +201,7 @@ class Expand(Message, verb="expand"):
     client: Name = b""  # who brought it without logging in: an IP address; empty: it is ours
     size: int = 0  # octets of its content
     authority: Mac = b""  # for the bouncer, should its header have to be judged (`tickets.glance_authority`)
+    passed: bool = False  # the message was here for this recipient before
 
 
 class Expansion(Message, verb="expansion"):

@@ -123,6 +123,18 @@ def test_a_forwarded_message_goes_out_as_it_came_and_its_bounce_comes_home(house
     assert b"RCPT TO:<Ann@else.example>" in [line.partition(b" NOTIFY")[0] for line in home.heard[0].commands]
 
 
+def test_what_the_other_host_sends_back_ends_at_the_second_pass(house, stubs):
+    """Under whatever return path; who wrote it hears why, and the other host has it once."""
+    home, away = stubs
+    counts = [sum(len(heard.contents) for heard in stub.heard) for stub in stubs]
+    send(house, BOB, CONTENT)
+    return_path, content = taken(away, house, counts[1] + 1)
+    send(house, BOB, b"Received: by away.example; Fri, 15 Jan 2027 08:00:00 +0000\r\n" + content, return_path)
+    _, bounce = taken(home, house, counts[0] + 1)
+    assert b"5.4.6" in bounce
+    assert sum(len(heard.contents) for heard in away.heard) == counts[1] + 1
+
+
 def test_an_alias_leads_in_and_out(house, stubs):
     """Each target once, and a bounce that is forwarded stays one."""
     away = stubs[1]

@@ -76,6 +76,7 @@ _UNRESOLVED = {
     Obstacle.FOREIGN: (True, b"5.4.4", b"This host does not send mail to that domain"),
 }
 _NOT_NOW = (False, b"4.3.0", b"Recipients cannot be looked up now")
+_CAME_BACK = (True, b"5.4.6", b"It was here before and was sent on to another host, which sent it back")
 _PARKED = (False, b"4.7.0", b"Its sender is suspended or braked; it waits until somebody looked at it")
 
 
@@ -457,6 +458,9 @@ class Desk:
                 found = Obstacle.CLOSED
             elif found is Obstacle.FOREIGN and self._may_leave(question):
                 found = self._resolver.outside(question.recipient)
+            if question.passed and _sends_on(found):
+                yield m.Unresolved(question.tag, *_CAME_BACK)
+                return
             ends = found if isinstance(found, Obstacle) else [self._answer_of(question, end) for end in found]
         except HeaderWanted as wanted:
             self._ask_header(channel, question, letter, wanted)
@@ -570,6 +574,11 @@ class Desk:
         if self._snapshot.serial != self._complained and isinstance(error, RecordError):
             self._complained = self._snapshot.serial
             self.peers.event("snapshot-record-wrong", why=str(error))
+
+
+def _sends_on(found: list[Final | Beyond] | Obstacle) -> bool:
+    """Does an alias or a forwarding of ours lead to another host?"""
+    return not isinstance(found, Obstacle) and any(isinstance(end, Beyond) and end.is_forwarded for end in found)
 
 
 def _for(question: m.Expand, home: bytes | None) -> m.Expand:

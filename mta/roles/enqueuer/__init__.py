@@ -8,7 +8,8 @@ Holds     spool/content and spool/envelope, to write; session, ticket and origin
 Believes  of smtpd only what a session token and a ticket prove: who the client is, and that the directory said yes to this
           recipient from this reverse-path in this session; of submitter likewise, and that somebody logged in only by the
           authenticator's ticket. Of the bouncer only an authority for one message: to whom the
-          notification goes is read from the original's own envelope
+          notification goes is read from the original's own envelope. Of marks in a header section (for whom was it here
+          before?) those that it made itself
 Fails     a refusal is Declined, and nothing is kept: 550 5.7.1 without ticket, 552 5.3.4 too large, 452 4.3.1 disk full,
           451 4.3.0 disk broken. A breach of protocol hangs up. A lost peer's unfinished messages vanish; what is finished stays
 

@@ -12,11 +12,20 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from mta.message.trace import received_field, received_from_ourselves
+from mta.message.trace import passing_mark, received_field, received_from_ourselves
 from mta.record import dataclass, field
 from mta.roles.enqueuer.disk import DISK_FULL, Batched, Disk, Room, refusal
 from mta.roles.enqueuer.originals import Originals
-from mta.spool.envelope import MAX_ENVELOPE, MAX_RECIPIENTS, Envelope, Generation, Recipient, render, with_identity
+from mta.spool.envelope import (
+    MAX_ENVELOPE,
+    MAX_RECIPIENTS,
+    PASSED,
+    Envelope,
+    Generation,
+    Recipient,
+    render,
+    with_identity,
+)
 from mta.spool.layout import write_all
 from mta.vocabulary import TLS_NOT_REQUIRED, is_queue_id
 from mta.windows import Window, client_key
@@ -40,6 +49,7 @@ MAX_RESERVED = (
     1000  # Reservations of one message; more would fill the ledger's channel, and a reservation is a courtesy.
 )
 INLINE_ENVELOPE = 4 * 1024  # Octets told to the scheduler; a longer one it reads from the file.
+MAX_MARKS = 10  # of one message that are looked at
 DAY = 86_400.0  # seconds
 REPORTS_A_DAY = 2000  # about TLS (RFC 8460); more domains that want one nobody has sent to in a day
 ANNOUNCED = 12  # Messages told to the scheduler in one packet; with their envelopes they fit.
@@ -87,6 +97,7 @@ class Incoming:
     begun: bool = False  # content has come: the recipients are known
     queue_id: bytes = b""
     descriptor: int = -1
+    marks: frozenset[bytes] = frozenset()  # that its header section bears, ours or anybody's
     written: int = 0  # octets in the file
 
 
@@ -145,6 +156,7 @@ class Store:
     ) -> None:  # fmt: skip
         self._pace = pace or Pace()
         self._reports = Window(clock, DAY)
+        self._mark_key = os.urandom(32)  # A message that comes back later than our successor is known the time after.
         self._disk, self._room, self._keys, self._queue_ids = disk, room, keys, queue_ids
         self._host, self._max_size, self._clock = host, max_message_size, clock
         self._originals = Originals(disk.content, disk.envelope, keys.original, host)
@@ -207,8 +219,9 @@ class Store:
             self._refuse(channel, message.tag, TOO_FAST)
             return
         incoming = Incoming(
-            channel, message, message.reverse_path, with_identity(message.options, message.identity),
+            channel, message, message.reverse_path, with_identity(_without_marks(message.options), message.identity),
             Generation.ORDINARY if message.reverse_path else Generation.BOUNCE, [], int(self._clock()), message.tag,
+            marks=_marks_in(message.options),
         )  # fmt: skip
         self._open[channel][message.tag] = incoming
         self._name(incoming, Recipient(message.forward_path, message.counted, message.recipient_options))
@@ -394,11 +407,21 @@ class Store:
         incoming.written += len(content)
         offer = incoming.offer
         envelope = Envelope(
-            incoming.arrival, incoming.written, incoming.reverse_path, incoming.options,
+            incoming.arrival, incoming.written, incoming.reverse_path, self._options(incoming),
             offer.session if offer else b"", offer.client if offer else b"",
             incoming.generation, tuple(incoming.recipients),
         )  # fmt: skip
         return Batched(incoming.queue_id, render(envelope), content, incoming.descriptor)
+
+    def _options(self, incoming: Incoming) -> bytes:
+        """Those of MAIL, and for which recipients the message was here before."""
+        if not incoming.marks:
+            return incoming.options
+        numbers = [
+            b"%d" % number for number, recipient in enumerate(incoming.recipients)
+            if passing_mark(self._mark_key, recipient.forward_path) in incoming.marks
+        ]  # fmt: skip
+        return (incoming.options + b" " + PASSED + b",".join(numbers)).strip() if numbers else incoming.options
 
     def _took(self, incoming: Incoming, batched: Batched) -> None:
         queue_id = batched.queue_id
@@ -453,6 +476,7 @@ class Store:
         return received_field(
             helo=offer.helo, client=offer.client, host=self._host, protocol=offer.protocol,
             queue_id=incoming.queue_id, forward_path=forward_path, moment=incoming.arrival, tls=offer.tls,
+            mark=passing_mark(self._mark_key, forward_path) if forward_path else b"",
         )  # fmt: skip
 
     # --- refusing
@@ -519,3 +543,13 @@ def _options_of_dsn(recipient: bytes, eight_bit: bool, requires_tls: bool, *, ut
     is_utf_8 = utf_8 or not recipient.isascii()
     needed = {b"BODY=8BITMIME": eight_bit, b"SMTPUTF8": is_utf_8, b"REQUIRETLS": requires_tls}
     return b" ".join(option for option, is_needed in needed.items() if is_needed)
+
+
+def _marks_in(options: bytes) -> frozenset[bytes]:
+    """What smtpd found in the header section."""
+    found = next((option for option in options.split() if option.startswith(PASSED)), PASSED)
+    return frozenset(found.removeprefix(PASSED).split(b",")[:MAX_MARKS]) - {b""}
+
+
+def _without_marks(options: bytes) -> bytes:
+    return b" ".join(option for option in options.split() if not option.upper().startswith(PASSED))

@@ -340,7 +340,7 @@ class Queue:
         question = m.Expand(
             tag, envelope.recipients[index].forward_path, attempt.queue_id, blamed, envelope.reverse_path,
             envelope.identity, envelope.client if is_strangers else b"", envelope.size,
-            self._hands.glance(attempt.queue_id),
+            self._hands.glance(attempt.queue_id), index in envelope.passed,
         )  # fmt: skip
         if self._hands.tell("directory", question):
             self._expands[tag] = (attempt, index, {})

@@ -5,7 +5,7 @@ import email.utils
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.message.trace import date_time, received_field
+from mta.message.trace import date_time, passing_mark, received_field
 
 
 def made(**other):
@@ -53,3 +53,12 @@ def test_nothing_a_stranger_says_ends_the_field_or_opens_a_comment(helo, path, t
 def test_the_date_is_what_the_standard_library_reads_back(moment):
     """In UTC, whatever the locale."""
     assert email.utils.parsedate_to_datetime(date_time(moment).decode()).timestamp() == moment
+
+
+def test_a_mark_says_for_whom_to_whoever_has_the_key():
+    """As a comment, beside the one recipient; nobody else can make it, or tell whose it is."""
+    mark = passing_mark(b"k" * 32, b"Joe@Example.test")
+    assert f"\tfor <joe@example.test> (passed {mark.decode()});".encode() in made(mark=mark)
+    assert b"passed" not in made(mark=mark, forward_path=b"")
+    assert mark == passing_mark(b"k" * 32, b"joe@example.test")
+    assert len({mark, passing_mark(b"K" * 32, b"joe@example.test"), passing_mark(b"k" * 32, b"ann@example.test")}) == 3

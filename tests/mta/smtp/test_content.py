@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mta.message.trace import received_field
-from mta.smtp.content import ChunkReader, ContentReader, HopCounter
+from mta.smtp.content import MAX_MARKS, ChunkReader, ContentReader, HopCounter
 from mta.smtp.events import NOBODY, Offer
 from mta.smtp.intake import MAX_OWN_HOPS, Intake
 from mta.smtp.replies import TOO_MANY_HOPS, Reply
@@ -164,3 +164,53 @@ def test_a_message_that_was_here_too_often_goes_round_in_a_circle(times: int, re
     intake = Intake(offer, 1_000_000, keeping=True, host=b"mx.test")
     intake.take(OURS * times + b"Subject: x\r\n\r\nbody\r\n", tainted=False)
     assert intake.refusal is refusal
+
+
+def marked(mark: bytes, path: bytes = b"joe@mx.test") -> bytes:
+    return received_field(
+        helo=b"x",
+        client=b"192.0.2.7",
+        host=b"mx.test",
+        protocol=b"ESMTP",
+        queue_id=b"1",
+        forward_path=path,
+        moment=0,
+        mark=mark,
+    )
+
+
+ONE, TWO = b"1" * 24, b"2" * 24
+
+
+@given(
+    st.lists(st.sampled_from([marked(ONE), marked(TWO), OURS, b"Subject: (passed \r\n", b"Resent-To: x\r\n", b"\r\n"])),
+    st.lists(st.integers(0, 400), max_size=20),
+)
+def test_marks_are_found_wherever_the_header_is_cut_and_not_below_a_resent_field(
+    fields: list[bytes], cuts: list[int]
+) -> None:
+    """Who sends a message on by hand (RFC 5322 3.6.6) sends it anew."""
+    counter = HopCounter(b"mx.test")
+    for piece in in_places(b"".join(fields), cuts):
+        counter.read(piece)
+    ends = [fields.index(each) for each in (b"\r\n", b"Resent-To: x\r\n") if each in fields]
+    header = fields[: min(ends)] if ends else fields
+    assert set(counter.marks) == {mark for mark in (ONE, TWO) if marked(mark) in header}
+
+
+def test_marks_without_end_are_so_many() -> None:
+    """A stranger may write what he likes."""
+    counter = HopCounter(b"mx.test")
+    for number in range(1000):
+        counter.read(marked(b"%024x" % number))
+    assert len(counter.marks) == MAX_MARKS
+
+
+@pytest.mark.parametrize("body", [b"short\r\n", b"x" * 78 * 1000 + b"\r\n"])
+def test_the_enqueuer_is_told_of_marks(body: bytes) -> None:
+    """Beside what MAIL declared, with the offer; however long the message is."""
+    offer = Offer(b"client.test", b"ESMTP", b"BODY=8BITMIME", b"a@client.test", (), b"", NOBODY)
+    intake = Intake(offer, 1_000_000, keeping=True, host=b"mx.test")
+    events = [*intake.take(marked(ONE) + marked(TWO) + b"\r\n" + body, tainted=False), *intake.finish()]
+    (offered,) = [event for event in events if isinstance(event, Offer)]
+    assert offered.options == b"BODY=8BITMIME PASSED=%b,%b" % (ONE, TWO)

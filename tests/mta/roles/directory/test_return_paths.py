@@ -303,3 +303,19 @@ def test_a_notification_is_written_in_the_language_of_whoever_is_ours(house, rev
     """The sender's, for he reads it; else the recipient's."""
     bouncer = house.client("bouncer")
     assert house.ask(bouncer, m.LanguageOf(3, reverse_path, recipient)) == [m.Language(3, expected)]
+
+
+@pytest.mark.parametrize(
+    ("recipient", "is_refused"),
+    [
+        (b"bob@mx.example", True),
+        (b"list@mx.example", True),
+        (b"sue@signed.example", False),
+    ],
+)
+def test_what_another_host_sent_back_is_not_sent_there_again(expand, recipient, is_refused):
+    """5.4.6, to who sent it; a mailbox that sends nothing on has it all the same."""
+    found = expand(recipient, passed=True)
+    refused = [end for end in found if isinstance(end, m.Unresolved)]
+    assert [(end.permanent, end.status, end.refusable) for end in refused] == [(True, b"5.4.6", False)] * is_refused
+    assert len(found) == 1

@@ -1,6 +1,7 @@
 """Enqueuer's judgement: whom it believes, what it keeps, what it answers."""
 
 import errno
+import re
 import time
 
 import pytest
@@ -600,3 +601,36 @@ def test_a_reporter_that_names_no_address_is_hung_up_on(rig, recipient):
     reporter.send(m.OfferReport(6, recipient))
     rig.settle()
     assert answers(reporter) == ["closed"]
+
+
+def take(rig, *, forward_path=b"joe@example.test", options=b"", others=()):
+    """A message of a client's; its content and envelope as they lie in the spool."""
+    smtpd = rig.client("smtpd")
+    smtpd.send(offer(forward_path=forward_path, options=options))
+    for other in others:
+        smtpd.send(offer_recipient(1, other))
+    smtpd.send(m.Content(1, True, BODY))
+    rig.settle()
+    (taken,) = answers(smtpd)
+    return rig.content.read(taken.queue_id, 9999), envelope_format.parse(rig.envelope.read(taken.queue_id, 9999))
+
+
+def mark_in(content):
+    return re.search(rb"\(passed ([0-9a-f]{24})\)", content)[1]
+
+
+def test_a_message_that_comes_back_is_known_by_the_mark_it_bears(rig):
+    """For the one recipient whose it is, whatever he is written like; nobody else's, and nothing that others made up."""
+    content, first = take(rig)
+    mark = mark_in(content)
+    assert first.passed == frozenset()
+    options = b"BODY=8BITMIME PASSED=" + b"0" * 24 + b"," + mark
+    _, again = take(rig, forward_path=b"Joe@Example.test", options=options, others=(b"ann@example.test",))
+    assert (again.passed, again.mail_options) == ({0}, b"BODY=8BITMIME")
+    _, another = take(rig, forward_path=b"ann@example.test", options=options)
+    assert (another.passed, another.options) == (frozenset(), b"BODY=8BITMIME")
+
+
+def test_what_a_client_s_side_says_of_recipients_by_number_is_nothing(rig):
+    """Only who has the key knows which those are."""
+    assert take(rig, options=b"PASSED=0")[1].passed == frozenset()

@@ -471,3 +471,12 @@ def test_a_queue_that_closes_begins_nothing_and_writes_down_what_hosts_still_say
     rig.run()
     assert rig.queue.outward.under_way == 0
     assert rig.hands.progresses[queue_id].count(b"relayed") == 2
+
+
+def test_the_directory_hears_for_whom_a_message_was_here_before(rig):
+    """As its envelope says."""
+    said = []
+    rig.hands.tell = lambda peer, message: said.append(message) or True
+    rig.accept(envelope=envelope_of(b"joe@example.test", b"ann@example.test", options=b"PASSED=1"))
+    rig.queue.pump(rig.now)
+    assert [question.passed for question in said] == [False, True]
