@@ -74,13 +74,23 @@ def answer(channel: Channel, authenticator: FakeAuthenticator) -> None:
             return
 
 
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[Web]:
-    config, state = tmp_path / "postern.toml", tmp_path / "var"
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `postern init` makes, once; every test has a copy."""
+    folder = tmp_path_factory.mktemp("first")
     subprocess.run(
-        [sys.executable, "-m", "appliance.cli", "--config", config, "init", "--hostname", HOST, "--operator-password-stdin"],
+        [sys.executable, "-m", "appliance.cli", "--config", folder / "postern.toml", "init", "--hostname", HOST,
+         "--operator-password-stdin"],
         input=f"{PASSWORD}\n", text=True, check=True, cwd=TREE, capture_output=True,
     )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def web(first: Path, tmp_path: Path) -> Iterator[Web]:
+    config, state = tmp_path / "postern.toml", tmp_path / "var"
+    subprocess.run(["cp", "-a", first / "var", state], check=True)
+    config.write_text((first / "postern.toml").read_text().replace(str(first), str(tmp_path)))
     settings = load_settings(config)
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
