@@ -129,7 +129,7 @@ class HopCounter:
             self._is_resent = resent >= 0
             if _PASSED in octets:
                 found = _MARK.findall(octets, 0, resent if resent >= 0 else len(octets))
-                # One that a cut left whole in the tail is found again.
+                # One for each time that it was here for the same recipient: the same.
                 self.marks = list(dict.fromkeys([*self.marks, *found]))[:MAX_MARKS]
         self._mark_tail = octets[-_LONGEST_MARK:]
 

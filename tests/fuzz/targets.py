@@ -33,6 +33,7 @@ from mta.roles.directory.access import Scope
 from mta.roles.directory.resolve import Resolver, split_path
 from mta.roles.journal import lines
 from mta.roles.listener import networks, proxy
+from mta.roles.reporter.counts import Counts
 from mta.roles.resolver.query import KINDS, Answer, Query
 from mta.roles.signer import desk as signer
 from mta.roles.source.hook import Hook
@@ -41,7 +42,7 @@ from mta.roles.submitter.draft import NotSubmittable, examine, mend
 from mta.roles.submitter.holding import Holding
 from mta.roles.tls.certificates import Keeper
 from mta.roles.tls.tunnel import Broken, Tunnel
-from mta.security import dane, sts
+from mta.security import dane, sts, tlsrpt
 from mta.smtp import addresses, client, commands
 from mta.smtp.replies import Refused, declined
 from mta.snapshot import format as snapshot_format
@@ -427,6 +428,24 @@ def tlsa_records(octets: bytes) -> None:
 _POLICY = b"version: STSv1\nmode: enforce\nmx: mx.test\nmax_age: 600\n"
 
 
+def tls_reports(octets: bytes) -> None:
+    """Who wants reports, as a zone says: few, and each fits into a header field; a file of counts is read, or a part of it."""
+    texts = octets.split(b"\xff")
+    for found in (texts, [b"v=TLSRPTv1;rua=" + octets], [b"v=TLSRPTv1; rua=mailto:" + octets]):
+        addresses = tlsrpt.addresses_of(found)
+        assert len(addresses) <= tlsrpt.MAX_ADDRESSES
+        for address in addresses:
+            assert address.count(b"@") == 1
+            assert not re.search(rb"[^!-~]|[<>(),;:\"\[\]\\\\]", address), (
+                "it could end the field that it is written into"
+            )
+    counts, again = Counts(), Counts()
+    for text in (octets, netstring.pack([b"20000", b"a.test", b"sts", *texts])):
+        counts.restore(text, 20_000)
+    again.restore(counts.packed(1 << 20), 20_000)
+    assert again.packed(1 << 20) == counts.packed(1 << 20)
+
+
 def smtp_client(octets: bytes) -> None:
     """Whatever a server says: nothing is sent before its 220, each command is answered once, and a break is the end."""
     dice = Dice(octets)
@@ -581,6 +600,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         message_header, message_dkim, submitted, message_dsn,
         snapshot_record, snapshot_files, snapshot_cdb, snapshot_judgement, return_paths, spool_envelope,
         spool_progress, journal_lines, store_names, proxy_header, dns_answer,
-        smtp_client, sts_policy, tlsa_records, client_addresses, tls_hello, source_ldap, source_hook,
+        smtp_client, sts_policy, tls_reports, tlsa_records, client_addresses, tls_hello, source_ldap, source_hook,
     )
 }  # fmt: skip
