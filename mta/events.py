@@ -83,14 +83,14 @@ EVENTS: Final[dict[str, Kind]] = {
     "notified": Kind(
         "success or delay was told to the reverse-path, who asked for that", ("scheduler",), ("queue_id", "reverse_path")
     ),
-    "replied": Kind("a mailbox answered a message by itself", ("bouncer",), ("queue_id", "mailbox", "reverse_path")),
+    "replied": Kind("a mailbox answered a message by itself", ("bouncer",), ("queue_id", "final_recipient", "reverse_path")),
     "reply-withheld": Kind(
         "a mailbox that answers by itself did not answer this message", ("bouncer", "scheduler"),
-        ("queue_id", "mailbox", "reverse_path", "why"), quiet=True,
+        ("queue_id", "final_recipient", "reverse_path", "why"), quiet=True,
     ),
     "conditions-unjudged": Kind(
         "nobody could say for an hour whether a message is to be forwarded; it stays in the mailbox", ("directory",),
-        ("queue_id", "mailbox"),
+        ("queue_id", "final_recipient"),
     ),
     "double-bounce-dropped": Kind("a notification's notification failed", ("scheduler",), ("queue_id", "failed")),
     "backscatter": Kind(

@@ -143,11 +143,11 @@ def _mailbox(name: bytes, path: bytes) -> bytes:
     """*path* for an address field, with a *name* (UTF-8) before it; an empty group where it cannot stand there."""
     if not _stands(path):
         return b"undisclosed-recipients:;"
-    shown = name.decode("utf-8", "replace")
+    shown = "".join(c for c in name.decode("utf-8", "replace") if c.isprintable())
     if not shown:
         return b"<%b>" % path
     if shown.isascii():
-        return b'"%b" <%b>' % (re.sub(rb'(["\\])', rb"\\\1", name), path)
+        return b'"%b" <%b>' % (re.sub(rb'(["\\])', rb"\\\1", shown.encode()), path)
     return b"%b\r\n <%b>" % (encode(shown), path)
 
 

@@ -122,7 +122,7 @@ class Replies:
     def _tell(self, channel: Channel, reply: m.Reply, why: bytes) -> None:
         told: dict[str, bytes] = {"why": why} if why else {}
         self.peers.event(
-            "reply-withheld" if why else "replied", queue_id=reply.queue_id, mailbox=reply.mailbox,
+            "reply-withheld" if why else "replied", queue_id=reply.queue_id, final_recipient=reply.mailbox,
             reverse_path=reply.reverse_path, **told,
         )  # fmt: skip
         if channel.closed:

@@ -432,7 +432,7 @@ class Desk:
                 self._begin(channel, iter([m.Unresolved(question.tag, *_NOT_NOW)]))
                 return
             if not is_told:
-                self.peers.event("conditions-unjudged", queue_id=question.queue_id, mailbox=wanted.key)
+                self.peers.event("conditions-unjudged", queue_id=question.queue_id, final_recipient=wanted.key)
             letter.judged[asked] = isinstance(answer, m.Judged) and answer.word == b"yes"
             self._begin(channel, self._answers(channel, question, letter))
 

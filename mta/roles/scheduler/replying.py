@@ -35,7 +35,7 @@ class Replying:
             self.hands.event(
                 "reply-withheld",
                 queue_id=queue_id,
-                mailbox=answerer.mailbox,
+                final_recipient=answerer.mailbox,
                 reverse_path=envelope.reverse_path,
                 why="busy",
             )

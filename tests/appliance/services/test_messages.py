@@ -79,6 +79,17 @@ def test_a_recipients_side_sees_its_own_part_of_a_message(world, traces):
     }  # fmt: skip
 
 
+def test_who_answers_by_himself_is_told_to_his_own_side_alone(world, traces):
+    """The mailbox behind an alias, and that it is away, is nobody's who wrote to somebody else."""
+    traces.accept(ONE, "x@outside.test", ["joe@foreign.test", "joe@own.test"])
+    for event, why in (("replied", {}), ("reply-withheld", {"why": "list"})):
+        for mailbox in ("boss@foreign.test", "joe@own.test"):
+            traces.say("bouncer", event, queue_id=ONE, final_recipient=mailbox, reverse_path="x@outside.test", **why)
+    told = messages.get(traces.file, scope_of(world, world.customer), ONE)
+    assert "foreign" not in repr(told)
+    assert [entry["event"] for entry in told.events][-2:] == ["replied", "reply-withheld"]
+
+
 def test_the_side_that_was_logged_in_sees_all_of_it_and_a_reverse_path_proves_nothing(world, traces):
     traces.accept(ONE, "joe@own.test", ["a@outside.test", "joe@foreign.test"], identity="joe@own.test")
     traces.accept(TWO, "joe@own.test", ["joe@foreign.test"], session="s2")  # a stranger says so

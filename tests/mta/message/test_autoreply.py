@@ -201,6 +201,12 @@ def test_whatever_his_name_is_the_author_is_the_mailbox_alone(name: str) -> None
     assert (author.display_name, author.addr_spec) == (name, "Bob@here.test")
 
 
+def test_a_name_brings_no_field_of_its_own() -> None:
+    message = read(name=b"Bob\r\nBcc: eve@away.test")
+    assert message["Bcc"] is None
+    assert message["From"].addresses[0].addr_spec == "Bob@here.test"
+
+
 @pytest.mark.parametrize(
     ("mailbox", "can"),
     [(b"bob@here.test", True), (b"b+c@here.test", True), ("jörg@here.test".encode(), True), (b"a b@here.test", False),

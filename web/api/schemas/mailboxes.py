@@ -114,7 +114,10 @@ class Forwarding(Told):
 
 
 class NewAutoreply(Asked):
-    """What the mailbox answers by itself: to each sender once a week, never to lists, notifications or what is marked as spam."""
+    """What the mailbox answers by itself, to mail that is stored in it and names it in To or Cc: to each sender once a week.
+
+    Never to lists, notifications, or what is marked as spam.
+    """
 
     text: LongText = Field(examples=["I am away until Monday. Ben Example answers at ben@example.com."])
     subject: Subject = Field("", description="left out: `Auto: ` and the subject that is answered", examples=["Away"])

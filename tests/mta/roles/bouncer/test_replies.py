@@ -95,7 +95,7 @@ def test_the_header_the_words_the_signature_and_then_the_answer(rig):
     assert rig.scheduler.said == []
     rig.hear("enqueuer", m.Taken(0, b"f" * 20))
     assert rig.scheduler.said == [m.Replied(4)]
-    assert rig.peers.events == [("replied", {"queue_id": ID, "mailbox": BOB, "reverse_path": ANN})]
+    assert rig.peers.events == [("replied", {"queue_id": ID, "final_recipient": BOB, "reverse_path": ANN})]
     assert rig.content == b"DKIM-Signature: x\r\n" + sign.header + b"\r\n" + rig.content.partition(b"\r\n\r\n")[2]
     assert sign.body_hash == hashlib.sha256(rig.content.partition(b"\r\n\r\n")[2]).digest()
     message = email.message_from_bytes(rig.content)

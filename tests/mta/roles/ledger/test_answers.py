@@ -4,8 +4,12 @@ import sqlite3
 
 import pytest
 
+from mta import roster
+from mta.roles.ledger import __main__ as ledger
 from mta.roles.ledger import answers
 from mta.roles.ledger.answers import KEPT_SECONDS, Answers
+from mta.wire import messages as m
+from tests.fakes.house import House
 
 NOW = 1_700_000_000
 
@@ -52,3 +56,15 @@ def test_without_room_nobody_new_is_answered_until_somebody_is_forgotten(databas
     assert kept.answer(b"eve", b"q5", NOW + KEPT_SECONDS)
     assert kept.prune(NOW + 2 * KEPT_SECONDS) == 2
     assert database.execute("SELECT count(*) FROM answered").fetchone() == (0,)
+
+
+def test_the_directory_asks_at_its_channel_and_a_new_ledger_knows(tmp_path):
+    """It is on the disk when the role has ended; forgotten only when its week is over."""
+    (tmp_path / "ledger").mkdir()
+    for yes in (True, False):
+        with House(roster.LEDGER, {"state": str(tmp_path).encode(), roster.NOTICE_KEY: b"n" * 32}) as house:
+            book, _ = ledger.serve(house.loop, house.start)
+            queue_id = b"q-first" if yes else b"q-later"
+            assert house.ask(house.client("directory"), m.MayAnswer(3, b"d" * 16, queue_id)) == [m.Answering(3, yes)]
+            book.expire()
+            book.close()
