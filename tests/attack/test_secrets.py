@@ -21,7 +21,7 @@ from tests.attack.injector import injected
 from tests.attack.probes import NUMBERS, PROBES
 from tests.attack.test_cells import heard, peers_of, say
 from tests.attack.test_remotes import World
-from tests.attack.test_walls import ROLES, UID_BASE, got_through, opened, target_of
+from tests.attack.test_walls import REPORTING, ROLES, UID_BASE, got_through, opened, target_of
 from tests.fixtures.house import House, children, descendants, free_port, wait_until
 from tests.journeys.test_tls import holds
 
@@ -50,6 +50,7 @@ class Busy:
         settings = {
             "smtpd.isolation": f'"{isolation}"', "smtpd.max_connections_per_client": "0",
             "listen.qmtp": f'["127.0.0.1:{free_port()}"]', "smtpd.qmtp_clients": '["127.0.0.1/32"]',
+            **REPORTING,
         }  # fmt: skip
         self.isolation, self.house = isolation, House(folder, settings=settings, submission=True)
         self.house.start()

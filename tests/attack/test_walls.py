@@ -34,7 +34,8 @@ pytestmark = [
 
 # Of what is not always listened on.
 EVERYWHERE = {f"listen.{service}": "a port" for service in (*roster.SUBMISSION, *roster.WEB.listens)}
-ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", **EVERYWHERE})]
+REPORTING = {"outbound.tls_reports": '"tls-reports@example.test"'}
+ROLES = [role.name for role in roster.started_with({"smtpd.isolation": "worker", **EVERYWHERE, **REPORTING})]
 UID_BASE = 1_900_000_000  # as `init` writes it where uids are not scarce
 SETSOCKOPT = 54
 ENTER = "mta/sandbox/__init__.py"
@@ -89,7 +90,7 @@ def place() -> Iterator[Path]:
 
 def start(folder: Path, tree: Tree | None = None) -> House:
     """A house with something in it to want."""
-    made = {"submission": True, "panel": True}
+    made = {"submission": True, "panel": True, "settings": REPORTING}
     house = House(folder, tree=tree, **made) if tree else House(folder, **made)
     house.start()
     plant(house)
