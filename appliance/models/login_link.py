@@ -1,6 +1,6 @@
 """A link that logs somebody in once, made by a program that knows who he is."""
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import BigInteger, ForeignKey, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from appliance.models.account import Account
@@ -24,6 +24,7 @@ class LoginLink(Base):
     made_by: Mapped[str]  # the key
     made_at: Mapped[int] = mapped_column(BigInteger, default=now)
     expires_at: Mapped[int] = mapped_column(BigInteger)
+    is_support: Mapped[bool] = mapped_column(default=False, server_default=false())  # whoever follows it looks, no more
 
     account: Mapped[Account | None] = relationship(lazy="joined")
     mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")

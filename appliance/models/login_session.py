@@ -21,6 +21,9 @@ class LoginSession(Base):
     source: Mapped[str] = mapped_column(default="")
     created_at: Mapped[int] = mapped_column(BigInteger, default=now)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
+    # Somebody of support looks at what the owner sees; here is who, and to which session of his own he goes back.
+    support_by: Mapped[str | None] = mapped_column(default=None)
+    back_to_id: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
     account: Mapped[Account | None] = relationship(lazy="joined")
     mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")

@@ -50,6 +50,7 @@ class Actor:
     limited: bool = (
         False  # a key with any limit at all, an end among them: it makes nothing that would outlive or outgrow it
     )
+    support_by: str = ""  # somebody of support, who looks at what this one sees
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -79,7 +79,7 @@ def record(
     entry = AuditEntry(
         at=now(),
         actor_kind=actor.kind,
-        actor=actor.name,
+        actor=f"{actor.support_by} as {actor.name}" if actor.support_by else actor.name,
         source=actor.source,
         action=action,
         subject=subject,

@@ -87,7 +87,7 @@ _IN_A_TENANT = (
     "link.create",  # a link that logs somebody else in, who is his
 )  # fmt: skip
 # Not for a key with limits: what it made would not have them.
-UNLIMITED = frozenset({"key.create", "account.create", "account.update", "link.create", "webhook.set"})
+UNLIMITED = frozenset({"key.create", "account.create", "account.update", "link.create", "webhook.set", "support.enter"})
 _OF_AN_OWNER = (
     "mailbox.see",
     "message.see",
@@ -113,10 +113,11 @@ RIGHTS: dict[str, dict[str, Reach]] = {
     },
     "customer": dict.fromkeys(_IN_A_TENANT, Reach.OWN),
     "domain": dict.fromkeys(_IN_A_DOMAIN, Reach.OWN),
-    "support": dict.fromkeys(_SEEN_IN_A_TENANT, Reach.OWN),
+    "support": dict.fromkeys((*_SEEN_IN_A_TENANT, "support.enter"), Reach.OWN),
     "mailbox": dict.fromkeys(_OF_AN_OWNER, Reach.OWN),
 }
-ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, *_OF_PLANS, "tenant.create"))
+ACTIONS = frozenset((*_IN_A_TENANT, *_ABOVE_TENANTS, *_OF_PLANS, "tenant.create", "support.enter"))
+LOOKING = frozenset(action for action in ACTIONS if action.endswith(".see"))
 
 
 _NOUNS: dict[type[Any], str] = {ApiKey: "key", AuditEntry: "event"}  # where the table has another name than the action

@@ -6,7 +6,7 @@ is still allowed in, so a suspension works at once and not when the cookie expir
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
 
@@ -27,7 +27,8 @@ class LoggedIn:
     actor: Actor
     csrf: str
     must_change: bool  # the password was a one-time one: nothing else is served until it is changed
-    token: str = ""  # only in what `create` returns
+    token: str = ""  # only in what `create` and `go_back` return
+    expires_at: int = 0
 
 
 def login_of(name: str) -> tuple[str, str]:
@@ -41,8 +42,17 @@ def login_of(name: str) -> tuple[str, str]:
     return "account", name.strip().lower()
 
 
-def create(session: Session, name: str, *, source: str = "", hours: int = 12) -> LoggedIn:
-    """A session for the owner of *name*, whose password was right.
+def create(
+    session: Session,
+    name: str,
+    *,
+    source: str = "",
+    hours: int = 12,
+    seconds: int = 0,
+    support_by: str | None = None,
+    back_to: int | None = None,
+) -> LoggedIn:
+    """A session for the owner of *name*, whose password was right; or for *support_by*, who looks at what he sees.
 
     Raises:
         NotSignedIn: there is no such account or mailbox, or it is suspended.
@@ -53,17 +63,19 @@ def create(session: Session, name: str, *, source: str = "", hours: int = 12) ->
     token = secrets.token_urlsafe(32)
     login = LoginSession(
         token_sha256=_digest(token), csrf=secrets.token_urlsafe(32), source=source, account=account, mailbox=mailbox,
-        expires_at=now() + hours * 3600,
+        expires_at=now() + (seconds or hours * 3600), support_by=support_by, back_to_id=back_to,
     )  # fmt: skip
     actor = _actor(session, login, source)
     session.add(login)
     session.execute(delete(LoginSession).where(LoginSession.expires_at < now()))
     session.flush()
+    if support_by is not None:  # `support` writes it down, in other words.
+        return LoggedIn(login.id, actor, login.csrf, False, token, login.expires_at)
     audit.record(
         session, actor, "session.created", actor.name,
         tenant_id=_tenant_id(account, mailbox), domain_id=mailbox.domain_id if mailbox else actor.domain_id,
     )  # fmt: skip
-    return LoggedIn(login.id, actor, login.csrf, account is not None and account.must_change, token)
+    return LoggedIn(login.id, actor, login.csrf, account is not None and account.must_change, token, login.expires_at)
 
 
 def find(session: Session, token: str, *, source: str = "") -> LoggedIn:
@@ -75,13 +87,18 @@ def find(session: Session, token: str, *, source: str = "") -> LoggedIn:
     login = session.scalar(select(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
     if login is None or login.expires_at <= now():
         raise NotSignedIn("please log in")
+    if login.back_to_id is not None and session.get(LoginSession, login.back_to_id) is None:
+        raise NotSignedIn("please log in")  # Whoever looks for support is in no more himself.
     actor = _actor(session, login, source or login.source)
-    must_change = login.account is not None and login.account.must_change
-    return LoggedIn(login.id, actor, login.csrf, must_change)
+    must_change = login.account is not None and login.account.must_change and login.support_by is None
+    return LoggedIn(login.id, actor, login.csrf, must_change, expires_at=login.expires_at)
 
 
 def end(session: Session, token: str) -> None:
-    """Log out; without such a session, nothing happens."""
+    """Log out, of what support looks at also in one's own name; without such a session, nothing happens."""
+    own = session.scalar(select(LoginSession.back_to_id).where(LoginSession.token_sha256 == _digest(token)))
+    if own is not None:
+        session.execute(delete(LoginSession).where(LoginSession.id == own))
     session.execute(delete(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
 
 
@@ -123,6 +140,29 @@ def end_of_account(session: Session, name: str, number: int | None = None, *, ac
     return len(found)
 
 
+def go_back(session: Session, token: str) -> LoggedIn | None:
+    """End a session of support; the session of his own from which it was begun, under a new token, if it is still good."""
+    login = session.scalar(select(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
+    if login is None or login.support_by is None:
+        return None
+    own = session.get(LoginSession, login.back_to_id) if login.back_to_id is not None else None
+    session.delete(login)
+    if own is None or own.expires_at <= now() or own.support_by is not None:
+        return None
+    fresh = secrets.token_urlsafe(32)
+    own.token_sha256 = _digest(fresh)
+    session.flush()
+    actor = _actor(session, own, own.source)
+    return LoggedIn(own.id, actor, own.csrf, False, fresh, own.expires_at)
+
+
+def tenant_of(session: Session, name: str) -> int:
+    """The tenant of the owner of *name*."""
+    scope, key = login_of(name)
+    account = session.scalar(select(Account).where(Account.name == key)) if scope == "account" else None
+    return _tenant_id(account, _mailbox(session, key) if scope == "mailbox" else None)
+
+
 def _actor(session: Session, login: LoginSession, source: str) -> Actor:
     account, mailbox = login.account, login.mailbox
     if account is not None:
@@ -137,7 +177,10 @@ def _actor(session: Session, login: LoginSession, source: str) -> Actor:
         raise NotSignedIn("this account is suspended", code="suspended")
     # What he holds where all stands still he holds not now.
     held = (row for row in appointments.of(session, login) if authorisation.is_in_force(session, row.tenant_id))
-    return acting(name, parts + [appointments.part_of(row) for row in held], source)
+    actor = acting(name, parts + [appointments.part_of(row) for row in held], source)
+    if login.support_by is None:
+        return actor
+    return replace(actor, actions=authorisation.LOOKING, limited=True, support_by=login.support_by)
 
 
 def _tenant_id(account: Account | None, mailbox: Mailbox | None) -> int:

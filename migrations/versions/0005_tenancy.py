@@ -497,6 +497,17 @@ def _names_away() -> None:
     for table, columns in (("alias", ("open_to", "listed")), ("domain", ("tag_separator", "local_only"))):
         for column in columns:
             op.drop_column(table, column)
+def _support() -> None:
+    op.add_column("login_session", sa.Column("support_by", sa.String(), nullable=True))
+    op.add_column("login_session", sa.Column("back_to_id", sa.BigInteger(), nullable=True))
+    op.add_column("login_link", sa.Column("is_support", sa.Boolean(), nullable=False, server_default=sa.false()))
+
+
+def _support_away() -> None:
+    """Nobody of support stays in: to an older program his session would be its owner's."""
+    op.execute("DELETE FROM login_session WHERE support_by IS NOT NULL")
+    for name in ("back_to_id", "support_by"):
+        op.drop_column("login_session", name)
 
 
 def upgrade() -> None:
@@ -512,6 +523,7 @@ def upgrade() -> None:
     _consent()
     _autoreply()
     _removal()
+    _support()
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
     op.add_column("alias", sa.Column("expires_at", sa.BigInteger(), nullable=True))
     _names()
@@ -522,6 +534,7 @@ def downgrade() -> None:
     _search_away()
     _names_away()
     _autoreply_away()
+    _support_away()
     _removal_away()
     _consent_away()
     _proof_away()

@@ -31,6 +31,7 @@ def test_a_mailbox_and_its_domain_come_back_with_their_mail(house):
     house.add_mailbox(ANNA)
     house.add_mailbox(BEN)
     house.add_alias(ALL, ANNA, BEN)
+    house.wait_until_known(ALL)
     for number in range(3):
         house.send(ALL, b"Subject: x\r\n\r\n%d\r\n" % number)
     for address in (ANNA, BEN):
@@ -65,6 +66,7 @@ def test_what_is_made_final_leaves_nothing_on_the_disk(house):
     """And its name is free for whoever comes next, who finds nothing there."""
     house.add_domain("final.test")
     house.add_mailbox("joe@final.test")
+    house.wait_until_known("joe@final.test")
     house.send("joe@final.test", b"Subject: x\r\n\r\nsecret\r\n")
     house.wait_for_messages("joe@final.test")
     folder = house.maildir("joe@final.test").parent.parent

@@ -309,6 +309,8 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("GET", "/login/link/{token}", Rule(ALL, "nothing", path={"token": "static"})),
     form("POST", "/login/link/{token}", Rule("", "nothing", path={"token": "static"}, hides=False)),
     form("POST", "/logout", Rule(ALL, "nothing")),
+    form("POST", "/support/enter", Rule("OS", "mailbox", {"name": "{mailbox}"})),
+    form("POST", "/support/leave", Rule(ALL, "nothing")),
     form("POST", "/theme", Rule(ALL, "nothing", {"theme": "dark"})),
     form("GET", "/account/password", Rule(ALL, "nothing")),
     form("POST", "/account/password", Rule("", "nothing", {"present": "wrong", "password": "x", "again": "x"}, hides=False)),

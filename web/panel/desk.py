@@ -14,13 +14,15 @@ from starlette.responses import RedirectResponse, Response
 
 from appliance.database.session import Session
 from appliance.errors import ApplianceError, Forbidden, NotSignedIn
-from appliance.services import sessions
+from appliance.services import sessions, support
 from appliance.services.actor import Actor
 from web import security
 from web.errors import MustChangePassword, status_of
 from web.panel.me import Me
 from web.panel.rendering import leave_notice
 from web.wiring import Wiring, client_of, wiring_of
+
+OWN_SECRETS = "/account/"  # pages below it are for nobody but the owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,10 @@ def changing_password(request: Request) -> Desk:
         raise NotSignedIn("Please sign in.")
     with wiring.reading() as session:
         login = sessions.find(session, token, source=client_of(request))
-    request.state.me = me = Me(login.actor, login.must_change, login.id)
+        visits = [] if login.actor.support_by else support.visits(session, login.actor)
+    request.state.me = me = Me(login.actor, login.must_change, login.id, tuple(visits), login.expires_at)
+    if login.actor.support_by and (request.method not in ("GET", "HEAD") or request.url.path.startswith(OWN_SECRETS)):
+        raise Forbidden("Support looks, and changes nothing.", code="support_looks")
     return Desk(request, wiring, me)
 
 

@@ -121,6 +121,7 @@ def show_mailbox(
             forwarding=forwarding,
             in_force=in_force,
             may_change=authorisation.allows(session, desk.actor, "mailbox.update", mailbox),
+            may_support=authorisation.allows(session, desk.actor, "support.enter", mailbox),
             may_remove=mailbox.folded != "postmaster" or mailbox.domain.name != addresses.host_name(session),
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from appliance.services.actor import Actor
+from appliance.services.support import Visit
 from web.panel.links import url
 
 TITLES = {
@@ -39,6 +40,13 @@ class Me:
     actor: Actor
     must_change_password: bool
     session_id: int
+    visits: tuple[Visit, ...] = ()  # of support, lately
+    expires_at: int = 0
+
+    @property
+    def support_by(self) -> str:
+        """Who really sits here, looking at what the owner sees; empty: the owner."""
+        return self.actor.support_by
 
     @property
     def name(self) -> str:

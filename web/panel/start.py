@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from appliance.errors import ApplianceError, Invalid, NotSignedIn
-from appliance.services import accounts, login_links, mailboxes, sessions
+from appliance.services import accounts, login_links, mailboxes, sessions, support
 from web import security
 from web.errors import TooManyAttempts, status_of
-from web.panel.desk import AtPassword, Desk
+from web.panel.desk import AtPassword, Desk, Signed
 from web.panel.forms import Form, faults_of
 from web.panel.rendering import THEMES, Typed, leave_notice
 from web.wiring import Wiring, client_of, wiring_of
@@ -68,9 +68,12 @@ def log_in_by_link(request: Request, token: str, form: Form) -> Response:
     wiring = wiring_of(request)
     try:
         with wiring.changing() as session:
-            name = login_links.redeem(session, token)
+            redeemed, source = login_links.redeem(session, token), client_of(request)
             hours = wiring.settings.limits.session_hours
-            login = sessions.create(session, name, source=client_of(request), hours=hours)
+            if redeemed.support_by is not None:
+                login = support.begin(session, redeemed.name, by=redeemed.support_by, source=source)
+            else:
+                login = sessions.create(session, redeemed.name, source=source, hours=hours)
     except ApplianceError as refusal:
         return _gate(request, Typed(), refusal)
     response = RedirectResponse("/", 303)
@@ -116,6 +119,29 @@ def log_out(request: Request, form: Form) -> Response:
     response = RedirectResponse("/login", 303)
     security.drop_cookie(request, response, security.SESSION_COOKIE)
     leave_notice(request, response, "You are signed out.")
+    return response
+
+
+@router.post("/support/leave")
+def leave_support(request: Request, form: Form) -> Response:
+    """Look at it no more: back to one's own desk, or out."""
+    with wiring_of(request).changing() as session:
+        own = sessions.go_back(session, security.read_cookie(request, security.SESSION_COOKIE) or "")
+    response = RedirectResponse("/" if own is not None else "/login", 303)
+    if own is not None:
+        security.set_cookie(request, response, security.SESSION_COOKIE, own.token)
+    else:
+        security.drop_cookie(request, response, security.SESSION_COOKIE)
+    return response
+
+
+@router.post("/support/enter")
+def enter_support(request: Request, desk: Signed, form: Form) -> Response:
+    """Look at what somebody else sees."""
+    with desk.changing() as session:
+        login = support.enter(session, form["name"].strip(), actor=desk.actor, back_to=desk.me.session_id)
+    response = RedirectResponse("/", 303)
+    security.set_cookie(request, response, security.SESSION_COOKIE, login.token)
     return response
 
 

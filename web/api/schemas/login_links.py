@@ -14,6 +14,10 @@ class NewLoginLink(Asked):
 
     name: Scoped = Field(description="an account's name, or a mailbox's address", examples=["anna@example.com"])
     seconds: Seconds = Field(300, description="for so long it is good")
+    support: bool = Field(
+        False,
+        description="for somebody of support, who sees what this person sees for a quarter of an hour, and changes nothing",
+    )
 
 
 class LoginLink(Told):
