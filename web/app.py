@@ -36,7 +36,7 @@ MAX_BODY_OCTETS = 1 << 20  # a thousand targets of the longest address fit in a 
 MAX_BATCH_OCTETS = 8 << 20  # ten thousand mailboxes with a hash each are three quarters of it
 MAX_LIST_OCTETS = 32 << 20  # of recipients; they are kept as they are read, so this is not held in memory
 _LISTS = re.compile(r"/api/v1/domains/[^/]+/recipients(?:/remove)?\Z")
-_BATCHES = re.compile(r"/api/v1/(?:batch|apply)\Z")
+_BATCHES = re.compile(r"/api/v1/(?:batch|apply|import)\Z")
 
 
 class BodyLimit:

@@ -25,7 +25,7 @@ from web.together import Endpoints, Inside, Operation, Result
 PIECE = 500  # mailboxes that are made together
 # What an operation costs, in half milliseconds: a mailbox with a hash, one whose password is to be hashed, any other thing.
 _MAILBOX, _PASSWORD, _OTHER = 1, 40, 8
-_NOT_HERE = re.compile(r"/(batch|apply|jobs|docs|openapi[.]json|audit/export|domains/[^/]+/recipients)(/|\Z)")
+_NOT_HERE = re.compile(r"/(batch|apply|import|jobs|docs|openapi[.]json|audit/export|domains/[^/]+/recipients)(/|\Z)")
 
 
 MAX_COST = 5000  # what is done while the caller waits: two and a half seconds at most

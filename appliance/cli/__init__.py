@@ -24,6 +24,10 @@ VERBS = {
     "domain": ("appliance.cli.domain:app", "domains, hosted here or only relayed"),
     "mailbox": ("appliance.cli.mailbox:app", "mailboxes"),
     "alias": ("appliance.cli.alias:app", "addresses that stand for others"),
+    "appointment": (
+        "appliance.cli.appointment:app",
+        "what somebody may do besides what his account or mailbox gives him",
+    ),
     "removal": ("appliance.cli.removal:app", "what was removed, and can be had back for a while"),
     "pattern": ("appliance.cli.pattern:app", "addresses of one beginning that are a mailbox's"),
     "route": ("appliance.cli.route:app", "where mail goes on to instead of by MX"),

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,9 +26,10 @@ from appliance.cli.house import (
     settings,
     stops,
 )
+from appliance.cli.tenant import limit_of
 from appliance.errors import Invalid
-from appliance.services import domains, proof, recipients, tenants
-from appliance.services.common import UNCHANGED
+from appliance.services import dns_page, domains, limits, proof, recipients, tenants
+from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.domains import Domain
 from appliance.services.recipients import Mode
 from appliance.services.relays import Route
@@ -111,6 +112,29 @@ Naming = Annotated[Names | None, Parameter(name="*")]
 File = Annotated[Path | None, Parameter(allow_leading_hyphen=True)]  # a hyphen alone is standard input
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Limits:
+    """Of the domain alone, within what its tenants may have: a number, or `none`."""
+
+    max_mailboxes: str | None = None
+    max_aliases: str | None = None
+    max_forwards: str | None = None
+    max_storage_bytes: str | None = None
+
+    def said(self) -> dict[str, int | None]:
+        """What was typed.
+
+        Raises:
+            Invalid: one of them is no number.
+        """
+        typed = {name: limit_of(getattr(self, name)) for name in limits.OF_DOMAINS}
+        return {name: limit for name, limit in typed.items() if not isinstance(limit, Unchanged)}
+
+
+Most = Annotated[Limits | None, Parameter(name="*")]
+
+
 def describe(domain: Domain) -> dict[str, Any]:
     """A domain as plain values."""
     return {
@@ -132,6 +156,7 @@ def describe(domain: Domain) -> dict[str, Any]:
         "source_settings": dict(domain.source_settings),
         "has_source_password": domain.has_secret,
         "proved": domain.proved_at is not None,
+        **{name: getattr(domain, name) for name in limits.OF_DOMAINS},
         "suspended": domain.suspended,
         "suspended_for": domain.suspended_for,
     }
@@ -201,8 +226,9 @@ def set_(  # noqa: PLR0913 - as above
     names: Naming = None,
     tenant: str | None = None,
     relay: Relaying = None,
+    most: Most = None,
 ) -> None:
-    """Change what is given; --no-catch-all refuses unknown recipients again."""
+    """Change what is given; --no-catch-all refuses unknown recipients again, and a limit of `none` is none of the domain's own."""
     route, named = relay.route() if relay is not None else None, names or Names()
     with changing() as session:
         owner = tenants.find(session, tenant, actor=actor()).id if tenant else None
@@ -210,9 +236,18 @@ def set_(  # noqa: PLR0913 - as above
             session, domain, actor=actor(), validation=validation, tenant_id=owner, greylist=greylist, dnsbl=dnsbl,
             route=route, batv=batv, language=language,
             tag_separator=named.separator, local_only=named.inside,
-            catch_all=None if no_catch_all else catch_all or UNCHANGED,
+            catch_all=None if no_catch_all else catch_all or UNCHANGED, **(most.said() if most is not None else {}),
         )  # fmt: skip
     say(describe(changed), f"changed {changed.name}")
+
+
+@app.command
+def dns(domain: str) -> None:
+    """Show what belongs into the domain's zone, as lines to copy; the panel and the API also tell what is there."""
+    with looking() as session:
+        found = domains.get(session, domain, actor=actor())
+        records = dns_page.wanted(session, found, actor=actor())
+        say([asdict(record) for record in records], dns_page.zone(records).rstrip("\n"))
 
 
 @app.command

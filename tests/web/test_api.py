@@ -934,6 +934,7 @@ def test_no_operation_is_missing_from_the_authorisation_matrix(office: Office) -
         ("GET", "/audit/export"),
         *(("GET", f"/removals{which}") for which in ("", "/{}")),  # tests/web/test_removals.py
         ("POST", "/removals/{}/undo"),
+        ("POST", "/import"),  # tests/web/test_sheets.py
         ("DELETE", "/removals/{}"),
     }
     told = {

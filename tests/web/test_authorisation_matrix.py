@@ -128,6 +128,7 @@ RULES: dict[tuple[str, str], Rule] = {
     api("GET", "/me"): Rule(ALL, "nothing"),
     api("POST", "/batch"): Rule(ALL, "nothing", {"operations": [{"method": "GET", "path": "/domains"}]}),
     api("PUT", "/apply"): Rule(ALL, "nothing", {}),
+    api("POST", "/import"): Rule(ALL, "nothing", {"csv": "kind,address\nmailbox,new@own.test\n"}),
     api("GET", "/explain"): Rule(
         ALL, "nothing", also=(422,)
     ),  # about what stands in its query: tests/web/test_explain.py

@@ -461,3 +461,53 @@ def test_the_audit_log_is_listed_exported_and_verified(postern, house):
     broken = postern("audit", "verify", "--json")
     assert (broken.code, broken.data["whole"], broken.data["entries"]) == (1, False, len(exported) - 1)
     assert "the audit log was tampered with" in postern("check").out
+
+
+def test_what_was_removed_is_listed_previewed_and_had_back(postern):
+    """By its name, or by the number of the removal; and anew only when what was there may go."""
+    postern("domain", "add", "example.org")
+    postern("mailbox", "add", "a@example.org")
+    tried = postern("mailbox", "remove", "a@example.org", "--dry-run")
+    assert tried.out.startswith("would remove a@example.org; until ")
+    removed = postern("mailbox", "remove", "a@example.org", "--json").data
+    assert (removed["kind"], removed["name"], removed["mailboxes"]) == ("mailbox", "a@example.org", 1)
+    assert (
+        postern("removal", "list").out == f"{removed['removal']}\tmailbox\ta@example.org\t1\t{removed['removed_by']}\n"
+    )
+    again = postern("mailbox", "add", "a@example.org")
+    assert (again.code, "can be had back" in again.err) == (1, True)
+    assert postern("mailbox", "restore", "a@example.org", "--dry-run").out == "would restore a@example.org\n"
+    assert postern("mailbox", "restore", "a@example.org").out == "restored a@example.org\n"
+    number = str(postern("domain", "remove", "example.org", "--json").data["removal"])
+    assert postern("removal", "show", number, "--json").data["mailboxes"] == 1
+    assert postern("removal", "undo", number).code == 0
+    postern("mailbox", "remove", "a@example.org")
+    assert postern("mailbox", "add", "a@example.org", "--discard").code == 0
+    assert postern("mailbox", "restore", "a@example.org").err == (
+        "postern: there is no removal of the mailbox a@example.org\n"
+    )
+
+
+def test_sheets_limits_zone_and_appointments(postern, tmp_path):
+    """A sheet is previewed and taken in; a domain has limits of its own; somebody is appointed and dismissed."""
+    postern("domain", "add", "example.org")
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(
+        "kind,address,targets\nalias,all@example.org,a@example.org\nmailbox,a@example.org,\nmailbox,b@x.test,\n"
+    )
+    for option, words in (("--dry-run", "would take 2 lines in"), (None, "took 2 lines in")):
+        told = postern("import", "csv", str(sheet), *([option] if option else []))
+        assert told.out.splitlines()[0] == words
+        assert told.out.splitlines()[1].startswith("refused: line 4, b@x.test: ")
+    assert "mailbox,a@example.org," in postern("export", "--csv").out
+    assert postern("domain", "set", "example.org", "--max-mailboxes", "1", "--json").data["max_mailboxes"] == 1
+    assert "limit of mailboxes" in postern("mailbox", "add", "c@example.org").err
+    assert postern("domain", "set", "example.org", "--max-mailboxes", "none", "--json").data["max_mailboxes"] is None
+    assert "example.org. IN MX 10 " in postern("domain", "dns", "example.org").out
+    made = postern(
+        "appointment", "add", "a@example.org", "--domain", "example.org", "--right", "aliases", "--json"
+    ).data
+    assert (made["kind"], made["rights"]) == ("domain", ["aliases"])
+    assert "a@example.org\tdomain" in postern("appointment", "list").out
+    assert postern("appointment", "end", str(made["id"])).code == 0
+    assert postern("appointment", "list").out == ""

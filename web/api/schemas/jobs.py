@@ -11,7 +11,7 @@ class Job(Told):
     """Something that is worked off in the background."""
 
     id: str = Field(validation_alias=AliasChoices("public_id", "id"))
-    kind: Literal["batch", "apply"]
+    kind: Literal["batch", "apply", "import"]
     state: Literal["waiting", "running", "done", "failed"]
     tenant_id: int
     total: int = Field(description="operations")
