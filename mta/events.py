@@ -151,6 +151,10 @@ EVENTS: Final[dict[str, Kind]] = {
     "published": Kind(
         "changes are in force", ("compiler",), ("change", "records", "kind", "milliseconds"), quiet=True
     ),
+    "trace-days": Kind(
+        "for so many days it is remembered what became of a domain's messages; 0: as long as the host says; `*`: told anew",
+        ("compiler",), ("domain", "days"), quiet=True,
+    ),
     "not-publishing": Kind("the database does not continue the snapshot", ("compiler",), ("why",)),
     "publishing-again": Kind("it does again", ("compiler",), ("why",)),
     "compaction-failed": Kind("a new generation could not be written", ("compiler",), ("why",)),

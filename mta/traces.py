@@ -7,6 +7,8 @@ time but for a moment; so a page goes on below a number, and "since" is a number
              says what became of it; `original` the message that a notification is about
     event    a line of the journal about it; `words` are its pairs, as JSON, without queue id and session
     party    who may find it: the reverse-path, recipients, and who was logged in. Addresses in small letters
+    domain   one of ours, and for how many days its messages are remembered; 0: as long as the host says. Empty: nobody says
+             anything of his own
     place    up to where the journal's files were read
 """
 
@@ -33,6 +35,7 @@ SCHEMA: Final = """
         PRIMARY KEY (message_id, way, address)) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS party_address ON party (address, message_id);
     CREATE INDEX IF NOT EXISTS party_domain ON party (domain, message_id);
+    CREATE TABLE IF NOT EXISTS domain (name TEXT PRIMARY KEY, days INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS place (beginning TEXT NOT NULL, octets INTEGER NOT NULL);
 """
 

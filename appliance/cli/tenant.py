@@ -29,6 +29,10 @@ SkipsProof = Annotated[
 ]
 PlanId = Annotated[str | None, Parameter(help="the id of a plan, or `none`")]
 Limit = Annotated[str | None, Parameter(help="a number, or `none`")]
+Days = Annotated[
+    str | None,
+    Parameter(help="for so many days it is remembered what became of messages; `none`: as who stands above says"),
+]
 
 
 def describe(tenant: Tenant) -> dict[str, Any]:
@@ -48,6 +52,7 @@ def describe(tenant: Tenant) -> dict[str, Any]:
         "plan": tenant.plan.name if tenant.plan is not None else None,
         "forwards_outside": tenant.forwards_outside,
         "skips_proof": tenant.skips_proof,
+        "trace_days": tenant.trace_days,
     }
 
 
@@ -85,6 +90,7 @@ def add(  # noqa: PLR0913 - all that may be said of one
     plan: PlanId = None,
     forwards_outside: ForwardsOutside = True,
     skips_proof: SkipsProof = False,
+    trace_days: Days = None,
 ) -> None:
     """Add a reseller or customer, below the operator or --parent."""
     with changing() as session:
@@ -93,7 +99,7 @@ def add(  # noqa: PLR0913 - all that may be said of one
             session, name, kind, actor=actor(), parent_id=above, max_domains=_first(max_domains),
             max_mailboxes=_first(max_mailboxes), max_aliases=_first(max_aliases), forwards_outside=forwards_outside,
             max_forwards=_first(max_forwards), max_storage_bytes=_first(max_storage_bytes), plan_id=_first(plan),
-            skips_proof=skips_proof,
+            skips_proof=skips_proof, trace_days=_first(trace_days),
         )  # fmt: skip
     say(describe(tenant), f"added {tenant.kind} {tenant.name} with the id {tenant.id}")
 
@@ -113,7 +119,7 @@ def show(tenant: str) -> None:
 
 
 @app.command(name="set")
-def set_(
+def set_(  # noqa: PLR0913 - all that may be said of one
     tenant: str,
     *,
     name: str | None = None,
@@ -125,6 +131,7 @@ def set_(
     plan: PlanId = None,
     forwards_outside: ForwardsOutside | None = None,
     skips_proof: SkipsProof | None = None,
+    trace_days: Days = None,
 ) -> None:
     """Change what is given."""
     with changing() as session:
@@ -133,7 +140,7 @@ def set_(
             session, found.id, actor=actor(), name=name, max_domains=limit_of(max_domains),
             max_mailboxes=limit_of(max_mailboxes), max_aliases=limit_of(max_aliases), forwards_outside=forwards_outside,
             max_forwards=limit_of(max_forwards), max_storage_bytes=limit_of(max_storage_bytes), plan_id=limit_of(plan),
-            skips_proof=skips_proof,
+            skips_proof=skips_proof, trace_days=limit_of(trace_days),
         )  # fmt: skip
     say(describe(changed), f"changed {changed.name}")
 

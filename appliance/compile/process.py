@@ -14,6 +14,7 @@ from appliance.compile.consents import Consents
 from appliance.compile.facts import apply, record
 from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
+from appliance.compile.retention import Retention
 from appliance.compile.source import DatabaseAway, Query, Source
 from appliance.compile.trail import Trail
 from appliance.compile.webhooks import Webhooks
@@ -78,6 +79,7 @@ class Compiler:
         self.consents = Consents(self, consent_key, panel)
         self.webhooks = Webhooks(self, opener)
         self.trail = Trail(publisher.folder, self)
+        self.retention = Retention(self)
 
     def begin(self) -> None:
         """Publish what there is, and look for changes from now on."""
@@ -86,6 +88,7 @@ class Compiler:
         self._expire()
         self.keys.begin()
         self.consents.begin()
+        self.retention.begin()
         self.webhooks.begin()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
 

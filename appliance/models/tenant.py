@@ -27,6 +27,8 @@ class Tenant(Row, Suspendable, Base):
     plan_id: Mapped[int | None] = mapped_column(BigInteger, index=True, default=None)
     # A right, and nobody below has one that somebody above lacks: may mail be forwarded to other hosts?
     forwards_outside: Mapped[bool] = mapped_column(default=True)
+    # For so many days it is remembered what became of its domains' messages, and of those below; None: as who stands above says.
+    trace_days: Mapped[int | None] = mapped_column(default=None)
     skips_proof: Mapped[bool] = mapped_column(default=False, server_default=false())  # its domains, and those below
 
     plan: Mapped[Plan | None] = relationship(

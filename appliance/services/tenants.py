@@ -30,6 +30,7 @@ __all__ = [
     "update",
 ]
 
+MOST_DAYS = 3650
 KINDS = {"reseller": ("operator",), "customer": ("operator", "reseller")}  # kind: kinds it may stand below
 
 
@@ -60,6 +61,7 @@ def create(
     plan_id: int | None = None,
     forwards_outside: bool = True,
     skips_proof: bool = False,
+    trace_days: int | None = None,
     **given: int | None,
 ) -> Tenant:
     """A new tenant below *parent_id* (the actor's own tenant when not given); *given* are some of `limits.OF_TENANTS`.
@@ -76,8 +78,9 @@ def create(
     limits.check(given)
     _require_plan(session, actor, plan_id, kind)
     _require_word(actor, skips_proof)
+    _check_days(trace_days)
     tenant = Tenant(plan_id=plan_id, name=_free_name(session, name, parent.id), kind=kind, parent_id=parent.id, **given)
-    tenant.forwards_outside, tenant.skips_proof = forwards_outside, skips_proof
+    tenant.forwards_outside, tenant.skips_proof, tenant.trace_days = forwards_outside, skips_proof, trace_days
     session.add(tenant)
     session.flush()
     _tell(session, actor, "tenant.created", tenant, after=_describe(tenant))
@@ -152,6 +155,7 @@ def update(
     plan_id: int | Unchanged | None = UNCHANGED,
     forwards_outside: bool | None = None,
     skips_proof: bool | None = None,
+    trace_days: int | Unchanged | None = UNCHANGED,
     **given: int | Unchanged | None,
 ) -> Tenant:
     """Change what is given of `limits.OF_TENANTS` and the rest; a limit of None is what its plan says, or none.
@@ -179,6 +183,9 @@ def update(
     if skips_proof is not None and skips_proof != tenant.skips_proof:
         _require_word(actor, True)
         tenant.skips_proof = skips_proof
+    if not isinstance(trace_days, Unchanged):
+        _check_days(trace_days)
+        tenant.trace_days = trace_days
     before, after = audit.difference(before, _describe(tenant))
     if after:
         tenant.version += 1
@@ -254,6 +261,11 @@ def _require_word(actor: Actor, wanted: bool) -> None:
         raise Forbidden("only the operator may let a tenant do without proofs", code="operators_word")
 
 
+def _check_days(days: int | None) -> None:
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        raise Invalid(f"trace_days is a number from 1 to {MOST_DAYS}, or none", field="trace_days")
+
+
 def _require_plan(session: Session, actor: Actor, plan_id: int | None, kind: str) -> None:
     """Go on when tenants of this *kind* may have it: it is in the actor's part, and not for the operator himself."""
     if plan_id is not None:
@@ -277,6 +289,7 @@ def _describe(tenant: Tenant) -> dict[str, Any]:
         "plan": tenant.plan.name if tenant.plan is not None else None,
         "forwards_outside": tenant.forwards_outside,
         "skips_proof": tenant.skips_proof,
+        "trace_days": tenant.trace_days,
     }
 
 

@@ -527,6 +527,7 @@ def upgrade() -> None:
     op.add_column("account", sa.Column("rights", sa.JSON(), nullable=True))
     op.add_column("alias", sa.Column("expires_at", sa.BigInteger(), nullable=True))
     _names()
+    op.add_column("tenant", sa.Column("trace_days", sa.Integer(), nullable=True))
     _search()
 
 
@@ -546,6 +547,7 @@ def downgrade() -> None:
     op.execute("DELETE FROM account WHERE kind = 'support'")  # To an older program they would be nobody it knows.
     op.drop_column("account", "rights")
     op.drop_column("alias", "expires_at")
+    op.drop_column("tenant", "trace_days")
     op.drop_table("appointment")
     _plan_away()
     _suspensions_away()

@@ -28,7 +28,11 @@ _ABOUT: Final = _STATES | {
     "submitted", "client-unanswered", "bounced", "notified", "double-bounce-dropped", "backscatter", "disk-refused",
     "replied", "reply-withheld", "conditions-unjudged",
 }  # fmt: skip
+_OF_DOMAINS: Final = "trace-days"
+ALL_DOMAINS: Final = "*"
 _KIND: Final = re.compile(rb'\{"time":[0-9.]+,"role":"[a-z-]+","event":"([a-z-]+)"')
+_HEEDED: Final = _ABOUT | _OF_SESSION | {_OF_DOMAINS}
+MAX_DAYS: Final = 36_500
 _LEFT_OUT: Final = frozenset({"time", "role", "event", "queue_id", "session"})
 
 Entry = dict[str, Any]
@@ -68,6 +72,9 @@ class Batch:
     states: dict[int, str] = field(default_factory=dict)  # of messages known before
     events: list[tuple[int, float, str, str, str]] = field(default_factory=list)
     parties: set[tuple[int, int, str, str]] = field(default_factory=set)
+    days: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # of domains; of ALL_DOMAINS: what was told before counts no more
 
 
 class Numbers(Protocol):
@@ -90,10 +97,14 @@ class Gatherer:
         batch = Batch()
         for line in lines:
             kind = _KIND.match(line)
-            if kind is None or ((name := kind[1].decode()) not in _ABOUT and name not in _OF_SESSION):
+            if kind is None or (name := kind[1].decode()) not in _HEEDED:
                 continue
             entry = _entry(line)
-            if entry is not None and is_credible(entry["role"], name):
+            if entry is None or not is_credible(entry["role"], name):
+                continue
+            if name == _OF_DOMAINS:
+                batch.days.append((entry.get("domain", "").lower(), min(_count(entry.get("days", "")), MAX_DAYS)))
+            else:
                 self._take(batch, entry)
         return batch
 

@@ -8,11 +8,12 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from mta.roles.tracer.gather import Batch
+from mta.roles.tracer.gather import ALL_DOMAINS, Batch
 from mta.roles.tracer.tail import Place
 from mta.traces import SCHEMA, VERSION
 
 PURGE_AT_ONCE: Final = 500  # messages: some ten milliseconds
+DOMAINS_AT_ONCE: Final = 50  # each two looks into an index
 _COLUMNS: Final = 11  # of `message`
 
 
@@ -89,6 +90,11 @@ class Store:
             many("UPDATE message SET state = ? WHERE id = ?", [(state, id_) for id_, state in batch.states.items()])
             many("INSERT INTO event VALUES (?, ?, ?, ?, ?)", batch.events)
             many("INSERT OR IGNORE INTO party VALUES (?, ?, ?, ?)", batch.parties)
+            for name, days in batch.days:
+                if name == ALL_DOMAINS:
+                    self._database.execute("DELETE FROM domain")
+                else:
+                    self._database.execute("INSERT OR REPLACE INTO domain VALUES (?, ?)", (name, days))
             self._database.execute("DELETE FROM place")
             self._database.execute("INSERT INTO place VALUES (?, ?)", (place.beginning, place.octets))
 
@@ -102,6 +108,35 @@ class Store:
             "SELECT id FROM message WHERE at < ? ORDER BY at LIMIT ?", (moment, PURGE_AT_ONCE)
         ).fetchall()
         return self._remove(rows)
+
+    def domains_after(self, name: str) -> list[tuple[str, int]]:
+        """The next domains behind *name* whose tenants say for how many days, and how many; a bounded number of them."""
+        statement = "SELECT name, days FROM domain WHERE name > ? AND days > 0 ORDER BY name LIMIT ?"
+        return self._database.execute(statement, (name, DOMAINS_AT_ONCE)).fetchall()
+
+    def forget_of(self, domain: str, moment: float) -> int:
+        """Let *domain* find no message from before *moment* any more, of a bounded number; how many there were.
+
+        One that no other domain of ours may find is removed.
+
+        Raises:
+            sqlite3.Error: no.
+        """
+        newest = "SELECT id FROM message WHERE at < ? ORDER BY at DESC LIMIT 1"
+        one = self._database.execute(newest, (moment,)).fetchone()
+        if one is None:
+            return 0
+        # Numbers rise with time but for a moment, so none of these is much younger.
+        statement = "SELECT DISTINCT message_id FROM party WHERE domain = ? AND message_id <= ? LIMIT ?"
+        rows: list[tuple[int]] = self._database.execute(statement, (domain, one[0], PURGE_AT_ONCE)).fetchall()
+        if not rows:
+            return 0
+        with self._transaction():
+            gone = [(number, domain) for (number,) in rows]
+            self._database.executemany("DELETE FROM party WHERE message_id = ? AND domain = ?", gone)
+            found = "SELECT 1 FROM party p JOIN domain d ON d.name = p.domain WHERE p.message_id = ?"
+            self._delete([row for row in rows if self._database.execute(found, row).fetchone() is None])
+        return len(rows)
 
     def forget_oldest(self, most_octets: int) -> int:
         """Remove the oldest messages, a bounded number, when more than *most_octets* are in use; how many.
@@ -126,10 +161,13 @@ class Store:
 
     def _remove(self, rows: list[tuple[int]]) -> int:
         with self._transaction():
-            self._database.executemany("DELETE FROM event WHERE message_id = ?", rows)
-            self._database.executemany("DELETE FROM party WHERE message_id = ?", rows)
-            self._database.executemany("DELETE FROM message WHERE id = ?", rows)
+            self._delete(rows)
         return len(rows)
+
+    def _delete(self, rows: list[tuple[int]]) -> None:
+        self._database.executemany("DELETE FROM event WHERE message_id = ?", rows)
+        self._database.executemany("DELETE FROM party WHERE message_id = ?", rows)
+        self._database.executemany("DELETE FROM message WHERE id = ?", rows)
 
     def _transaction(self) -> sqlite3.Connection:
         """Begun here, and ended by leaving the block."""

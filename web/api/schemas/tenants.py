@@ -1,10 +1,16 @@
 """Tenants."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from web.api.schemas import Asked, Count, Moment, NameText, Number, Told
+from web.api.schemas import Asked, Count, Moment, NameText, Number, Told, Whole
+
+Days = Annotated[int, Field(ge=1, le=3650), Whole]
+_DAYS = (
+    "for so many days, and never longer than the host's own, it is remembered what became of messages (`/messages`); null: as who "
+    "stands above says"
+)
 
 
 class NewTenant(Asked):
@@ -21,6 +27,7 @@ class NewTenant(Asked):
     plan_id: Number | None = Field(None, description="says what is not said here")
     skips_proof: bool = Field(False, description="its domains need no proof; the operator's to say")
     forwards_outside: bool = Field(True, description="may mail be forwarded to other hosts, by it and all below it?")
+    trace_days: Days | None = Field(None, description=_DAYS)
 
 
 class TenantChange(Asked):
@@ -37,6 +44,7 @@ class TenantChange(Asked):
     forwards_outside: bool | None = Field(
         None, description="without, mail that was forwarded to other hosts before goes there no more"
     )
+    trace_days: Days | None = Field(None, description=_DAYS)
 
 
 class Tenant(Told):
@@ -56,5 +64,6 @@ class Tenant(Told):
     plan_id: int | None
     skips_proof: bool
     forwards_outside: bool
+    trace_days: int | None
     created_at: Moment
     version: int

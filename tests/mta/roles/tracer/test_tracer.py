@@ -8,6 +8,7 @@ import pytest
 
 from mta.roles.journal import lines
 from mta.roles.journal.files import Files
+from mta.roles.tracer import store
 from mta.roles.tracer.desk import DAY, Desk
 from mta.roles.tracer.store import StoreTooNew
 from mta.traces import IDENTITY, RECIPIENT, REVERSE_PATH
@@ -180,6 +181,58 @@ def test_the_old_goes_and_with_it_all_that_was_known_of_it(rig):
     assert rig.rows("SELECT queue_id FROM message") == [(TWO,)]
     for table in ("event", "party"):
         assert rig.rows(f"SELECT count(*) FROM {table} WHERE message_id NOT IN (SELECT id FROM message)") == [(0,)]
+
+
+def purged(rig):
+    while rig.desk.purge():
+        pass
+    return rig
+
+
+def findable(rig, domain):
+    """By which domain's people which messages are found."""
+    statement = "SELECT DISTINCT queue_id FROM message m JOIN party p ON p.message_id = m.id WHERE p.domain = ? ORDER BY queue_id"
+    return [queue_id for (queue_id,) in rig.rows(statement, domain)]
+
+
+def test_a_domain_whose_tenant_wants_it_is_forgotten_earlier_and_others_keep_what_is_theirs(rig):
+    """What two domains of ours share the one finds no more, the other as long as ever; what nobody may find is gone."""
+    for number, (days, to) in enumerate([(9, "joe@short.test"), (9, "joe@long.test"), (5, "joe@short.test")]):
+        rig.message(f"{number:020x}", at=-days * DAY, sender="ann@short.test" if "long" in to else "x@else.test", to=to)
+    rig.say("compiler", "trace-days", domain="*", days="0")
+    rig.say("compiler", "trace-days", domain="short.test", days="7")
+    rig.say("compiler", "trace-days", domain="long.test", days="0")
+    rig.say("smtpd", "trace-days", domain="long.test", days="1")  # not for it to say
+    purged(rig.read())
+    assert findable(rig, "short.test") == [f"{2:020x}"]
+    assert findable(rig, "long.test") == [f"{1:020x}"]
+    assert rig.rows("SELECT count(*) FROM message") == [(2,)]
+    for table in ("event", "party"):
+        assert rig.rows(f"SELECT count(*) FROM {table} WHERE message_id NOT IN (SELECT id FROM message)") == [(0,)]
+
+    rig.now += 3 * DAY
+    rig.say("compiler", "trace-days", domain="*", days="0")  # told anew: nobody says anything of his own
+    purged(rig.read())
+    assert findable(rig, "short.test") == [f"{2:020x}"]
+
+
+def test_forgetting_for_domains_goes_in_steps_and_from_the_first_again(rig, monkeypatch):
+    """However many there are: a bounded number of messages and domains at once."""
+    monkeypatch.setattr(store, "PURGE_AT_ONCE", 3)
+    monkeypatch.setattr(store, "DOMAINS_AT_ONCE", 2)
+    for number in range(5):
+        rig.say("compiler", "trace-days", domain=f"d{number}.test", days="1")
+        for message in range(4):
+            rig.message(f"{number * 10 + message:020x}", at=-2 * DAY, sender="x@else.test", to=f"joe@d{number}.test")
+    rig.read()
+    rounds = 1
+    while rig.desk.purge():
+        rounds += 1
+    assert rounds > 10
+    assert rig.rows("SELECT count(*) FROM message") == [(0,)]
+    rig.message(ONE, at=-2 * DAY, sender="x@else.test", to="joe@d0.test")
+    purged(rig.read())
+    assert rig.rows("SELECT count(*) FROM message") == [(0,)]
 
 
 def test_it_never_takes_more_room_than_it_was_given(tmp_path):
