@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from appliance.database.session import Session
-from appliance.errors import Refused
+from appliance.errors import Forbidden, Refused, Taken
 from appliance.models import Alias, Domain, Mailbox
 from appliance.services import addresses, authorisation, limits, mailboxes, removals
 from appliance.services.actor import Actor
@@ -70,7 +70,7 @@ def _create_in(
             yield place, refusal
         return
     held = _held(session, domain, [fold_local_part(address.local_part) for _, address in group.members])
-    removed = _removed(session, domain, group, wanted, actor)
+    removed = _removed(session, domain, group, actor)
     room = limits.room_for(session, domain.tenant_id, "mailboxes", domain=domain)
     storage = limits.room_for(session, domain.tenant_id, limits.STORAGE, domain=domain)
     made, defaults = 0, _Defaults(session, domain)
@@ -78,7 +78,7 @@ def _create_in(
         folded = fold_local_part(address.local_part)
         if folded in held:
             yield place, addresses.taken_by(held[folded], address)
-        elif folded in removed:
+        elif folded in removed and not wanted[place].discard:
             yield place, removed[folded]
         elif made >= room.left:
             yield place, room.refusal
@@ -88,6 +88,8 @@ def _create_in(
                 quota = defaults.get(one)
                 mailbox = mailboxes.make(domain, address, folded, one.sealed_hash, quota, one.display_name)
                 storage.take_quota(quota)
+                if folded in removed:  # Last of all: what is refused must not have discarded anything.
+                    _discard(session, domain, folded, actor)
             except Refused as refusal:
                 yield place, refusal
                 continue
@@ -97,17 +99,19 @@ def _create_in(
             yield place, mailbox
 
 
-def _removed(
-    session: Session, domain: Domain, group: _Group, wanted: Sequence[NewMailbox], actor: Actor
-) -> dict[str, Refused]:
-    """Which of the names (folded) one was removed under that may come back, and is not to be discarded."""
-    refused: dict[str, Refused] = {}
-    for discard in (False, True):
-        names = [fold_local_part(each.local_part) for place, each in group.members if wanted[place].discard is discard]
-        for start in range(0, len(names), ASKED_AT_ONCE):
-            piece = names[start : start + ASKED_AT_ONCE]
-            refused.update(removals.discard_mailboxes(session, domain, piece, actor=actor, discard=discard))
-    return refused
+def _removed(session: Session, domain: Domain, group: _Group, actor: Actor) -> dict[str, Taken | Forbidden]:
+    """Under which of the names (folded) one was removed that may be had back, and why that stands in the way."""
+    names = [fold_local_part(address.local_part) for _, address in group.members]
+    found: dict[str, Taken | Forbidden] = {}
+    for start in range(0, len(names), ASKED_AT_ONCE):
+        piece = names[start : start + ASKED_AT_ONCE]
+        found.update(removals.discard_mailboxes(session, domain, piece, actor=actor, discard=False))
+    return found
+
+
+def _discard(session: Session, domain: Domain, folded: str, actor: Actor) -> None:
+    for refusal in removals.discard_mailboxes(session, domain, [folded], actor=actor, discard=True).values():
+        raise refusal
 
 
 class _Defaults:

@@ -184,6 +184,17 @@ def test_an_address_is_made_anew_only_when_what_was_there_may_go(world):
         assert session.scalar(select(func.count()).select_from(RemovedRows)) == 0
 
 
+def test_who_is_refused_a_mailbox_has_discarded_nothing(world):
+    """There is no room for it: then the removed one can still be had back."""
+    number = remove(world, mailboxes, JOE, actor=OPERATOR)
+    world.do(lambda s: tenants.update(s, world.customer_id, actor=OPERATOR, max_mailboxes=0))
+    wanted = [NewMailbox(JOE, discard=True), NewMailbox("joe@foreign.test", discard=True)]
+    outcomes = world.do(lambda s: many_mailboxes.create_each(s, wanted, actor=OPERATOR))
+    assert [type(outcome) for outcome in outcomes] == [LimitReached, Taken]
+    world.do(lambda s: tenants.update(s, world.customer_id, actor=OPERATOR, max_mailboxes=None))
+    undo(world, number)
+
+
 def test_an_alias_may_take_a_removed_mailboxs_address_and_stands_in_its_way(world):
     number = remove(world, mailboxes, JOE)
     world.do(lambda s: aliases.create(s, JOE, ["joe@foreign.test"], actor=OPERATOR))
