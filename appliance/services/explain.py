@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from appliance.config import Settings
 from appliance.errors import Invalid
@@ -33,9 +33,6 @@ from mta.roles.directory.doors import OURS, Origin
 from mta.roles.directory.outward import Beyond
 from mta.roles.directory.resolve import Judgement, Obstacle, Resolver
 from mta.roles.directory.srs import Kept
-from mta.roles.ledger.__main__ import FILE as LEDGER_FILE
-from mta.roles.ledger.book import Book
-from mta.roles.ledger.store import Store, StoreTooNew
 from mta.seal import SOURCE_SECRET, read_opener
 from mta.smtp import driving
 from mta.smtp import events as e
@@ -60,8 +57,12 @@ from mta.wire.channel import Channel
 from mta.wire.control import Start
 from mta.wire.loop import Loop
 
+if TYPE_CHECKING:
+    from mta.roles.ledger.book import Book
+
 PATIENCE_SECONDS = 8.0  # the directory answers each question within four
 EXAMPLE_CLIENT = "192.0.2.1"  # RFC 5737: nobody's address
+LONGEST_PATH = 900  # octets, with the command around it in one line of SMTP
 CONTENT = b"Subject: explain\r\n\r\n.\r\n"
 
 _KINDS = {
@@ -71,6 +72,22 @@ _KINDS = {
     TENANT: "tenant",
     RULES: "access rules of",
 }
+
+
+class Records(Protocol):
+    """What the directory looks at: as much of a snapshot as it needs."""
+
+    trouble: str
+    serial: object
+
+    def get(self, key: bytes) -> bytes | None:
+        """What stands under *key*."""
+
+    def refresh(self) -> bool:
+        """Is it another state than before?"""
+
+    def close(self) -> None:
+        """Give it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +136,53 @@ def explain(
         Invalid: not an address, or not a path that one could send.
         OSError: the snapshot may not be read.
     """
-    try:
-        ipaddress.ip_address(client)
-    except ValueError as error:
-        raise Invalid(f"{client!r} is not an IP address", field="client") from error
-    for name, path in (("from", reverse_path), ("to", forward_path)):
-        if not path.isprintable() or "<" in path or ">" in path:
-            raise Invalid(f"{path!r} is not an address", field=name)
-    plain = {key: value.encode() for key, value in plan_of(settings)["settings"].items()}
+    _check(reverse_path, forward_path, client)
     with tempfile.TemporaryDirectory(prefix="postern-explain-") as folder:
-        directory = _Directory(settings.state, plain, Path(folder), ask_dns=ask_dns)
+        loop, plain = Loop(), _plain(settings)
+        ledger = _ledger(settings.state, Path(folder), loop)
+        directory = _Directory(loop, Snapshot.open(settings.state / "snapshot" / "recipients"), plain, ledger)
+        if ask_dns:
+            directory.ask_name_servers(plain["dns.servers"].decode())
         if ask_source:
-            directory.ask_source()
+            directory.ask_source(settings.state, plain)
         try:
             return _Talk(directory, plain, client, starttls=_offers_tls(settings.state)).hold(
                 reverse_path, forward_path
             )
         finally:
             directory.close()
+
+
+def explain_from(
+    records: Records, settings: Settings, reverse_path: str, forward_path: str, client: str = EXAMPLE_CLIENT, *,
+    starttls: bool = True,
+) -> Explanation:  # fmt: skip
+    """The same over *records* instead of the published snapshot; ledger and resolver are not asked.
+
+    Raises:
+        Invalid: not an address, or not a path that one could send.
+    """
+    _check(reverse_path, forward_path, client)
+    plain = _plain(settings)
+    directory = _Directory(Loop(), cast("Snapshot", records), plain, None)
+    try:
+        return _Talk(directory, plain, client, starttls=starttls).hold(reverse_path, forward_path)
+    finally:
+        directory.close()
+
+
+def _check(reverse_path: str, forward_path: str, client: str) -> None:
+    try:
+        ipaddress.ip_address(client)
+    except ValueError as error:
+        raise Invalid(f"{client!r} is not an IP address", field="client") from error
+    for name, path in (("from", reverse_path), ("to", forward_path)):
+        if not path.isprintable() or "<" in path or ">" in path or len(path.encode()) > LONGEST_PATH:
+            raise Invalid(f"{path[:100]!r} is not an address", field=name)
+
+
+def _plain(settings: Settings) -> dict[str, bytes]:
+    return {key: value.encode() for key, value in plan_of(settings)["settings"].items()}
 
 
 class _Ear:
@@ -163,10 +209,9 @@ def _channel(peer: str, hear: Callable[[m.Message], None]) -> Channel:
 class _Directory:
     """The directory's desk with what it needs around it, and `steps`: what it did."""
 
-    def __init__(self, state: Path, settings: dict[str, bytes], folder: Path, *, ask_dns: bool) -> None:
+    def __init__(self, loop: Loop, snapshot: Snapshot, settings: dict[str, bytes], ledger: "Book | None") -> None:
         self.steps: list[Step] = []
-        self.loop = Loop()
-        self._snapshot = Snapshot.open(state / "snapshot" / "recipients")
+        self.loop, self._snapshot = loop, snapshot
         self.resolver = _Recording(self._snapshot, self.steps)
         self._session_key = os.urandom(tickets.KEY_OCTETS)
         keys = {roster.SESSION_KEY: self._session_key, roster.TICKET_KEY: os.urandom(tickets.KEY_OCTETS)}
@@ -177,27 +222,28 @@ class _Directory:
         desk = Desk(
             self.loop, self._snapshot, self.resolver, guards, asking, keys[roster.TICKET_KEY], keys[roster.SESSION_KEY],
         )  # fmt: skip
-        self._neighbours = asking.peers = _Neighbours(self.loop, asking, self.steps, _ledger(state, folder, self.loop))
-        self._state, self._settings = state, settings
+        self._neighbours = asking.peers = _Neighbours(self.loop, asking, self.steps, ledger)
         self._sources: list[Callable[[], None]] = []  # to be closed
-        if ask_dns:
-            self._neighbours.name_servers = settings["dns.servers"].decode()
         self._desk = desk
 
-    def ask_source(self) -> None:
+    def ask_name_servers(self, servers: str) -> None:
+        """Look names up at *servers*, for real."""
+        self._neighbours.name_servers = servers
+
+    def ask_source(self, state: Path, settings: dict[str, bytes]) -> None:
         """From now on have role source's own code, in this process, ask for recipients of relayed domains."""
         # Lazy imports: TLS and ciphers, which nothing else here needs.
         from mta.roles.source.__main__ import HOOKS, KEY, Hooks, Makers  # noqa: PLC0415
         from mta.roles.source.desk import Desk as SourceDesk  # noqa: PLC0415
         from mta.roles.source.memory import Memory  # noqa: PLC0415
 
-        hooks, opener = str(self._state / HOOKS), read_opener(self._state / KEY, SOURCE_SECRET)
-        name = self._settings["host.name"]
+        hooks, opener = str(state / HOOKS), read_opener(state / KEY, SOURCE_SECRET)
+        name = settings["host.name"]
         makers = Makers(self.loop, name, Hooks(hooks, hooks), opener, ssl.create_default_context())
-        snapshot = Snapshot.open(self._state / "snapshot" / "sources")
+        snapshot = Snapshot.open(state / "snapshot" / "sources")
         desk = SourceDesk(self.loop, snapshot, Memory(time.monotonic), makers.make, time.monotonic)
         beyond = _Neighbours(self.loop, makers.asking, self.steps, None)
-        beyond.name_servers = self._settings["dns.servers"].decode()
+        beyond.name_servers = settings["dns.servers"].decode()
         desk.peers = makers.asking.peers = beyond
         self._neighbours.source = desk.asked
         self._sources.append(desk.close)
@@ -243,6 +289,7 @@ class _Directory:
         self._snapshot.close()
         for close in self._sources:
             close()
+        self.loop.close()
 
 
 class _Recording(Resolver):
@@ -285,7 +332,7 @@ class _Neighbours:
     missed_source = False
     source: Callable[[Channel, tuple[m.Message, tuple[int, ...]]], None] | None = None
 
-    def __init__(self, loop: Loop, asking: Asking, steps: list[Step], ledger: Book | None) -> None:
+    def __init__(self, loop: Loop, asking: Asking, steps: list[Step], ledger: "Book | None") -> None:
         self._loop, self._asking, self._steps, self._ledger = loop, asking, steps, ledger
         if ledger is not None:
             ledger.peers = self
@@ -342,9 +389,14 @@ class _Neighbours:
         self._asking.answered(_channel(peer, lambda _message: None), (answer, ()))
 
 
-def _ledger(state: Path, folder: Path, loop: Loop) -> Book | None:
+def _ledger(state: Path, folder: Path, loop: Loop) -> "Book | None":
     """The ledger's book over a copy of its store; None: there is none that can be read."""
-    path = state / LEDGER_FILE
+    # A lazy import: web, which has this module too, never sees the ledger's store.
+    from mta.roles.ledger.__main__ import FILE  # noqa: PLC0415
+    from mta.roles.ledger.book import Book  # noqa: PLC0415
+    from mta.roles.ledger.store import Store, StoreTooNew  # noqa: PLC0415
+
+    path = state / FILE
     # Without a log beside it nobody has it open, and opening it as usual would make one that is not the ledger's own.
     mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
     try:

@@ -33,6 +33,10 @@ class Loop:
         """Its own descriptor, for a role that makes its loop before it enters the sandbox."""
         return self._epoll.fileno()
 
+    def close(self) -> None:
+        """Give its descriptor back; for who makes a loop for a moment, inside a process that goes on."""
+        self._epoll.close()
+
     def add_reader(self, descriptor: int, callback: Callable[[], None]) -> None:
         """Call *callback* whenever *descriptor* can be read."""
         self._readers[descriptor] = callback

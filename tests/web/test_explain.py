@@ -55,3 +55,74 @@ def test_what_is_not_his_is_not_there(shop: tuple[Office, Api]) -> None:
     for to in ("box@theirs.test", "x@nowhere.test", "no address", f"postmaster@{HOST}"):
         response = shop[1]("GET", "/explain", params={"to": to})
         assert (response.status_code, response.json()["code"]) == (404, "not_found"), to
+
+
+def explained(api: Api, to: str, **more: str) -> dict[str, object]:
+    answer = api("GET", "/explain", params={"to": to, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def last(told: dict[str, object]) -> tuple[str, str]:
+    """The last thing that the client says, and what it hears."""
+    exchange = told["dialog"][-1]
+    return exchange["command"], exchange["replies"][-1]
+
+
+@pytest.mark.parametrize(
+    ("to", "word", "command", "answer"),
+    [
+        ("ben@mine.test", "accept", "content", "(the enqueuer has it"),
+        ("anna+tag@other.test", "accept", "content", "(the enqueuer has it"),
+        ("all@mine.test", "accept", "content", "(the enqueuer has it"),
+        ("nobody@mine.test", "unknown", "RCPT TO:<nobody@mine.test>", "550 5.1.1"),
+        ("held@mine.test", "suspended", "RCPT TO:<held@mine.test>", "550 5.2.1"),
+        ("x@away.test", "accept", "content", "(the enqueuer has it"),
+    ],
+)
+def test_the_dialogue_is_that_of_the_port(
+    shop: tuple[Office, Api], to: str, word: str, command: str, answer: str
+) -> None:
+    """By the directory's own code, over the records that the compiler would write."""
+    told = explained(shop[1], to, **{"from": "eve@client.test"})
+    assert told["word"] == word
+    assert last(told)[0] == command
+    assert last(told)[1].startswith(answer)
+    commands = [exchange["command"] for exchange in told["dialog"]]
+    assert commands[:4] == ["", "EHLO client.example", "MAIL FROM:<eve@client.test>", f"RCPT TO:<{to}>"]
+    assert told["decision"] == []
+    assert "theirs.test" not in str(told["dialog"])
+
+
+def test_rules_about_the_client_and_the_sender_count(shop: tuple[Office, Api]) -> None:
+    api = shop[1]
+    for pattern in ("203.0.113.7", ".spam.test"):
+        assert api("POST", "/domains/mine.test/rules", {"verb": "deny", "pattern": pattern}).status_code == 201
+    assert last(explained(api, "ben@mine.test"))[0] == "content"
+    for more in ({"client": "203.0.113.7"}, {"from": "x@very.spam.test"}):
+        command, answer = last(explained(api, "ben@mine.test", **more))
+        assert (command, answer[:9]) == ("RCPT TO:<ben@mine.test>", "550 5.7.1")
+
+
+def test_the_operator_sees_each_record(shop: tuple[Office, Api]) -> None:
+    told = explained(shop[0].api(), "all@mine.test")
+    looked_at = {step["what"]: step["outcome"] for step in told["decision"]}
+    assert "address all@mine.test" in looked_at
+    assert looked_at["the directory's word"].startswith("accept")
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("client", "nowhere"), ("client", "1.2.3.4.5"), ("from", "a>b@c.test"), ("from", "a\x07@c.test")],
+)
+def test_what_nobody_could_send_is_refused(shop: tuple[Office, Api], field: str, text: str) -> None:
+    refused = shop[1]("GET", "/explain", params={"to": "ben@mine.test", field: text})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+
+
+def test_an_international_domain_is_found_by_both_its_names(shop: tuple[Office, Api]) -> None:
+    operator = shop[0].api()
+    assert operator("POST", "/domains", {"name": "b\u00fccher.test"}).status_code == 201
+    assert operator("POST", "/mailboxes", {"address": "anna@b\u00fccher.test"}).status_code == 201
+    for name in ("b\u00fccher.test", "xn--bcher-kva.test"):
+        assert explained(operator, f"anna@{name}")["word"] == "accept"

@@ -24,7 +24,7 @@ def search(
         str | None,
         Query(
             max_length=100,
-            pattern=r"^[a-z_]*[a-z][a-z_]*([.][a-z_]*)?$",
+            pattern=r"^[a-z_]{1,50}[.][a-z_]{0,50}$",
             description="only `mailbox.created`, say; `mailbox.` for all about mailboxes",
         ),
     ] = None,

@@ -68,7 +68,8 @@ Secret = Annotated[Text, Field(json_schema_extra=documented("^[ -~]*$", 1000, 8)
 Hash = Annotated[Text, Field(json_schema_extra=documented("^[$]6[$][./A-Za-z0-9]{1,16}[$][./A-Za-z0-9]{86}$", 110, 1))]
 Note = Annotated[Text, Field(json_schema_extra=documented("^[!-~]?[ -~]{0,150}$", 200))]
 _OCTET = "(1[0-9]{2}|[1-9]?[0-9])"
-IpAddress = Annotated[Text, Field(json_schema_extra=documented(rf"^{_OCTET}([.]{_OCTET}){{3}}$", 39, 3))]
+IPV4 = rf"^{_OCTET}([.]{_OCTET}){{3}}$"
+IpAddress = Annotated[Text, Field(json_schema_extra=documented(IPV4, 39, 3))]
 Network = Annotated[
     Text, Field(json_schema_extra=documented(rf"^{_OCTET}([.]{_OCTET}){{3}}(/([12]?[0-9]|3[0-2]))?$", 43, 3))
 ]
