@@ -8,7 +8,6 @@ import asyncio
 import ctypes
 import gc
 import importlib
-import json
 import logging
 import os
 import socket
@@ -31,6 +30,7 @@ from appliance.services.queue import Which
 from appliance.services.seals import Seals
 from mta import roster, sandbox
 from mta.wire import control
+from web.api.docs import Described
 from web.app import create_app
 from web.metrics import MetricsPort
 from web.worker import Worker
@@ -150,8 +150,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         seals=seals,
         traces=Path(state, messages.FILE),
     )
-    document = in_a_child(lambda: json.dumps(app.openapi()).encode())
-    app.openapi = lambda: json.loads(document)  # type: ignore[method-assign]  # how FastAPI says to give another one
+    app.state.described = Described.unpacked(in_a_child(lambda: Described.of(app).packed()))
     metrics = MetricsPort(app, Path(state, "figures", "metrics"))
     config = uvicorn.Config(
         metrics,

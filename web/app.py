@@ -76,8 +76,9 @@ def create_app(
         title="Postern",
         version=VERSION,
         summary="Tenants, domains, mailboxes and aliases of a mail appliance.",
-        openapi_url="/api/v1/openapi.json",
-        docs_url=None,  # FastAPI's own pages load scripts from elsewhere; web.api.docs makes ours
+        # web.api.docs serves the document, and a page of it: FastAPI's own pages load scripts from elsewhere.
+        openapi_url=None,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )

@@ -27,6 +27,7 @@ from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
 
 LOOK_SECONDS = 0.05  # a change is to be in force within a second
+REST_SECONDS = 0.04  # after a look that was asked for: what others commit meanwhile is published together
 AWAY_SECONDS = 1.0
 COMPACT_SECONDS = 0.02  # of work between two looks
 TASKS_AT_ONCE = 200
@@ -73,6 +74,8 @@ class Compiler:
         self._stamp: object = None
         self._trouble = ""
         self._is_compacting = False
+        self._rests_until = 0.0
+        self._is_asked = False  # and the look is to come
         self.stores = Stores(self)
         self.outbox = Outbox(self)
         self.keys = KeyMaker(loop, self, signer)
@@ -106,7 +109,20 @@ class Compiler:
         if not isinstance(packet[0], m.Poke):
             channel.close()
             return
+        if self._is_asked:
+            return
+        # A look costs as much for a hundred changes as for one, and takes the time of those who make them.
+        wait = self._rests_until - time.monotonic()
+        if wait > 0:
+            self._is_asked = True
+            self._loop.call_later(wait, self._look_for_others)
+        else:
+            self._look_for_others()
+
+    def _look_for_others(self) -> None:
+        self._is_asked = False
         self._work()
+        self._rests_until = time.monotonic() + REST_SECONDS
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call *callback* in *seconds*."""

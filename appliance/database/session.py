@@ -4,19 +4,57 @@ A reader would otherwise get wrong: services add rows and never commit. Who call
 leaving `unit_of_work`; so a mailbox never exists without its audit entry and its change entry.
 """
 
+import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, Table, event, insert, orm, text
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import SessionTransaction
 
 from appliance.database import server
 from appliance.database.engine import WRITE
 from appliance.errors import DatabaseUnavailable, Invalid
 
 __all__ = ["Session", "part_of_work", "reading", "unit_of_work"]
+
+
+class Session(orm.Session):
+    """SQLAlchemy's, which also takes rows that nobody changes again: they are written together, without an object for each.
+
+    A reader would otherwise get wrong: they are written by each flush, so whatever asks the database afterwards finds them. A
+    savepoint begins with a flush; so those that wait when one is taken back came behind it, and go with it.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - passed on
+        super().__init__(*given, **named)
+        self._noted: dict[Table, list[dict[str, Any]]] = {}
+
+    def note(self, model: type[orm.DeclarativeBase], **row: object) -> None:
+        """Write *row* of *model*, behind those that were noted of it before."""
+        table = model.__table__
+        assert isinstance(table, Table)
+        self._noted.setdefault(table, []).append(row)
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        """As SQLAlchemy's, then what was noted."""
+        super().flush(objects)
+        while self._noted:
+            table = next(iter(self._noted))
+            for _, alike in itertools.groupby(self._noted.pop(table), key=tuple):
+                rows = list(alike)
+                self.connection().execute(insert(table), rows if len(rows) > 1 else rows[0])
+
+    def forget(self) -> None:
+        """What was noted and not written yet is not to be written."""
+        self._noted.clear()
+
+
+@event.listens_for(Session, "after_soft_rollback")
+def _forget(session: Session, _former: SessionTransaction) -> None:
+    session.forget()
 
 
 @contextmanager
@@ -32,11 +70,10 @@ def unit_of_work(engine: Engine, *, dry_run: bool = False) -> Iterator[Session]:
         Session(engine.execution_options(**{WRITE: True}), expire_on_commit=False) as session,
     ):
         yield session
-        if dry_run:
-            # What the database itself would refuse must show in a dry run too. Closing takes everything back, and unlike
-            # rollback() leaves the rows' values, which the caller still wants to show.
-            session.flush()
-        else:
+        # What the database itself would refuse must show in a dry run too. Closing takes everything back, and unlike
+        # rollback() leaves the rows' values, which the caller still wants to show.
+        session.flush()
+        if not dry_run:
             _say_so(session)
             session.commit()
 

@@ -29,7 +29,7 @@ __all__ = ["AuditEntry", "Search", "Verdict", "difference", "export", "list_entr
 
 MAX_EXPORT = 1_000_000  # entries in one answer; more come by giving `until`
 _COLUMNS = tuple(column.key for column in AuditEntry.__table__.columns)
-_TOLD = tuple(name for name in _COLUMNS if name != "id")
+_NEWEST = select(AuditEntry.digest).order_by(AuditEntry.id.desc()).limit(1)
 _END = "audit-end"  # in a session: the digest of its newest entry
 _PIECE = 2000
 _ACTION = re.compile(r"[a-z_]{1,50}\.[a-z_]{0,50}\Z")
@@ -76,6 +76,7 @@ def record(
     after: dict[str, Any] | None = None,
 ) -> None:
     """Write down a deed. *before* and *after* hold what changed and never a secret."""
+<<<<<<< Updated upstream
     entry = AuditEntry(
         at=now(),
         actor_kind=actor.kind,
@@ -95,6 +96,22 @@ def record(
 
 def _described(entry: AuditEntry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in _TOLD}
+=======
+    entry = {
+        "at": now(),
+        "actor_kind": actor.kind,
+        "actor": actor.name,
+        "source": actor.source,
+        "action": action,
+        "subject": subject,
+        "tenant_id": tenant_id,
+        "domain_id": domain_id,
+        "before": before,
+        "after": after,
+    }
+    session.info[_END] = digest = audit_chain.link(_end_of(session), entry)
+    session.note(AuditEntry, **entry, digest=digest)
+>>>>>>> Stashed changes
 
 
 def _end_of(session: Session) -> str:
@@ -102,7 +119,7 @@ def _end_of(session: Session) -> str:
     known: str | None = session.info.get(_END)
     if known is None:
         with session.no_autoflush:  # What is not written yet holds no entry, or `known` would be there.
-            known = session.scalar(select(AuditEntry.digest).order_by(AuditEntry.id.desc()).limit(1))
+            known = session.scalar(_NEWEST)
     return known or audit_chain.BEGINNING
 
 

@@ -13,7 +13,7 @@ import enum
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, false, or_, select
+from sqlalchemy import Select, and_, bindparam, false, or_, select
 from sqlalchemy.orm import object_session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -313,10 +313,19 @@ def _in_domain(part: Part, model: type[Any]) -> ColumnElement[bool]:
     return false()
 
 
+_HELD = select(Tenant.parent_id, Tenant.log_in_held).where(Tenant.id == bindparam("id"))
+
+
 def is_in_force(session: Session, tenant_id: int) -> bool:
     """May people of the tenant log in, as far as it and those above it go?"""
-    tenants = [session.get(Tenant, number) for number in upward(session, tenant_id)]
-    return all(tenant is not None and not tenant.log_in_held for tenant in tenants)
+    session.flush()
+    current: int | None = tenant_id
+    while current is not None:
+        found = session.execute(_HELD, {"id": current}).first()
+        if found is None or found.log_in_held:
+            return False
+        current = found.parent_id
+    return True
 
 
 def may_receive(session: Session, tenant_id: int) -> bool:
@@ -374,6 +383,7 @@ def _columns(what: Collection[str]) -> list[str]:
 def rank_over(row: Tenant | Domain | Mailbox | Alias | Removal, actor: Actor) -> int:
     """The actor's rank in that part of his in which *row* lies."""
     session = object_session(row)
+    assert session is None or isinstance(session, Session)
     ranks = [part.rank for part in actor.parts if session is None or _part_sees(session, part, row)]
     return max(ranks, default=0)
 

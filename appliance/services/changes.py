@@ -65,7 +65,7 @@ PATTERN = "pattern"
 
 def announce(session: Session, kind: str, key: str) -> None:
     """*key* of *kind* is different from now on."""
-    session.add(Change(kind=kind, key=key))
+    session.note(Change, kind=kind, key=key)
 
 
 def announce_each(session: Session, kind: str, keys: Select[str]) -> None:
@@ -96,27 +96,27 @@ def forget(session: Session, up_to: int) -> None:
 
 def make_store(session: Session, domain: str, folded: str) -> None:
     """The storekeeper shall make the store of a mailbox."""
-    session.add(StoreTask(op="make", domain=domain, local_part=folded))
+    session.note(StoreTask, op="make", domain=domain, local_part=folded)
 
 
 def trash_store(session: Session, domain: str, folded: str = "") -> None:
     """The storekeeper shall put a mailbox's store aside; without *folded*, the whole domain's."""
-    session.add(StoreTask(op="trash", domain=domain, local_part=folded))
+    session.note(StoreTask, op="trash", domain=domain, local_part=folded)
 
 
 def keep_store(session: Session, domain: str, removal_id: int, until: int, folded: str = "") -> None:
     """As `trash_store`, for a removal that may be undone *until* then."""
-    session.add(StoreTask(op="keep", domain=domain, local_part=folded, removal_id=removal_id, until=until))
+    session.note(StoreTask, op="keep", domain=domain, local_part=folded, removal_id=removal_id, until=until)
 
 
 def restore_store(session: Session, domain: str, removal_id: int) -> None:
     """What was put aside for the removal comes back."""
-    session.add(StoreTask(op="restore", domain=domain, local_part="", removal_id=removal_id))
+    session.note(StoreTask, op="restore", domain=domain, local_part="", removal_id=removal_id)
 
 
 def drop_store(session: Session, domain: str, removal_id: int) -> None:
     """What was put aside for the removal may go."""
-    session.add(StoreTask(op="drop", domain=domain, local_part="", removal_id=removal_id))
+    session.note(StoreTask, op="drop", domain=domain, local_part="", removal_id=removal_id)
 
 
 def store_tasks(session: Session, limit: int = 1000) -> list[StoreTask]:

@@ -94,11 +94,15 @@ def room_for(
     """How many more *noun* fit into *domain*, and at every level from the tenant upward but the *spared* ones."""
     least, whose = math.inf, "your"
     if domain is not None:
-        least, whose = _left(getattr(domain, f"max_{noun}"), session, noun, Domain.id == domain.id), "the domain's"
+        limit = getattr(domain, f"max_{noun}")
+        if limit is not None:
+            least, whose = _left(limit, session, noun, Domain.id == domain.id), "the domain's"
     for level in upward(session, tenant_id):
         if level in spared:
             break  # and so are all above it
         limit = limit_of(session.get_one(Tenant, level), f"max_{noun}")
+        if limit is None:
+            continue
         left = _left(limit, session, noun, Domain.tenant_id.in_(subtree(level)))
         if left < least:
             # Not whose limit: a customer need not learn how much his reseller bought.
@@ -107,8 +111,8 @@ def room_for(
     return Room(least, LimitReached(f"{whose} limit of {called} is reached", code=f"limit_{called}"))
 
 
-def _left(limit: int | None, session: Session, noun: str, where: ColumnElement[bool]) -> float:
-    return math.inf if limit is None else max(0, limit - _count(session, noun, where))
+def _left(limit: int, session: Session, noun: str, where: ColumnElement[bool]) -> float:
+    return max(0, limit - _count(session, noun, where))
 
 
 def limit_of(tenant: Tenant, name: str) -> int | None:

@@ -151,16 +151,16 @@ SECRETS = {"password", "password_hash", "source_password", "key", "private_key"}
 Shown = TypeVar("Shown", bound=BaseModel)
 
 
-def only_known(request: Request) -> None:
+async def only_known(request: Request) -> None:
     """Go on when the operation knows every parameter of the query: a misspelt `dry_run` would otherwise change things.
 
     Raises:
         Invalid: one is not known, or given twice.
     """
-    known, given = (
-        _parameters(request.scope["route"].dependant),
-        Counter(name for name, _ in request.query_params.multi_items()),
-    )
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    if not given:
+        return
+    known = _parameters(request.scope["route"].dependant)
     for name, times in given.items():
         if name not in known:
             raise Invalid(f"there is no parameter {name[:80]!r} here", code="unknown_parameter", field=name[:80])
@@ -217,6 +217,7 @@ def caller(
     return Caller(actor, wiring, request.url.path)
 
 
+# What follows is async though it waits for nothing: FastAPI would hand it to a thread and back, which costs more than it does.
 IfMatch = Annotated[
     # Not in the document as a parameter: there is no form of it that could not be refused. `document` tells of it in words.
     str | None, Header(include_in_schema=False)
@@ -232,17 +233,17 @@ IdempotencyKey = Annotated[
 ]
 
 
-def changer(asking: Annotated[Caller, Depends(caller)], if_match: IfMatch = None) -> Caller:
+async def changer(asking: Annotated[Caller, Depends(caller)], if_match: IfMatch = None) -> Caller:
     """As `caller`, for what changes an object."""
     return replace(asking, if_match=if_match)
 
 
-def poster(asking: Annotated[Caller, Depends(changer)], idempotency_key: IdempotencyKey = None) -> Caller:
+async def poster(asking: Annotated[Caller, Depends(changer)], idempotency_key: IdempotencyKey = None) -> Caller:
     """As `changer`, for what must not happen twice."""
     return replace(asking, idempotency_key=idempotency_key)
 
 
-def maker(asking: Annotated[Caller, Depends(caller)], idempotency_key: IdempotencyKey = None) -> Caller:
+async def maker(asking: Annotated[Caller, Depends(caller)], idempotency_key: IdempotencyKey = None) -> Caller:
     """As `caller`, for what makes an object."""
     return replace(asking, idempotency_key=idempotency_key)
 

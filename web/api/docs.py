@@ -1,7 +1,8 @@
-"""The REST API's documentation as a page, made from the OpenAPI document itself.
+"""The REST API's documentation: the OpenAPI document, and a page that is made from it.
 
 A reader would otherwise get wrong: there is no documentation text here. What the page says stands in the endpoints and
 schemas, so it cannot fall behind them; and it needs no script from anywhere, so the content security policy stays as it is.
+Both are kept as text: the document is eight megabytes of objects for a quarter of one, and what the page shows of it is less.
 """
 
 import json
@@ -55,13 +56,60 @@ class Noun(NamedTuple):
     operations: list[Operation]
 
 
+class Described(NamedTuple):
+    """All that is told of an application's endpoints, as JSON."""
+
+    document: bytes
+    nouns: bytes
+
+    @classmethod
+    def of(cls, app: FastAPI) -> "Described":
+        """What there is to tell of *app*."""
+        document = app.openapi()
+        return cls(json.dumps(document).encode(), json.dumps(nouns_of(document)).encode())
+
+    def packed(self) -> bytes:
+        """In one piece."""
+        return b"\n".join(self)
+
+    @classmethod
+    def unpacked(cls, octets: bytes) -> "Described":
+        """What `packed` made of it."""
+        return cls(*octets.split(b"\n"))  # JSON on one line has none
+
+
+def _described(app: FastAPI) -> Described:
+    if getattr(app.state, "described", None) is None:
+        app.state.described = Described.of(app)
+    described: Described = app.state.described
+    return described
+
+
+@router.get("/api/v1/openapi.json", include_in_schema=False)
+def document(request: Request) -> Response:
+    """What programs read."""
+    return Response(_described(request.app).document, media_type="application/json")
+
+
 @router.get("/api/v1/docs", include_in_schema=False)
 def documentation(request: Request) -> Response:
     """The whole API on one page."""
     renderer: Renderer = request.app.state.renderer
-    app: FastAPI = request.app
-    base = str(request.base_url).rstrip("/")
-    return renderer.page(request, "docs/index.html", {"nouns": nouns_of(app.openapi()), "base": base})
+    nouns = [_noun(name, operations) for name, operations in json.loads(_described(request.app).nouns)]
+    return renderer.page(request, "docs/index.html", {"nouns": nouns, "base": str(request.base_url).rstrip("/")})
+
+
+def _noun(name: str, operations: list[list[Any]]) -> Noun:
+    """A noun as it was before it was JSON."""
+    return Noun(name, [_again(Operation(*members)) for members in operations])
+
+
+def _again(operation: Operation) -> Operation:
+    return operation._replace(
+        parameters=[Field(*members) for members in operation.parameters],
+        body=[Field(*members) for members in operation.body],
+        answers=[Answer(*members) for members in operation.answers],
+    )
 
 
 def nouns_of(document: Mapping[str, Any]) -> list[Noun]:

@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
 from appliance.database.engine import open_engine
-from appliance.database.session import reading, unit_of_work
-from appliance.errors import DatabaseUnavailable, Invalid
-from appliance.models import Domain
+from appliance.database.session import part_of_work, reading, unit_of_work
+from appliance.errors import Conflict, DatabaseUnavailable, Invalid
+from appliance.models import Domain, StoreTask
 from appliance.services import accounts, aliases, changes, domains, keys, mailboxes, tenants
 from tests.fixtures.database import OPERATOR
 
@@ -160,3 +160,33 @@ def test_rows_can_be_shown_after_the_commit(engine):
     assert (list(alias.targets), alias.domain.alias_of) == (["joe@real.test"], None)
     assert (account.tenant.name, account.domain, key.tenant.name) == ("operator", None, "operator")
     assert [domain.alias_of and domain.alias_of.name for domain in page.items] == [None, "real.test", None]
+
+
+def test_noted_rows_are_there_for_every_question_and_in_their_order(engine):
+    """Those with other columns between them, too."""
+    with unit_of_work(engine) as session:
+        session.execute(delete(StoreTask))
+        for number in range(4):
+            more = {"removal_id": number} if number == 2 else {}
+            session.note(StoreTask, op="make", domain="own.test", local_part=str(number), **more)
+        assert [task.local_part for task in session.scalars(select(StoreTask).order_by(StoreTask.id))] == list("0123")
+
+
+def test_noted_rows_go_with_the_savepoint_they_were_noted_in(engine):
+    """And those from before it stay; what a unit of work that failed has noted is nowhere."""
+
+    def note(session, name):
+        session.note(StoreTask, op="make", domain="own.test", local_part=name)
+
+    with unit_of_work(engine) as session:
+        session.execute(delete(StoreTask))
+        note(session, "before")
+        with pytest.raises(Conflict), part_of_work(session):  # noqa: PT012 - the deed and then the failure
+            note(session, "within")
+            raise Conflict("no")
+        note(session, "behind")
+    with pytest.raises(Conflict), unit_of_work(engine) as session:  # noqa: PT012 - as above
+        note(session, "lost")
+        raise Conflict("no")
+    with reading(engine) as session:
+        assert set(session.scalars(select(StoreTask.local_part))) == {"before", "behind"}
