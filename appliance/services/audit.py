@@ -76,31 +76,10 @@ def record(
     after: dict[str, Any] | None = None,
 ) -> None:
     """Write down a deed. *before* and *after* hold what changed and never a secret."""
-<<<<<<< Updated upstream
-    entry = AuditEntry(
-        at=now(),
-        actor_kind=actor.kind,
-        actor=f"{actor.support_by} as {actor.name}" if actor.support_by else actor.name,
-        source=actor.source,
-        action=action,
-        subject=subject,
-        tenant_id=tenant_id,
-        domain_id=domain_id,
-        before=before,
-        after=after,
-    )
-    entry.digest = audit_chain.link(_end_of(session), _described(entry))
-    session.info[_END] = entry.digest
-    session.add(entry)
-
-
-def _described(entry: AuditEntry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in _TOLD}
-=======
     entry = {
         "at": now(),
         "actor_kind": actor.kind,
-        "actor": actor.name,
+        "actor": f"{actor.support_by} as {actor.name}" if actor.support_by else actor.name,
         "source": actor.source,
         "action": action,
         "subject": subject,
@@ -111,7 +90,6 @@ def _described(entry: AuditEntry) -> dict[str, Any]:
     }
     session.info[_END] = digest = audit_chain.link(_end_of(session), entry)
     session.note(AuditEntry, **entry, digest=digest)
->>>>>>> Stashed changes
 
 
 def _end_of(session: Session) -> str:
