@@ -28,6 +28,7 @@ class HeldMailbox:
     suspended: bool = False
     targets: list[str] = field(default_factory=list)
     keep_copy: bool = True
+    patterns: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

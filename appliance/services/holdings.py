@@ -58,6 +58,9 @@ def take_in(session: Session, held: Holdings, *, actor: Actor, sealer: Sealer, t
     for mailbox in held.mailboxes:
         if mailbox.targets:
             taking.forwarding(mailbox)
+    for mailbox in held.mailboxes:
+        for pattern in mailbox.patterns:
+            taking.pattern(mailbox, pattern)
     for domain in held.domains:
         if domain.catch_all:
             taking.catch_all(domain)
@@ -102,7 +105,7 @@ class _Taking:
         ):
             if isinstance(outcome, Refused):
                 self.report.refused.append(f"{each.address}: {outcome.sentence}")
-                each.targets = []  # They would become those of whoever has the address.
+                each.targets, each.patterns = [], []  # They would become those of whoever has the address.
                 continue
             self.report.mailboxes += 1
             self.report.without_password += outcome.sealed_hash is None
@@ -142,6 +145,9 @@ class _Taking:
             forwardings.put(self._session, held.address, held.targets, actor=self._actor, keep_copy=held.keep_copy)
 
         self.report.forwardings += self.attempt(f"{held.address} forwards", put)
+
+    def pattern(self, held: HeldMailbox, pattern: str) -> None:
+        self.attempt(pattern, lambda: patterns.add(self._session, held.address, [pattern], actor=self._actor))
 
     def catch_all(self, held: HeldDomain) -> None:
         self.attempt(

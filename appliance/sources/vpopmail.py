@@ -84,15 +84,24 @@ class _Domain:
         if name == "default":
             self._take_default(path)
         elif name.endswith("-default"):
-            self._found.notes.append(
-                f"{name.removesuffix('default')}*@{self._name}: addresses by pattern are not taken along"
-            )
+            self._take_pattern(name.removesuffix("default"), path)
         elif (mailbox := self._mailboxes.get(name.lower())) is not None:
             self._forward(mailbox, path)
         else:
             targets, _ = self._targets(path, f"{name}@{self._name}")
             if targets:
                 self._found.aliases.append(HeldAlias(f"{name}@{self._name}", targets))
+
+    def _take_pattern(self, start: str, path: Path) -> None:
+        """Where all that begins so went to one mailbox of the domain, it is that one's pattern."""
+        pattern = f"{start}*@{self._name}"
+        targets, _ = self._targets(path, pattern)
+        names = {target.partition("@")[0].lower() for target in targets if target.lower().endswith(f"@{self._name}")}
+        holder = self._mailboxes.get(names.pop()) if len(targets) == len(names) == 1 else None
+        if holder is None:
+            self._found.notes.append(f"{pattern}: a pattern that did not lead to one mailbox alone is not taken along")
+        else:
+            holder.patterns.append(pattern)
 
     def _take_default(self, path: Path) -> None:
         for line in _text(path, MAX_QMAIL).splitlines():

@@ -119,7 +119,8 @@ def test_a_vpopmail_folder_is_read_and_nothing_in_it_is_run(tmp_path):
     make_vpopmail(tmp_path / "domains", 4)
     domain = tmp_path / "domains" / "0" / "vpop.test"
     (domain / ".qmail-robot").write_text(f"| touch {tmp_path}/ran\n")
-    (domain / ".qmail-list-default").write_text("&v1@vpop.test\n")
+    (domain / ".qmail-list-default").write_text("&V1@vpop.test\n")
+    (domain / ".qmail-many-default").write_text("&v1@vpop.test\n&v2@vpop.test\n")
     (domain / "v2").mkdir()
     (domain / "v2" / ".qmail").write_text("&away@far.test\n")
     held = vpopmail.read(tmp_path / "domains")
@@ -130,6 +131,9 @@ def test_a_vpopmail_folder_is_read_and_nothing_in_it_is_run(tmp_path):
     assert (boxes["v0@vpop.test"].targets, boxes["v0@vpop.test"].keep_copy) == (["v1@vpop.test"], True)
     assert (boxes["v2@vpop.test"].targets, boxes["v2@vpop.test"].keep_copy) == (["away@far.test"], False)
     assert boxes["v3@vpop.test"].quota_bytes == 5000
+    assert {address: box.patterns for address, box in boxes.items() if box.patterns} == {
+        "v1@vpop.test": ["list-*@vpop.test"]
+    }
     assert [(alias.address, alias.targets) for alias in held.aliases] == [
         ("info.all@vpop.test", ["v0@vpop.test", "v1@vpop.test"])
     ]

@@ -2,8 +2,10 @@
 
 import pytest
 
+from appliance.compile import collect, sending
+from appliance.compile.source import open_source
 from appliance.errors import Conflict, Invalid
-from appliance.services import addresses, aliases, domains, foretelling, forwardings, mailboxes
+from appliance.services import addresses, aliases, domains, foretelling, forwardings, mailboxes, patterns
 from tests.fixtures.database import HOST, OPERATOR
 
 JOE, INFO = "joe@own.test", "info@own.test"
@@ -134,3 +136,24 @@ def test_a_domain_says_what_a_tag_stands_behind(world):
         assert found == tagged
     with pytest.raises(Invalid):
         world.do(lambda s: domains.update(s, "own.test", tag_separator="=", actor=world.customer))
+
+
+def test_the_compiler_reads_it_on_both_databases(world):
+    """Lists as lists, and who is nobody's rival, as the services wrote it."""
+    world.do(lambda s: aliases.update(s, INFO, open_to="listed", listed=["friends.test"], actor=world.customer))
+    world.do(lambda s: mailboxes.create(s, "joe-own@own.test", actor=OPERATOR))
+    world.do(lambda s: mailboxes.create(s, "ann+own@own.test", actor=OPERATOR))
+    world.do(lambda s: patterns.put(s, JOE, ["joe-*@own.test"], actor=world.customer))
+    world.do(lambda s: domains.update(s, "own.test", local_only="tenant", tag_separator="", actor=OPERATOR))
+    source = open_source(world.engine.url.render_as_string(hide_password=False))
+    with source.reading() as query:
+        (row,) = (row for row in collect.aliases(query) if row.key == INFO)
+        assert (row.open_to, row.listed) == ("listed", ("friends.test",))
+        assert list(collect.patterns(query, "own.test", ["joe-"])) == [collect.PatternRow("joe-@own.test", JOE)]
+        (row,) = collect.domains(query, ["own.test"])
+        assert (row.tag_separator, row.local_only) == ("", "tenant")
+        told = dict(sending.senders(query))
+        _, changed = sending.changed(query, ["joe-own@own.test", "ann+own@own.test", JOE])
+    source.close()
+    assert {b"f:joe-own@own.test", b"f:ann+own@own.test"} <= told.keys()
+    assert (changed[b"f:joe-own@own.test"], changed[b"f:joe@own.test"]) == (told[b"f:joe-own@own.test"], None)

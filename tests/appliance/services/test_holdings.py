@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from appliance.database.session import reading, unit_of_work
 from appliance.holdings import HeldAlias, HeldDomain, HeldMailbox, Holdings
 from appliance.models import Mailbox
-from appliance.services import aliases, audit, domains, forwardings, holdings, mailboxes
+from appliance.services import aliases, audit, domains, forwardings, holdings, mailboxes, patterns
 from appliance.services.passwords import Sealer
 from mta.seal import make_key_pair
 from tests.fakes.others import hash_of
@@ -27,7 +27,15 @@ def held() -> Holdings:
             HeldDomain("no domain"),
         ],
         [
-            HeldMailbox("Ann@new.test", hash_of("p", 0), 5, "Ann", targets=["bob@new.test"], keep_copy=False),
+            HeldMailbox(
+                "Ann@new.test",
+                hash_of("p", 0),
+                5,
+                "Ann",
+                targets=["bob@new.test"],
+                keep_copy=False,
+                patterns=["ann-*@new.test", "ann*@new.test"],
+            ),
             HeldMailbox("bob@new.test", "{CRAM-MD5}what", suspended=True),
             HeldMailbox("joe@own.test", hash_of("p", 0), targets=["ann@new.test"]),
             HeldMailbox("two@@new.test"),
@@ -47,7 +55,7 @@ def test_each_thing_is_made_or_it_is_said_why_not(world, sealer):
     assert (report.domains, report.mailboxes, report.aliases, report.forwardings) == (3, 2, 2, 1)
     assert report.without_password == 1
     assert sorted(line.partition(":")[0] for line in report.refused) == [
-        "joe@own.test", "lost@new.test", "no domain", "two@@new.test",
+        "ann*@new.test", "joe@own.test", "lost@new.test", "no domain", "two@@new.test",
     ]  # fmt: skip
     assert report.notes[0] == "a note"
     assert "{CRAM-MD5}" in report.notes[1]
@@ -57,6 +65,7 @@ def test_each_thing_is_made_or_it_is_said_why_not(world, sealer):
         ann = mailboxes.get(session, "ann@new.test", actor=OPERATOR)
         assert (ann.address.local_part, ann.quota_bytes, ann.has_password) == ("Ann", 5, True)
         assert (list(ann.forwarding.targets), ann.forwarding.keep_copy) == (["bob@new.test"], False)
+        assert patterns.texts(session, ann) == ["ann-*@new.test"]
         assert mailboxes.get(session, "joe@own.test", actor=OPERATOR).forwarding is None
         assert list(aliases.get(session, "all@new.test", actor=OPERATOR).targets) == ["team@new.test"]
         assert audit.verify(session).wrong == ""
