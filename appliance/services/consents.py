@@ -18,7 +18,7 @@ from appliance.models.base import now
 from appliance.services import addresses, changes, holders
 from appliance.services.actor import Actor
 
-__all__ = ["ASK_AGAIN_SECONDS", "Asked", "agree", "look_up", "settle", "standing", "withdraw"]
+__all__ = ["ASK_AGAIN_SECONDS", "Asked", "agree", "give_for_ours", "look_up", "settle", "standing", "withdraw"]
 
 ASK_AGAIN_SECONDS = 24 * 3600  # who saves the same target again does not have its owner written to again any sooner
 
@@ -132,6 +132,15 @@ def withdraw(session: Session, name: str) -> None:
         holder = _holder(session, kind, number)
         if holder is not None:
             changes.announce(session, changes.ADDRESS, addresses.key_of(holder.address))
+
+
+def give_for_ours(session: Session, holder: Mailbox | Alias) -> None:
+    """Targets of *holder* that are addresses of ours by now may have mail: nobody elsewhere is to be asked."""
+    for row in _rows(holder):
+        domain = addresses.domain_named(session, addresses.split_key(row.address)[1])
+        if row.confirmed_at is None and domain is not None and domain.proved_at is not None:
+            row.confirmed_at = now()
+    session.flush()
 
 
 def _holder(session: Session, kind: str, number: int) -> Mailbox | Alias | None:

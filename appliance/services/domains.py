@@ -345,6 +345,7 @@ def remove(session: Session, name: str, *, actor: Actor, days: int = removals.DA
     session.delete(domain)
     if domain.proved_at is not None:
         consents.withdraw(session, domain.name)
+        removals.withdraw(session, domain.name, spared=removal)
     session.flush()
     return Removed(removal, forwarded_by)
 

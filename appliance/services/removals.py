@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import String, cast, delete, func, select, update
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Forbidden, Taken
@@ -17,15 +17,17 @@ from appliance.models import (
     AccessRule,
     Account,
     Alias,
+    AliasTarget,
     AppPassword,
     Domain,
+    ForwardingTarget,
     Mailbox,
     Removal,
     RemovedRows,
     SenderGrant,
 )
 from appliance.models.base import now
-from appliance.services import addresses, audit, authorisation, changes, contents, limits, patterns, remains
+from appliance.services import addresses, audit, authorisation, changes, consents, contents, limits, patterns, remains
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 from appliance.services.remains import Conditions
@@ -45,6 +47,7 @@ __all__ = [
     "list_removals",
     "move",
     "undo",
+    "withdraw",
 ]
 
 DAYS = 30  # what is kept when nobody says for how long
@@ -208,10 +211,7 @@ def undo(session: Session, number: int, *, actor: Actor) -> Removal:
     elif removal.kind == "mailbox":
         _revive_mailbox(session, removal, actor)
     else:
-        key = removal.key
-        changes.announce(session, changes.ADDRESS, key)
-        changes.announce(session, changes.SENDERS, key)
-        addresses.require_no_ring(session, key)
+        _revive_alias(session, removal)
     _tell(session, actor, "restored", removal)
     _forget(session, removal)
     return removal
@@ -267,6 +267,18 @@ def _revive_mailbox(session: Session, removal: Removal, actor: Actor) -> None:
     granted = select(SenderGrant.address).where(SenderGrant.mailbox_id == mailbox.id)
     changes.announce_each(session, changes.SENDERS, granted)
     changes.restore_store(session, mailbox.domain.name, removal.id)
+    consents.give_for_ours(session, mailbox)
+    addresses.require_no_ring(session, removal.key)
+
+
+def _revive_alias(session: Session, removal: Removal) -> None:
+    folded, name = addresses.split_key(removal.key)
+    domain = addresses.domain_named(session, name)
+    alias = addresses.holder_of(session, domain, folded) if domain is not None else None
+    if isinstance(alias, Alias):
+        consents.give_for_ours(session, alias)
+    for kind in (changes.ADDRESS, changes.SENDERS):
+        changes.announce(session, kind, removal.key)
     addresses.require_no_ring(session, removal.key)
 
 
@@ -399,6 +411,21 @@ def move(session: Session, from_tenant: int, to_tenant: int, *, domain_id: int |
     """What was removed of a tenant, or of one domain, is another's from now on."""
     wanted = update(Removal).where(Removal.tenant_id == from_tenant).values(tenant_id=to_tenant)
     session.execute(wanted if domain_id is None else wanted.where(Removal.domain_id == domain_id))
+
+
+def withdraw(session: Session, name: str, *, spared: Removal) -> None:
+    """As `consents.withdraw`, of what was removed: brought back, it must not write to who never agreed.
+
+    *spared*: the removal of the domain called *name* itself, whose own are ours again when it is undone.
+    """
+    ending = f"@{name}"
+    pieces = select(RemovedRows).where(
+        RemovedRows.table.in_((AliasTarget.__tablename__, ForwardingTarget.__tablename__)),
+        RemovedRows.removal_id != spared.id,
+        cast(RemovedRows.rows, String).contains(f'{ending}"', autoescape=True),
+    )
+    for piece in session.scalars(pieces):
+        piece.rows = [{**row, "confirmed_at": None} if row["address"].endswith(ending) else row for row in piece.rows]
 
 
 def _tell(session: Session, actor: Actor, deed: str, removal: Removal) -> None:

@@ -316,6 +316,25 @@ def test_a_removal_that_is_undone_changes_nothing_at_the_port(world):
     assert world.do(lambda s: acceptance.is_accepted(s, JOE)) == before
 
 
+def test_what_comes_back_writes_to_nobody_elsewhere_who_never_agreed(world):
+    """An alias led into a domain of ours, which went meanwhile, and came back."""
+    world.do(lambda s: domains.create(s, "other.test", actor=OPERATOR, tenant_id=world.customer_id))
+    world.do(lambda s: mailboxes.create(s, "x@other.test", actor=OPERATOR))
+    world.do(lambda s: aliases.create(s, "x@own.test", ["x@other.test", JOE], actor=world.customer))
+
+    def waiting():
+        return world.do(lambda s: list(aliases.get(s, "x@own.test", actor=OPERATOR).waiting))
+
+    number = remove(world, aliases, "x@own.test", actor=world.customer)
+    domain = remove(world, domains, "other.test")
+    undo(world, number)
+    assert waiting() == ["x@other.test"]
+    number = remove(world, aliases, "x@own.test", actor=world.customer)
+    undo(world, domain)
+    undo(world, number)
+    assert waiting() == []
+
+
 def test_a_large_domain_comes_back_whole(world, monkeypatch):
     """In pieces, each with what hangs on it."""
     monkeypatch.setattr(remains, "PIECE", 3)
