@@ -33,6 +33,7 @@ STRICT_TRANSPORT = "max-age=31536000"
 
 SESSION_COOKIE = "postern_session"
 THEME_COOKIE = "postern_theme"
+LANGUAGE_COOKIE = "postern_language"
 NOTICE_COOKIE = "postern_notice"
 TOKEN_BYTES = 32
 

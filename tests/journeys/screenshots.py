@@ -18,6 +18,7 @@ from appliance.services import (
     accounts,
     aliases,
     appointments,
+    autoreplies,
     certificates,
     dns_page,
     domains,
@@ -80,6 +81,8 @@ PAGES = {
     "messages": "/messages", "message": f"/messages/{3:020x}", "message-refused": "/messages?state=refused",
     "explain": "/explain?to=sales%40northwind.example", "tenant-sending": "/tenants/2/sending",
     "domain-sending": "/domains/northwind.example/sending", "mailbox-sending": f"/mailboxes/{OWNER}/sending",
+    "mailbox-setup": f"/mailboxes/{OWNER}/setup", "mailbox-away": f"/mailboxes/{OWNER}/away",
+    "queue": "/queue", "removals": "/removals", "removal-end": "/removals/1/end",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
     "password": "/account/password", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
@@ -134,6 +137,7 @@ def furnish(office: Office) -> None:
         certificates.install(session, offered, office.seals.tls_key(offered.key), actor=SYSTEM, origin="self-signed")
         forwardings.put(session, OWNER, ["archive@northwind.example"], actor=SYSTEM)
         _furnish_people(office, session, customer)
+        _furnish_rest(session)
     _furnish_dns(office)
     _furnish_traces(office)
     office.account("fjord", reseller)
@@ -154,6 +158,16 @@ def _furnish_people(office: Office, session: Session, customer: int) -> None:
     )  # fmt: skip
     appointments.appoint(session, OWNER, actor=SYSTEM, domain="northwind.example")
     domains.create(session, "unproved.example", actor=Actor("customer", "jan", customer))
+
+
+def _furnish_rest(session: Session) -> None:
+    """Something that was removed, and somebody who is away."""
+    mailboxes.create(session, "gone@northwind.example", actor=SYSTEM, quota_bytes=1 << 30)
+    mailboxes.remove(session, "gone@northwind.example", actor=SYSTEM)
+    autoreplies.put(
+        session, OWNER, actor=SYSTEM, text="I am away until the 12th and read no mail.\nBen looks after urgent things.",
+        ends_at=int(time.time()) + 7 * 86400,
+    )  # fmt: skip
 
 
 def _furnish_dns(office: Office) -> None:

@@ -313,6 +313,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/support/enter", Rule("OS", "mailbox", {"name": "{mailbox}"})),
     form("POST", "/support/leave", Rule(ALL, "nothing")),
     form("POST", "/theme", Rule(ALL, "nothing", {"theme": "dark"})),
+    form("POST", "/language", Rule(ALL, "nothing", {"language": "de"})),
     form("GET", "/account/password", Rule(ALL, "nothing")),
     form("POST", "/account/password", Rule("", "nothing", {"present": "wrong", "password": "x", "again": "x"}, hides=False)),
     form("GET", "/static/{name:path}", Rule(ALL, "nothing", path={"name": "static"})),
@@ -323,12 +324,27 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
         form("GET", path, Rule(ALL, "nothing", door=_MANAGES))
         for path in (
             "/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit", "/audit/export", "/people",
-            "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new",
+            "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new", "/queue",
+            "/queue/remove", "/removals",
         )
     ),
     *(form("GET", path, Rule(_RESELLS, "nothing", door=_RESELLS)) for path in ("/tenants", "/tenants/new", "/plans", "/plans/new")),
     form("GET", "/messages", Rule(ALL, "nothing")),
     form("GET", "/messages/{identity}", Rule(ALL, "nothing", also=(404,), path={"identity": "key"})),
+    # The queue, in which nothing waits here: tests/web/test_panel_queue.py.
+    form("POST", "/queue", Rule(_MANAGES, "nothing", {"deed": "hold", "domain": HOST}, also=(403, 404), door=_MANAGES)),
+    form("GET", "/queue/{queue_id}", Rule(_MANAGES, "nothing", also=(404,), path={"queue_id": "key"}, door=_MANAGES)),
+    form(
+        "POST", "/queue/{queue_id}/{deed}",
+        Rule(_MANAGES, "nothing", also=(404,), path={"queue_id": "key", "deed": "key"}, door=_MANAGES),
+    ),
+    # What was removed.
+    form("POST", "/removals/{number:int}/undo", Rule(IN_DOMAIN, "removal", path={"number": "removal"}, door=_MANAGES)),
+    form("GET", "/removals/{number:int}/end", Rule(SEES_DOMAIN, "removal", path={"number": "removal"}, door=_MANAGES)),
+    form(
+        "POST", "/removals/{number:int}/end",
+        Rule(IN_DOMAIN, "removal", {"confirm": "x"}, also=(422,), path={"number": "removal"}, door=_MANAGES, hides=False),
+    ),
     # Plans, jobs, webhooks.
     form("POST", "/webhooks", Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}, door=_MANAGES)),
     form("GET", _W, Rule(SEES_TENANT, "webhook", path=_HOOKED, door=_MANAGES)),
@@ -362,6 +378,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("", "/aliases", "/settings", "/protection")),
     *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("/mailboxes", "/forwards", "/dns", "/dns/zone")),
     form("POST", f"{_D}/proof", Rule(IN_DOMAIN, "domain")),
+    form("POST", f"{_D}/names", Rule(IN_DOMAIN, "domain", {"tag_separator": "-"})),
     form("POST", f"{_D}/limits", Rule("ORCK", "domain", {"max_mailboxes": "9"})),
     form("POST", f"{_D}/transfer", Rule("ORCK", "domain", {"tenant_id": "{tenant}"})),
     form("GET", f"{_D}/people", Rule("ORCSK", "domain")),
@@ -398,7 +415,10 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/rules", Rule("O", "host", _RULE, door=_MANAGES)),
     form("POST", "/rules/{rule:int}/remove", Rule("O", "host", path={"rule": "host_rule"}, door=_MANAGES)),
     # Mailboxes.
-    *(form("GET", f"{_A}{tab}", Rule(SEES_DOMAIN + "M", "mailbox")) for tab in ("", "/sending")),
+    *(form("GET", f"{_A}{tab}", Rule(SEES_DOMAIN + "M", "mailbox")) for tab in ("", "/sending", "/setup", "/away")),
+    form("POST", f"{_A}/patterns", Rule(IN_DOMAIN + "FM", "mailbox", {"patterns": "{mailbox}"}, also=(422,))),
+    form("POST", f"{_A}/away", Rule(IN_DOMAIN + "M", "mailbox", {"text": "I am away."})),
+    form("POST", f"{_A}/away/clear", Rule(IN_DOMAIN + "M", "mailbox")),
     form("GET", f"{_A}/remove", Rule(IN_DOMAIN, "mailbox", is_power=True)),
     form("POST", f"{_A}/rules", Rule(IN_DOMAIN + "M", "mailbox", {"verb": "deny", "pattern": "192.0.2.1"})),
     form("POST", f"{_A}/rules/{{rule:int}}/remove", Rule(IN_DOMAIN + "M", "mailbox", path={"rule": "mailbox_rule"})),

@@ -1,6 +1,7 @@
 """Aliases: making, changing and removing one. The list stands on the domain's page."""
 
 import datetime as dt
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -16,6 +17,14 @@ from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
 
+DOORS = (
+    ("everybody", "Everybody"),
+    ("tenant", "People of the same tenant"),
+    ("domain", "People of the same domain"),
+    ("members", "Those it goes to"),
+    ("listed", "Only these:"),
+)
+
 
 @router.get("/domains/{name}/aliases/new")
 def new(desk: Signed, name: str) -> Response:
@@ -27,11 +36,11 @@ def _new(desk: Desk, name: str, form: Typed, refusal: ApplianceError | None) -> 
     with desk.reading() as session:
         domain = shown(session, [domains.get(session, name, actor=desk.actor)])[0]
     faults = (
-        faults_of(_as_typed(refusal), "local_part", "targets", "expires", otherwise="local_part")
+        faults_of(_as_typed(refusal), "local_part", "targets", "expires", "open_to", "listed", otherwise="local_part")
         if refusal
         else Typed()
     )
-    return desk.page("aliases/new.html", refusal=refusal, form=form, errors=faults, domain=domain)
+    return desk.page("aliases/new.html", refusal=refusal, form=form, errors=faults, domain=domain, doors=DOORS)
 
 
 @router.post("/domains/{name}/aliases")
@@ -41,7 +50,7 @@ def create(desk: Signed, name: str, form: Form) -> Response:
         with desk.changing() as session:
             alias = aliases.create(
                 session, address_in(form, name), addresses_in(form["targets"]), actor=desk.actor,
-                expires_at=day_in(form, "expires"),
+                expires_at=day_in(form, "expires"), **_doors_in(form),
             )  # fmt: skip
             address, domain = addresses.show(alias.address), alias.domain.name
     except ApplianceError as refusal:
@@ -58,8 +67,11 @@ def detail(desk: Signed, address: str) -> Response:
 def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         alias = aliases.get(session, address, actor=desk.actor)
-        form = form or Typed(targets="\n".join(alias.targets), expires=_day(alias.expires_at))
-        faults = faults_of(_as_typed(refusal), "targets", "expires") if refusal else Typed()
+        form = form or Typed(
+            targets="\n".join(alias.targets), expires=_day(alias.expires_at), open_to=alias.open_to,
+            listed="\n".join(alias.listed or ()),
+        )  # fmt: skip
+        faults = faults_of(_as_typed(refusal), "targets", "expires", "open_to", "listed") if refusal else Typed()
         return desk.page(
             "aliases/detail.html",
             refusal=refusal,
@@ -69,6 +81,7 @@ def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceErro
             domain=alias.domain.name,
             failing=alias.failing,
             waiting=alias.waiting,
+            doors=DOORS,
         )
 
 
@@ -88,12 +101,19 @@ def update(desk: Signed, address: str, form: Form) -> Response:
     try:
         with desk.changing() as session:
             alias = aliases.update(
-                session, address, addresses_in(form["targets"]), actor=desk.actor, expires_at=day_in(form, "expires")
-            )
+                session, address, addresses_in(form["targets"]), actor=desk.actor, expires_at=day_in(form, "expires"),
+                **_doors_in(form),
+            )  # fmt: skip
             domain = alias.domain.name
     except ApplianceError as refusal:
         return _detail(desk, address, form, refusal)
     return desk.see_other(url("domains", domain, "aliases"), f"{address} is changed.")
+
+
+def _doors_in(form: Typed) -> dict[str, Any]:
+    """Who may write to it; the list counts where it is chosen."""
+    chosen = form["open_to"] or "everybody"
+    return {"open_to": chosen, "listed": addresses_in(form["listed"]) if chosen == "listed" else []}
 
 
 def _day(seconds: int | None) -> str:

@@ -40,6 +40,13 @@ from web.panel.rendering import Typed
 router = APIRouter(include_in_schema=False)
 
 LANGUAGES = (("en", "English"), ("de", "German"))
+SEPARATORS = (("+", "anna+shop@: a plus"), ("-", "anna-shop@: a hyphen"), ("", "None: there are no tags"))
+INSIDES = (
+    ("", "Anywhere"),
+    ("host", "Only within this host"),
+    ("tenant", "Only within its tenant"),
+    ("domain", "Only within this domain"),
+)
 MAX_OWNERS = 500  # in a form's list; whoever has more tenants makes domains on the tenant's page
 
 
@@ -215,15 +222,31 @@ def _settings(desk: Desk, name: str, form: Typed | None, refusal: ApplianceError
         is_host = domain.name == addresses.host_name(session)
         kept = Typed(
             catch_all=view.catch_all or "", language=domain.language, tenant_id=str(domain.tenant_id),
+            tag_separator=domain.tag_separator, local_only=domain.local_only,
             **limits_as_typed(domain, OF_DOMAINS),
         )  # fmt: skip
         owners = tenants.list_tenants(session, actor=desk.actor, limit=MAX_OWNERS).items if may else []
-    faults = faults_of(refusal, "catch_all", "language", "tenant_id", *OF_DOMAINS) if refusal else Typed()
+    shown_fields = ("catch_all", "language", "tenant_id", "tag_separator", "local_only", *OF_DOMAINS)
+    faults = faults_of(refusal, *shown_fields) if refusal else Typed()
     return desk.page(
         "domains/settings.html", refusal=refusal, form=Typed({**kept, **(form or {})}), errors=faults, domain=view,
         may_remove=may and not is_host, may_limit=may, languages=LANGUAGES,
+        is_hosted=view.next_hop is None and view.alias_of is None, separators=SEPARATORS, insides=INSIDES,
         owners=[(tenant.id, tenant.name) for tenant in owners], limits=OF_DOMAINS,
     )  # fmt: skip
+
+
+@router.post("/domains/{name}/names")
+def set_names(desk: Signed, name: str, form: Form) -> Response:
+    """What stands between a name and its tag, and how far mail of the domain goes."""
+    try:
+        with desk.changing() as session:
+            domains.update(
+                session, name, actor=desk.actor, tag_separator=form["tag_separator"], local_only=form["local_only"]
+            )
+    except ApplianceError as refusal:
+        return _settings(desk, name, form, refusal)
+    return desk.see_other(url("domains", name, "settings"), "The rules for its addresses are changed.")
 
 
 @router.post("/domains/{name}/limits")

@@ -4,12 +4,25 @@ A reader would otherwise get wrong: an address may hold a slash, so these routes
 mistaken for one another all the same, since an address ends in a domain, and no domain has a slash in it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from appliance.config import render_size
 from appliance.errors import ApplianceError
-from appliance.services import access_rules, addresses, authorisation, domains, forwardings, mailboxes, sending
+from appliance.services import (
+    access_rules,
+    addresses,
+    authorisation,
+    domains,
+    forwardings,
+    mailboxes,
+    patterns,
+    senders,
+    sending,
+)
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
 from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending, stops_in
@@ -17,6 +30,19 @@ from web.panel.links import url
 from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
+
+# RFC 8314 3.3: TLS from the start goes before STARTTLS. As clients reach the host, whatever it listens on behind a forwarding.
+MOST_ALSO = 20
+FIELDS = (
+    "targets", "password", "quota", "pattern", "note", "expires", "patterns", "senders", "subjects", "larger_than",
+    "smaller_than", "spam",
+)  # fmt: skip
+SPAM = (
+    ("", "Whether or not they are marked as spam"),
+    ("no", "Only what is not marked as spam"),
+    ("yes", "Only what is marked as spam"),
+)
+PORTS = ((465, "with SSL/TLS"), (587, "with STARTTLS"))
 
 
 @router.get("/domains/{name}/mailboxes/new")
@@ -88,6 +114,17 @@ def _confirm_removal(desk: Desk, address: str, form: Typed, refusal: ApplianceEr
         )
 
 
+@router.get("/mailboxes/{address:path}/setup")
+def setup(desk: Signed, address: str) -> Response:
+    """What a mail program wants to know."""
+    with desk.reading() as session:
+        mailbox = mailboxes.get(session, address, actor=desk.actor)
+        return desk.page(
+            "mailboxes/setup.html", mailbox=mailbox, address=addresses.show(mailbox.address), ports=PORTS,
+            app_passwords=senders.app_passwords(session, address, actor=desk.actor),
+        )  # fmt: skip
+
+
 @router.get("/mailboxes/{address:path}")
 def detail(desk: Signed, address: str) -> Response:
     """A mailbox; for its owner, his own page."""
@@ -101,17 +138,22 @@ def show_mailbox(
     with desk.reading() as session:
         mailbox = mailboxes.get(session, address, actor=desk.actor)
         forwarding = mailbox.forwarding
-        if form is None:
-            targets = "\n".join(forwarding.targets) if forwarding else ""
-            form = Typed(targets=targets, keep_copy="yes" if forwarding is None or forwarding.keep_copy else "")
+        key = addresses.key_of(mailbox.address)
+        present = {
+            "targets": "\n".join(forwarding.targets) if forwarding else "",
+            "keep_copy": "yes" if forwarding is None or forwarding.keep_copy else "",
+            "patterns": "\n".join(patterns.texts(session, mailbox)),
+            **_conditions_as_typed(forwarding.conditions if forwarding else None),
+        }
+        form = Typed({**present, **(form or {})})
         in_force = not mailbox.domain.receiving_held and authorisation.may_receive(session, mailbox.domain.tenant_id)
         return desk.page(
             "mailboxes/detail.html",
             refusal=refusal,
             form=form,
-            errors=faults_of(refusal, "targets", "password", "quota", "pattern", "note", "expires")
-            if refusal
-            else Typed(),
+            errors=faults_of(refusal, *FIELDS) if refusal else Typed(),
+            spam_choices=SPAM,
+            may_pattern=authorisation.allows(session, desk.actor, "pattern.set", mailbox),
             rules=access_rules.list_rules(session, actor=desk.actor, mailbox=address),
             rule_form=rule_form or Typed(),
             mailbox=mailbox,
@@ -119,11 +161,49 @@ def show_mailbox(
             address=addresses.show(mailbox.address),
             quota_form=Typed(quota=form["quota"] or (render_size(mailbox.quota_bytes) if mailbox.quota_bytes else "")),
             forwarding=forwarding,
+            also=_also(mailboxes.forwarded_by(session, mailbox.domain, key), mailbox.domain.name),
             in_force=in_force,
             may_change=authorisation.allows(session, desk.actor, "mailbox.update", mailbox),
             may_support=authorisation.allows(session, desk.actor, "support.enter", mailbox),
             may_remove=mailbox.folded != "postmaster" or mailbox.domain.name != addresses.host_name(session),
         )
+
+
+def _conditions_in(form: Typed) -> dict[str, Any]:
+    """Which messages go on; what is left empty asks nothing.
+
+    Raises:
+        Invalid: a size that is none.
+    """
+    sizes = {name: size_in(form, name) or None for name in ("larger_than", "smaller_than")}
+    subjects = [line.strip() for line in form["subjects"].splitlines() if line.strip()]
+    spam = {"yes": True, "no": False}.get(form["spam"])
+    return {"senders": addresses_in(form["senders"]), "subjects": subjects, "spam": spam, **sizes}
+
+
+def _conditions_as_typed(conditions: Mapping[str, Any] | None) -> dict[str, str]:
+    if not conditions:
+        return {}
+    sizes = {name: render_size(conditions[name]) for name in ("larger_than", "smaller_than") if name in conditions}
+    lists = {name: "\n".join(conditions.get(name, ())) for name in ("senders", "subjects")}
+    return {**sizes, **lists, "spam": {True: "yes", False: "no"}.get(conditions.get("spam"), "")}  # type: ignore[arg-type]
+
+
+@router.post("/mailboxes/{address:path}/patterns")
+def set_patterns(desk: Signed, address: str, form: Form) -> Response:
+    """Further addresses of one beginning that are its own."""
+    try:
+        with desk.changing() as session:
+            patterns.put(session, address, addresses_in(form["patterns"]), actor=desk.actor)
+    except ApplianceError as refusal:
+        refusal.field = "patterns"
+        return show_mailbox(desk, address, Typed(patterns=form["patterns"]), refusal)
+    return desk.see_other(url("mailboxes", address), "The patterns are changed.")
+
+
+def _also(senders: list[str], domain: str) -> list[str]:
+    """The first of those of his own domain: who else sends mail here is not the owner's to know."""
+    return [name for name in senders if name.endswith(f"@{domain}")][:MOST_ALSO]
 
 
 @router.post("/mailboxes/{address:path}/forwarding")
@@ -133,11 +213,19 @@ def set_forwarding(desk: Signed, address: str, form: Form) -> Response:
     try:
         with desk.changing() as session:
             if targets:
-                forwardings.put(session, address, targets, actor=desk.actor, keep_copy=bool(form["keep_copy"]))
+                forwardings.put(
+                    session,
+                    address,
+                    targets,
+                    actor=desk.actor,
+                    keep_copy=bool(form["keep_copy"]),
+                    only=_conditions_in(form),
+                )
             else:
                 forwardings.clear(session, address, actor=desk.actor)
     except ApplianceError as refusal:
-        return show_mailbox(desk, address, form, refusal)
+        refusal.field = (refusal.field or "").removeprefix("conditions.") or None
+        return show_mailbox(desk, address, Typed({"keep_copy": "", **form}), refusal)
     notice = "Mail is sent on to " + ", ".join(targets[:3]) if targets else "Nothing is forwarded"
     more = f" and {len(targets) - 3} more" if len(targets) > 3 else ""
     return desk.see_other(url("mailboxes", address), f"{notice}{more}.")
@@ -174,13 +262,8 @@ def set_password(desk: Signed, address: str, form: Form) -> Response:
 
 def _refused_beside(desk: Desk, address: str, form: Typed, refusal: ApplianceError, field: str) -> Response:
     """The mailbox's page with the reason beside *field*, and its other forms as they are in the database."""
-    with desk.reading() as session:
-        forwarding = mailboxes.get(session, address, actor=desk.actor).forwarding
-        targets = "\n".join(forwarding.targets) if forwarding else ""
-        keep_copy = "yes" if forwarding is None or forwarding.keep_copy else ""
     refusal.field = refusal.field or field
-    kept = Typed(targets=targets, keep_copy=keep_copy, quota=form["quota"])
-    return show_mailbox(desk, address, kept, _as_typed(refusal))
+    return show_mailbox(desk, address, Typed(quota=form["quota"]), _as_typed(refusal))
 
 
 def _as_typed(refusal: ApplianceError) -> ApplianceError:

@@ -99,6 +99,7 @@ class Me:
             ("Account", self.own_tenant, "building", bool(self.own_tenant), False),
             ("My mailbox", self.start, "inbox", not self.manages, False),
             ("Messages" if self.manages else "Where is my mail?", "/messages", "envelope", True, False),
+            ("Queue", "/queue", "list", self.manages, False),
             ("Explain an address", "/explain", "search", self.manages, True),
             ("Plans", "/plans", "list", self.may_add_tenants, True),
             ("People", "/people", "people", self.sees_people, True),
@@ -108,6 +109,7 @@ class Me:
             ("API keys", "/keys", "key", self.may_add_domains, True),
             ("Webhooks", "/webhooks", "globe2", self.may_add_domains, True),
             ("Jobs", "/jobs", "play-circle", self.may_add_domains, True),
+            ("Removed", "/removals", "trash3", self.manages, True),
             ("Audit", "/audit", "journal-text", self.manages, True),
         )
         inside = ("/mailboxes", "/aliases")  # pages of a domain, wherever their address begins

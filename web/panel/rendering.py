@@ -5,7 +5,7 @@ sandbox it can open no file of the checkout any more.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -18,6 +18,8 @@ from starlette.responses import HTMLResponse, Response
 from appliance.services.addresses import show
 from appliance.services.passwords import MIN_LENGTH
 from web import security
+from web.panel import languages
+from web.panel.languages import Language
 from web.panel.links import url
 from web.panel.me import Me
 from web.static_files import StaticFiles
@@ -36,6 +38,9 @@ HEADLINES = {
 UNITS = ("octets", "KiB", "MiB", "GiB", "TiB")
 KIBI = 1024
 MOST_NAMED = 3
+GERMAN_MONTHS = (
+    "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember",
+)  # fmt: skip
 
 
 class Typed(dict[str, str]):
@@ -49,27 +54,15 @@ class Renderer:
     """Holds the compiled templates."""
 
     def __init__(self, static: StaticFiles, *, version: str, host: str) -> None:
-        self.environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            cache_size=-1,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.environment.globals.update(
-            static=static.url,
-            icon=lambda name: Markup(static.icon(name)),  # noqa: S704 - our own files
-            url=url,
-            version=version,
-            host=host,
-            password_length=MIN_LENGTH,
-        )
-        self.environment.filters.update(FILTERS)
-        self.environment.globals["ui"] = self.environment.get_template("_macros.html").module
-        for name in self.environment.list_templates():
-            self.environment.get_template(name)
+        values = {
+            "static": static.url,
+            "icon": lambda name: Markup(static.icon(name)),  # noqa: S704 - our own files
+            "url": url,
+            "version": version,
+            "host": host,
+            "password_length": MIN_LENGTH,
+        }
+        self._environments = {name: _environment(name, values) for name in languages.NAMES}
 
     def page(self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> Response:
         """The page or fragment called *template*."""
@@ -80,13 +73,14 @@ class Renderer:
             "ways": me.ways(request.url.path) if me else [],
             "notice": notice,
             "theme": theme_of(request),
+            "language": language_of(request),
             "csrf_token": security.csrf_token(session_token(request)),
             "path": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "form": Typed(),
             "errors": Typed(),
             **context,
         }
-        response = HTMLResponse(self.environment.get_template(template).render(values), status)
+        response = HTMLResponse(self._environments[language_of(request)].get_template(template).render(values), status)
         if notice:
             security.drop_cookie(request, response, security.NOTICE_COOKIE)
         if security.read_cookie(request, security.SESSION_COOKIE) is None:
@@ -100,6 +94,41 @@ class Renderer:
         response = self.page(request, template, context, status=status)
         response.headers.update(headers)
         return response
+
+
+class _Translating(FileSystemLoader):
+    """Loads templates in one language."""
+
+    def __init__(self, language: Language) -> None:
+        super().__init__(TEMPLATES)
+        self._language = language
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        """As the loader above it, and translated."""
+        source, file, is_fresh = super().get_source(environment, template)
+        return self._language.template(source), file, is_fresh
+
+
+def _environment(name: str, values: Mapping[str, Any]) -> Environment:
+    """All templates in the language called *name*, compiled."""
+    language = languages.load(name)
+    environment = Environment(
+        loader=_Translating(language),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        cache_size=-1,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(values)
+    environment.filters.update(FILTERS)
+    environment.filters["t"] = language.say
+    environment.filters.update(_IN_LANGUAGE.get(name, {}))
+    environment.globals["ui"] = environment.get_template("_macros.html").module
+    for template in environment.list_templates():
+        environment.get_template(template)
+    return environment
 
 
 def session_token(request: Request) -> str:
@@ -124,6 +153,14 @@ def sentence_of(words: str) -> str:
     if words.partition(" ")[0].isalpha():
         words = words[:1].upper() + words[1:]
     return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
+def language_of(request: Request) -> str:
+    """What the reader chose, or what his browser asks for."""
+    chosen = security.read_cookie(request, security.LANGUAGE_COOKIE)
+    if chosen in languages.NAMES:
+        return str(chosen)
+    return languages.preferred(request.headers.get("accept-language", ""))
 
 
 def theme_of(request: Request) -> str:
@@ -204,4 +241,24 @@ FILTERS = {
     "moment": moment,
     "octets": octets,
     "some": some,
+}
+
+
+def _german_octets(count: int) -> str:
+    return octets(count).replace(".", ",") if count else "keine Grenze"
+
+
+def _german_day(seconds: int) -> str:
+    value = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return f"{value.day}. {GERMAN_MONTHS[value.month - 1]} {value.year}"
+
+
+def _german_some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" und {more} weitere" if more > 0 else "")
+
+
+# What a language says otherwise than by its catalogue.
+_IN_LANGUAGE: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "de": {"day": _german_day, "octets": _german_octets, "some": _german_some},
 }

@@ -6,6 +6,7 @@ from web.panel import (
     accounts,
     aliases,
     audit,
+    autoreplies,
     certificates,
     consents,
     dkim,
@@ -19,6 +20,8 @@ from web.panel import (
     people,
     plans,
     protection,
+    queue,
+    removals,
     sending,
     start,
     tenants,
@@ -37,6 +40,7 @@ for module in (
     dns,
     people,
     sending,
+    autoreplies,
     mailboxes,
     aliases,
     domains,
@@ -49,6 +53,8 @@ for module in (
     accounts,
     jobs,
     messages,
+    queue,
+    removals,
     audit,
 ):
     router.include_router(module.router)

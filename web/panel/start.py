@@ -14,6 +14,7 @@ from web import security
 from web.errors import TooManyAttempts, status_of
 from web.panel.desk import AtPassword, Desk, Signed
 from web.panel.forms import Form, faults_of
+from web.panel.languages import NAMES
 from web.panel.rendering import THEMES, Typed, leave_notice
 from web.wiring import Wiring, client_of, wiring_of
 
@@ -151,6 +152,17 @@ def choose_theme(request: Request, form: Form) -> Response:
     response = RedirectResponse(_way_back(form["back"]), 303)
     if form["theme"] in THEMES:
         security.set_cookie(request, response, security.THEME_COOKIE, form["theme"], max_age_seconds=A_YEAR_SECONDS)
+    return response
+
+
+@router.post("/language")
+def choose_language(request: Request, form: Form) -> Response:
+    """In which language the panel speaks to this reader."""
+    response = RedirectResponse(_way_back(form["back"]), 303)
+    if form["language"] in NAMES:
+        security.set_cookie(
+            request, response, security.LANGUAGE_COOKIE, form["language"], max_age_seconds=A_YEAR_SECONDS
+        )
     return response
 
 
