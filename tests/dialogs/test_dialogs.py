@@ -45,7 +45,7 @@ from tests.fixtures import certificates
 from tests.fixtures.smtpd_house import reachable
 
 DIALOGS = sorted(Path(__file__).parent.glob("*.dialog"))
-SECONDS = 5.0
+SECONDS = 20.0  # a machine that runs all tests at once may leave a process waiting for its turn
 NOTICED_SECONDS = (
     0.3  # after which its peers know that a process is gone; descriptors that were on their way close a moment later
 )

@@ -3,6 +3,7 @@
 import signal
 import smtplib
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,7 +24,7 @@ def verdict(house, address):
 
 
 def wait_for_verdict(house, address, expected):
-    wait_until(lambda: verdict(house, address) == expected, 5, lambda: f"{address}: {verdict(house, address)}")
+    wait_until(lambda: verdict(house, address) == expected, 20, lambda: f"{address}: {verdict(house, address)}")
 
 
 def spooled(house):
@@ -163,8 +164,9 @@ def test_a_directory_that_does_not_answer_is_451_for_known_and_unknown(own):
     pid = own.kill("directory", number=signal.SIGSTOP)
     try:
         began = time.monotonic()
-        assert verdict(own, f"joe@{DOMAIN}") == LATER
-        assert verdict(own, f"nobody@{DOMAIN}") == LATER
+        with ThreadPoolExecutor() as both:
+            said = list(both.map(lambda name: verdict(own, f"{name}@{DOMAIN}"), ("joe", "nobody")))
+        assert said == [LATER, LATER]
         assert time.monotonic() - began < 60
     finally:
         own.kill("directory", number=signal.SIGCONT)
@@ -178,7 +180,7 @@ def test_a_directory_that_is_killed_again_and_again_makes_no_false_refusal(own):
     known, unknown = set(), set()
     for _ in range(4):
         former = own.kill("directory")
-        until = time.monotonic() + 1.0
+        until = time.monotonic() + 0.5
         while time.monotonic() < until:
             known.add(verdict(own, f"joe@{DOMAIN}")[0])
         unknown.add(verdict(own, f"nobody@{DOMAIN}")[0])

@@ -22,9 +22,10 @@ JOE = f"joe@{DOMAIN}"
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path, request):
     """Stopped again by the test or, without orphans, at its end."""
-    with House(tmp_path / "house", settings=PATIENT, by_command=True) as house:
+    more = getattr(request, "param", {})
+    with House(tmp_path / "house", settings=PATIENT, by_command=True, **more) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(JOE)
         house.wait_until_known(JOE)
@@ -65,6 +66,7 @@ def test_a_killed_supervisor_leaves_nobody_either(house):
     wait_until(lambda: not alive(pids), STOP_SECONDS)
 
 
+@pytest.mark.parametrize("house", [{"panel": True}], indirect=True, ids=["with panel"])
 def test_a_second_start_is_ready_within_five_seconds(house, capsys):
     """Measured from the command to `ready`, and to the first accepted recipient."""
     house.stop()

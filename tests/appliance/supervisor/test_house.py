@@ -182,20 +182,6 @@ def test_when_the_supervisor_is_killed_every_role_ends(tmp_path: Path) -> None:
         assert house.rcpt("postmaster@mx.house.test")[0] == 250
 
 
-@pytest.mark.alone
-@pytest.mark.must_show
-def test_a_second_start_is_ready_in_five_seconds(tmp_path: Path) -> None:
-    """From the command to the word."""
-    house = House(tmp_path / "house", panel=True, by_command=True)
-    with house:
-        pass
-    began = time.monotonic()
-    with house:
-        took = time.monotonic() - began
-    print(f"ready after {took:.1f} s")
-    assert took < 5.0
-
-
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     """Exit 1, the address named, nobody left behind."""
     import socket
