@@ -817,7 +817,7 @@ def test_an_answer_of_success_means_committed(office: Office, shop: Api, monkeyp
 
 def test_while_the_database_is_away_the_answer_is_try_later(office: Office, api: Api, tmp_path: Path) -> None:
     office.engine.dispose()
-    (tmp_path / "postern.db").rename(tmp_path / "gone.db")
+    Path(office.engine.url.database).rename(tmp_path / "gone.db")
     response = api("GET", "/domains")
     expect_problem(response, 503, "database_unavailable")
     assert 1 <= int(response.headers["retry-after"]) <= 60

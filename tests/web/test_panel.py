@@ -555,11 +555,12 @@ def test_the_theme_is_remembered_and_written_into_the_page(operator: Browser) ->
 
 def test_a_page_while_the_database_is_away_says_so(office: Office, operator: Browser, tmp_path: Path) -> None:
     office.engine.dispose()
-    (tmp_path / "postern.db").rename(tmp_path / "gone.db")
+    file = Path(office.engine.url.database)
+    file.rename(tmp_path / "gone.db")
     response = operator.get("/domains")
     assert response.status_code == 503
     assert "Not now" in response.text
-    assert not (tmp_path / "postern.db").exists()
+    assert not file.exists()
 
 
 def test_a_body_that_is_too_large_is_refused(operator: Browser) -> None:
