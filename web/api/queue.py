@@ -11,21 +11,21 @@ from fastapi import APIRouter, Path, Query, Response
 from appliance.services import waiting
 from web.api.dependencies import Asking, Cursor, DryRun, Limit, Making, refusals
 from web.api.schemas import ADDRESS, DOMAIN, Page, documented
-from web.api.schemas.queue import Done, QueuedMessage, ShownMessage, Which
+from web.api.schemas.queue import Done, Everything, OfDomain, OfSender, QueuedMessage, ShownMessage, Which
 
 router = APIRouter(prefix="/queue")
 
 QueueId = Annotated[str, Path(max_length=40, examples=["00064b6e3f2a1c400000"])]
 Deed = Literal["hold", "release", "retry"]
 Deeds = Literal["hold", "release", "retry", "remove"]
-OfDomain = Annotated[
+InDomain = Annotated[
     str | None,
     Query(
         max_length=254, json_schema_extra=documented(f"^{DOMAIN}$", 253, 4), examples=["example.com"],
         description="with a recipient in this domain, or sent by one of its users",
     ),
 ]  # fmt: skip
-OfSender = Annotated[
+BySender = Annotated[
     str | None,
     Query(
         max_length=320, json_schema_extra=documented(f"^{ADDRESS}$", 254, 3), examples=["anna@example.com"],
@@ -36,7 +36,7 @@ OfSender = Annotated[
 
 @router.get("", summary="List what waits", responses=refusals(404, 422))
 def list_messages(
-    asking: Asking, limit: Limit = 50, cursor: Cursor = None, domain: OfDomain = None, sender: OfSender = None
+    asking: Asking, limit: Limit = 50, cursor: Cursor = None, domain: InDomain = None, sender: BySender = None
 ) -> Page[QueuedMessage]:
     """The oldest first: what one's own domains send, and are sent. A page may be short, or empty, while there is a `next`."""
     with asking.wiring.reading() as session:
@@ -52,7 +52,8 @@ def change_many(asking: Making, deed: Deeds, body: Which, response: Response, dr
     with asking.posting(response, body, dry_run=dry_run) as posting:
         done = waiting.change_many(
             posting.session, asking.wiring.queued, deed, actor=asking.actor, dry_run=dry_run,
-            domain=body.domain, sender=body.sender, everything=body.all,
+            domain=body.domain if isinstance(body, OfDomain) else None,
+            sender=body.sender if isinstance(body, OfSender) else None, everything=isinstance(body, Everything),
         )  # fmt: skip
         return posting.answer(Done(messages=done))
 

@@ -1,20 +1,31 @@
 """The queue: what is accepted and not yet where it goes."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from web.api.schemas import AddressText, Asked, DomainText, Moment, Told
 
 
-class Which(Asked):
-    """Which messages are meant: exactly one of these."""
+class OfDomain(Asked):
+    """Those with a recipient in a domain."""
 
-    domain: DomainText | None = Field(
-        None, description="those with a recipient in this domain", examples=["example.com"]
-    )
-    sender: AddressText | None = Field(
-        None, description="those of this reverse-path, or of the mailbox that submitted them"
-    )
-    all: bool = Field(False, description="every one; the operator alone")
+    domain: DomainText = Field(examples=["example.com"])
+
+
+class OfSender(Asked):
+    """Those of a reverse-path, or of the mailbox that submitted them."""
+
+    sender: AddressText = Field(examples=["anna@example.com"])
+
+
+class Everything(Asked):
+    """Every one; the operator alone."""
+
+    all: Literal[True]
+
+
+Which = OfDomain | OfSender | Everything
 
 
 class QueuedRecipient(Told):
