@@ -59,7 +59,7 @@ def test_mail_comes_under_tls_from_the_first_start(house: House) -> None:
     [message] = house.wait_for_messages(POSTMASTER)
     received = message.read_text().partition("\n\t for")[0]
     assert re.search(r"with ESMTPS \(TLSv1\.[23] [A-Z0-9_-]+\)", received)
-    [event] = wait_until(lambda: house.events("secured"), 5)
+    [event] = wait_until(lambda: house.events("secured"), 20)
     assert event["server_name"] == HOST_NAME
 
 
