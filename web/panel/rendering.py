@@ -61,6 +61,7 @@ class Renderer:
             "version": version,
             "host": host,
             "password_length": MIN_LENGTH,
+            "language_names": tuple(languages.NAMES.items()),
         }
         self._environments = {name: _environment(name, values) for name in languages.NAMES}
 
