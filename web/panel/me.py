@@ -99,7 +99,7 @@ class Me:
             ("Account", self.own_tenant, "building", bool(self.own_tenant), False),
             ("My mailbox", self.start, "inbox", not self.manages, False),
             ("Messages" if self.manages else "Where is my mail?", "/messages", "envelope", True, False),
-            ("Queue", "/queue", "list", self.manages, False),
+            ("Queue", "/queue", "inbox", self.manages, False),
             ("Explain an address", "/explain", "search", self.manages, True),
             ("Plans", "/plans", "list", self.may_add_tenants, True),
             ("People", "/people", "people", self.sees_people, True),
