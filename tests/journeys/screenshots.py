@@ -82,7 +82,7 @@ PAGES = {
     "explain": "/explain?to=sales%40northwind.example", "tenant-sending": "/tenants/2/sending",
     "domain-sending": "/domains/northwind.example/sending", "mailbox-sending": f"/mailboxes/{OWNER}/sending",
     "mailbox-setup": f"/mailboxes/{OWNER}/setup", "mailbox-away": f"/mailboxes/{OWNER}/away",
-    "queue": "/queue", "removals": "/removals", "removal-end": "/removals/1/end",
+    "queue": "/queue", "import": "/import", "removals": "/removals", "removal-end": "/removals/1/end",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
     "password": "/account/password", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",

@@ -325,7 +325,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
         for path in (
             "/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit", "/audit/export", "/people",
             "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new", "/queue",
-            "/queue/remove", "/removals",
+            "/queue/remove", "/removals", "/import", "/import/sheet",
         )
     ),
     *(form("GET", path, Rule(_RESELLS, "nothing", door=_RESELLS)) for path in ("/tenants", "/tenants/new", "/plans", "/plans/new")),
@@ -345,6 +345,8 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
         "POST", "/removals/{number:int}/end",
         Rule(IN_DOMAIN, "removal", {"confirm": "x"}, also=(422,), path={"number": "removal"}, door=_MANAGES, hides=False),
     ),
+    # A sheet, of whose lines each is judged by itself: tests/web/test_panel_tenants.py.
+    form("POST", "/import", Rule(_MANAGES, "nothing", {"csv": "kind,address"}, door=_MANAGES)),
     # Plans, jobs, webhooks.
     form("POST", "/webhooks", Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}, door=_MANAGES)),
     form("GET", _W, Rule(SEES_TENANT, "webhook", path=_HOOKED, door=_MANAGES)),

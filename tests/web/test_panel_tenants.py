@@ -139,3 +139,22 @@ def test_explaining_an_address_tells_the_way_to_its_end(office: Office, operator
     foreign = operator.get("/explain?to=a@elsewhere.test")
     assert foreign.status_code == 404
     assert 'value="a@elsewhere.test"' in foreign.text
+
+
+def test_a_sheet_is_looked_at_before_it_is_taken_in(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
+        domains.create(session, "shop.test", actor=SYSTEM)
+    operator.get("/import")
+    sheet = "kind,address,targets\nmailbox,anna@shop.test,\nalias,sales@shop.test,anna@shop.test\nmailbox,x@elsewhere.test,\n"
+    preview = plain(operator.post("/import", {"csv": sheet}).text)
+    assert "2 lines would be taken in, 1 would be refused" in preview
+    assert "x@elsewhere.test" in preview
+    assert "anna@shop.test" not in operator.get("/domains/shop.test/mailboxes").text
+    assert "2 lines were taken in" in plain(operator.post("/import", {"csv": sheet, "do": "yes"}).text)
+    assert "anna@shop.test" in operator.get("/domains/shop.test/mailboxes").text
+    refused = operator.post("/import", {"csv": "kind,colour\n"})
+    assert refused.status_code == 422
+    assert 'id="csv-error"' in refused.text
+    taken = operator.get("/import/sheet")
+    assert "attachment" in taken.headers["content-disposition"]
+    assert "sales@shop.test" in taken.text

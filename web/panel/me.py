@@ -108,6 +108,7 @@ class Me:
             ("Certificates", "/certificates", "door-open", self.may_add_domains, True),
             ("API keys", "/keys", "key", self.may_add_domains, True),
             ("Webhooks", "/webhooks", "globe2", self.may_add_domains, True),
+            ("Import and export", "/import", "arrow-right", self.manages, True),
             ("Jobs", "/jobs", "play-circle", self.may_add_domains, True),
             ("Removed", "/removals", "trash3", self.manages, True),
             ("Audit", "/audit", "journal-text", self.manages, True),
