@@ -289,6 +289,7 @@ def _move(session: Session, actor: Actor, domain: Domain, tenant_id: int) -> Non
     removals.move(session, domain.tenant_id, tenant.id, domain_id=domain.id)
     domain.tenant = tenant
     session.flush()  # Or whoever shows it next would show the former tenant.
+    _require_inside(session, domain)
 
 
 def suspend(session: Session, name: str, *, actor: Actor, what: Collection[str] = EVERYTHING) -> Domain:

@@ -146,7 +146,9 @@ def test_nobody_is_asked_about_what_is_ours_until_it_is_no_more(world):
     world.do(lambda s: domains.remove(s, "gone.test", actor=OPERATOR))
     assert leaves_for(world, JOE) == set()
     assert forward(world, "eve@gone.test") == ["eve@gone.test"]
-    world.do(lambda s: domains.create(s, "gone.test", actor=OPERATOR, tenant_id=world.foreign_customer_id, discard=True))
+    world.do(
+        lambda s: domains.create(s, "gone.test", actor=OPERATOR, tenant_id=world.foreign_customer_id, discard=True)
+    )
     assert world.do(lambda s: forwardings.get(s, JOE, actor=world.owner).waiting) == []
 
 

@@ -110,6 +110,18 @@ def test_what_stays_inside_is_not_sent_on_elsewhere(sister):
     assert "joe@own.test → x@else.test" in refused.value.sentence
 
 
+def test_what_stays_within_its_tenant_goes_to_no_other_with_what_it_sends_to_the_former(sister):
+    """What was inside would be outside then."""
+    confine(sister, "tenant")
+    sister.do(lambda s: aliases.update(s, INFO, ["sue@sister.test"], actor=OPERATOR))
+    given = {"tenant_id": sister.foreign_customer_id, "actor": OPERATOR}
+    with pytest.raises(Conflict) as refused:
+        sister.do(lambda s: domains.update(s, "own.test", **given))
+    assert refused.value.code == "goes_outside"
+    sister.do(lambda s: aliases.update(s, INFO, [JOE], actor=OPERATOR))
+    assert sister.do(lambda s: domains.update(s, "own.test", **given)).tenant_id == sister.foreign_customer_id
+
+
 def test_only_where_mail_is_stored_it_can_stay(world):
     """Not at the host's own name, whose postmaster answers for all; nor in what is only passed on or another name."""
     world.do(lambda s: domains.create(s, "other.test", alias_of="own.test", actor=OPERATOR))
