@@ -90,7 +90,7 @@ def test_a_catch_all_that_closes_a_ring_is_refused(world):
     """joe forwards to an address that nobody holds any more; with the catch-all it would come back to him."""
     world.do(lambda s: mailboxes.create(s, "gone@own.test", actor=OPERATOR))
     world.do(lambda s: forwardings.put(s, "joe@own.test", ["gone@own.test"], actor=OPERATOR))
-    assert world.do(lambda s: mailboxes.remove(s, "gone@own.test", actor=OPERATOR)) == ["joe@own.test"]
+    assert world.do(lambda s: mailboxes.remove(s, "gone@own.test", actor=OPERATOR)).forwarded_by == ["joe@own.test"]
     with pytest.raises(Conflict) as caught:
         world.do(lambda s: domains.update(s, "own.test", catch_all="joe@own.test", actor=OPERATOR))
     assert caught.value.code == "forward_loop"
@@ -100,7 +100,7 @@ def test_a_domain_that_comes_back_may_close_a_ring(world):
     """Somebody's forwarding still names it."""
     world.do(lambda s: domains.create(s, "other.test", alias_of="foreign.test", actor=OPERATOR))
     world.do(lambda s: forwardings.put(s, "joe@own.test", ["joe@other.test"], actor=OPERATOR))
-    world.do(lambda s: domains.remove(s, "other.test", actor=OPERATOR))
+    world.do(lambda s: domains.remove(s, "other.test", actor=OPERATOR, days=0))
     with pytest.raises(Conflict, match="ring"):
         world.do(lambda s: domains.create(s, "other.test", alias_of="own.test", actor=OPERATOR))
 
@@ -109,8 +109,9 @@ def test_a_removed_domain_takes_its_contents_and_says_so(world):
     """What forwards into it from elsewhere is named, and its addresses do not come back with its name."""
     world.do(lambda s: aliases.create(s, "across@foreign.test", ["joe@own.test"], actor=OPERATOR))
     world.do(lambda s: forwardings.put(s, "joe@foreign.test", ["info@own.test"], actor=OPERATOR))
-    removal = world.do(lambda s: domains.remove(s, "own.test", actor=OPERATOR))
-    assert removal == domains.Removal(1, 1, ["across@foreign.test", "joe@foreign.test"])
+    removed = world.do(lambda s: domains.remove(s, "own.test", actor=OPERATOR, days=0))
+    assert (removed.removal.mailboxes, removed.removal.aliases) == (1, 1)
+    assert removed.forwarded_by == ["across@foreign.test", "joe@foreign.test"]
     world.do(lambda s: domains.create(s, "own.test", actor=OPERATOR))
     assert world.do(lambda s: mailboxes.list_mailboxes(s, domain="own.test", actor=OPERATOR)).items == []
     with pytest.raises(NotFound):

@@ -41,7 +41,9 @@ def test_a_quota_makes_sense(world, quota):
 
 def test_a_removed_mailbox_is_gone_and_its_name_free(world):
     """Whoever still forwards to it is named."""
-    assert world.do(lambda s: mailboxes.remove(s, "joe@own.test", actor=OPERATOR)) == ["info@own.test"]
+    assert world.do(lambda s: mailboxes.remove(s, "joe@own.test", actor=OPERATOR, days=0)).forwarded_by == [
+        "info@own.test"
+    ]
     with pytest.raises(NotFound):
         world.do(lambda s: mailboxes.get(s, "joe@own.test", actor=OPERATOR))
     made = world.do(lambda s: mailboxes.create(s, "joe@own.test", actor=OPERATOR))
