@@ -1,11 +1,12 @@
 """The panel in other languages than English: from a catalogue whose keys are the English words themselves.
 
 A reader would otherwise get wrong: templates and services hold plain English and nothing else. A template is translated as a whole
-when the process starts, piece of text by piece of text; what comes out of Python - a refusal, a notice - is looked up when it is
+before it is compiled, piece of text by piece of text; what comes out of Python - a refusal, a notice - is looked up when it is
 shown, where `{}` in the catalogue stands for whatever was put in. What the catalogue does not have stays English, and
 tests/web/test_languages.py finds it.
 """
 
+import functools
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -35,12 +36,16 @@ class Language:
 
     def __init__(self, entries: Mapping[str, str]) -> None:
         self.entries = dict(entries)
-        self._patterns = [
+        self._whole = {_plain(key): value for key, value in entries.items()}
+
+    @functools.cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], str]]:
+        """Sentences with something in them, the longest first."""
+        return [
             (re.compile("(.+?)".join(map(re.escape, _plain(key).split("{}"))) + r"\Z", re.DOTALL), value)
-            for key, value in sorted(entries.items(), key=lambda entry: -len(entry[0]))
+            for key, value in sorted(self.entries.items(), key=lambda entry: -len(entry[0]))
             if "{}" in key
         ]
-        self._whole = {_plain(key): value for key, value in entries.items()}
 
     def say(self, words: object) -> object:
         """*words* in this language; as they are when they are no text, or not in the catalogue."""
@@ -68,6 +73,8 @@ class Language:
 
     def template(self, source: str) -> str:
         """The source of a template in this language."""
+        if not self.entries:
+            return source
         return "".join(self._run(run) if is_text else self._code(run) for is_text, run in runs(source))
 
     def _run(self, run: str) -> str:

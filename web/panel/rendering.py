@@ -1,7 +1,7 @@
 """Templates into answers, and the few values that every page has.
 
-A reader would otherwise get wrong: all templates are compiled when the process starts, since after it has entered its
-sandbox it can open no file of the checkout any more.
+A reader would otherwise get wrong: all templates are read when the process starts, since after it has entered its sandbox it can
+open no file of the checkout any more.
 """
 
 import datetime as dt
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -19,7 +19,6 @@ from appliance.services.addresses import show
 from appliance.services.passwords import MIN_LENGTH
 from web import security
 from web.panel import languages
-from web.panel.languages import Language
 from web.panel.links import url
 from web.panel.me import Me
 from web.static_files import StaticFiles
@@ -51,7 +50,7 @@ class Typed(dict[str, str]):
 
 
 class Renderer:
-    """Holds the compiled templates."""
+    """Holds the templates, in each language."""
 
     def __init__(self, static: StaticFiles, *, version: str, host: str) -> None:
         values = {
@@ -63,7 +62,11 @@ class Renderer:
             "password_length": MIN_LENGTH,
             "language_names": tuple(languages.NAMES.items()),
         }
-        self._environments = {name: _environment(name, values) for name in languages.NAMES}
+        sources = {
+            file.relative_to(TEMPLATES).as_posix(): file.read_text(encoding="utf-8")
+            for file in TEMPLATES.rglob("*.html")
+        }
+        self._environments = {name: _environment(name, sources, values) for name in languages.NAMES}
 
     def page(self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> Response:
         """The page or fragment called *template*."""
@@ -97,24 +100,11 @@ class Renderer:
         return response
 
 
-class _Translating(FileSystemLoader):
-    """Loads templates in one language."""
-
-    def __init__(self, language: Language) -> None:
-        super().__init__(TEMPLATES)
-        self._language = language
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        """As the loader above it, and translated."""
-        source, file, is_fresh = super().get_source(environment, template)
-        return self._language.template(source), file, is_fresh
-
-
-def _environment(name: str, values: Mapping[str, Any]) -> Environment:
-    """All templates in the language called *name*, compiled."""
+def _environment(name: str, sources: Mapping[str, str], values: Mapping[str, Any]) -> Environment:
+    """All templates in the language called *name*. English, which most read, is compiled at once; others as they are read."""
     language = languages.load(name)
     environment = Environment(
-        loader=_Translating(language),
+        loader=FunctionLoader(lambda template: language.template(sources[template])),
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,
@@ -127,7 +117,7 @@ def _environment(name: str, values: Mapping[str, Any]) -> Environment:
     environment.filters["t"] = language.say
     environment.filters.update(_IN_LANGUAGE.get(name, {}))
     environment.globals["ui"] = environment.get_template("_macros.html").module
-    for template in environment.list_templates():
+    for template in sources if name == languages.ENGLISH else ():
         environment.get_template(template)
     return environment
 
