@@ -241,7 +241,11 @@ def test_what_goes_with_a_mailbox_and_with_a_domain_is_announced(joe, source):
     assert {("senders", JOE), ("senders", "free@own.test")} <= set(news(joe, before))
     assert record(source, JOE, 1)[b"p:joe@own.test"] is None
     assert record(source, "free@own.test", 1)[b"f:free@own.test"] is None
-    joe.do(lambda s: mailboxes.create(s, JOE, actor=OPERATOR, sealed_hash=SEALER.seal_password("right horse")))
+    joe.do(
+        lambda s: mailboxes.create(
+            s, JOE, actor=OPERATOR, discard=True, sealed_hash=SEALER.seal_password("right horse")
+        )
+    )
     joe.do(lambda s: senders.add_app_password(s, JOE, "phone", actor=OPERATOR, sealer=SEALER))
     joe.do(lambda s: senders.give(s, JOE, "free@own.test", actor=OPERATOR))
     before = newest(joe)
