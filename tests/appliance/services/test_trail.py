@@ -190,7 +190,7 @@ def test_the_storekeeper_is_told_of_mailboxes_that_come_and_go(world):
     world.do(lambda s: mailboxes.remove(s, "new@own.test", actor=OPERATOR))
     world.do(lambda s: domains.remove(s, "own.test", actor=OPERATOR))
     told = world.do(lambda s: [(t.op, t.domain, t.local_part) for t in changes.store_tasks(s)])
-    assert told == [("make", "own.test", "new"), ("trash", "own.test", "new"), ("trash", "own.test", "")]
+    assert told == [("make", "own.test", "new"), ("keep", "own.test", "new"), ("keep", "own.test", "")]
 
 
 def test_a_usage_report_is_no_deed(world):
