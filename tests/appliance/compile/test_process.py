@@ -119,7 +119,7 @@ def test_a_poke_publishes_at_once(place):
 def test_nothing_is_published_when_nothing_changed(place):
     """Not every look, and not by what we write ourselves."""
     place.serve_for(0.2)
-    assert names(place) == [b"published"]
+    assert names(place) == [b"published", b"trace-days"]
     with unit_of_work(place.engine) as session:
         session.query(Mailbox).update({"used_bytes": 5})
     place.serve_for(0.3)
