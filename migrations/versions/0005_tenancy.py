@@ -497,6 +497,8 @@ def _names_away() -> None:
     for table, columns in (("alias", ("open_to", "listed")), ("domain", ("tag_separator", "local_only"))):
         for column in columns:
             op.drop_column(table, column)
+
+
 def _support() -> None:
     op.add_column("login_session", sa.Column("support_by", sa.String(), nullable=True))
     op.add_column("login_session", sa.Column("back_to_id", sa.BigInteger(), nullable=True))

@@ -45,7 +45,8 @@ AUTOREPLY = b"v:"
 ROUTE_TLS = (b"none", b"may", b"verify", b"dane")
 MAX_OCTETS = 1 << 20  # of one record: an alias with as many targets as a panel could ever take
 MAX_TARGETS = 4096
-SCOPES = (b"host", b"tenant", b"domain")  # how near somebody of ours is: anybody, of the same tenant, of the same domain
+# How near somebody of ours is: anybody, of the same tenant, of the same domain.
+SCOPES = (b"host", b"tenant", b"domain")
 OPEN_TO = (b"tenant", b"domain", b"members", b"listed")  # whom an alias may be kept for
 
 _YES, _NO = b"1", b"0"

@@ -127,9 +127,7 @@ class _Walk:
 
     __slots__ = ("asks_origin", "ends_at_mailboxes", "letter", "mailboxes", "origin", "seen", "words")
 
-    def __init__(
-        self, origin: Origin | None, letter: Letter | None = None, *, ends_at_mailboxes: bool = False
-    ) -> None:
+    def __init__(self, origin: Origin | None, letter: Letter | None = None, *, ends_at_mailboxes: bool = False) -> None:
         """*origin*: for whom doors open; None: for everybody, and it is noted that there was one.
 
         *letter*: what is led; None: any, and then both is true of conditions, that they are met and that they are not.
