@@ -98,7 +98,7 @@ def test_a_whole_life(engine):
         assert second.next is None
         token = sessions.create(session, "JOE@bücher.example").token
         assert sessions.find(session, token).actor.kind == "mailbox"
-        assert domains.remove(session, "bücher.example", actor=actor).mailboxes == 2
+        assert domains.remove(session, "bücher.example", actor=actor).removal.mailboxes == 2
     with reading(engine) as session, pytest.raises(NotFound):
         mailboxes.get(session, "joe@bücher.example", actor=OPERATOR)
 

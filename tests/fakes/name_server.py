@@ -20,6 +20,20 @@ LATE_SECONDS = 1.0
 SOA = "a.root.test. hostmaster.root.test. 1 3600 600 86400 {minimum}"
 
 
+def one_port() -> tuple[socket.socket, socket.socket]:
+    """Sockets for datagrams and for streams, bound to the same port of 127.0.0.1."""
+    while True:
+        udp, tcp = (socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+        udp.bind(("127.0.0.1", 0))
+        try:
+            tcp.bind(udp.getsockname())
+        except OSError:  # Free for datagrams; but just now somebody else's for streams.
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
+
+
 class NameServer:
     """UDP and TCP at one port of 127.0.0.1; used as a context."""
 
@@ -27,11 +41,7 @@ class NameServer:
         self.asked: Counter[tuple[str, str]] = Counter()  # first label, "udp" or "tcp"
         self.sources: list[int] = []  # the ports that datagrams came from
         self.names: list[str] = []  # as they were written
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._udp.bind(("127.0.0.1", 0))
-        self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._tcp.bind(self._udp.getsockname())
+        self._udp, self._tcp = one_port()
         self._tcp.listen()
         self._over = False
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._datagrams, self._streams)]

@@ -20,6 +20,8 @@ pytestmark = [
 
 SENDER = "joe@house.example"
 CONTENT = b"From: joe@house.example\r\nTo: x\r\nSubject: out\r\nMessage-ID: <1@house.example>\r\n\r\nbody\r\n"
+# Of this process: another that runs tests of this module beside us listens at port 443, too.
+NETWORK = f"127.{20 + os.getpid() // 250 % 200}.{os.getpid() % 250}"
 KINDS = ("right", "expired", "wrong name", "self-signed", "wrong chain", "no TLS")
 
 
@@ -65,7 +67,7 @@ class World:
         }  # fmt: skip
 
     def _address(self):
-        return f"127.0.2.{len(self._things) + 1}"
+        return f"{NETWORK}.{len(self._things) + 1}"
 
     def close(self):
         for thing in self._things:
@@ -85,7 +87,7 @@ def house(world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("authorities")
     settings = PATIENT | {
         "dns.servers": f'["{world.zone.address}"]', "outbound.port": str(world.port), "outbound.allow_loopback": "true",
-        "outbound.routes": f'{{ "fixed.example" = "127.0.2.250:{world.port}" }}',
+        "outbound.routes": f'{{ "fixed.example" = "{NETWORK}.250:{world.port}" }}',
         "outbound.authorities": f'"{world.authority.save(folder)}"', "smtpd.relay_clients": '["127.0.0.1/32"]',
     }  # fmt: skip
     with House(tmp_path_factory.mktemp("secured") / "house", settings=settings) as house:
@@ -254,7 +256,7 @@ def test_a_route_may_say_from_which_address_mail_leaves(house, world):
 @pytest.mark.must_show
 def test_the_settings_file_fixes_next_hops(house, world):
     """Before MX, which this domain does not even have; a next hop there may be this machine itself."""
-    stub = StubMx(Manners(), "127.0.2.250", world.port)
+    stub = StubMx(Manners(), f"{NETWORK}.250", world.port)
     try:
         assert send(house, "fixed.example")["event"] == "relayed"
         assert len(stub.contents) == 1

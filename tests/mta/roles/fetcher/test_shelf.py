@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from mta import places
 from mta.roles.fetcher import desk, shelf
 from mta.roles.fetcher.shelf import Kept, Shelf
 from mta.security.sts import MAX_AGE_SECONDS, Policy
@@ -80,7 +81,7 @@ def test_octets_of_anybody_are_no_policies(file):
     """Noise, and a length beyond the file."""
     os.pwrite(file, os.urandom(4096), 0)
     assert Shelf(file).load() == []
-    os.pwrite(file, shelf._HEAD.pack(shelf._MAGIC, 1, 1 << 60, bytes(32)), 0)
+    os.pwrite(file, places._HEAD.pack(shelf._MAGIC, 1, 1 << 60, bytes(32)), 0)
     assert Shelf(file).load() == []
 
 
