@@ -28,7 +28,7 @@ from mta.wire import permits
 from mta.wire.channel import Channel
 from mta.wire.netstring import unpack
 from tests.crash._disk import Call, Disk, remove_tree
-from tests.crash._recording import Recording, sync_calls, take, without
+from tests.crash._recording import Recording, sync_calls, without
 from tests.fixtures.lone_role import readable
 from tests.fixtures.trees import PRODUCT, THE_PRODUCT, Tree, copy_of_product
 
@@ -121,6 +121,11 @@ def record_scheduler(tree: Tree, folder: Path) -> Recorded:
     return Recorded(before, calls, queue_ids, envelopes)
 
 
+def _told(supervisor: Channel) -> list[m.QueueTold]:
+    """What scheduler has answered to an order; its other words are that it is ready."""
+    return [message for message, _ in supervisor.receive() if isinstance(message, m.QueueTold)]
+
+
 def send_and_order(recording: Recording, state: Path, queue_ids: list[bytes]) -> set[bytes]:
     """Answers which messages scheduler had cleaned away."""
     settings = {
@@ -134,9 +139,10 @@ def send_and_order(recording: Recording, state: Path, queue_ids: list[bytes]) ->
     orders = [(b"hold", HELD), (b"hold", RELEASED), (b"release", RELEASED), (b"remove", REMOVED)]
     for tag, (what, number) in enumerate(orders, 1):
         recording.channel.send(m.QueueOrder(tag, what, b"id", queue_ids[number], b"", 0))
-        while not isinstance(told := take(recording.channel, 1)[0], m.QueueTold):
-            pass  # It is ready.
-        assert told.pairs == (b"done", b"1"), told
+        # The others are answered meanwhile: an order about a message in an attempt waits for the end of that.
+        told: list[m.QueueTold] = []
+        world.run(lambda told=told: told or told.extend(_told(recording.channel)))
+        assert told[0].pairs == (b"done", b"1"), told
     world.run(lambda: queue_ids[REMOVED] in world.cleaned)
     return world.cleaned
 
