@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -31,6 +31,7 @@ import dns.rrset
 
 from appliance.config import load_settings
 from benchmarks import peers
+from benchmarks.arrivals import Arrivals
 from mta import roster
 from mta.spool.envelope import Envelope, Generation, Recipient, render
 from tests.fixtures.house import House, wait_until
@@ -229,11 +230,11 @@ def fill(house: House, messages: int, domains: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Who is asked: its port, a mailbox of it, and what lies in that."""
+    """Who is asked: its port, a mailbox of it, and the new/ of that."""
 
     port: int
     mailbox: str
-    messages: Callable[[], Sequence[Path]]
+    inbox: Path
 
 
 def measure_fresh(
@@ -243,6 +244,27 @@ def measure_fresh(
 
     *counts_lost*: one that does not come within PATIENCE_SECONDS counts as one that took so long; otherwise it is an error.
     """
+    with Arrivals(server.inbox) as arrivals:
+        sent = _send(server, samples, name)
+
+        def missing() -> set[str]:
+            return set(sent) - set(arrivals.came) - set(world.taken)
+
+        try:
+            wait_until(lambda: not missing(), PATIENCE_SECONDS, lambda: f"{len(missing())} never came")
+        except AssertionError:
+            if not counts_lost:
+                raise
+    subjects = list(sent)
+    here, there = (
+        [came.get(subject, sent[subject] + PATIENCE_SECONDS) - sent[subject] for subject in subjects[first::2]]
+        for first, came in ((0, arrivals.came), (1, world.taken))
+    )
+    return _latency(here), _latency(there)
+
+
+def _send(server: Server, samples: int, name: str) -> dict[str, float]:
+    """One after the other, to the mailbox and to the live host in turn; answers each one's Subject and moment."""
     sent: dict[str, float] = {}
     with smtplib.SMTP("127.0.0.1", server.port, "client.bench.test", 60) as client:
         for number in range(2 * samples):
@@ -250,29 +272,7 @@ def measure_fresh(
             sent[subject] = time.time()
             client.sendmail("postmaster@mx.house.test", [to], f"Subject: {subject}\r\n\r\nfresh\r\n")
             time.sleep(PAUSE_SECONDS)
-    stored: dict[str, float] = {}
-
-    def all_there() -> bool:
-        for path in server.messages():
-            head = path.read_bytes().partition(b"\r\n\r\n")[0].replace(b"\r\n", b"\n")
-            subject = head.partition(b"Subject: ")[2].partition(b"\n")[0].decode()
-            stored[subject] = path.stat().st_ctime
-            path.unlink()
-        return sent.keys() <= stored.keys() | world.taken.keys()
-
-    try:
-        wait_until(
-            all_there, PATIENCE_SECONDS, lambda: f"{len(sent.keys() - stored.keys() - world.taken.keys())} never came"
-        )
-    except AssertionError:
-        if not counts_lost:
-            raise
-    subjects = list(sent)
-    here, there = (
-        [came.get(subject, sent[subject] + PATIENCE_SECONDS) - sent[subject] for subject in subjects[first::2]]
-        for first, came in ((0, stored), (1, world.taken))
-    )
-    return _latency(here), _latency(there)
+    return sent
 
 
 def _latency(seconds: list[float]) -> Latency:
@@ -299,7 +299,9 @@ def measure(folder: Path, messages: int, domains: int, samples: int) -> Figures:
     try:
         house.start()
         house.wait_until_known(MAILBOX)
-        server = Server(house.port("smtp"), MAILBOX, lambda: house.messages(MAILBOX))
+        house.send(MAILBOX, b"Subject: first\r\n\r\nThe Maildir is made with it.\r\n")
+        house.wait_for_messages(MAILBOX)
+        server = Server(house.port("smtp"), MAILBOX, house.maildir(MAILBOX) / "new")
         measure_fresh(server, world, 20, "warm")
         empty_mailbox, empty_remote = measure_fresh(server, world, samples, "empty")
         house.stop()

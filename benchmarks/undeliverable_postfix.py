@@ -78,7 +78,7 @@ def measure(root: Path, messages: int, domains: int, samples: int) -> Figures:
     with (postfix.root / "etc/main.cf").open("a") as settings:
         settings.write(FORWARDING)
     inbox = postfix.mail / DOMAIN / "1user/new"
-    server = Server(postfix.port, f"1user@{DOMAIN}", lambda: list(inbox.iterdir()))
+    server = Server(postfix.port, f"1user@{DOMAIN}", inbox)
     try:
         postfix.start()
         try:

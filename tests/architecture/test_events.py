@@ -1,6 +1,7 @@
 """Each event that the sources tell the journal stands in `mta.events`, and each that stands there is told by somebody."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def keys_of(node: ast.expr, tree: ast.Module) -> list[str]:
     return [key for mapping in written for key in keys_of(mapping, tree)] + added
 
 
+@functools.cache
 def all_told() -> list[Told]:
     return [told for path in SOURCES for told in told_in(path)]
 

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -80,8 +81,9 @@ class Newcomer:
         return found
 
 
-@pytest.fixture
-def newcomer() -> Iterator[Callable[[int], Newcomer]]:
+@pytest.fixture(scope="module")
+def newcomers() -> Iterator[dict[int, tuple[Newcomer, subprocess.CompletedProcess[str]]]]:
+    """By uid, each with what its installation said: both install at once, for nothing is measured meanwhile."""
     # Not tmp_path: its parents are root's alone, and each start of another pytest makes them so again.
     folder = Path(tempfile.mkdtemp(prefix="postern-newcomer-", dir="/var/tmp"))
     folder.chmod(0o711)
@@ -107,7 +109,18 @@ def newcomer() -> Iterator[Callable[[int], Newcomer]]:
         subprocess.run(["nsenter", f"--net=/proc/{keeper.pid}/ns/net", "ip", "link", "set", "lo", "up"], check=True)
         return made[-1]
 
-    yield make
+    try:
+        both = [make(uid) for uid in (0, ORDINARY)]
+        with ThreadPoolExecutor() as pool:
+            told = list(pool.map(somebody_installs, both))
+        yield {each.uid: (each, said) for each, said in zip(both, told, strict=True)}
+    finally:
+        send_home(made)
+        shutil.rmtree(folder)
+
+
+def send_home(made: list[Newcomer]) -> None:
+    """Nobody of theirs stays."""
     for each in made:
         for process in each.processes:
             process.kill()
@@ -116,7 +129,6 @@ def newcomer() -> Iterator[Callable[[int], Newcomer]]:
             os.kill(pid, signal.SIGKILL)
         each.keeper.kill()
         each.keeper.wait()
-    shutil.rmtree(folder)
 
 
 def memory_mib(pids: list[int]) -> float:
@@ -147,13 +159,12 @@ def stop(newcomer: Newcomer, process: subprocess.Popen[str]) -> float:
 
 
 @pytest.mark.parametrize("uid", [0, ORDINARY], ids=["root", "ordinary user"])
-def test_make_run_serves_and_its_line_to_try_delivers(newcomer, tmp_path: Path, figure, uid: int) -> None:
+def test_make_run_serves_and_its_line_to_try_delivers(newcomers, tmp_path: Path, figure, uid: int) -> None:
     """
     `make run` in a fresh clone prints what there is to know; the line it says to try puts a message into the mailbox; a
     second start is quick; SIGTERM ends everything.
     """
-    somebody = newcomer(uid)
-    installed = somebody_installs(somebody)
+    somebody, installed = newcomers[uid]
     assert installed.returncode == 0, installed.stdout + installed.stderr
 
     with (tmp_path / "first.log").open("w+") as log:

@@ -1,5 +1,6 @@
 """The web process itself: started as the supervisor starts it, inside its sandbox, with the test as all its peers."""
 
+import contextlib
 import os
 import re
 import socket
@@ -89,6 +90,20 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def web(first: Path, tmp_path: Path) -> Iterator[Web]:
+    """For a test that ends it, or measures it."""
+    with started(first, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_web(first: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """For those that leave it serving: it takes seconds to start."""
+    with started(first, tmp_path_factory.mktemp("shared")) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def started(first: Path, tmp_path: Path) -> Iterator[Web]:
     config, state = tmp_path / "postern.toml", tmp_path / "var"
     subprocess.run(["cp", "-a", first / "var", state], check=True)
     config.write_text((first / "postern.toml").read_text().replace(str(first), str(tmp_path)))
@@ -178,48 +193,50 @@ def test_every_page_works_inside_the_sandbox(web: Web, figure: Callable[[str, ob
     assert resident < MAX_RESIDENT_MIB
 
 
-def test_batches_jobs_and_documents_work_inside_the_sandbox(web: Web) -> None:
+def test_batches_jobs_and_documents_work_inside_the_sandbox(shared_web: Web) -> None:
     """They run a loop of their own on a thread of the request, and a worker beside it: no wall may be in their way."""
-    sign_in(web)
-    key = re.search(r"pk_[0-9a-f_]+", web.post("/keys", "/keys/new", {"name": "test"}).text)
+    sign_in(shared_web)
+    key = re.search(r"pk_[0-9a-f_]+", shared_web.post("/keys", "/keys/new", {"name": "test"}).text)
     assert key
     headers = {"Authorization": f"Bearer {key[0]}"}
     names = [{"method": "POST", "path": "/domains", "body": {"name": "shop.test"}}]
     names += [
         {"method": "POST", "path": "/mailboxes", "body": {"address": f"n{number}@shop.test"}} for number in range(3)
     ]
-    done = web.browser.post("/api/v1/batch", headers=headers, json={"operations": names})
+    done = shared_web.browser.post("/api/v1/batch", headers=headers, json={"operations": names})
     assert [result["status"] for result in done.json()["results"]] == [201] * 4, done.text
     later = {**headers, "Prefer": "respond-async"}
     document = {
         "mailboxes": [{"address": "late@shop.test"}],
         "aliases": [{"address": "a@shop.test", "targets": ["late@shop.test"]}],
     }
-    job = web.browser.put("/api/v1/apply", headers=later, json=document)
+    job = shared_web.browser.put("/api/v1/apply", headers=later, json=document)
     assert job.status_code == 202, job.text
     where = job.headers["location"]
-    assert wait_for(lambda: web.browser.get(where, headers=headers).json()["state"] == "done")
-    assert web.browser.get("/api/v1/explain?to=a@shop.test", headers=headers).json()["recipients"] == ["late@shop.test"]
-    assert web.browser.get("/api/v1/events?limit=500", headers=headers).json()["items"]
+    assert wait_for(lambda: shared_web.browser.get(where, headers=headers).json()["state"] == "done")
+    assert shared_web.browser.get("/api/v1/explain?to=a@shop.test", headers=headers).json()["recipients"] == [
+        "late@shop.test"
+    ]
+    assert shared_web.browser.get("/api/v1/events?limit=500", headers=headers).json()["items"]
 
 
-def test_a_change_pokes_the_compiler(web: Web) -> None:
-    sign_in(web)
-    list(web.compiler.receive())
-    web.post("/domains", "/domains/new", {"name": "shop.test"})
-    assert isinstance(receive(web.compiler)[0], m.Poke)
+def test_a_change_pokes_the_compiler(shared_web: Web) -> None:
+    sign_in(shared_web)
+    list(shared_web.compiler.receive())
+    shared_web.post("/domains", "/domains/new", {"name": "poked.test"})
+    assert isinstance(receive(shared_web.compiler)[0], m.Poke)
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give roles uids of their own")
-def test_the_process_holds_nothing_but_the_database(web: Web) -> None:
-    assert web.status("NoNewPrivs") == "1"
-    assert web.status("Seccomp") == "2"
-    assert web.status("CapEff") == web.status("CapBnd") == "0" * 16
-    uid = int(web.status("Uid").split()[0])
+def test_the_process_holds_nothing_but_the_database(shared_web: Web) -> None:
+    assert shared_web.status("NoNewPrivs") == "1"
+    assert shared_web.status("Seccomp") == "2"
+    assert shared_web.status("CapEff") == shared_web.status("CapBnd") == "0" * 16
+    uid = int(shared_web.status("Uid").split()[0])
     assert uid != 0
-    assert web.status("Uid").split() == [str(uid)] * 4
-    sign_in(web)
-    threads = sorted(Path(f"/proc/{web.role.process.pid}/task").iterdir())
+    assert shared_web.status("Uid").split() == [str(uid)] * 4
+    sign_in(shared_web)
+    threads = sorted(Path(f"/proc/{shared_web.role.process.pid}/task").iterdir())
     assert len(threads) > 1, "requests are served by threads, and those must be confined as well"
     for thread in threads:
         assert "Seccomp:\t2" in (thread / "status").read_text()
