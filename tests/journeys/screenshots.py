@@ -48,6 +48,7 @@ PICTURES: tuple[tuple[str, str, dict[str, int], str], ...] = (
     ("domains", "/domains", WIDE, "light"),
     ("mailboxes", "/domains/northwind.example/mailboxes", WIDE, "light"),
     ("mailbox-dark", f"/mailboxes/{OWNER}", WIDE, "dark"),
+    ("message", f"/messages/{3:020x}", WIDE, "light"),
     ("narrow", "/domains/northwind.example/mailboxes", NARROW, "light"),
 )
 # Who wrote to whom, what became of it, and in which words.
