@@ -19,6 +19,10 @@ from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.control import Start
 from mta.wire.loop import Loop
 
+# Remotes inherit it. A flood of them that call hosts in vain then takes no time from mail that comes in; where nobody else wants
+# the processor, it means nothing.
+NICE = 10
+
 Live = Callable[[int, int], int]  # uid, and the channel's descriptor; answers the exit status
 
 
@@ -38,6 +42,7 @@ def begin(start: Start, other: socket.socket, ours: socket.socket) -> None:
 def serve(start: Start, sock: socket.socket) -> int:
     """Fork remotes until remotespawn hangs up. Answers the exit status."""
     role = roster.NURSERY
+    os.nice(NICE)
     # A remote is a fork of us and loads nothing after it. Roles do not import each other; which program it is stands there.
     remote: Any = importlib.import_module(f"{roster.REMOTE.module}.__main__")
     contexts = remote.Contexts(start.settings.get("outbound.authorities", b"").decode())
