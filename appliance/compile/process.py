@@ -121,6 +121,8 @@ class Compiler:
 
     def _look_for_others(self) -> None:
         self._is_asked = False
+        # Who pokes has committed. PostgreSQL's word of it may still be on its way, and the stamp would say that nothing is new.
+        self._stamp = None
         self._work()
         self._rests_until = time.monotonic() + REST_SECONDS
 

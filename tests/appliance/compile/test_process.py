@@ -116,6 +116,18 @@ def test_a_poke_publishes_at_once(place):
     assert has(place, b"d:one.test")
 
 
+def test_a_poke_is_believed_before_the_database_says_the_same(place, monkeypatch):
+    """PostgreSQL tells listeners a moment after the commit; whoever pokes knows already."""
+    source = place.compiler._source
+    stamp = source.stamp()
+    place.compiler._stamp = stamp
+    monkeypatch.setattr(source, "stamp", lambda: stamp)
+    web = place.client("web")
+    do(place, domains.create, "one.test")
+    place.ask(web, m.Poke())
+    assert has(place, b"d:one.test")
+
+
 def test_nothing_is_published_when_nothing_changed(place):
     """Not every look, and not by what we write ourselves."""
     place.serve_for(0.2)
