@@ -83,7 +83,6 @@ class SqliteSource:
         # any descriptor of the file would drop the locks of the connection too (POSIX), and others would then take
         # themselves for the last user and remove the log that it reads.
         self._file = -1
-        self._file = -1  # the same file, opened by ourselves
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Query]:
@@ -107,8 +106,6 @@ class SqliteSource:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        # Our own look at the file stays open as long as SQLite's: closing any descriptor of it drops the locks that SQLite
-        # holds (POSIX), and who closes the database next would believe he is the last and take the -wal away under us.
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
