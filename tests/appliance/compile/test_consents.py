@@ -13,54 +13,18 @@ from appliance.models.base import now
 from appliance.services import aliases, consents, domains, forwardings
 from mta.wire import messages as m
 from mta.wire.tickets import consent_authority_holds
+from tests.fakes.desk import Desk, Wire
 from tests.fixtures.database import OPERATOR
 
 KEY, PANEL = b"c" * 32, "https://mail.example.net"
 JOE, ANN = "joe@own.test", "Ann@away.example"
 
 
-class Desk:
-    """A compiler of which no more is there; it is its own peers."""
-
-    def __init__(self, source):
-        self._source, self.peers = source, self
-        self.is_there, self.told, self.events, self.calls = True, [], [], []
-
-    def tell(self, name, message):
-        assert name == "bouncer"
-        if self.is_there:
-            self.told.append(message)
-        return self.is_there
-
-    def event(self, name, **pairs):
-        self.events.append((name, pairs))
-
-    def read(self, act):
-        with self._source.reading() as query:
-            act(query)
-        return True
-
-    def write(self, act):
-        with self._source.writing() as query:
-            act(query)
-        return True
-
-    def later(self, seconds, callback):
-        self.calls.append(callback)
-
-
-class Wire:
-    closed = False
-
-    def close(self):
-        self.closed = True
-
-
 @pytest.fixture
 def desk(world):
     source = open_source(world.engine.url.render_as_string(hide_password=False))
     with contextlib.closing(source):
-        desk = Desk(source)
+        desk = Desk(source, "bouncer")
         desk.consents = Consents(desk, KEY, PANEL)
         yield desk
 

@@ -18,6 +18,7 @@ from appliance.services import aliases, audit, events, mailboxes, tenants, webho
 from appliance.services.seals import Seals
 from mta.seal import WEBHOOK_SECRET, Opener, make_key_pair
 from mta.wire import messages as m
+from tests.fakes.desk import Desk, Wire
 from tests.fixtures.database import OPERATOR
 from web.api.schemas.events import Event
 
@@ -26,39 +27,17 @@ SEALS = Seals(PUBLIC, PUBLIC, PUBLIC, PUBLIC, PUBLIC)
 URL = "https://billing.own.test/hook?x=1"
 
 
-class Desk:
-    """A compiler of which no more is there; it is its own peers, and its own clock."""
+class Sender(Desk):
+    """With webhooks, and a clock of its own."""
 
     def __init__(self, source, opener=None):
-        self._source, self.peers = source, self
-        self.is_there, self.moment, self.told, self.events = True, float(now()), [], []
+        super().__init__(source, "fetcher")
+        self.moment = float(now())
         self.webhooks = self.another(opener or Opener(PRIVATE, WEBHOOK_SECRET))
 
     def another(self, opener):
         """A compiler that begins now, over the same database."""
         return Webhooks(self, opener, clock=lambda: self.moment, chance=lambda: 1.0)
-
-    def tell(self, name, message):
-        assert name == "fetcher"
-        if self.is_there:
-            self.told.append(message)
-        return self.is_there
-
-    def event(self, name, **pairs):
-        self.events.append((name, pairs))
-
-    def read(self, act):
-        with self._source.reading() as query:
-            act(query)
-        return True
-
-    def write(self, act):
-        with self._source.writing() as query:
-            act(query)
-        return True
-
-    def later(self, seconds, callback):
-        """Looked at by `posts`, which looks again."""
 
     def posts(self):
         """What leaves now."""
@@ -81,18 +60,11 @@ class Desk:
         return told
 
 
-class Wire:
-    closed = False
-
-    def close(self):
-        self.closed = True
-
-
 @pytest.fixture
 def desk(world):
     source = open_source(world.engine.url.render_as_string(hide_password=False))
     with contextlib.closing(source):
-        yield Desk(source)
+        yield Sender(source)
 
 
 def make(world, url=URL, *, actor=None, **more):
