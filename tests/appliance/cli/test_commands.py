@@ -229,6 +229,19 @@ def test_tenants_and_their_keys(postern):
     assert postern("tenant", "remove", "Acme").code == 0
 
 
+def test_a_key_is_limited_as_its_maker_says(postern):
+    """By what it may do, what it may touch, from where and until when."""
+    scope = ("--action", "mailbox.*", "--action", "domain.see", "--address", "own.test", "--network", "192.0.2.0/24")
+    made = postern("key", "create", *scope, "--expires", "2099-12-31", "--json").data
+    (listed,) = postern("key", "list", "--json").data
+    for key in (made, listed):
+        assert key["actions"] == ["domain.see", "mailbox.*"]
+        assert (key["addresses"], key["networks"]) == (["own.test"], ["192.0.2.0/24"])
+        assert key["expires_at"] == "2099-12-31T00:00:00+00:00"
+    refused = postern("key", "create", "--action", "mailbox.fly")
+    assert (refused.code, "mailbox.fly" in refused.err) == (1, True)
+
+
 def test_a_lost_operators_password_is_replaced(postern):
     """By a one-time one, printed."""
     found = postern("operator", "reset-password", "operator", "--json").data
