@@ -89,6 +89,15 @@ def _next_hop(value: object) -> Endpoint:
     return endpoint
 
 
+def _client_server(value: object) -> Endpoint | None:
+    if value in ("", None):
+        return None
+    endpoint = _endpoint(value)
+    if not is_domain(endpoint.host.lower()):
+        raise ValueError("not a host name and a port")
+    return Endpoint(endpoint.host.lower(), endpoint.port)
+
+
 def _network(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("not a network")  # noqa: TRY004 - pydantic wants ValueError
@@ -126,6 +135,7 @@ def _database(value: object) -> object:
 Size = Annotated[int, BeforeValidator(_size)]
 Listening = Annotated[Endpoint, BeforeValidator(_literal)]
 NextHop = Annotated[Endpoint, BeforeValidator(_next_hop)]
+ClientServer = Annotated[Endpoint | None, BeforeValidator(_client_server)]
 Network = Annotated[str, BeforeValidator(_network)]
 Routed = Annotated[str, BeforeValidator(_routed)]
 Routes = Annotated[dict[Routed, NextHop], AfterValidator(_short)]
@@ -341,6 +351,18 @@ class Outbound(Section):
     )
 
 
+class Clients(Section):
+    """[clients]."""
+
+    imap: ClientServer = Field(
+        None,
+        title="where people's mail programs read mail: the IMAP server that you run over mail/ (see README), as they reach it.\n"
+        "With port 993 they use TLS from the start, with another STARTTLS. The set-up page, autoconfig, Autodiscover and\n"
+        'Apple\'s profiles name it; "": nobody is told',
+        description='"host:port" such as "imap.example.net:993", or ""',
+    )
+
+
 class Limits(Section):
     """[limits]."""
 
@@ -420,6 +442,7 @@ class Settings(Section):
     submission: Submission = Submission()
     dns: Dns = Dns()
     outbound: Outbound = Outbound()
+    clients: Clients = Clients()
     limits: Limits = Limits()
     file: Path = Field(exclude=True)  # Not a key of the file: where it was read.
 
@@ -545,7 +568,7 @@ def _toml(value: object, *, is_size: bool = False) -> str:
         return "{ " + ", ".join(f'"{key}" = {_toml(item)}' for key, item in value.items()) + " }" if value else "{}"
     if isinstance(value, int):  # true and false, too
         return str(value).lower()
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = ("" if value is None else str(value)).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 

@@ -325,6 +325,15 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
         for path in (
             "/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit", "/audit/export", "/people",
             "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new", "/queue",
+    # What mail programs ask for before anybody has signed in: tests/web/test_client_setup.py.
+    *(
+        form(verb, path, Rule(ALL, "nothing", also=(404, 422)))
+        for verb, path in (
+            ("GET", "/mail/config-v1.1.xml"), ("GET", "/.well-known/autoconfig/mail/config-v1.1.xml"),
+            ("GET", "/mail/profile.mobileconfig"), ("POST", "/autodiscover/autodiscover.xml"),
+            ("POST", "/Autodiscover/Autodiscover.xml"),
+        )
+    ),
             "/queue/remove", "/removals", "/import", "/import/sheet",
         )
     ),

@@ -20,7 +20,6 @@ from appliance.services import (
     forwardings,
     mailboxes,
     patterns,
-    senders,
     sending,
 )
 from web.panel.desk import Desk, Signed
@@ -31,7 +30,6 @@ from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
 
-# RFC 8314 3.3: TLS from the start goes before STARTTLS. As clients reach the host, whatever it listens on behind a forwarding.
 MOST_ALSO = 20
 FIELDS = (
     "targets", "password", "quota", "pattern", "note", "expires", "patterns", "senders", "subjects", "larger_than",
@@ -42,7 +40,6 @@ SPAM = (
     ("no", "Only what is not marked as spam"),
     ("yes", "Only what is marked as spam"),
 )
-PORTS = ((465, "with SSL/TLS"), (587, "with STARTTLS"))
 
 
 @router.get("/domains/{name}/mailboxes/new")
@@ -112,17 +109,6 @@ def _confirm_removal(desk: Desk, address: str, form: Typed, refusal: ApplianceEr
             senders=senders,
             trash_days=desk.wiring.settings.limits.trash_days,
         )
-
-
-@router.get("/mailboxes/{address:path}/setup")
-def setup(desk: Signed, address: str) -> Response:
-    """What a mail program wants to know."""
-    with desk.reading() as session:
-        mailbox = mailboxes.get(session, address, actor=desk.actor)
-        return desk.page(
-            "mailboxes/setup.html", mailbox=mailbox, address=addresses.show(mailbox.address), ports=PORTS,
-            app_passwords=senders.app_passwords(session, address, actor=desk.actor),
-        )  # fmt: skip
 
 
 @router.get("/mailboxes/{address:path}")
