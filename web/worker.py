@@ -11,13 +11,11 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from appliance.database.session import Session
 from appliance.errors import ApplianceError, DatabaseUnavailable, Invalid
-from appliance.services import jobs, keys
+from appliance.services import jobs
 from appliance.services.jobs import Job
-from web import working_off
-from web.api.dependencies import SHOWN_ONCE, without
-from web.together import Inside, Operation, Result, SharedWiring
+from web import labour, working_off
+from web.together import Operation, Result
 from web.wiring import Wiring
 
 log = logging.getLogger("postern.web")
@@ -63,6 +61,7 @@ class Worker:
     def __init__(self, app: ASGIApp, wiring: Wiring) -> None:
         self._app, self._wiring = app, wiring
         self._is_over = threading.Event()
+        self._last = 0  # the job that was worked at last: the next one comes before it
 
     def start(self) -> None:
         """Begin, on a thread that ends with the process."""
@@ -76,6 +75,7 @@ class Worker:
     def _run(self) -> None:
         while not self._is_over.is_set():
             try:
+                self._wiring.write_notes()
                 has_worked = self.work()
             except DatabaseUnavailable as error:
                 log.warning("jobs wait: %s", error.sentence)
@@ -94,15 +94,16 @@ class Worker:
             DatabaseUnavailable: nothing was done.
         """
         with self._wiring.reading() as session:
-            due = jobs.next_due(session)
+            due = jobs.next_due(session, self._last)
         if due is None:
             return False
+        self._last = due.id
         try:
-            with self._wiring.changing() as session:
-                job = session.get_one(Job, due.id)
-                if job.state in jobs.OPEN:  # It may have been ended a moment ago.
-                    self._advance(session, job)
-        except _TakenBack as refused:
+            if due.state == jobs.LOOKING:
+                labour.look(self._app, self._wiring, due.id, PIECE_COST)
+            else:
+                labour.advance(self._app, self._wiring, due.id, PIECE_COST)
+        except labour.TakenBack as refused:
             self._fail(due.id, "one of its operations was refused, and so none was carried out", refused.results)
         except DatabaseUnavailable:
             raise
@@ -113,47 +114,9 @@ class Worker:
             self._fail(due.id, "something went wrong here; it has been written to the log")
         return True
 
-    def _advance(self, session: Session, job: Job) -> None:
-        request = job.request or {}
-        actor = keys.actor_of(session, job.key_id, source=job.source)
-        operations = [Operation(**one) for one in request["operations"][job.done :]]
-        is_atomic = bool(request.get("atomic"))
-        piece = operations if is_atomic else _piece(operations)
-        within = Inside(actor, SharedWiring.over(self._wiring, session))
-        results = working_off.work_off(self._app, within, piece, until_refused=is_atomic)
-        if is_atomic and any(map(working_off.is_refused, results)):
-            raise _TakenBack(results)
-        jobs.note(session, job, [(one.status, without_secrets(one.body)) for one in results])
-        if job.done >= job.total:
-            jobs.end(job, "done")
-
     def _fail(self, number: int, why: str, results: list[Result] | None = None) -> None:
         with self._wiring.changing() as session:
             job = session.get_one(Job, number)
             told = [one if working_off.is_refused(one) else Result(424, None) for one in results or ()]
             jobs.note(session, job, [(one.status, one.body) for one in told])
-            jobs.end(job, "failed", why)
-
-
-class _TakenBack(Exception):
-    """An atomic job in which one operation was refused."""
-
-    def __init__(self, results: list[Result]) -> None:
-        super().__init__(len(results))
-        self.results = results
-
-
-def without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """*value* less what is shown once: nobody waits for the answer of a job."""
-    return without(SHOWN_ONCE, value)
-
-
-def _piece(operations: list[Operation]) -> list[Operation]:
-    piece: list[Operation] = []
-    cost = 0
-    for operation in operations:
-        cost += working_off.cost_of([operation])
-        if piece and cost > PIECE_COST:
-            break
-        piece.append(operation)
-    return piece
+            jobs.end(session, job, "failed", why)

@@ -17,7 +17,7 @@ from appliance.models.domain import Domain
 from appliance.models.forwarding import Forwarding, ForwardingTarget
 from appliance.models.given_answer import GivenAnswer
 from appliance.models.instance import Instance
-from appliance.models.job import Job, JobResult
+from appliance.models.job import Job, JobPart, JobResult
 from appliance.models.login_link import LoginLink
 from appliance.models.login_session import LoginSession
 from appliance.models.mailbox import Mailbox
@@ -54,6 +54,7 @@ __all__ = [
     "GivenAnswer",
     "Instance",
     "Job",
+    "JobPart",
     "JobResult",
     "LoginLink",
     "LoginSession",

@@ -1,7 +1,8 @@
 """What takes longer than a request may: a list of operations that is worked off in the background.
 
-A reader would otherwise get wrong: a job is asked for by a key and acts with that key's rights of the moment; revoke the key, and
-the job ends. No request in here holds a secret that could be read: passwords come as sealed hashes.
+A reader would otherwise get wrong: a job is asked for by somebody, a key or a person at the panel, and acts with his rights of
+the moment; revoke the key, suspend the person, and the job ends. No request in here holds a secret that could be read: passwords
+come as sealed hashes.
 """
 
 from typing import Any
@@ -19,17 +20,33 @@ class Job(Row, Base):
     __table_args__ = (Index(None, "tenant_id", "id"), {"sqlite_autoincrement": True})
 
     public_id: Mapped[str] = mapped_column(unique=True)
-    kind: Mapped[str]  # batch, apply
-    state: Mapped[str] = mapped_column(default="waiting", index=True)  # waiting, running, done, failed
-    key_id: Mapped[str]  # the public id of the key that asked
+    kind: Mapped[str]  # batch, apply, import; of the panel: bulk, undo, export
+    # looking: what would become of it is found out; draft: that is known, and it waits for a word; waiting, running, done, failed
+    state: Mapped[str] = mapped_column(default="waiting", index=True)
+    asked_by: Mapped[str] = mapped_column(index=True)  # an actor's name: of a key, an account, a mailbox
     source: Mapped[str] = mapped_column(default="")  # from where, for the audit log
     tenant_id: Mapped[int] = mapped_column(BigInteger)
     request: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)  # forgotten when it is done
+    about: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)  # what pages say of it
     total: Mapped[int] = mapped_column(BigInteger, default=0)
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     failed: Mapped[int] = mapped_column(BigInteger, default=0)  # of those that are done
     failure: Mapped[str | None] = mapped_column(default=None)  # why the whole of it failed
     ended_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    undo_until: Mapped[int | None] = mapped_column(BigInteger, default=None)  # what it changed can be had back until then
+    undone_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+
+
+class JobPart(Base):
+    """Some of a job's operations. A job of a hundred thousand is never in memory as a whole."""
+
+    __tablename__ = "job_part"
+    __table_args__ = (Index(None, "job_id", "position", unique=True), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
+    position: Mapped[int]  # of its first operation
+    operations: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
 
 
 class JobResult(Base):

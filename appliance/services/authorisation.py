@@ -10,7 +10,7 @@ domain that it happens to stand in.
 """
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, and_, bindparam, false, or_, select
@@ -372,6 +372,20 @@ def resume(row: Tenant | Domain | Mailbox, actor: Actor, called: str, what: Coll
         changed |= bool(held)
     row.version += changed
     return changed
+
+
+def restore_held(row: Tenant | Domain | Mailbox, actor: Actor, called: str, held: Mapping[str, int]) -> None:
+    """Put back who had said that what stands still, by the columns of `Suspendable`, as it was before the actor's like said so.
+
+    Raises:
+        Forbidden: that would take back, or say again, what someone of a higher rank said.
+    """
+    rank = rank_over(row, actor)
+    if any((getattr(row, name) ^ bits) >> (rank + 1) for name, bits in held.items()):
+        raise Forbidden(f"the {called} was suspended by someone above you", code="suspended_above")
+    for name, bits in held.items():
+        setattr(row, name, bits)
+    row.version += 1
 
 
 def _columns(what: Collection[str]) -> list[str]:

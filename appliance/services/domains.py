@@ -1,6 +1,6 @@
 """Domains: a name, the one tenant it belongs to, and what happens to unknown recipients in it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -40,6 +40,7 @@ __all__ = [
     "get",
     "list_domains",
     "remove",
+    "restore_held",
     "resume",
     "suspend",
     "update",
@@ -315,6 +316,21 @@ def resume(session: Session, name: str, *, actor: Actor, what: Collection[str] =
     domain = find(session, actor, "domain.suspend", name)
     if authorisation.resume(domain, actor, f"domain {domain.name}", what):
         _tell(session, actor, "domain.resumed", domain, after={"suspended_for": domain.suspended_for})
+    return domain
+
+
+def restore_held(session: Session, name: str, held: Mapping[str, int], *, actor: Actor) -> Domain:
+    """Take `suspend` and `resume` back: what stood still before does again, and nothing else.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's, or someone above said so since.
+    """
+    domain = find(session, actor, "domain.suspend", name)
+    _refuse_host_domain(session, domain)
+    was_suspended = set(domain.suspended_for)
+    authorisation.restore_held(domain, actor, f"domain {domain.name}", held)
+    deed = "domain.suspended" if set(domain.suspended_for) - was_suspended else "domain.resumed"
+    _tell(session, actor, deed, domain, after={"suspended_for": domain.suspended_for})
     return domain
 
 

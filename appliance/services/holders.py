@@ -4,7 +4,7 @@ A reader would otherwise get wrong: one local-part of a domain has one holder, o
 is none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, select, tuple_
@@ -82,7 +82,31 @@ def list_kind(
     return page_of(session.scalars(ordered).unique().all(), limit, *_ORDER)
 
 
+def names_of(
+    session: Session, kind: type[Holder], *, actor: Actor, domain: str | None, search: str, most: int
+) -> Iterator[str]:
+    """The addresses of what `list_kind` lists, in its order, at most *most* of them: without a row for each.
+
+    Raises:
+        NotFound: as `list_kind`.
+    """
+    wanted = authorisation.restrict(select(kind), actor, kind).join(Domain, Domain.id == kind.domain_id)
+    if domain is not None:
+        label = addresses.parse_domain(domain)
+        found = authorisation.require(
+            session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
+        )
+        wanted = wanted.where(kind.domain_id == found.id)
+    text = searching.text_of(search)
+    if text:
+        wanted = wanted.where(searching.holds_in_walking(kind, text))
+    named = wanted.with_only_columns(kind.folded, Domain.name).order_by(kind.domain_id, kind.folded).limit(most)
+    for folded, name in session.execute(named.execution_options(yield_per=_AT_ONCE)):
+        yield addresses.show(Address(folded, name))
+
+
 _ORDER = ("domain_id", "folded")
+_AT_ONCE = 1000
 
 
 def _page_of_few(

@@ -1,50 +1,127 @@
 """What is worked off in the background: asked for, looked at, ended early. Who works it off is `web.worker`.
 
-A reader would otherwise get wrong: a job has the rights that its key has when a piece of it is done, not those of when it was
-asked for. What is done stays done when the job is ended early; an atomic one is done whole or not at all.
+A reader would otherwise get wrong: a job has the rights that who asked for it has when a piece of it is done, not those of when
+it was asked for. What is done stays done when the job is ended early; an atomic one is done whole or not at all. A job of the
+panel may begin as a draft: what would become of it is found out first, and nothing is done before somebody says so.
 """
 
+import itertools
 import secrets
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 
 from appliance.database.session import Session
-from appliance.errors import Conflict
-from appliance.models import Job, JobResult
+from appliance.errors import Conflict, Forbidden
+from appliance.models import Domain, Job, JobPart, JobResult
 from appliance.models.base import now
-from appliance.services import audit, authorisation, tenants
+from appliance.services import audit, authorisation, keys, sessions, tenants
 from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
-__all__ = ["Job", "JobResult", "cancel", "create", "end", "get", "list_jobs", "next_due", "note", "results"]
+__all__ = [
+    "Job", "JobResult", "actor_of", "add", "at_work", "cancel", "create", "end", "get", "is_own", "list_jobs", "next_due", "note",
+    "operations", "part_from", "refusals", "results", "settle", "start",
+]  # fmt: skip
 
 KEPT_SECONDS = 7 * 24 * 3600  # after its end
+DRAFT_SECONDS = 24 * 3600  # after it was made
+MAX_DRAFTS = 10  # of one person; the oldest goes
 MAX_WAITING = 100  # of one tenant; each may hold megabytes
-OPEN = ("waiting", "running")
+PART = 400  # operations that lie together
+LOOKING, DRAFT = "looking", "draft"
+OPEN = (LOOKING, "waiting", "running")  # there is something to do for the worker
+_UNENDED = (*OPEN, DRAFT)
+_KEY = "key:"
 
 
-def create(session: Session, kind: str, request: dict[str, Any], total: int, *, actor: Actor) -> Job:
-    """A job of the actor, who is a key. *request* holds no secret that could be read.
+def create(
+    session: Session,
+    kind: str,
+    wanted: Iterable[dict[str, Any]] = (),
+    *,
+    actor: Actor,
+    request: dict[str, Any] | None = None,
+    about: dict[str, Any] | None = None,
+    state: str = "waiting",
+) -> Job:
+    """A job of the actor that does *wanted*, with how in *request*. Neither holds a secret that could be read.
 
     Raises:
         Conflict: too many of them wait already.
     """
-    tenant = tenants.own(session, actor)
-    waiting = select(func.count()).select_from(Job).where(Job.tenant_id == tenant.id, Job.state.in_(OPEN))
+    tenant_id = _tenant_of(session, actor)
+    waiting = select(func.count()).select_from(Job).where(Job.tenant_id == tenant_id, Job.state.in_(OPEN))
     if (session.scalar(waiting) or 0) >= MAX_WAITING:
         raise Conflict(f"{MAX_WAITING} jobs wait already: go on when some of them are done", code="too_many_jobs")
-    session.execute(delete(Job).where(Job.ended_at < now() - KEPT_SECONDS))
+    _forget(session, actor)
     job = Job(
-        public_id=secrets.token_hex(8), kind=kind, state="waiting", key_id=actor.name.removeprefix("key:"), source=actor.source,
-        tenant_id=tenant.id, request=request, total=total, done=0, failed=0,
+        public_id=secrets.token_hex(8), kind=kind, state=state, asked_by=actor.name, source=actor.source, tenant_id=tenant_id,
+        request=request or {}, about=about, total=0, done=0, failed=0,
     )  # fmt: skip
     session.add(job)
     session.flush()
-    audit.record(
-        session, actor, "job.created", f"job {job.public_id}", tenant_id=tenant.id, after={"kind": kind, "total": total}
-    )
+    add(session, job, wanted)
+    if state not in (LOOKING, DRAFT):
+        _tell_created(session, actor, job)
     return job
+
+
+def _tenant_of(session: Session, actor: Actor) -> int:
+    domain = session.get(Domain, actor.domain_id) if actor.tenant_id is None and actor.domain_id is not None else None
+    return domain.tenant_id if domain is not None else tenants.own(session, actor).id
+
+
+def _tell_created(session: Session, actor: Actor, job: Job) -> None:
+    said = {"kind": job.kind, "total": job.total, **((job.about or {}).get("deed") or {})}
+    audit.record(session, actor, "job.created", f"job {job.public_id}", tenant_id=job.tenant_id, after=said)
+
+
+def _forget(session: Session, actor: Actor) -> None:
+    """Those that are over for long, and drafts that nobody came back to."""
+    over = Job.ended_at < now() - KEPT_SECONDS, or_(Job.undo_until.is_(None), Job.undo_until < now())
+    session.execute(delete(Job).where(*over))
+    session.execute(delete(Job).where(Job.state == DRAFT, Job.created_at < now() - DRAFT_SECONDS))
+    own = select(Job.id).where(Job.state == DRAFT, Job.asked_by == actor.name).order_by(Job.id.desc())
+    surplus = session.scalars(own.offset(MAX_DRAFTS - 1)).all()
+    if surplus:
+        session.execute(delete(Job).where(Job.id.in_(surplus)))
+
+
+def add(session: Session, job: Job, wanted: Iterable[dict[str, Any]]) -> None:
+    """Further operations, behind those that are there."""
+    rows = iter(wanted)
+    while piece := list(itertools.islice(rows, PART)):
+        session.note(JobPart, job_id=job.id, position=job.total, operations=piece)
+        session.flush()
+        job.total += len(piece)
+
+
+def actor_of(session: Session, job: Job) -> Actor:
+    """Who asked for it, with the rights of this moment.
+
+    Raises:
+        NotSignedIn: he may do nothing any more.
+    """
+    if job.asked_by.startswith(_KEY):
+        return keys.actor_of(session, job.asked_by.removeprefix(_KEY), source=job.source)
+    return sessions.actor_of(session, job.asked_by, source=job.source)
+
+
+def part_from(session: Session, job: Job, position: int) -> list[dict[str, Any]]:
+    """The operation at *position*, and those behind it that lie with it."""
+    wanted = select(JobPart).where(JobPart.job_id == job.id, JobPart.position <= position)
+    found = session.scalar(wanted.order_by(JobPart.position.desc()).limit(1))
+    return found.operations[position - found.position :] if found is not None else []
+
+
+def operations(session: Session, job: Job) -> Iterator[dict[str, Any]]:
+    """All of them, from where it is; not all are in memory at once."""
+    position = job.done
+    while piece := part_from(session, job, position):
+        yield from piece
+        position += len(piece)
 
 
 def get(session: Session, public_id: str, *, actor: Actor) -> Job:
@@ -56,23 +133,35 @@ def get(session: Session, public_id: str, *, actor: Actor) -> Job:
     return _for(session, public_id, actor, "job.see")
 
 
+def is_own(job: Job, actor: Actor) -> bool:
+    """Did the actor ask for it?"""
+    return job.asked_by == actor.name and not actor.support_by
+
+
 def _for(session: Session, public_id: str, actor: Actor, action: str) -> Job:
     job = session.scalar(select(Job).where(Job.public_id == public_id))
-    if job is not None and f"key:{job.key_id}" == actor.name:
-        return job  # Whatever the key is limited to, this is its own.
+    if job is not None and is_own(job, actor):
+        return job  # Whatever he is limited to, this is his own.
     return authorisation.require(session, actor, action, job, f"job {public_id}")
 
 
 def list_jobs(session: Session, *, actor: Actor, limit: int = 50, cursor: str | None = None) -> Page[Job]:
-    """Those in the actor's part, the newest first.
+    """Those in the actor's part and his own, the newest first.
 
     Raises:
         Invalid: a bad limit or cursor.
     """
-    wanted = authorisation.restrict(select(Job), actor, Job)
+    seen = authorisation.restrict(select(Job.id), actor, Job)
+    wanted = select(Job).where(or_(Job.id.in_(seen), Job.asked_by == actor.name))
     if cursor:
         wanted = wanted.where(Job.id < decode_cursor(cursor, int)[0])
     return page_of(session.scalars(wanted.order_by(Job.id.desc()).limit(check_limit(limit) + 1)).all(), limit, "id")
+
+
+def at_work(session: Session, actor: Actor) -> int:
+    """How many of his own go on, or wait for his word."""
+    wanted = select(func.count()).select_from(Job).where(Job.asked_by == actor.name, Job.state.in_(OPEN))
+    return session.scalar(wanted) or 0
 
 
 def results(
@@ -83,41 +172,88 @@ def results(
     Raises:
         NotFound, Invalid: as above.
     """
-    wanted = select(JobResult).where(JobResult.job_id == get(session, public_id, actor=actor).id)
+    return _results(session, get(session, public_id, actor=actor), 0, limit, cursor)
+
+
+def refusals(
+    session: Session, public_id: str, *, actor: Actor, limit: int = 50, cursor: str | None = None
+) -> Page[JobResult]:
+    """As `results`, but only of what was refused.
+
+    Raises:
+        NotFound, Invalid: as above.
+    """
+    return _results(session, get(session, public_id, actor=actor), 400, limit, cursor)
+
+
+def _results(session: Session, job: Job, least: int, limit: int, cursor: str | None) -> Page[JobResult]:
+    wanted = select(JobResult).where(JobResult.job_id == job.id, JobResult.status >= least)
     if cursor:
         wanted = wanted.where(JobResult.position > decode_cursor(cursor, int)[0])
     rows = session.scalars(wanted.order_by(JobResult.position).limit(check_limit(limit) + 1)).all()
     return page_of(rows, limit, "position")
 
 
+def start(session: Session, public_id: str, *, actor: Actor) -> Job:
+    """Have a draft done, as it was shown.
+
+    Raises:
+        NotFound: there is none.
+        Forbidden: somebody else asked for it, and it would be done with his rights.
+        Conflict: it is no draft, or not looked at yet.
+    """
+    job = get(session, public_id, actor=actor)
+    if not is_own(job, actor):
+        raise Forbidden("only who asked for it can say that it is to be done", code="not_your_job")
+    if job.state != DRAFT:
+        raise Conflict("this was begun already", code="job_begun")
+    session.execute(delete(JobResult).where(JobResult.job_id == job.id))
+    job.state, job.done, job.failed, job.created_at = "waiting", 0, 0, now()
+    job.version += 1
+    _tell_created(session, actor, job)
+    return job
+
+
+def settle(job: Job) -> None:
+    """It was looked at: now it waits for a word."""
+    job.state = DRAFT
+    job.version += 1
+
+
 def cancel(session: Session, public_id: str, *, actor: Actor) -> None:
-    """Do no more of it. Of one that has ended nothing changes.
+    """Do no more of it; a draft is forgotten. Of one that has ended nothing changes.
 
     Raises:
         NotFound, Forbidden: there is none, or it is not the actor's to end.
     """
     job = _for(session, public_id, actor, "job.end")
-    if job.state in OPEN:
+    if job.state in (LOOKING, DRAFT):  # It has done nothing.
+        session.delete(job)
+    elif job.state in OPEN:
         audit.record(session, actor, "job.cancelled", f"job {public_id}", tenant_id=job.tenant_id)
-        end(job, "failed", "it was ended early")
+        end(session, job, "failed", "it was ended early")
 
 
-def next_due(session: Session) -> Job | None:
-    """What to work at: first come, first served; and first what a process left that is no more."""
-    return session.scalar(select(Job).where(Job.state.in_(OPEN)).order_by(Job.id).limit(1))
+def next_due(session: Session, behind: int = 0) -> Job | None:
+    """What to work at: each in its turn, the one after *behind*; and first what a process left that is no more."""
+    wanted = select(Job).where(Job.state.in_(OPEN)).order_by(Job.id).limit(1)
+    return session.scalar(wanted.where(Job.id > behind)) or (session.scalar(wanted) if behind else None)
 
 
-def note(session: Session, job: Job, told: list[tuple[int, Any]]) -> None:
-    """Status and body of the operations that were done behind those before."""
+def note(session: Session, job: Job, told: list[tuple[int, Any]], *, spared: bool = False) -> None:
+    """Status and body of the operations that were done behind those before; *spared*: what went well without a body is not kept."""
     for number, (status, body) in enumerate(told):
-        session.add(JobResult(job_id=job.id, position=job.done + number, status=status, body=body))
+        if not spared or status >= 400 or body is not None:
+            session.note(JobResult, job_id=job.id, position=job.done + number, status=status, body=body)
     job.done += len(told)
     job.failed += sum(status >= 400 for status, _ in told)
-    job.state = "running"
+    if job.state == "waiting":
+        job.state = "running"
     job.version += 1
 
 
-def end(job: Job, state: str, failure: str | None = None) -> None:
+def end(session: Session, job: Job, state: str, failure: str | None = None) -> None:
     """It is over, and what it was asked is forgotten."""
     job.state, job.failure, job.request, job.ended_at = state, failure, None, now()
     job.version += 1
+    session.execute(delete(JobPart).where(JobPart.job_id == job.id))

@@ -1,6 +1,6 @@
 """Mailboxes: an address with a store, a quota and perhaps somebody who logs in."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -27,6 +27,7 @@ __all__ = [
     "make",
     "remove",
     "report_usage",
+    "restore_held",
     "resume",
     "set_password",
     "suspend",
@@ -218,6 +219,21 @@ def resume(session: Session, address: str, *, actor: Actor, what: Collection[str
     mailbox = find(session, actor, "mailbox.suspend", address)
     if authorisation.resume(mailbox, actor, f"mailbox {mailbox.address}", what):
         _tell(session, actor, "mailbox.resumed", mailbox, after={"suspended_for": mailbox.suspended_for})
+    return mailbox
+
+
+def restore_held(session: Session, address: str, held: Mapping[str, int], *, actor: Actor) -> Mailbox:
+    """Take `suspend` and `resume` back: what stood still before does again, and nothing else.
+
+    Raises:
+        NotFound, Forbidden: it is not the actor's, or someone above said so since.
+    """
+    mailbox = find(session, actor, "mailbox.suspend", address)
+    _refuse_postmaster(session, mailbox)
+    was_suspended = set(mailbox.suspended_for)
+    authorisation.restore_held(mailbox, actor, f"mailbox {mailbox.address}", held)
+    deed = "mailbox.suspended" if set(mailbox.suspended_for) - was_suspended else "mailbox.resumed"
+    _tell(session, actor, deed, mailbox, after={"suspended_for": mailbox.suspended_for})
     return mailbox
 
 

@@ -163,6 +163,18 @@ def tenant_of(session: Session, name: str) -> int:
     return _tenant_id(account, _mailbox(session, key) if scope == "mailbox" else None)
 
 
+def actor_of(session: Session, name: str, *, source: str = "") -> Actor:
+    """Who signs in as *name*, with the rights of this moment: for what he asked for and has left.
+
+    Raises:
+        NotSignedIn: there is no such account or mailbox, or it is suspended.
+    """
+    scope, key = login_of(name)
+    account = session.scalar(select(Account).where(Account.name == key)) if scope == "account" else None
+    mailbox = addresses.mailbox_at(session, key) if scope == "mailbox" else None
+    return _actor(session, LoginSession(account=account, mailbox=mailbox), source)
+
+
 def _actor(session: Session, login: LoginSession, source: str) -> Actor:
     account, mailbox = login.account, login.mailbox
     if account is not None:

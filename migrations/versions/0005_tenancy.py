@@ -131,13 +131,13 @@ def _job() -> None:
         sa.Column("public_id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
-        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("asked_by", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("tenant_id", sa.BigInteger(), nullable=False),
-        sa.Column("request", sa.JSON(), nullable=True),
+        *(sa.Column(name, sa.JSON(), nullable=True) for name in ("request", "about")),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("total", "done", "failed")),
         sa.Column("failure", sa.String(), nullable=True),
-        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in ("ended_at", "undo_until", "undone_at")),
         *_row(),
         sa.PrimaryKeyConstraint("id", name="pk_job"),
         sa.UniqueConstraint("public_id", name="uq_job_public_id"),
@@ -146,6 +146,18 @@ def _job() -> None:
     op.create_index("ix_job_tenant_id_id", "job", ["tenant_id", "id"])
     op.create_index("ix_job_state", "job", ["state"])
     op.create_table(
+    op.create_index("ix_job_asked_by", "job", ["asked_by"])
+    op.create_table(
+        "job_part",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("job_id", ID, nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("operations", sa.JSON(), nullable=False),
+        _reference("job_part", "job"),
+        sa.PrimaryKeyConstraint("id", name="pk_job_part"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_job_part_job_id_position", "job_part", ["job_id", "position"], unique=True)
         "job_result",
         sa.Column("id", ID, nullable=False),
         sa.Column("job_id", ID, nullable=False),
@@ -541,7 +553,7 @@ def downgrade() -> None:
     _removal_away()
     _consent_away()
     _proof_away()
-    for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job"):
+    for table in ("login_link", "webhook_delivery", "webhook", "job_result", "job_part", "job"):
         op.drop_table(table)
     for column in ("expires_at", "actions", "addresses", "networks"):
         op.drop_column("api_key", column)

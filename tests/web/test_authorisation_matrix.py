@@ -522,7 +522,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         access_rules.add(session, "deny", "x.test", actor=SYSTEM, mailbox=mailbox).id,
         plans.create(session, "Small", actor=SYSTEM, tenant_id=reseller_id).id,
         appointments.appoint(session, account, actor=SYSTEM, domain=domain).id,
-        jobs.create(session, "batch", {}, 0, actor=Actor("customer", "key:gone", tenant_id)).public_id,
+        jobs.create(session, "batch", actor=Actor("customer", "key:gone", tenant_id)).public_id,
         clerk,
         hook.public_id, webhooks.send_test(session, hook.public_id, actor=SYSTEM).id,
         sessions.create(session, account).id,

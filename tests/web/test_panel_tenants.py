@@ -98,7 +98,7 @@ def test_a_job_is_left_found_again_and_ended(office: Office, operator: Browser) 
     with unit_of_work(office.engine) as session:
         key = keys.create(session, actor=SYSTEM).key
         asking = Actor("operator", f"key:{key.public_id}", key.tenant_id)
-        job = jobs.create(session, "batch", {"operations": []}, 3, actor=asking)
+        job = jobs.create(session, "batch", [{}] * 3, actor=asking)
         jobs.note(session, job, [(201, {"address": "anna@shop.test"}), (409, {"detail": "it is taken"})])
         name = job.public_id
     assert name in operator.get("/jobs").text

@@ -44,8 +44,8 @@ def ask(asking: Caller, posting: Posting, kind: str, operations: list[Operation]
         Invalid: they hold a secret that must not wait in the database.
         Conflict: too many jobs wait already.
     """
-    request = {"operations": worker.stored(operations, asking.wiring), "atomic": atomic}
-    row = jobs.create(posting.session, kind, request, len(operations), actor=asking.actor)
+    wanted = worker.stored(operations, asking.wiring)
+    row = jobs.create(posting.session, kind, wanted, actor=asking.actor, request={"atomic": atomic})
     posting.session.info[WAKE] = True
     job = posting.answer(Job.model_validate(row), location=f"/jobs/{row.public_id}", status=202)
     headers = {**posting.response.headers, "ETag": etag(job), "Preference-Applied": RESPOND_ASYNC}

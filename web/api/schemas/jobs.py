@@ -11,8 +11,10 @@ class Job(Told):
     """Something that is worked off in the background."""
 
     id: str = Field(validation_alias=AliasChoices("public_id", "id"))
-    kind: Literal["batch", "apply", "import"]
-    state: Literal["waiting", "running", "done", "failed"]
+    kind: Literal["batch", "apply", "import", "bulk", "undo", "export"]
+    state: Literal["looking", "draft", "waiting", "running", "done", "failed"] = Field(
+        description="looking and draft: of the panel, where somebody first sees what would become of it"
+    )
     tenant_id: int
     total: int = Field(description="operations")
     done: int = Field(description="of these, so far")
