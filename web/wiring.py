@@ -17,16 +17,28 @@ from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
 from appliance.peers import Authenticator, Compiler, Queue, Resolver, SourceAway, Sources
-from appliance.services import changes
+from appliance.services import changes, programs
 from appliance.services.passwords import Sealer
 from appliance.services.queue import Which
 from appliance.services.seals import Seals
 from web.allowance import Allowance
 from web.dry_run import foresee
+from web.notebook import Notebook
 from web.panel.rendering import Renderer
 from web.throttle import LoginThrottle
 
 WAKE = "wake-worker"  # in a session: when it is committed, there is something for the worker to do
+    notebook: Notebook = field(default_factory=Notebook)
+
+    def write_notes(self) -> None:
+        """Write down what waits in the notebook.
+
+        Raises:
+            DatabaseUnavailable: it was not written, and is lost.
+        """
+        while self.notebook:
+            with self.changing() as session:
+                self.notebook.write(session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,11 @@ class Wiring:
 def wiring_of(request: HTTPConnection) -> Wiring:
     """The wiring of the application that serves *request*."""
     return cast(Wiring, request.app.state.wiring)
+
+
+def program_of(request: HTTPConnection) -> str:
+    """The client's browser in plain words."""
+    return programs.named(request.headers.get("user-agent", ""))
 
 
 def client_of(request: HTTPConnection) -> str:

@@ -19,6 +19,7 @@ class LoginSession(Base):
     account_id: Mapped[int | None] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
     mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailbox.id", ondelete="CASCADE"), index=True)
     source: Mapped[str] = mapped_column(default="")
+    program: Mapped[str] = mapped_column(default="", server_default="")  # the browser in plain words
     created_at: Mapped[int] = mapped_column(BigInteger, default=now)
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
     # Somebody of support looks at what the owner sees; here is who, and to which session of his own he goes back.

@@ -15,7 +15,7 @@ from appliance.errors import Conflict
 from appliance.models import Base, RemovedRows, SenderGrant
 
 PIECE = 500  # rows in one piece; SQLite takes 32,766 values in a statement
-_LEFT_OUT = frozenset({"login_session", "login_link", "removed_rows"})
+_LEFT_OUT = frozenset({"login_session", "login_link", "login_step", "login_attempt", "recovery_mail", "removed_rows"})
 _TABLES = Base.metadata.tables
 
 Conditions = dict[Table, ColumnElement[bool]]

@@ -14,9 +14,29 @@ from appliance.database.session import Session
 from appliance.errors import NotFound, NotSignedIn
 from appliance.models import Account, LoginSession, Mailbox
 from appliance.models.base import now
-from appliance.services import accounts, addresses, appointments, audit, authorisation
+from appliance.services import accounts, addresses, appointments, audit, authorisation, login_history, persons
 from appliance.services.actor import Actor, Part, acting
 from appliance.services.paging import Page, page_along
+from appliance.services.persons import login_of
+
+__all__ = [
+    "LoggedIn",
+    "LoginSession",
+    "actor_of",
+    "create",
+    "end",
+    "end_of_account",
+    "end_of_own",
+    "end_of_person",
+    "find",
+    "go_back",
+    "login_of",
+    "of_account",
+    "of_own",
+    "tenant_of",
+]
+
+MAX_SHOWN = 100  # of one person; a session lasts for hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,39 +51,32 @@ class LoggedIn:
     expires_at: int = 0
 
 
-def login_of(name: str) -> tuple[str, str]:
-    """Scope (account or mailbox) and name to ask the authenticator about, for what was typed into the login form.
-
-    Raises:
-        Invalid: something with an at-sign that is no address.
-    """
-    if "@" in name:
-        return "mailbox", addresses.key_of(addresses.parse_address(name, "name"))
-    return "account", name.strip().lower()
-
-
 def create(
     session: Session,
     name: str,
     *,
     source: str = "",
+    program: str = "",
+    how: str = "password",
     hours: int = 12,
     seconds: int = 0,
     support_by: str | None = None,
     back_to: int | None = None,
 ) -> LoggedIn:
-    """A session for the owner of *name*, whose password was right; or for *support_by*, who looks at what he sees.
+    """A session for the owner of *name*, who has shown all he must; or for *support_by*, who looks at what he sees.
+
+    *how*: what was shown last (`login_history.How`); *program*: his browser in plain words.
 
     Raises:
         NotSignedIn: there is no such account or mailbox, or it is suspended.
     """
-    scope, key = login_of(name)
-    account = session.scalar(select(Account).where(Account.name == key)) if scope == "account" else None
-    mailbox = _mailbox(session, key) if scope == "mailbox" else None
+    person = persons.find(session, name)
+    account = person if isinstance(person, Account) else None
+    mailbox = person if isinstance(person, Mailbox) else None
     token = secrets.token_urlsafe(32)
     login = LoginSession(
-        token_sha256=_digest(token), csrf=secrets.token_urlsafe(32), source=source, account=account, mailbox=mailbox,
-        expires_at=now() + (seconds or hours * 3600), support_by=support_by, back_to_id=back_to,
+        token_sha256=_digest(token), csrf=secrets.token_urlsafe(32), source=source, program=program,
+        account=account, mailbox=mailbox, expires_at=now() + (seconds or hours * 3600), support_by=support_by, back_to_id=back_to,
     )  # fmt: skip
     actor = _actor(session, login, source)
     session.add(login)
@@ -71,6 +84,8 @@ def create(
     session.flush()
     if support_by is not None:  # `support` writes it down, in other words.
         return LoggedIn(login.id, actor, login.csrf, False, token, login.expires_at)
+    if person is not None:
+        login_history.note(session, person, how, accepted=True, source=source, program=program)
     audit.record(
         session, actor, "session.created", actor.name,
         tenant_id=_tenant_id(account, mailbox), domain_id=mailbox.domain_id if mailbox else actor.domain_id,
@@ -140,6 +155,52 @@ def end_of_account(session: Session, name: str, number: int | None = None, *, ac
     return len(found)
 
 
+def of_own(session: Session, *, actor: Actor) -> list[LoginSession]:
+    """Where the actor himself is signed in, the latest first; not where support looks at what he sees.
+
+    Raises:
+        NotFound, Forbidden: as `persons.own`.
+    """
+    mine = persons.is_his(LoginSession, persons.own(session, actor))
+    wanted = select(LoginSession).where(mine, LoginSession.expires_at > now(), LoginSession.support_by.is_(None))
+    return list(session.scalars(wanted.order_by(LoginSession.id.desc()).limit(MAX_SHOWN)).unique())
+
+
+def end_of_own(session: Session, *, actor: Actor, number: int | None = None, keep: int | None = None) -> int:
+    """End the actor's own session *number*, or all of them but *keep*; how many were ended?
+
+    Raises:
+        NotFound: he has no such session.
+        Forbidden: as `persons.own`.
+    """
+    person = persons.own(session, actor)
+    if (
+        number is not None
+        and session.scalar(
+            select(LoginSession.id).where(persons.is_his(LoginSession, person), LoginSession.id == number)
+        )
+        is None
+    ):
+        raise NotFound("that session is over already")
+    ended = end_of_person(session, person, number=number, keep=keep)
+    if ended:
+        persons.tell(session, actor, "session.ended", person, {"sessions": ended})
+    return ended
+
+
+def end_of_person(
+    session: Session, person: persons.Person, *, number: int | None = None, keep: int | None = None
+) -> int:
+    """End one session of *person*, or all but *keep*. For services: nobody is asked whether it may be."""
+    wanted = delete(LoginSession).where(persons.is_his(LoginSession, person))
+    if number is not None:
+        wanted = wanted.where(LoginSession.id == number)
+    if keep is not None:
+        wanted = wanted.where(LoginSession.id != keep)
+    session.flush()
+    return int(session.execute(wanted.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]
+
+
 def go_back(session: Session, token: str) -> LoggedIn | None:
     """End a session of support; the session of his own from which it was begun, under a new token, if it is still good."""
     login = session.scalar(select(LoginSession).where(LoginSession.token_sha256 == _digest(token)))
@@ -158,9 +219,10 @@ def go_back(session: Session, token: str) -> LoggedIn | None:
 
 def tenant_of(session: Session, name: str) -> int:
     """The tenant of the owner of *name*."""
-    scope, key = login_of(name)
-    account = session.scalar(select(Account).where(Account.name == key)) if scope == "account" else None
-    return _tenant_id(account, _mailbox(session, key) if scope == "mailbox" else None)
+    person = persons.find(session, name)
+    if isinstance(person, Mailbox):
+        return _tenant_id(None, person)
+    return _tenant_id(person, None)
 
 
 def actor_of(session: Session, name: str, *, source: str = "") -> Actor:
@@ -199,13 +261,6 @@ def _tenant_id(account: Account | None, mailbox: Mailbox | None) -> int:
     if account is not None:
         return account.tenant_id
     return mailbox.domain.tenant_id if mailbox is not None else 0
-
-
-def _mailbox(session: Session, key: str) -> Mailbox | None:
-    folded, name = addresses.split_key(key)
-    domain = addresses.domain_named(session, name)
-    holder = addresses.holder_of(session, domain, folded) if domain is not None else None
-    return holder if isinstance(holder, Mailbox) else None
 
 
 def _digest(token: str) -> str:

@@ -6,6 +6,7 @@ account. The audit log is tied into a chain and only ever grows: its entries get
 
 import secrets
 import time
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -524,6 +525,74 @@ def _support_away() -> None:
         op.drop_column("login_session", name)
 
 
+_OF_PERSON = ("account", "mailbox")
+
+
+def _of_person(table: str, *columns: "sa.Column[Any] | sa.UniqueConstraint") -> None:
+    """A table whose rows are somebody's who signs in."""
+    op.create_table(
+        table,
+        *columns,
+        *(sa.Column(f"{to}_id", ID, nullable=True) for to in _OF_PERSON),
+        *(_reference(table, to) for to in _OF_PERSON),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
+        sqlite_autoincrement=True,
+    )
+    for to in _OF_PERSON:
+        op.create_index(f"ix_{table}_{to}_id", table, [f"{to}_id"])
+
+
+def _sign_in() -> None:
+    """How people sign in: histories, second factors, passkeys, recovery addresses, time zones."""
+    texts = ("how", "source", "program")
+    at = sa.Column("at", sa.BigInteger(), nullable=False)
+    accepted = sa.Column("accepted", sa.Boolean(), nullable=False)
+    _of_person("login_attempt", _id(), at, accepted, *(sa.Column(name, sa.String(), nullable=False) for name in texts))
+    texts = ("token_sha256", "purpose", "how", "back", "challenge")
+    wrong = sa.Column("wrong", sa.Integer(), nullable=False)
+    expires = sa.Column("expires_at", sa.BigInteger(), nullable=False)
+    _of_person("login_step", _id(), *(sa.Column(name, sa.String(), nullable=False) for name in texts), wrong, expires)
+    for name in ("token_sha256", "expires_at"):
+        op.create_index(f"ix_login_step_{name}", "login_step", [name])
+    _of_person(
+        "own_settings",
+        _id(),
+        *(sa.Column(name, sa.String(), nullable=False, server_default="") for name in ("time_zone", "recovery_address")),
+        sa.Column("sealed_secret", sa.String(), nullable=True),
+        *(sa.Column(name, sa.BigInteger(), nullable=True) for name in ("recovery_confirmed_at", "app_since")),
+        sa.Column("last_step", sa.BigInteger(), nullable=False, server_default="0"),
+    )
+    _of_person("backup_code", _id(), sa.Column("sha256", sa.String(), nullable=False))
+    _of_person(
+        "passkey",
+        *_row(),
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("credential_id", "public_key", "name")),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.UniqueConstraint("credential_id", name="uq_passkey_credential_id"),
+    )
+    _of_person(
+        "recovery_mail",
+        _id(),
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("kind", "target")),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+    )
+    op.create_index("ix_recovery_mail_asked_at", "recovery_mail", ["asked_at"])
+    op.add_column("login_session", sa.Column("program", sa.String(), nullable=False, server_default=""))
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column("id", ID, nullable=False)
+
+
+def _sign_in_away() -> None:
+    """To an older program whoever had a second factor has none: his password opens the panel again."""
+    op.drop_column("login_session", "program")
+    for table in ("recovery_mail", "passkey", "backup_code", "own_settings", "login_step", "login_attempt"):
+        op.drop_table(table)
+
+
 def upgrade() -> None:
     _suspensions()
     _api_key()
@@ -543,9 +612,11 @@ def upgrade() -> None:
     _names()
     op.add_column("tenant", sa.Column("trace_days", sa.Integer(), nullable=True))
     _search()
+    _sign_in()
 
 
 def downgrade() -> None:
+    _sign_in_away()
     _search_away()
     _names_away()
     _autoreply_away()

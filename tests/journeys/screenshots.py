@@ -86,7 +86,7 @@ PAGES = {
     "queue": "/queue", "import": "/import", "removals": "/removals", "removal-end": "/removals/1/end",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
-    "password": "/account/password", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
+    "password": "/account/password", "sign-in": "/account/sign-in", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
 }  # fmt: skip
 
 

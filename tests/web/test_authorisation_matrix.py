@@ -303,6 +303,11 @@ def form(verb: str, path: str, rule: Rule) -> tuple[tuple[str, str], Rule]:
 _PERSON = {"account": "clerk", "number": "appointment"}
 _MANAGES = "ORCDFSK"  # who has pages about more than a mailbox
 _RESELLS = "OR"
+_OWN = Rule(ALL, "nothing", also=(404,), path={"number": "login"})
+_OWN_PAGES = [
+    ("GET", "sign-in", _OWN),
+    *(("POST", path, _OWN) for path in ("sessions/end", "sessions/{number:int}/end")),
+]
 _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("GET", "/", Rule(ALL, "nothing")),
     form("GET", "/login", Rule(ALL, "nothing")),
@@ -316,6 +321,8 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/language", Rule(ALL, "nothing", {"language": "de"})),
     form("GET", "/account/password", Rule(ALL, "nothing")),
     form("POST", "/account/password", Rule("", "nothing", {"present": "wrong", "password": "x", "again": "x"}, hides=False)),
+    # Everybody's own affairs. Most who ask here have no account, so there is nobody whose they could be: tests/web/test_own_pages.py.
+    *(form(verb, f"/account/{path}", rule) for verb, path, rule in _OWN_PAGES),
     form("GET", "/static/{name:path}", Rule(ALL, "nothing", path={"name": "static"})),
     form("GET", "/healthz", Rule(ALL, "nothing")),
     # Whoever has the link, with an account or without.

@@ -25,6 +25,7 @@ from web.panel import (
     queue,
     removals,
     sending,
+    sign_in,
     start,
     tenants,
     ways_out,
@@ -35,6 +36,7 @@ router = APIRouter()
 # Before domains, whose pages would else take "new" for a domain's name, come those that stand below a domain.
 for module in (
     start,
+    sign_in,
     home,
     consents,
     protection,

@@ -12,11 +12,12 @@ from appliance.errors import ApplianceError, Invalid, NotSignedIn
 from appliance.services import accounts, login_links, mailboxes, sessions, support
 from web import security
 from web.errors import TooManyAttempts, status_of
+from web.notebook import Guess
 from web.panel.desk import AtPassword, Desk, Signed
 from web.panel.forms import Form, faults_of
 from web.panel.languages import NAMES
 from web.panel.rendering import THEMES, Typed, leave_notice
-from web.wiring import Wiring, client_of, wiring_of
+from web.wiring import client_of, program_of, wiring_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -44,11 +45,12 @@ def log_in(request: Request, form: Form) -> Response:
     wiring = wiring_of(request)
     try:
         name = form["name"].strip()
-        require_right(wiring, name, form["password"], client_of(request))
+        require_right(request, name, form["password"])
         with wiring.changing() as session:
             login = sessions.create(
-                session, name, source=client_of(request), hours=wiring.settings.limits.session_hours
-            )
+                session, name, source=client_of(request), program=program_of(request),
+                hours=wiring.settings.limits.session_hours,
+            )  # fmt: skip
     except ApplianceError as refusal:
         return _gate(request, form, refusal)
     response = RedirectResponse(_way_back(form["next"]), 303)
@@ -74,7 +76,9 @@ def log_in_by_link(request: Request, token: str, form: Form) -> Response:
             if redeemed.support_by is not None:
                 login = support.begin(session, redeemed.name, by=redeemed.support_by, source=source)
             else:
-                login = sessions.create(session, redeemed.name, source=source, hours=hours)
+                login = sessions.create(
+                    session, redeemed.name, source=source, program=program_of(request), how="link", hours=hours
+                )
     except ApplianceError as refusal:
         return _gate(request, Typed(), refusal)
     response = RedirectResponse("/", 303)
@@ -82,7 +86,7 @@ def log_in_by_link(request: Request, token: str, form: Form) -> Response:
     return response
 
 
-def require_right(wiring: Wiring, name: str, password: str, client: str) -> None:
+def require_right(request: Request, name: str, password: str) -> None:
     """Go on when the authenticator says that *password* is that of *name*.
 
     Raises:
@@ -90,6 +94,7 @@ def require_right(wiring: Wiring, name: str, password: str, client: str) -> None
         TooManyAttempts: from this network there were too many wrong ones; it was not even looked at.
         AuthenticatorAway: nobody can tell.
     """
+    wiring, client = wiring_of(request), client_of(request)
     wait_seconds = wiring.throttle.wait_seconds(name, client)
     if wait_seconds:
         raise TooManyAttempts(wait_seconds)
@@ -100,6 +105,8 @@ def require_right(wiring: Wiring, name: str, password: str, client: str) -> None
         right = False
     if not right:
         wiring.throttle.wrong(name, client)
+        wiring.notebook.note(Guess(name, "password", client, program_of(request)))
+        wiring.work.set()  # The worker writes it down.
         raise NotSignedIn("Name or password is wrong.", code="bad_login")
     wiring.throttle.right(name, client)
 
@@ -189,10 +196,11 @@ def change_password(desk: AtPassword, form: Form) -> Response:
 def _change_password(desk: Desk, form: Typed) -> None:
     if form["password"] != form["again"]:
         raise Invalid("The two are not the same.", code="not_the_same", field="again")
-    require_right(desk.wiring, desk.me.name, form["current"], client_of(desk.request))
+    require_right(desk.request, desk.me.name, form["current"])
     if form["password"] == form["current"]:
         raise Invalid("That is the present password. Choose another.", code="same_password", field="password")
-    sealed = desk.wiring.sealer.seal_password(form["password"], "" if desk.me.manages else desk.me.name)
-    replace = accounts.set_password if desk.me.manages else mailboxes.set_password
+    is_owner = "@" in desk.me.name  # of a mailbox; he may administer as well
+    sealed = desk.wiring.sealer.seal_password(form["password"], desk.me.name if is_owner else "")
+    replace = mailboxes.set_password if is_owner else accounts.set_password
     with desk.changing() as session:
         replace(session, desk.me.name, sealed, actor=desk.actor, keep_session=desk.me.session_id)

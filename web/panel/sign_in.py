@@ -1,0 +1,58 @@
+"""How one signs in oneself: where one is signed in, and when it was tried.
+
+A reader would otherwise get wrong: these are everybody's own pages, an operator's as much as a mailbox owner's. Nobody sees
+another's, and support, who looks at what somebody sees, does not see these (`desk.OWN_SECRETS`).
+"""
+
+from fastapi import APIRouter
+from starlette.responses import RedirectResponse, Response
+
+from appliance.services import login_history, persons, sessions
+from web import security
+from web.panel.desk import Signed
+from web.panel.forms import Form
+from web.panel.rendering import leave_notice
+
+router = APIRouter(include_in_schema=False)
+
+HERE = "/account/sign-in"
+HOW = {
+    "password": "Password",
+    "app": "Authenticator app",
+    "backup": "Backup code",
+    "passkey": "Passkey",
+    "link": "Link",
+}
+
+
+@router.get(HERE)
+def page(desk: Signed) -> Response:
+    """All of it."""
+    desk.wiring.write_notes()
+    with desk.reading() as session:
+        person = persons.own(session, desk.actor)
+        return desk.page(
+            "account/sign_in.html",
+            logins=sessions.of_own(session, actor=desk.actor),
+            attempts=login_history.of(session, person),
+            how=HOW,
+        )
+
+
+@router.post("/account/sessions/{number:int}/end")
+def end_session(desk: Signed, number: int, form: Form) -> Response:
+    """Sign out there."""
+    with desk.changing() as session:
+        sessions.end_of_own(session, actor=desk.actor, number=number)
+    return desk.see_other(HERE, "That session is over.")
+
+
+@router.post("/account/sessions/end")
+def end_all_sessions(desk: Signed, form: Form) -> Response:
+    """Sign out everywhere, here too."""
+    with desk.changing() as session:
+        sessions.end_of_own(session, actor=desk.actor)
+    response = RedirectResponse("/login", 303)
+    security.drop_cookie(desk.request, response, security.SESSION_COOKIE)
+    leave_notice(desk.request, response, "You are signed out everywhere.")
+    return response
