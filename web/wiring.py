@@ -28,17 +28,6 @@ from web.panel.rendering import Renderer
 from web.throttle import LoginThrottle
 
 WAKE = "wake-worker"  # in a session: when it is committed, there is something for the worker to do
-    notebook: Notebook = field(default_factory=Notebook)
-
-    def write_notes(self) -> None:
-        """Write down what waits in the notebook.
-
-        Raises:
-            DatabaseUnavailable: it was not written, and is lost.
-        """
-        while self.notebook:
-            with self.changing() as session:
-                self.notebook.write(session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +48,17 @@ class Wiring:
     traces: Path  # the trace store
     sources: Sources | None = None  # who asks where recipients of relayed domains are known
     work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do
+    notebook: Notebook = field(default_factory=Notebook)
+
+    def write_notes(self) -> None:
+        """Write down what waits in the notebook.
+
+        Raises:
+            DatabaseUnavailable: it was not written, and is lost.
+        """
+        while self.notebook:
+            with self.changing() as session:
+                self.notebook.write(session)
 
     def queued(self, what: str, which: Which, after: str, count: int) -> Iterator[dict[str, str]]:
         """The way to the queue (`appliance.services.queue.Way`).
