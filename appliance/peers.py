@@ -1,4 +1,4 @@
-"""The peers of the web process, as ordinary calls: authenticator, compiler, resolver, scheduler, source.
+"""The peers of the web process, as ordinary calls: authenticator, compiler, resolver, scheduler, source; and the supervisor.
 
 A reader would otherwise get wrong: calls come from many threads (one for each request being served), while channels belong
 to one. So one thread of our own runs the channels' loop, and the others hand it their questions and wait. It is started
@@ -24,6 +24,7 @@ from mta.wire.control import Peers, Start
 from mta.wire.loop import Loop
 
 ANSWER_WITHIN_SECONDS = 10.0  # An argon2 hash takes about 50 ms; so many at once wait that long only under attack.
+STANDING_WITHIN_SECONDS = 5.0  # The supervisor has it in memory, and does little else.
 ORDER_WITHIN_SECONDS = 60.0  # To find a domain's messages among a hundred thousand, each envelope is read.
 MAX_NAME_OCTETS = 1000  # Bounds of `Verify` on the wire. Nothing longer is anybody's name or password.
 MAX_SECRET_OCTETS = 1000
@@ -114,6 +115,26 @@ class Sources(Protocol):
         """
 
 
+class SupervisorAway(Unable):
+    """The supervisor does not answer: nobody can say just now how the house stands."""
+
+    default_code = "supervisor_away"
+
+
+class Supervisor(Protocol):
+    """Who knows all processes."""
+
+    def standing(self) -> list[dict[str, str]]:
+        """How the house stands, as `services.isolation` reads it.
+
+        Raises:
+            SupervisorAway: nobody can tell now.
+        """
+
+    def try_walls(self) -> None:
+        """Have the self-test run, unless the last one was a moment ago. What it tries is not ours to say."""
+
+
 class WebPeers:
     """Authenticator, compiler, resolver, scheduler and source at the other ends of the channels that the supervisor hands.
 
@@ -131,6 +152,7 @@ class WebPeers:
         self._sought: dict[int, Future[Found]] = {}
         self._ordered: dict[int, tuple[Future[list[m.QueueTold]], list[m.QueueTold]]] = {}
         self._tried: dict[int, Future[str]] = {}
+        self._stands: dict[int, tuple[Future[list[dict[str, str]]], list[dict[str, str]]]] = {}
         self._loop.add_reader(self._wake, self._run_jobs)
         handlers = {
             "authenticator": self._answered, "resolver": self._found, "scheduler": self._told, "source": self._known,
@@ -138,6 +160,7 @@ class WebPeers:
         self._peers = Peers(
             WEB, start, self._loop, handlers, lost=self._lost, sockets=on_socket,
         )  # fmt: skip
+        self._peers.on_standing = self._stood
 
     def settle(self, seconds: float) -> None:
         """Take in what the supervisor has sent until nothing came for *seconds*; before `start`."""
@@ -245,6 +268,28 @@ class WebPeers:
         if answer is not None:
             answer.set_result(message.word.decode(errors="replace"))
 
+    def standing(self) -> list[dict[str, str]]:
+        """As `Supervisor.standing`."""
+        tag, answer = next(self._tags), Future[list[dict[str, str]]]()
+        self._stands[tag] = (answer, [])
+        self._soon(lambda: self._peers.report(m.StandingOf(tag)))
+        try:
+            return answer.result(STANDING_WITHIN_SECONDS)
+        except TimeoutError as error:
+            self._stands.pop(tag, None)
+            raise SupervisorAway("Nobody can say just now how the house stands. Try again in a moment.") from error
+
+    def _stood(self, message: m.Standing) -> None:
+        answer, told = self._stands.get(message.tag, (None, []))
+        told.append({name.decode(errors="replace"): value.decode(errors="replace") for name, value in _pairs(message)})
+        if answer is not None and message.last:
+            del self._stands[message.tag]
+            answer.set_result(told)
+
+    def try_walls(self) -> None:
+        """As `Supervisor.try_walls`."""
+        self._soon(lambda: self._peers.report(m.TryWalls()))
+
     def verify_password(self, scope: str, name: str, password: str) -> bool:
         """As `Authenticator.verify_password`."""
         return self._verify(scope, name, password)
@@ -316,3 +361,7 @@ class WebPeers:
             self._loop.run()
         finally:
             self._on_stop()
+
+
+def _pairs(message: m.Standing) -> list[tuple[bytes, bytes]]:
+    return list(zip(message.pairs[::2], message.pairs[1::2], strict=False))

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -123,6 +124,14 @@ class Peers:
         """As `appliance.peers.Sources`."""
         return self._there().look_for(address)
 
+    def standing(self) -> list[dict[str, str]]:
+        """As `appliance.peers.Supervisor`."""
+        return self._there().standing()
+
+    def try_walls(self) -> None:
+        """As `appliance.peers.Supervisor`."""
+        self._there().try_walls()
+
     def poke(self) -> None:
         """As `appliance.peers.Compiler`."""
         self._there().poke()
@@ -150,6 +159,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         seals=seals,
         traces=Path(state, messages.FILE),
     )
+    app.state.wiring = replace(app.state.wiring, supervisor=peers)
     app.state.described = Described.unpacked(in_a_child(lambda: Described.of(app).packed()))
     metrics = MetricsPort(app, Path(state, "figures", "metrics"))
     config = uvicorn.Config(

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from appliance.config import Settings
 from appliance.database.engine import Engine
 from appliance.database.session import Session, reading, unit_of_work
-from appliance.peers import Authenticator, Compiler, Queue, Resolver, SourceAway, Sources
+from appliance.peers import Authenticator, Compiler, Queue, Resolver, SourceAway, Sources, Supervisor, SupervisorAway
 from appliance.services import changes, programs
 from appliance.services.passwords import Sealer
 from appliance.services.queue import Which
@@ -47,6 +47,7 @@ class Wiring:
     allowance: Allowance
     traces: Path  # the trace store
     sources: Sources | None = None  # who asks where recipients of relayed domains are known
+    supervisor: Supervisor | None = None  # who knows all processes
     work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do
     notebook: Notebook = field(default_factory=Notebook)
 
@@ -90,6 +91,16 @@ class Wiring:
         if self.sources is None:
             raise SourceAway("Nobody elsewhere can be asked here.")
         return self.sources.look_for(address)
+
+    def standing(self) -> list[dict[str, str]]:
+        """How the house stands (`appliance.services.isolation.Standing`).
+
+        Raises:
+            SupervisorAway: nobody can tell now, or there is none here.
+        """
+        if self.supervisor is None:
+            raise SupervisorAway("There is nobody here who could say how the house stands.")
+        return self.supervisor.standing()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

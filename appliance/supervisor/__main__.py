@@ -13,14 +13,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from appliance.supervisor import door, ports
+from appliance.supervisor import door, ports, standing
 from appliance.supervisor.plan import SERVICES, Plan
+from appliance.supervisor.selftest import SelfTest
 from appliance.supervisor.tree import Tree
 from mta import roster
+from mta.wire import messages as m
+from mta.wire.channel import Channel, ChannelClosed
 from mta.wire.loop import Loop
 
 _PR_SET_CHILD_SUBREAPER = 36
 RELOAD_SECONDS = 20
+TESTED = "selftest.json"  # in run/: what the walls were found to be
 _ORPHAN_SECONDS = 0.3  # for children of roles that ended, once all roles did
 
 
@@ -50,6 +54,7 @@ class House:
         self._status = Path(plan["state"], "run", "status.json")
         self._loop = Loop()
         self._tree = Tree(plan, sockets, self._loop, self._changed)
+        self._test = SelfTest(self._status.with_name(TESTED), self._loop, self._tree.streams, self._tree.settings)
         self._status_code = 0
         self._announced = False
 
@@ -60,6 +65,7 @@ class House:
         self._watch_signals()
         orders = door.Door(self._status.parent, self._loop, self._tree.order)
         self._tree.told, self._tree.untold = orders.told, orders.away
+        self._tree.asked, self._tree.reaped = self._asked, self._test.reaped
         try:
             self._write_status()  # What a predecessor wrote is true no more.
             self._tree.start()
@@ -114,6 +120,19 @@ class House:
         waiting = _waiting_for_a_start(self._started, plan)
         _say("settings read again" + (f"; in force with the next start: {', '.join(waiting)}" if waiting else ""))
 
+    def _asked(self, web: Channel, message: m.Message) -> None:
+        """What web wants: to know how the house stands, or to have the walls tried."""
+        if isinstance(message, m.TryWalls):
+            self._test.begin(list(dict.fromkeys(member.role for member in self._tree.members)))
+        elif isinstance(message, m.StandingOf):
+            uids = {member.role.name: self._uid_of(member.role) for member in self._tree.members}
+            with contextlib.suppress(ChannelClosed):  # It is restarted, and asks again if it still wants to know.
+                for one in standing.told(message.tag, self._tree, self._test, uids):
+                    web.send(one)
+
+    def _uid_of(self, role: roster.Role) -> int:
+        return self._plan["uid_base"] + role.number if os.geteuid() == 0 else os.geteuid()
+
     def _changed(self) -> None:
         self._write_status()
         if self._tree.ready and not self._announced:
@@ -121,7 +140,7 @@ class House:
             _say("ready")
 
     def _write_status(self) -> None:
-        now, base = time.time(), self._plan["uid_base"]
+        now = time.time()
         status: dict[str, Any] = {
             "pid": os.getpid(),
             "ready": self._tree.ready,
@@ -132,8 +151,8 @@ class House:
                     "role": member.role.name,
                     "instance": member.instance,
                     "pid": member.pid,
-                    "uid": base + member.role.number if os.geteuid() == 0 else os.geteuid(),
-                    "state": "running" if member.ready else "starting" if member.pid else "down",
+                    "uid": self._uid_of(member.role),
+                    "state": member.state,
                     "restarts": member.restarts.ended,
                 }
                 for member in self._tree.members

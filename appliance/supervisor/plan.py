@@ -41,6 +41,10 @@ class SettingsLike(Protocol):
         """Where the settings were read."""
 
     @property
+    def database_file(self) -> Path | None:
+        """The database, where it is a file."""
+
+    @property
     def host(self) -> Any:  # noqa: ANN401 - pydantic sections; importing them would bring pydantic here
         """[host]."""
 
@@ -86,6 +90,7 @@ def plan_of(settings: SettingsLike) -> Plan:
         "state": str(settings.state),  # absolute, and another thing after the sandbox; so not the file's host.state
         "uid_base": str(settings.host.uid_base),
         "host.name": settings.host.name,
+        "database.server": "" if settings.database_file else "1",
         "host.panel_url": settings.host.panel_url or f"https://{settings.host.name}",
     }
     for section in _SECTIONS:

@@ -36,8 +36,8 @@ class Streams:
         return self.nothing, self.nothing, self.complaining
 
 
-def spawn(module: str, control: socket.socket, streams: tuple[int, int, int]) -> int:
-    """Start *module* with its end of the control channel; answers the pid.
+def spawn(module: str, control: socket.socket, streams: tuple[int, int, int], *arguments: str) -> int:
+    """Start *module* with its *arguments* and its end of the control channel; answers the pid.
 
     Raises:
         OSError: the kernel has no process to give.
@@ -47,7 +47,7 @@ def spawn(module: str, control: socket.socket, streams: tuple[int, int, int]) ->
     try:
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-m", module],
+            [sys.executable, "-I", "-m", module, *arguments],
             {},
             file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in places],
             setsid=True,  # Ctrl-C is for the supervisor alone, and no role has a terminal to type into.

@@ -41,6 +41,11 @@ class Member:
     restarts: Restarts = field(default_factory=Restarts)
 
     @property
+    def state(self) -> str:
+        """How it is with it, in a word."""
+        return "running" if self.ready else "starting" if self.pid else "down"
+
+    @property
     def label(self) -> str:
         """Its name for people."""
         return f"{self.role.name} {self.instance}" if self.role.instances else self.role.name
@@ -52,6 +57,8 @@ class Tree:
     def __init__(self, plan: Plan, sockets: list[Listening], loop: Loop, changed: Callable[[], None]) -> None:
         self.told: Callable[[m.QueueTold], None] = lambda _: None  # what scheduler answers an operator
         self.untold: Callable[[], None] = lambda: None  # it ended, and answers nothing more
+        self.asked: Callable[[Channel, m.Message], None] = lambda _channel, _message: None  # what web wants to know
+        self.reaped: Callable[[int], None] = lambda _: None  # a process that ended, whosever it was
         self.members = [
             Member(role, instance)
             for role in roster.started_with(plan["settings"])
@@ -61,7 +68,7 @@ class Tree:
         self.stopping = False
         self._plan, self._sockets, self._loop, self._changed = plan, sockets, loop, changed
         self._root = os.geteuid() == 0
-        self._streams = Streams()
+        self.streams = Streams()
         names = {name for role in roster.ROLES for name in role.secrets}
         self._keys = {name: os.urandom(KEY_OCTETS) for name in sorted(names)}
 
@@ -89,6 +96,7 @@ class Tree:
                 return
             if not pid:
                 return
+            self.reaped(pid)
             for member in self.members:
                 if member.pid == pid:
                     self._ended(member, status)
@@ -130,9 +138,9 @@ class Tree:
         if self.stopping or member.pid:
             return
         ours, theirs = pair()
-        member.control = Channel(ours, member.label, permits.TO_SUPERVISOR, member.instance)
+        member.control = Channel(ours, member.label, permits.to_supervisor(member.role.name), member.instance)
         try:
-            member.pid = spawn(member.role.module, theirs, self._streams.of(member.role.name))
+            member.pid = spawn(member.role.module, theirs, self.streams.of(member.role.name))
         finally:
             theirs.close()
         member.since, member.ready = time.monotonic(), False
@@ -163,10 +171,13 @@ class Tree:
             self._say(client, m.Peer(server.role.name.encode(), server.instance, serving=False), asking.fileno())
             self._say(server, m.Peer(client.role.name.encode(), client.instance, serving=True), serving.fileno())
 
-    def _settings_of(self, member: Member) -> dict[str, bytes]:
+    def settings(self) -> dict[str, bytes]:
+        """What everybody is told."""
         settings = {name: value.encode() for name, value in self._plan["settings"].items()}
-        settings["root"] = b"1" if self._root else b"0"
-        settings["instance"] = b"%d" % member.instance
+        return settings | {"root": b"1" if self._root else b"0"}
+
+    def _settings_of(self, member: Member) -> dict[str, bytes]:
+        settings = self.settings() | {"instance": b"%d" % member.instance}
         if member.role.name in CONFIGURED:
             settings["config"] = self._plan["config"].encode()
         return settings | {name: self._keys[name] for name in member.role.secrets}
@@ -178,6 +189,8 @@ class Tree:
             self._changed()
         elif isinstance(packet[0], m.QueueTold) and member.role is roster.SCHEDULER:
             self.told(packet[0])
+        elif isinstance(packet[0], m.StandingOf | m.TryWalls) and member.control is not None:
+            self.asked(member.control, packet[0])
 
     def _hung_up(self, member: Member) -> None:
         """Its control channel closed: it is ending, or said what it may not. Either way it ends."""
@@ -201,7 +214,7 @@ class Tree:
         # Over the journal's own standard input: the supervisor has no channel to it, as it has none to anybody.
         line = f"{member.label} ended with status {os.waitstatus_to_exitcode(status)} and is started again\n"
         with contextlib.suppress(BlockingIOError):
-            os.write(self._streams.complaining, line.encode())
+            os.write(self.streams.complaining, line.encode())
 
     def _say(self, member: Member, message: m.Message, *descriptors: int) -> None:
         # It may be gone already: then its end is reaped, and its successor told everything.

@@ -108,6 +108,7 @@ class Peers:
         self._lost, self._found, self._sockets, self._reload = (lost, found, sockets, reload)
         self._stop = stop or loop.stop
         self._ordered = ordered
+        self.on_standing: Callable[[m.Standing], None] | None = None  # for the one that asks how the house stands
         self._servers: dict[str, dict[int, Channel]] = {}
         self._untold = 0  # events that the journal could not hear
         self._missed: dict[tuple[str, int], float] = {}  # since when (time.monotonic) a server is away
@@ -176,6 +177,10 @@ class Peers:
             if self._ordered is None:
                 raise ChannelClosed(f"{self._role.name} has no queue")
             self._ordered(message)
+        elif isinstance(message, m.Standing):
+            if self.on_standing is None:
+                raise ChannelClosed(f"{self._role.name} did not ask how the house stands")
+            self.on_standing(message)
         elif isinstance(message, m.Stop):
             self._stop()
 

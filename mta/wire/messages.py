@@ -58,6 +58,32 @@ class Ready(Message, verb="ready"):
     """role -> supervisor. Sandboxed, all peers there, serving."""
 
 
+class StandingOf(Message, verb="standing-of"):
+    """web -> supervisor. How does the house stand? Answered by `Standing`, the last of which says so."""
+
+    tag: int
+
+
+class Standing(Message, verb="standing"):
+    """supervisor -> web. One role, or what its self-test came to, or of when the test is: name, value, name, value …"""
+
+    tag: int
+    last: bool
+    pairs: tuple[Path, ...]
+
+
+class TryWalls(Message, verb="try-walls"):
+    """web -> supervisor. Somebody wants the self-test to run; what is tried nobody says. Too soon after the last, it is not."""
+
+
+class Probed(Message, verb="probed"):
+    """self-test -> supervisor. What one attempt of `mta.sandbox.selftest` came to, and the kernel's answer."""
+
+    probe: Name
+    outcome: Name  # held, open, idle, job
+    answer: Name
+
+
 class QueueOrder(Message, verb="queue-order"):
     """supervisor, web -> scheduler. Somebody wants to see messages of the queue, or have something done with them."""
 

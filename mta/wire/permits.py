@@ -126,13 +126,22 @@ INTRODUCES: dict[str, str] = {
     "remotespawn": "remote",
 }
 
-FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder})
+FROM_SUPERVISOR: _Kinds = frozenset({m.Begin, m.Peer, m.ListeningSocket, m.Reload, m.Stop, m.QueueOrder, m.Standing})
 TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.QueueTold})
+WEB_TO_SUPERVISOR: _Kinds = frozenset({m.Ready, m.StandingOf, m.TryWalls})  # questions without a word in them
+TEST_TO_SUPERVISOR: _Kinds = frozenset({m.Probed, m.Ready})
 FROM_OPERATOR: _Kinds = frozenset({m.QueueOrder})  # at the supervisor's socket in run/
 TO_OPERATOR: _Kinds = frozenset({m.QueueTold})
 
 
 PAIRS = tuple(_TABLE)  # (client, server): who have anything to say to each other, the journal apart
+
+
+def to_supervisor(role: str) -> _Kinds:
+    """What the supervisor understands from *role*."""
+    if role == "web":
+        return WEB_TO_SUPERVISOR
+    return TO_SUPERVISOR if role == "scheduler" else frozenset({m.Ready})
 
 
 def readable_by_server(client: str, server: str) -> _Kinds:
