@@ -28,6 +28,7 @@ STANDING_WITHIN_SECONDS = 5.0  # The supervisor has it in memory, and does littl
 ORDER_WITHIN_SECONDS = 60.0  # To find a domain's messages among a hundred thousand, each envelope is read.
 MAX_NAME_OCTETS = 1000  # Bounds of `Verify` on the wire. Nothing longer is anybody's name or password.
 MAX_SECRET_OCTETS = 1000
+MAX_CODE_OCTETS = 64  # the same of `CheckCode`
 
 OnSocket = Callable[[str, str, int], None]
 
@@ -50,6 +51,13 @@ class Authenticator(Protocol):
 
     def verify_key(self, key_id: str, secret: str) -> bool:
         """Is *secret* that of the API key *key_id*?
+
+        Raises:
+            AuthenticatorAway: nobody can tell now.
+        """
+
+    def check_code(self, sealed: str, code: str) -> int:
+        """The step (30 seconds, counted since 1970) of which *code* is one for the *sealed* secret; 0: it is of none near now.
 
         Raises:
             AuthenticatorAway: nobody can tell now.
@@ -148,7 +156,7 @@ class WebPeers:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._jobs: collections.deque[Callable[[], None]] = collections.deque()
         self._tags = itertools.count(1)
-        self._asked: dict[int, Future[bool]] = {}
+        self._asked: dict[int, Future[int]] = {}  # of what was asked the authenticator: right or wrong, or a code's step
         self._sought: dict[int, Future[Found]] = {}
         self._ordered: dict[int, tuple[Future[list[m.QueueTold]], list[m.QueueTold]]] = {}
         self._tried: dict[int, Future[str]] = {}
@@ -298,19 +306,29 @@ class WebPeers:
         """As `Authenticator.verify_key`."""
         return self._verify("key", key_id, secret)
 
+    def check_code(self, sealed: str, code: str) -> int:
+        """As `Authenticator.check_code`."""
+        sealed_octets, code_octets = sealed.encode(), code.encode(errors="surrogatepass")
+        if len(sealed_octets) > MAX_SECRET_OCTETS or len(code_octets) > MAX_CODE_OCTETS:
+            return 0
+        return self._answer_to(lambda tag: m.CheckCode(tag, sealed_octets, code_octets))
+
     def _verify(self, scope: str, name: str, secret: str) -> bool:
         # surrogatepass: what a browser sends is the client's word; odd code points make a wrong secret, not an error.
         name_octets, secret_octets = name.encode(errors="surrogatepass"), secret.encode(errors="surrogatepass")
         if len(name_octets) > MAX_NAME_OCTETS or len(secret_octets) > MAX_SECRET_OCTETS:
             return False
-        answer: Future[bool] = Future()
-        self._soon(lambda: self._ask(answer, scope.encode(), name_octets, secret_octets))
+        return bool(self._answer_to(lambda tag: m.Verify(tag, scope.encode(), name_octets, secret_octets)))
+
+    def _answer_to(self, question: Callable[[int], m.Message]) -> int:
+        answer: Future[int] = Future()
+        self._soon(lambda: self._ask(answer, question))
         try:
             return answer.result(ANSWER_WITHIN_SECONDS)
         except (TimeoutError, ChannelClosed) as error:
             raise AuthenticatorAway("Passwords cannot be checked just now. Try again in a moment.") from error
 
-    def _ask(self, answer: Future[bool], scope: bytes, name: bytes, secret: bytes) -> None:
+    def _ask(self, answer: Future[int], question: Callable[[int], m.Message]) -> None:
         channel = self._peers.to("authenticator")
         if channel is None:
             answer.set_exception(ChannelClosed("authenticator"))
@@ -318,19 +336,19 @@ class WebPeers:
         tag = next(self._tags)
         self._asked[tag] = answer
         try:
-            channel.send(m.Verify(tag, scope, name, secret))
+            channel.send(question(tag))
         except ChannelClosed as error:
             self._asked.pop(tag, None)
             answer.set_exception(error)
 
     def _answered(self, channel: Channel, packet: Packet) -> None:
         message, _ = packet
-        if not isinstance(message, m.Verified):
+        if not isinstance(message, m.Verified | m.CodeChecked):
             channel.close()
             return
         answer = self._asked.pop(message.tag, None)
         if answer is not None:
-            answer.set_result(message.right)
+            answer.set_result(message.right if isinstance(message, m.Verified) else message.step)
 
     def _lost(self, channel: Channel) -> None:
         """What was asked of a peer that ended is never answered: say so now instead of letting them wait."""

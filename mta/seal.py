@@ -24,6 +24,7 @@ SOURCE_SECRET = b"postern sealed source secret v1"  # to source
 SIGNING_KEY = b"postern sealed signing key v1"  # to signer
 ROUTE_SECRET = b"postern sealed route secret v1"  # to remotespawn
 WEBHOOK_SECRET = b"postern sealed webhook secret v1"  # to compiler
+SECOND_FACTOR = b"postern sealed second factor v1"  # to the authenticator
 
 _VERSION = b"\x01"
 _KEY_OCTETS = 32
@@ -65,6 +66,10 @@ class Opener:
     def public_key(self) -> bytes:
         """To which one seals for us."""
         return self._public
+
+    def beside(self, purpose: bytes) -> "Opener":
+        """For what is sealed to the same key for another *purpose*."""
+        return Opener(self._key.private_bytes_raw(), purpose)
 
     def open(self, blob: bytes) -> bytes:
         """What is in *blob*.

@@ -112,6 +112,10 @@ class Peers:
         """As `appliance.peers.Authenticator`."""
         return self._there().verify_key(key_id, secret)
 
+    def check_code(self, sealed: str, code: str) -> int:
+        """As `appliance.peers.Authenticator`."""
+        return self._there().check_code(sealed, code)
+
     def look_up(self, questions: Sequence[tuple[str, str]]) -> list[Found]:
         """As `appliance.peers.Resolver`."""
         return self._there().look_up(questions)

@@ -13,6 +13,9 @@ from appliance.signing_keys import NewKey
 from mta import seal
 
 
+_ROLES = ("tls", "source", "signer", "remotespawn", "compiler", "authenticator")
+
+
 @dataclass(frozen=True, slots=True)
 class Seals:
     """The public keys of the roles that secrets are sealed to; empty where there is none yet."""
@@ -22,11 +25,12 @@ class Seals:
     signer: bytes
     remotespawn: bytes
     compiler: bytes = b""
+    authenticator: bytes = b""
 
     @classmethod
     def of(cls, state: Path) -> "Seals":
         """Those of the appliance whose state folder is *state*."""
-        return cls(*(_read(state, role) for role in ("tls", "source", "signer", "remotespawn", "compiler")))
+        return cls(*(_read(state, role) for role in _ROLES))
 
     def tls_key(self, pem: bytes) -> str:
         """A certificate's private key, for the role tls.
@@ -59,6 +63,14 @@ class Seals:
             Unable: the role has no key of its own yet.
         """
         return _seal(self.compiler, seal.WEBHOOK_SECRET, secret, "compiler")
+
+    def second_factor(self, secret: bytes) -> str:
+        """What codes are made of, for the role authenticator.
+
+        Raises:
+            Unable: the role has no key of its own yet.
+        """
+        return _seal(self.authenticator, seal.SECOND_FACTOR, secret, "authenticator")
 
     def new_signing_keys(self) -> tuple[NewKey, ...]:
         """Fresh keys that mail of a domain can be signed with, sealed to the role signer. Takes its time.

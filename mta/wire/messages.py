@@ -1121,6 +1121,21 @@ class Verified(Message, verb="verified"):
     right: bool
 
 
+class CheckCode(Message, verb="check-code"):
+    """web -> authenticator. Is this a code of the authenticator app whose secret is in `sealed` (base64)?"""
+
+    tag: int
+    sealed: Text
+    code: Name
+
+
+class CodeChecked(Message, verb="code-checked"):
+    """authenticator -> web. The step (30 seconds, counted since 1970) that the code belongs to; 0: to none near now."""
+
+    tag: int
+    step: int
+
+
 class LogIn(Message, verb="log-in"):
     """submissiond -> authenticator. The client of *session* says that it is *name* and shows a secret (RFC 4616)."""
 

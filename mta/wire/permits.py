@@ -108,7 +108,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
     ("compiler", "ledger"): (frozenset({m.Outbox}), frozenset({m.Fact})),
     ("compiler", "fetcher"): (frozenset({m.Post}), frozenset({m.Posted})),
     ("compiler", "bouncer"): (frozenset({m.AskConsent}), frozenset({m.Noticed})),
-    ("web", "authenticator"): (frozenset({m.Verify}), frozenset({m.Verified})),
+    ("web", "authenticator"): (frozenset({m.Verify, m.CheckCode}), frozenset({m.Verified, m.CodeChecked})),
     ("submissiond", "authenticator"): (
         frozenset({m.LogIn, m.ScramBegin, m.ScramEnd, m.MayUse}),
         frozenset({m.LoggedIn, m.ScramChallenge, m.ScramDone, m.Using}),

@@ -7,7 +7,8 @@ one and with the real one behind the panel.
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
@@ -21,7 +22,8 @@ from appliance.database.session import reading
 from appliance.models import Account, ApiKey, Domain, Mailbox
 from appliance.peers import AuthenticatorAway
 from appliance.services.dns_page import Found
-from mta.seal import PASSWORD_HASH
+from mta.roles.authenticator.codes import Codes
+from mta.seal import PASSWORD_HASH, SECOND_FACTOR, Opener
 
 
 class FakeAuthenticator:
@@ -31,6 +33,7 @@ class FakeAuthenticator:
         self._engine = engine
         self._key = X25519PrivateKey.from_private_bytes(private_key)
         self.away = False
+        self.now: Callable[[], float] = time.time
         self.asked: list[tuple[str, str]] = []
 
     def verify_password(self, scope: str, name: str, password: str) -> bool:
@@ -48,6 +51,11 @@ class FakeAuthenticator:
         with reading(self._engine) as session:
             kept = session.scalar(select(ApiKey.sha256).where(ApiKey.public_id == key_id, ApiKey.revoked_at.is_(None)))
         return kept is not None and hmac.compare_digest(kept, hashlib.sha256(secret.encode()).hexdigest())
+
+    def check_code(self, sealed: str, code: str) -> int:
+        self._note("code", "")
+        opener = Opener(self._key.private_bytes_raw(), SECOND_FACTOR)
+        return Codes(opener, lambda: self.now()).step_of(sealed.encode(), code.encode())
 
     def _note(self, scope: str, name: str) -> None:
         self.asked.append((scope, name))

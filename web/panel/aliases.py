@@ -92,7 +92,12 @@ def remove(desk: Signed, address: str, form: Form) -> Response:
         days = desk.wiring.settings.limits.trash_days
         senders = aliases.remove(session, address, actor=desk.actor, days=days).forwarded_by
     domain = address.rpartition("@")[2]
-    return desk.see_other(url("domains", domain, "aliases"), f"{address} is gone.{still_sending(senders)}")
+    return desk.see_other(
+        url("domains", domain, "aliases"),
+        f"{address} is gone; under “Removed” it can be had back.{still_sending(senders)}"
+        if days
+        else f"{address} is gone.{still_sending(senders)}",
+    )
 
 
 @router.post("/aliases/{address:path}")

@@ -1,9 +1,9 @@
 """Domains: the list, a domain's own pages, and everything that is done to a domain."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from appliance.database.session import Session
@@ -103,20 +103,27 @@ def index(desk: Managing, asked: Asked) -> Response:
 
 
 @router.get("/domains/new")
-def new(desk: Managing) -> Response:
-    """The form for a new domain."""
-    return _new(desk, Typed(), None)
+def new(desk: Managing, tenant: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None) -> Response:
+    """The form for a new domain, of *tenant* when one came from there."""
+    return _new(desk, Typed() if tenant is None else Typed(tenant_id=str(tenant)), None)
 
 
 def _new(desk: Desk, form: Typed, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         found = tenants.list_tenants(session, actor=desk.actor, limit=MAX_OWNERS).items
-        own = tenants.own(session, desk.actor).id
-    owners = [(tenant.id, tenant.name) for tenant in found]
+        form.setdefault("tenant_id", str(tenants.own(session, desk.actor).id))
+        owners = {tenant.id: tenant.name for tenant in found}
+        chosen = None if refusal and refusal.field == "tenant_id" else number_in(form, "tenant_id")
+        if chosen is not None and chosen not in owners:  # One of so many that the list does not hold them.
+            owners[chosen] = tenants.get(session, chosen, actor=desk.actor).name
     faults = faults_of(as_typed(refusal), "name", "alias_of", *RELAY_FIELDS) if refusal else Typed()
-    form.setdefault("tenant_id", str(own))
     return desk.page(
-        "domains/new.html", refusal=refusal, form=form, errors=faults, owners=owners, sources=sources_for(desk)
+        "domains/new.html",
+        refusal=refusal,
+        form=form,
+        errors=faults,
+        owners=list(owners.items()),
+        sources=sources_for(desk),
     )
 
 

@@ -77,7 +77,8 @@ def create(desk: Signed, name: str, form: Form) -> Response:
             address = addresses.show(mailbox.address)
     except ApplianceError as refusal:
         return _new(desk, name, form, refusal)
-    return desk.see_other(url("mailboxes", address), f"{address} receives mail from now on.")
+    where = url("domains", name, "mailboxes", "new") if form["then"] == "another" else url("mailboxes", address)
+    return desk.see_other(where, f"{address} receives mail from now on.")
 
 
 def address_in(form: Typed, domain: str) -> str:
@@ -285,4 +286,9 @@ def remove(desk: Signed, address: str, form: Form) -> Response:
     except ApplianceError as refusal:
         return _confirm_removal(desk, address, form, refusal)
     domain = address.rpartition("@")[2]
-    return desk.see_other(url("domains", domain, "mailboxes"), f"{address} is gone.{still_sending(senders)}")
+    return desk.see_other(
+        url("domains", domain, "mailboxes"),
+        f"{address} is gone; under “Removed” it can be had back.{still_sending(senders)}"
+        if days
+        else f"{address} is gone.{still_sending(senders)}",
+    )

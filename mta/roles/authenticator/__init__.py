@@ -2,6 +2,7 @@
 
 Serves
     web: `Verify` with a scope (account, mailbox or key), a name and a secret; answered by right or wrong, nothing else.
+    `CheckCode`: the step (30 seconds) that a code of an authenticator app belongs to, for the sealed secret that web hands over.
     submissiond: `LogIn`, or `ScramBegin` and `ScramEnd`; right, wrong or later, and with right a login ticket. submissiond and
     submitter: `MayUse`, with that ticket; yes or no with the rule in words, and with yes a sender ticket.
     ledger is told of a better hash of a password that was shown just now (`Rehash`).
@@ -21,5 +22,5 @@ Fails
 
 Standards
     RFC 9106 (Argon2id); RFC 7748, 5869 and 8439 (the seal); RFC 4616 (PLAIN's name and secret); RFC 5802 and 7677
-    (SCRAM-SHA-256) with RFC 4013; RFC 6409 6.1 (the sender a submission may use).
+    (SCRAM-SHA-256) with RFC 4013; RFC 6238 and 4226 (codes); RFC 6409 6.1 (the sender a submission may use).
 """

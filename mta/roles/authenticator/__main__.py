@@ -7,13 +7,14 @@ import time
 
 from mta import roster, sandbox
 from mta.roles.authenticator import hashing
+from mta.roles.authenticator.codes import Codes
 from mta.roles.authenticator.credentials import Credentials
 from mta.roles.authenticator.desk import Desk
 from mta.roles.authenticator.hashers import Hashers
 from mta.roles.authenticator.logins import Logins, Secrets
 from mta.roles.authenticator.patience import Guesses, Patience
 from mta.roles.authenticator.renewal import Renewal
-from mta.seal import PASSWORD_HASH, read_opener
+from mta.seal import PASSWORD_HASH, SECOND_FACTOR, read_opener
 from mta.snapshot.reader import Snapshot
 from mta.wire import control
 from mta.wire.loop import Loop
@@ -45,7 +46,8 @@ def serve(loop: Loop, start: control.Start, credentials: Credentials, hashers: H
     """Everything but the walls: threads, desks and peers."""
     hashers.begin()
     renewal = Renewal(credentials)
-    desk = Desk(loop, credentials, hashers, Patience(time.monotonic), renewal.renew)
+    codes = Codes(credentials.opener_for(SECOND_FACTOR))
+    desk = Desk(loop, credentials, hashers, Patience(time.monotonic), renewal.renew, codes)
     secrets = Secrets(start.settings[roster.TICKET_KEY], start.settings[roster.SESSION_KEY])
     trusted = [
         ipaddress.ip_network(each.decode(), strict=False)

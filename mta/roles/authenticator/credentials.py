@@ -41,6 +41,10 @@ class Credentials:
         """To which hashes are sealed, and of which salts are made."""
         return b"" if self._opener is None else self._opener.public_key
 
+    def opener_for(self, purpose: bytes) -> Opener | None:
+        """For what else is sealed to us."""
+        return None if self._opener is None else self._opener.beside(purpose)
+
     def refresh(self) -> bool:
         """Take what was published since; is there anything to look in?"""
         self._snapshot.refresh()

@@ -1,4 +1,4 @@
-"""Questions of web, answered in their time: accounts, mailbox owners in the panel, API keys.
+"""Questions of web, answered in their time: accounts, mailbox owners in the panel, API keys, codes of authenticator apps.
 
 A reader would otherwise get wrong: app passwords are not for people. Only who sends mail by a program shows one (`logins`).
 """
@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from mta import scram
 from mta.roles.authenticator import judge
+from mta.roles.authenticator.codes import Codes
 from mta.roles.authenticator.credentials import Credentials
 from mta.roles.authenticator.hashers import Hashers, Outcome, Task
 from mta.roles.authenticator.patience import Patience, due
+from mta.seal import NotOpened
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
 from mta.wire.loop import Loop
@@ -25,15 +27,18 @@ class Desk:
 
     def __init__(
         self, loop: Loop, credentials: Credentials, hashers: Hashers, patience: Patience, renew: Renew,
-        clock: Callable[[], float] = time.monotonic,
+        codes: Codes, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._loop, self._credentials, self._hashers = loop, credentials, hashers
-        self._patience, self._renew, self._clock = patience, renew, clock
+        self._patience, self._renew, self._codes, self._clock = patience, renew, codes, clock
         self._asked = 0
 
     def asked(self, channel: Channel, packet: Packet) -> None:
-        """A `Verify` of web."""
+        """A `Verify` or `CheckCode` of web."""
         question = packet[0]
+        if isinstance(question, m.CheckCode):
+            self._check_code(channel, question)
+            return
         if not isinstance(question, m.Verify):
             channel.close()
             return
@@ -53,6 +58,15 @@ class Desk:
             self._answer_wrong(channel, question.tag, begun, self._patience.delay(who))
         else:
             self._check(channel, question, who, begun)
+
+    def _check_code(self, channel: Channel, question: m.CheckCode) -> None:
+        # At once: who may ask how often, web knows; it alone knows whose secret it is.
+        try:
+            step = self._codes.step_of(question.sealed, question.code)
+        except NotOpened as error:
+            self._credentials.peers.event("credential-wrong", why=str(error))
+            step = 0
+        channel.send(m.CodeChecked(question.tag, step))
 
     def _check(self, channel: Channel, question: m.Verify, who: bytes, begun: float) -> None:
         name, salt = question.name, b""
