@@ -12,7 +12,6 @@ from appliance.errors import Unable
 from appliance.signing_keys import NewKey
 from mta import seal
 
-
 _ROLES = ("tls", "source", "signer", "remotespawn", "compiler", "authenticator")
 
 

@@ -55,7 +55,7 @@ class FakeAuthenticator:
     def check_code(self, sealed: str, code: str) -> int:
         self._note("code", "")
         opener = Opener(self._key.private_bytes_raw(), SECOND_FACTOR)
-        return Codes(opener, lambda: self.now()).step_of(sealed.encode(), code.encode())
+        return Codes(opener, self.now).step_of(sealed.encode(), code.encode())
 
     def _note(self, scope: str, name: str) -> None:
         self.asked.append((scope, name))
