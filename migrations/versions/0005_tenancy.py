@@ -146,7 +146,6 @@ def _job() -> None:
     )
     op.create_index("ix_job_tenant_id_id", "job", ["tenant_id", "id"])
     op.create_index("ix_job_state", "job", ["state"])
-    op.create_table(
     op.create_index("ix_job_asked_by", "job", ["asked_by"])
     op.create_table(
         "job_part",
@@ -159,6 +158,7 @@ def _job() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_job_part_job_id_position", "job_part", ["job_id", "position"], unique=True)
+    op.create_table(
         "job_result",
         sa.Column("id", ID, nullable=False),
         sa.Column("job_id", ID, nullable=False),
