@@ -22,8 +22,8 @@ from web.together import Inside, Operation, Result, SharedWiring
 from web.wiring import Wiring
 
 Stored = dict[str, Any]
-BULK, UNDO, IMPORT = "bulk", "undo", "import"
-_BRIEF = (IMPORT, BULK, UNDO)  # of the panel: of what was done no more is kept than is needed to undo it
+BULK, UNDO, IMPORT = jobs.BULK, jobs.UNDO, "import"
+BRIEF = (IMPORT, BULK, UNDO)  # of the panel: of what was done no more is kept than is needed to undo it
 MAX_NAMED = 20  # addresses that start or stop being accepted, on a page
 MAX_EXAMINED = 400  # operations, of which is found out which addresses start or stop being accepted
 _CHANGE_COST = 8  # as `working_off.cost_of`
@@ -44,6 +44,11 @@ def cost_of(kind: str, stored: Stored) -> int:
     return 1 if "fault" in stored else working_off.cost_of([_operation(stored)])
 
 
+def is_quick(session: Session, job: Job, most: int) -> bool:
+    """Is all of it one piece, of a cost of *most* at most?"""
+    return job.total <= jobs.PART and sum(cost_of(job.kind, one) for one in jobs.part_from(session, job, 0)) <= most
+
+
 def advance(app: ASGIApp, wiring: Wiring, number: int, most: int) -> None:
     """Do the next piece of job *number*, of a cost of *most* or one operation.
 
@@ -52,8 +57,8 @@ def advance(app: ASGIApp, wiring: Wiring, number: int, most: int) -> None:
         ApplianceError: whoever asked for it may do nothing any more; or the database is away.
     """
     with wiring.changing() as session:
-        job = session.get_one(Job, number)
-        if job.state not in ("waiting", "running"):
+        job = session.get(Job, number)
+        if job is None or job.state not in ("waiting", "running"):
             return  # It was ended a moment ago.
         actor = jobs.actor_of(session, job)
         is_atomic = bool((job.request or {}).get("atomic"))
@@ -62,7 +67,7 @@ def advance(app: ASGIApp, wiring: Wiring, number: int, most: int) -> None:
         if is_atomic and any(map(working_off.is_refused, results)):
             raise TakenBack(results)
         told = [(one.status, None if _is_idle(one) else without(SHOWN_ONCE, one.body)) for one in results]
-        jobs.note(session, job, told, spared=job.kind in _BRIEF)
+        jobs.note(session, job, told, spared=job.kind in BRIEF)
         if job.done >= job.total:
             jobs.end(session, job, "done")
 
@@ -74,8 +79,8 @@ def look(app: ASGIApp, wiring: Wiring, number: int, most: int) -> None:
         ApplianceError: as `advance`.
     """
     with wiring.changing(dry_run=True) as session:
-        job = session.get_one(Job, number)
-        if job.state != jobs.LOOKING:
+        job = session.get(Job, number)
+        if job is None or job.state != jobs.LOOKING:
             return
         actor = jobs.actor_of(session, job)
         piece = _piece(session, job, most)
@@ -83,10 +88,9 @@ def look(app: ASGIApp, wiring: Wiring, number: int, most: int) -> None:
         results = _results(app, wiring, session, job, actor, piece)
         effect = _effect(wiring, session, since) if position < MAX_EXAMINED else None
     with wiring.changing() as session:
-        found = session.get(Job, number)
-        if found is None or found.state != jobs.LOOKING or found.done != position:
+        job = session.get(Job, number)
+        if job is None or job.state != jobs.LOOKING or job.done != position:
             return
-        job = found
         results = _excused(session, job, results)
         changed = sum(not working_off.is_refused(one) and not _is_idle(one) for one in results)
         told = [(one.status, one.body if working_off.is_refused(one) else None) for one in results]

@@ -31,10 +31,15 @@ def stored(operations: list[Operation], wiring: Wiring) -> list[dict[str, Any]]:
     Raises:
         Invalid: there is one.
     """
-    return [_stored(number, operation, wiring) for number, operation in enumerate(operations)]
+    return [stored_one(number, operation, wiring) for number, operation in enumerate(operations)]
 
 
-def _stored(number: int, operation: Operation, wiring: Wiring) -> dict[str, Any]:
+def stored_one(number: int, operation: Operation, wiring: Wiring) -> dict[str, Any]:
+    """*operation*, the one with this *number*, likewise.
+
+    Raises:
+        Invalid: there is a secret in it, or a hash that is none.
+    """
     kept = asdict(operation)
     body = dict(operation.body) if isinstance(operation.body, dict) else None
     if body is not None and working_off.is_new_mailbox(operation) and isinstance(body.get("password_hash"), str):

@@ -21,7 +21,7 @@ class Job(Row, Base):
 
     public_id: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]  # batch, apply, import; of the panel: bulk, undo, export
-    # looking: what would become of it is found out; draft: that is known, and it waits for a word; waiting, running, done, failed
+    # reading: its operations are yet to come; looking: what would become of it is found out; draft: that is known, and it waits for a word; waiting, running, done, failed
     state: Mapped[str] = mapped_column(default="waiting", index=True)
     asked_by: Mapped[str] = mapped_column(index=True)  # an actor's name: of a key, an account, a mailbox
     source: Mapped[str] = mapped_column(default="")  # from where, for the audit log

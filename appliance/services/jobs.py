@@ -21,19 +21,48 @@ from appliance.services.actor import Actor
 from appliance.services.paging import Page, check_limit, decode_cursor, page_of
 
 __all__ = [
-    "Job", "JobResult", "actor_of", "add", "at_work", "cancel", "create", "end", "get", "is_own", "list_jobs", "next_due", "note",
-    "operations", "part_from", "refusals", "results", "settle", "start",
-]  # fmt: skip
+    "BULK",
+    "DRAFT",
+    "LOOKING",
+    "OPEN",
+    "PART",
+    "READING",
+    "UNDO",
+    "Job",
+    "JobResult",
+    "actor_of",
+    "add",
+    "at_work",
+    "can_be_undone",
+    "cancel",
+    "create",
+    "end",
+    "get",
+    "is_own",
+    "list_jobs",
+    "next_due",
+    "note",
+    "operations",
+    "part_from",
+    "read_through",
+    "refusals",
+    "results",
+    "settle",
+    "start",
+    "undo",
+]
 
 KEPT_SECONDS = 7 * 24 * 3600  # after its end
 DRAFT_SECONDS = 24 * 3600  # after it was made
 MAX_DRAFTS = 10  # of one person; the oldest goes
 MAX_WAITING = 100  # of one tenant; each may hold megabytes
 PART = 400  # operations that lie together
-LOOKING, DRAFT = "looking", "draft"
+READING, LOOKING, DRAFT = "reading", "looking", "draft"
 OPEN = (LOOKING, "waiting", "running")  # there is something to do for the worker
-_UNENDED = (*OPEN, DRAFT)
+_UNBEGUN = (READING, LOOKING, DRAFT)
+BULK, UNDO = "bulk", "undo"  # of its kinds, the one that can be taken back, and what takes it back
 _KEY = "key:"
+_DAY = 24 * 3600
 
 
 def create(
@@ -63,7 +92,7 @@ def create(
     session.add(job)
     session.flush()
     add(session, job, wanted)
-    if state not in (LOOKING, DRAFT):
+    if state not in _UNBEGUN:
         _tell_created(session, actor, job)
     return job
 
@@ -82,8 +111,9 @@ def _forget(session: Session, actor: Actor) -> None:
     """Those that are over for long, and drafts that nobody came back to."""
     over = Job.ended_at < now() - KEPT_SECONDS, or_(Job.undo_until.is_(None), Job.undo_until < now())
     session.execute(delete(Job).where(*over))
-    session.execute(delete(Job).where(Job.state == DRAFT, Job.created_at < now() - DRAFT_SECONDS))
-    own = select(Job.id).where(Job.state == DRAFT, Job.asked_by == actor.name).order_by(Job.id.desc())
+    drafts = Job.state.in_((READING, DRAFT))
+    session.execute(delete(Job).where(drafts, Job.created_at < now() - DRAFT_SECONDS))
+    own = select(Job.id).where(drafts, Job.asked_by == actor.name).order_by(Job.id.desc())
     surplus = session.scalars(own.offset(MAX_DRAFTS - 1)).all()
     if surplus:
         session.execute(delete(Job).where(Job.id.in_(surplus)))
@@ -194,8 +224,8 @@ def _results(session: Session, job: Job, least: int, limit: int, cursor: str | N
     return page_of(rows, limit, "position")
 
 
-def start(session: Session, public_id: str, *, actor: Actor) -> Job:
-    """Have a draft done, as it was shown.
+def start(session: Session, public_id: str, *, actor: Actor, undo_days: int = 0) -> Job:
+    """Have a draft done, as it was shown; what it changes many by can be taken back for so many days.
 
     Raises:
         NotFound: there is none.
@@ -209,9 +239,40 @@ def start(session: Session, public_id: str, *, actor: Actor) -> Job:
         raise Conflict("this was begun already", code="job_begun")
     session.execute(delete(JobResult).where(JobResult.job_id == job.id))
     job.state, job.done, job.failed, job.created_at = "waiting", 0, 0, now()
+    job.undo_until = now() + undo_days * _DAY if job.kind == BULK and undo_days > 0 else None
     job.version += 1
     _tell_created(session, actor, job)
     return job
+
+
+def read_through(job: Job) -> None:
+    """All its operations are there: what would become of them is found out next."""
+    job.state = LOOKING
+
+
+def can_be_undone(job: Job) -> bool:
+    """Has it changed something that can still be had back?"""
+    is_over = job.kind == BULK and job.state in ("done", "failed") and job.done > job.failed
+    return is_over and job.undone_at is None and job.undo_until is not None and job.undo_until > now()
+
+
+def undo(session: Session, public_id: str, *, actor: Actor) -> Job:
+    """A job of the actor that takes back what this one did, the last first, where nobody has changed it since.
+
+    Raises:
+        NotFound, Forbidden: there is none, or it is not the actor's to end.
+        Conflict: it has nothing, or nothing any more, that could be taken back.
+    """
+    job = _for(session, public_id, actor, "job.end")
+    if not can_be_undone(job):
+        raise Conflict("there is nothing in it that can be undone any more", code="nothing_to_undo")
+    done = select(JobResult.body).where(JobResult.job_id == job.id, JobResult.status < 400, JobResult.body.is_not(None))
+    bodies = session.scalars(done.order_by(JobResult.position.desc()).execution_options(yield_per=PART))
+    wanted = [body for body in bodies if body]
+    about = {"deed": (job.about or {}).get("deed"), "of": public_id}
+    job.undone_at = now()
+    job.version += 1
+    return create(session, UNDO, wanted, actor=actor, about=about)
 
 
 def settle(job: Job) -> None:
@@ -227,7 +288,7 @@ def cancel(session: Session, public_id: str, *, actor: Actor) -> None:
         NotFound, Forbidden: there is none, or it is not the actor's to end.
     """
     job = _for(session, public_id, actor, "job.end")
-    if job.state in (LOOKING, DRAFT):  # It has done nothing.
+    if job.state in _UNBEGUN:  # It has done nothing.
         session.delete(job)
     elif job.state in OPEN:
         audit.record(session, actor, "job.cancelled", f"job {public_id}", tenant_id=job.tenant_id)

@@ -1,34 +1,59 @@
-"""Mailboxes, aliases and forwardings as a sheet (CSV, RFC 4180): written, read, and taken in line by line.
+"""Domains, mailboxes, aliases and forwardings as a sheet (CSV, RFC 4180): written, read, and taken in line by line.
 
     kind     address   display_name  quota_bytes  password_hash  targets           keep_copy  expires_at
+    domain   its name
     mailbox  required  may be        may be       may be
     alias    required                                            some, by spaces              may be
     forward  required                                            some, by spaces   yes or no
 
 A reader would otherwise get wrong: programs that show sheets take a cell that begins with = + - @ for a formula and carry it out.
-What we write has an apostrophe before such a cell, and what we read may have one.
+What we write has an apostrophe before such a cell, and what we read may have one. Some of them write semicolons where the decimal
+sign is a comma, so the first line says what stands between cells.
 """
 
+import codecs
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 from appliance.database.session import Session
 from appliance.errors import Invalid, Refused
-from appliance.services import aliases, forwardings, mailboxes
+from appliance.services import aliases, domains, forwardings, mailboxes
 from appliance.services.actor import Actor
 from appliance.services.passwords import Sealer
 
-__all__ = ["COLUMNS", "MAX_LINES", "Outcome", "Row", "read", "take_in", "write"]
+__all__ = [
+    "COLUMNS",
+    "KINDS",
+    "MAX_LINES",
+    "Fault",
+    "Outcome",
+    "Row",
+    "each",
+    "line",
+    "lines_of",
+    "read",
+    "take_in",
+    "write",
+]
 
 COLUMNS = ("kind", "address", "display_name", "quota_bytes", "password_hash", "targets", "keep_copy", "expires_at")
-KINDS = ("mailbox", "alias", "forward")  # in this order they are taken in: what is led to before what leads there
+KINDS = (
+    "domain",
+    "mailbox",
+    "alias",
+    "forward",
+)  # in this order they are taken in: what is led to before what leads there
 MAX_LINES = 10_000
 MAX_FAULTS = 100  # told at once
+LONGEST_ADDRESS = 320  # that is repeated
 LONGEST_CELL = 100_000  # a thousand targets
+_BETWEEN = (",", ";", "\t")  # cells
+_UNDECODED = re.compile("[\udc80-\udcff]")  # as which `surrogateescape` keeps an octet that is no UTF-8
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # OWASP, "CSV injection"
 _WORDS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
@@ -44,6 +69,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """A line that makes no sense, and why."""
+
+    line: int
+    address: str  # as far as it can be read
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one line."""
 
@@ -53,7 +87,7 @@ class Outcome:
 
 def write(document: Mapping[str, Iterable[Mapping[str, Any]]]) -> Iterator[str]:
     """The lines of the sheet for what `holdings.give_out` tells; without passwords."""
-    yield _line(COLUMNS)
+    yield line(COLUMNS)
     for box in document["mailboxes"]:
         yield _row("mailbox", box["address"], display_name=box["display_name"], quota_bytes=box["quota_bytes"])
     for alias in document["aliases"]:
@@ -68,10 +102,11 @@ def write(document: Mapping[str, Iterable[Mapping[str, Any]]]) -> Iterator[str]:
 
 def _row(kind: str, address: str, **said: object) -> str:
     told = {"kind": kind, "address": address, **said}
-    return _line([str(told.get(name, "")) for name in COLUMNS])
+    return line([str(told.get(name, "")) for name in COLUMNS])
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """One line of a sheet, in which no cell is a formula."""
     out = io.StringIO()
     csv.writer(out).writerow([f"'{cell}" if cell.startswith((*_FORMULAS, "'")) else cell for cell in cells])
     return out.getvalue()
@@ -83,27 +118,68 @@ def read(text: str) -> list[Row]:
     Raises:
         Invalid: it is no such sheet; the sentence names the lines, and what is wrong there.
     """
-    cells = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     faults: list[str] = []
     rows: list[Row] = []
-    try:
-        names = _header(next(cells, []))
-        for cell in cells:
-            if not any(cell):
-                continue
-            try:
-                rows.append(_read(cells.line_num, names, cell))
-            except Invalid as fault:
-                faults.append(f"line {cells.line_num}: {fault.sentence}")
-            if len(rows) + len(faults) > MAX_LINES:
-                raise Invalid(f"a sheet has at most {MAX_LINES} lines", code="too_many_lines", field="csv")
-            if len(faults) == MAX_FAULTS:
-                break
-    except csv.Error as error:
-        faults.append(f"line {cells.line_num}: {error}")
+    for one in each(io.StringIO(text, newline="")):
+        if isinstance(one, Row):
+            rows.append(one)
+        else:
+            faults.append(f"line {one.line}: {one.reason}")
+        if len(rows) + len(faults) > MAX_LINES:
+            raise Invalid(f"a sheet has at most {MAX_LINES} lines", code="too_many_lines", field="csv")
+        if len(faults) == MAX_FAULTS:
+            break
     if faults:
         raise Invalid("; ".join(faults), code="bad_sheet", field="csv")
     return rows
+
+
+def lines_of(octets: IO[bytes]) -> Iterator[str]:
+    """The lines of a file, from its beginning; what is no UTF-8 is for `each` to complain of, by its line.
+
+    Raises:
+        Invalid: it is a text in another encoding altogether.
+    """
+    octets.seek(0)
+    start = octets.read(2)
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"PK"):
+        raise Invalid("This is no CSV file in UTF-8: save it as one.", code="bad_sheet", field="csv")
+    octets.seek(0)
+    for line in octets:
+        yield line.decode("utf-8", "surrogateescape")
+
+
+def each(lines: Iterable[str]) -> Iterator[Row | Fault]:
+    """The rows of a sheet one after the other, and in their places the lines that make no sense.
+
+    Raises:
+        Invalid: the first line does not name the columns.
+    """
+    rest = iter(lines)
+    first = next(rest, "").removeprefix("\ufeff")
+    between = max(_BETWEEN, key=first.count)
+    names = _header(next(csv.reader([first], delimiter=between), []))
+    cells = csv.reader(rest, delimiter=between, strict=True)
+    while True:
+        try:
+            cell = next(cells, None)
+        except csv.Error as error:
+            yield Fault(cells.line_num + 1, "", str(error))
+            continue
+        if cell is None:
+            return
+        if any(cell):
+            yield _row_or_fault(cells.line_num + 1, names, cell)
+
+
+def _row_or_fault(line: int, names: Sequence[str], cell: Sequence[str]) -> Row | Fault:
+    try:
+        if _UNDECODED.search("".join(cell)):
+            raise Invalid("this is no UTF-8 text")
+        return _read(line, names, cell)
+    except Invalid as fault:
+        told = dict(zip(names, cell, strict=False)).get("address", "").strip()
+        return Fault(line, _UNDECODED.sub("\ufffd", told)[:LONGEST_ADDRESS], fault.sentence)
 
 
 def _header(cells: Sequence[str]) -> list[str]:
@@ -131,7 +207,7 @@ def _read(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
     strange = sorted(set(told) - set(known))
     if strange:
         raise Invalid(f"of a {kind} {strange[0]} is not said")
-    if kind != "mailbox" and "targets" not in told:
+    if kind in ("alias", "forward") and "targets" not in told:
         raise Invalid("there are no targets")
     return Row(line, kind, address, {name: known[name](text) for name, text in told.items()})
 
@@ -165,6 +241,7 @@ def _moment(text: str) -> str:
 
 
 _SAID: dict[str, dict[str, Callable[[str], Any]]] = {
+    "domain": {},
     "mailbox": {"display_name": str, "quota_bytes": _number, "password_hash": str},
     "alias": {"targets": str.split, "expires_at": _moment},
     "forward": {"targets": str.split, "keep_copy": _word},
@@ -188,7 +265,9 @@ def _take(session: Session, row: Row, actor: Actor, sealer: Sealer, default_quot
     said = dict(row.said)
     try:
         with session.begin_nested():
-            if row.kind == "mailbox":
+            if row.kind == "domain":
+                domains.create(session, row.address, actor=actor)
+            elif row.kind == "mailbox":
                 phc = said.pop("password_hash", None)
                 sealed = sealer.seal_hash(phc) if phc is not None else None
                 mailboxes.create(

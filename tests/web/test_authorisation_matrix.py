@@ -51,7 +51,7 @@ from appliance.services.relays import Route
 from tests.fixtures.panel import HOST, Office, make_office
 from web.api.dependencies import Caller, caller
 from web.panel.desk import Desk, changing_password
-from web.panel.forms import read_form
+from web.panel.forms import Chosen, Sent, read_chosen, read_form, read_sent
 from web.panel.me import Me
 from web.panel.rendering import Typed
 from web.wiring import Wiring, wiring_of
@@ -362,7 +362,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
         Rule(IN_DOMAIN, "removal", {"confirm": "x"}, also=(422,), path={"number": "removal"}, door=_MANAGES, hides=False),
     ),
     # A sheet, of whose lines each is judged by itself: tests/web/test_panel_tenants.py.
-    form("POST", "/import", Rule(_MANAGES, "nothing", {"csv": "kind,address"}, door=_MANAGES)),
+    form("POST", "/import", Rule(_MANAGES, "nothing", {"csv": "kind,address\nmailbox,a@b.test"}, door=_MANAGES)),
     # Plans, jobs, webhooks.
     form("POST", "/webhooks", Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}, door=_MANAGES)),
     form("GET", _W, Rule(SEES_TENANT, "webhook", path=_HOOKED, door=_MANAGES)),
@@ -395,7 +395,11 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/domains", Rule(IN_TENANT, "tenant", {"name": "new.test", "tenant_id": "{tenant}"}, door=_MANAGES)),
     *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("", "/aliases", "/settings", "/protection")),
     *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("/mailboxes", "/forwards", "/dns", "/dns/zone")),
+    form("GET", "/jobs/{job}/refused", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
     form("POST", f"{_D}/proof", Rule(IN_DOMAIN, "domain")),
+    # It is done with the rights of who asked, so nobody else begins it; what it did is undone with one's own: test_bulk.py.
+    form("POST", "/jobs/{job}/start", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
+    form("POST", "/jobs/{job}/undo", Rule(IN_TENANT, "job", also=(409,), path={"job": "job"}, door=_MANAGES)),
     form("POST", f"{_D}/names", Rule(IN_DOMAIN, "domain", {"tag_separator": "-"})),
     form("POST", f"{_D}/limits", Rule("ORCK", "domain", {"max_mailboxes": "9"})),
     form("POST", f"{_D}/transfer", Rule("ORCK", "domain", {"tenant_id": "{tenant}"})),
@@ -621,7 +625,14 @@ def _seat(stage: Stage) -> None:
         async with request.form() as posted:
             return Typed({name: str(value) for name, value in posted.items()})
 
-    stage.office.app.dependency_overrides |= {caller: call, changing_password: sit, read_form: take}
+    async def take_sent(request: Request) -> Sent:
+        return Sent(await take(request), None, "")
+
+    async def take_chosen(request: Request) -> Chosen:
+        return Chosen(await take(request), [])
+
+    fields = {read_form: take, read_sent: take_sent, read_chosen: take_chosen}
+    stage.office.app.dependency_overrides |= {caller: call, changing_password: sit, **fields}
 
 
 def _values(stage: Stage, side: Side) -> dict[str, str]:

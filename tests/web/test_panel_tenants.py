@@ -146,11 +146,13 @@ def test_a_sheet_is_looked_at_before_it_is_taken_in(office: Office, operator: Br
         domains.create(session, "shop.test", actor=SYSTEM)
     operator.get("/import")
     sheet = "kind,address,targets\nmailbox,anna@shop.test,\nalias,sales@shop.test,anna@shop.test\nmailbox,x@elsewhere.test,\n"
-    preview = plain(operator.post("/import", {"csv": sheet}).text)
+    where = operator.post("/import", {"csv": sheet}).headers["location"]
+    preview = plain(operator.get(where).text)
     assert "2 lines would be taken in, 1 would be refused" in preview
     assert "x@elsewhere.test" in preview
     assert "anna@shop.test" not in operator.get("/domains/shop.test/mailboxes").text
-    assert "2 lines were taken in" in plain(operator.post("/import", {"csv": sheet, "do": "yes"}).text)
+    operator.post(f"{where}/start")
+    assert "100 % 3 of 3 1 refused" in plain(operator.get(where).text)
     assert "anna@shop.test" in operator.get("/domains/shop.test/mailboxes").text
     refused = operator.post("/import", {"csv": "kind,colour\n"})
     assert refused.status_code == 422

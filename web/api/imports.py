@@ -1,8 +1,8 @@
-"""Sheets of mailboxes, aliases and forwardings, taken in.
+"""Sheets of domains, mailboxes, aliases and forwardings, taken in.
 
 A reader would otherwise get wrong: nothing is done before the whole sheet was read; a line that makes no sense refuses it, with all
 such lines named. What the rules of the house refuse is told for each line by itself, in a dry run as when it is done. A large sheet
-is a job, whose results are those of the lines: first the mailboxes, then the aliases, then the forwardings.
+is a job, whose results are those of the lines: first the domains, then the mailboxes, the aliases, the forwardings.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def take_in(
 ) -> Imported | Response:
     """With a dry run first, the answer is what would become of each line."""
     rows = sheets.in_order(sheets.read(body.csv))
-    operations = [_operation(row) for row in rows]
+    operations = [operation_of(row) for row in rows]
     results: Sequence[together.Result] = ()
     try:
         with asking.posting(response, body, dry_run=dry_run) as posting:
@@ -67,7 +67,10 @@ def _taken_back(rows: Sequence[Row], results: Sequence[together.Result]) -> Resp
     return JSONResponse({**problem, **told.model_dump(mode="json")}, 409, media_type=PROBLEM_MEDIA_TYPE)
 
 
-def _operation(row: Row) -> together.Operation:
+def operation_of(row: Row) -> together.Operation:
+    """What the API would be asked for it."""
+    if row.kind == "domain":
+        return together.Operation("POST", "/domains", {"name": row.address})
     if row.kind == "forward":
         path = f"/mailboxes/{quote(row.address, safe='@')}/forwarding"
         return together.Operation("PUT", path, dict(row.said))

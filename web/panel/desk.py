@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from appliance.database.session import Session
 from appliance.errors import ApplianceError, Forbidden, NotSignedIn
-from appliance.services import sessions, support
+from appliance.services import jobs, sessions, support
 from appliance.services.actor import Actor
 from web import security
 from web.errors import MustChangePassword, status_of
@@ -72,7 +72,8 @@ def changing_password(request: Request) -> Desk:
     with wiring.reading() as session:
         login = sessions.find(session, token, source=client_of(request))
         visits = [] if login.actor.support_by else support.visits(session, login.actor)
-    request.state.me = me = Me(login.actor, login.must_change, login.id, tuple(visits), login.expires_at)
+        at_work = jobs.at_work(session, login.actor) if login.actor.kind != "mailbox" else 0
+    request.state.me = me = Me(login.actor, login.must_change, login.id, tuple(visits), login.expires_at, at_work)
     if login.actor.support_by and (request.method not in ("GET", "HEAD") or request.url.path.startswith(OWN_SECRETS)):
         raise Forbidden("Support looks, and changes nothing.", code="support_looks")
     return Desk(request, wiring, me)

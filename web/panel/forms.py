@@ -7,10 +7,11 @@ an endpoint cannot forget it.
 import datetime as dt
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from typing import IO, Annotated, NamedTuple
 
 from fastapi import Depends
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from appliance.config import parse_size, render_size
@@ -21,10 +22,33 @@ from web.errors import ForgedForm
 from web.panel.rendering import Typed, sentence_of, session_token
 
 MAX_FIELDS = 50
+MAX_TICKED = 500  # in a list; who wants more says all of them
+MAX_FILE_OCTETS = 33 << 20  # a little more than `web.app` lets through
 MAX_DIGITS = 18  # more would not fit into 64 bits
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "x-csrf-token"
 _SEPARATORS = re.compile(r"[\s,;]+")
+
+
+class _InMemory(MultiPartParser):
+    """Keeps a file that is sent where it is read: this process can write none."""
+
+    spool_max_size = MAX_FILE_OCTETS
+
+
+class Sent(NamedTuple):
+    """The fields of a form, and the file that came with it."""
+
+    fields: Typed
+    file: IO[bytes] | None
+    file_name: str
+
+
+class Chosen(NamedTuple):
+    """The fields of a form, and what was ticked in a list."""
+
+    fields: Typed
+    names: list[str]
 
 
 async def read_form(request: Request) -> Typed:
@@ -33,10 +57,48 @@ async def read_form(request: Request) -> Typed:
     Raises:
         ForgedForm: another site made the browser post, or the session has changed since the page was made.
     """
+    _refuse_from_elsewhere(request)
+    async with request.form(max_files=0, max_fields=MAX_FIELDS) as posted:
+        return _checked(request, posted)
+
+
+async def read_sent(request: Request) -> Sent:
+    """The posted fields, with a file.
+
+    Raises:
+        ForgedForm: as `read_form`.
+        Invalid: it is broken, or has larger fields than any of ours.
+    """
+    _refuse_from_elsewhere(request)
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return Sent(await read_form(request), None, "")
+    try:
+        posted = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS).parse()
+    except MultiPartException as error:
+        raise Invalid("This could not be read: send what is long as a file.", code="bad_upload") from error
+    files = [value for value in posted.values() if isinstance(value, UploadFile) and value.size]
+    return Sent(_checked(request, posted), files[0].file if files else None, (files[0].filename or "") if files else "")
+
+
+async def read_chosen(request: Request) -> Chosen:
+    """The posted fields, and all that is called `name`: what was ticked.
+
+    Raises:
+        ForgedForm: as `read_form`.
+    """
+    _refuse_from_elsewhere(request)
+    async with request.form(max_files=0, max_fields=MAX_FIELDS + MAX_TICKED) as posted:
+        names = [value for value in posted.getlist("name") if isinstance(value, str)]
+        return Chosen(_checked(request, posted), list(dict.fromkeys(names)))
+
+
+def _refuse_from_elsewhere(request: Request) -> None:
     if security.is_from_elsewhere(request):
         raise ForgedForm("That form was sent by another site. Nothing was changed.")
-    async with request.form(max_files=0, max_fields=MAX_FIELDS) as posted:
-        fields = Typed({name: value for name, value in posted.items() if not isinstance(value, UploadFile)})
+
+
+def _checked(request: Request, posted: FormData) -> Typed:
+    fields = Typed({name: value for name, value in posted.items() if not isinstance(value, UploadFile)})
     token = request.headers.get(CSRF_HEADER) or fields[CSRF_FIELD]
     if not security.is_csrf_token(token, session_token(request)):
         raise ForgedForm("That page was too old: you signed in or out since. Go back, reload it and try again.")
@@ -44,6 +106,8 @@ async def read_form(request: Request) -> Typed:
 
 
 Form = Annotated[Typed, Depends(read_form)]
+SentForm = Annotated[Sent, Depends(read_sent)]
+ChosenForm = Annotated[Chosen, Depends(read_chosen)]
 
 
 def addresses_in(text: str) -> list[str]:

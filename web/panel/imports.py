@@ -1,23 +1,33 @@
-"""Sheets (CSV) of mailboxes, aliases and forwardings: pasted, looked at as they would be, then taken in; and taken away.
+"""Sheets (CSV) of domains and addresses: sent or pasted, looked at as they would be, then taken in; and taken away.
 
-A reader would otherwise get wrong: a preview is the whole of it, taken back. What it shows of each line is what would have
-happened, with all that the lines before it would have made.
+A reader would otherwise get wrong: what is sent becomes a draft, whatever its length. Its preview is the job's own page, where it
+is found again, and nothing is done before somebody says so there.
 """
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import IO, Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError, Invalid
 from appliance.services import holdings, sheets
-from appliance.services.sheets import COLUMNS, Outcome
+from appliance.services.sheets import COLUMNS, KINDS, Fault, Row
+from web import labour, worker
+from web.api.imports import operation_of
+from web.panel import drafts
 from web.panel.desk import Desk, Managing
-from web.panel.forms import Form, faults_of
+from web.panel.forms import SentForm, faults_of
+from web.panel.links import url
 from web.panel.rendering import Typed
+from web.wiring import Wiring
 
 router = APIRouter(include_in_schema=False)
 
-MAX_LINES = 2000  # while somebody waits; a longer sheet goes over the API, as a job
-MAX_SHOWN = 200
+MAX_LINES = 200_000
+LONGEST_NAME = 100  # of a file, as it is shown
 MOST_GIVEN = 10_000  # of a kind, in one sheet
 
 
@@ -27,38 +37,72 @@ def index(desk: Managing) -> Response:
     return _index(desk, Typed(), None)
 
 
-def _index(
-    desk: Desk,
-    form: Typed,
-    refusal: ApplianceError | None,
-    outcomes: list[Outcome] | None = None,
-    *,
-    done: bool = False,
-) -> Response:
-    refused = [one for one in outcomes or () if one.refusal is not None]
+def _index(desk: Desk, form: Typed, refusal: ApplianceError | None) -> Response:
     return desk.page(
-        "imports/index.html", refusal=refusal, form=form, errors=faults_of(refusal, "csv") if refusal else Typed(),
-        outcomes=outcomes, refused=refused[:MAX_SHOWN], count=len(refused), shown=(outcomes or [])[:MAX_SHOWN], done=done,
+        "imports/index.html", refusal=refusal, form=form, errors=faults_of(refusal, "csv", "file") if refusal else Typed(),
         columns=COLUMNS, most=MAX_LINES,
     )  # fmt: skip
 
 
 @router.post("/import")
-def take_in(desk: Managing, form: Form) -> Response:
-    """Show what would become of it; with the second button, do it."""
+def take_in(desk: Managing, sent: SentForm) -> Response:
+    """Write it down, and show what would become of it."""
+    field = "csv" if sent.file is None else "file"
     try:
-        rows = sheets.read(form["csv"])
-        if len(rows) > MAX_LINES:
-            raise Invalid(f"Here at most {MAX_LINES} lines at once: the API takes more, as a job.", field="csv")
-        is_rehearsal = not form["do"]
-        with desk.wiring.changing(dry_run=is_rehearsal) as session:
-            outcomes = sheets.take_in(
-                session, rows, actor=desk.actor, sealer=desk.wiring.sealer,
-                default_quota=desk.wiring.settings.limits.default_quota,
-            )  # fmt: skip
+        if sent.file is None and not sent.fields["csv"].strip():
+            raise Invalid("Choose a file, or paste the sheet below.", field="file")
+        octets = sent.file or io.BytesIO(sent.fields["csv"].encode(errors="surrogatepass"))
+        about = {"file": sent.file_name[:LONGEST_NAME]}
+        job = drafts.make(desk, labour.IMPORT, _wanted(desk.wiring, octets), about)
     except ApplianceError as refusal:
-        return _index(desk, form, refusal)
-    return _index(desk, form, None, outcomes, done=not is_rehearsal)
+        refusal.field = field if refusal.field in (None, "csv") else refusal.field
+        return _index(desk, sent.fields, refusal)
+    return desk.see_other(url("jobs", job))
+
+
+def _wanted(wiring: Wiring, octets: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """What the lines ask for, what is led to before what leads there, and in front the lines that make no sense.
+
+    It is read once for each kind: two hundred thousand lines need not be in memory together.
+    """
+    found, repeated = set[str](), set[int]()
+    for one in _unique(sheets.each(sheets.lines_of(octets)), repeated):
+        if isinstance(one, Fault):
+            yield {"fault": one.reason, "line": one.line, "address": one.address}
+            continue
+        found.add(one.kind)
+        if one.kind == KINDS[0]:
+            yield _stored(wiring, one)
+    for kind in KINDS[1:]:
+        for one in sheets.each(sheets.lines_of(octets)) if kind in found else ():
+            if isinstance(one, Row) and one.kind == kind and one.line not in repeated:
+                yield _stored(wiring, one)
+
+
+def _unique(lines: Iterator[Row | Fault], repeated: set[int]) -> Iterator[Row | Fault]:
+    """*lines*, of those that say the same thing twice but the first; the others' numbers go into *repeated*."""
+    first: dict[tuple[bool, str], int] = {}
+    for count, one in enumerate(lines):
+        if count >= MAX_LINES:
+            raise Invalid(f"A sheet has at most {MAX_LINES} lines.", code="too_many_lines")
+        if isinstance(one, Row):
+            where = first.setdefault((one.kind == "forward", one.address.lower()), one.line)
+            if where != one.line:
+                repeated.add(one.line)
+                yield Fault(one.line, one.address, f"line {where} has this address already")
+                continue
+        yield one
+
+
+def _stored(wiring: Wiring, row: Row) -> dict[str, Any]:
+    """As a job keeps it, without a secret that could be read; what holds a wrong one is a fault."""
+    place = {"line": row.line, "address": row.address[: sheets.LONGEST_ADDRESS]}
+    operation = operation_of(replace(row, said=dict(row.said)))
+    try:
+        kept = worker.stored_one(row.line, operation, wiring)
+    except Invalid as fault:
+        return {"fault": fault.sentence, **place}
+    return {**{name: kept[name] for name in ("method", "path", "body", "sealed") if kept[name] is not None}, **place}
 
 
 @router.get("/import/sheet")

@@ -1,19 +1,28 @@
-"""Jobs: what takes longer than a request may, to be left alone and found again.
+"""Jobs: what takes longer than a request may, to be left alone and found again; and what only waits for a word.
 
-A reader would otherwise get wrong: a job's page is the same while it runs and when it is over; while it runs, a part of it asks
-for itself anew.
+A reader would otherwise get wrong: a job's page is the same before, while and after it runs. While there is work, a part of it
+asks for itself anew, and when that is over has the page load again as a whole.
 """
 
-from fastapi import APIRouter
-from starlette.responses import Response
+from collections.abc import Iterator
 
-from appliance.services import authorisation, jobs
-from web.panel.desk import Managing
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from appliance.services import authorisation, jobs, sheets
+from appliance.services.jobs import Job
+from web import labour
+from web.panel import drafts
+from web.panel.desk import Desk, Managing
 from web.panel.forms import Form
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, show_list
+from web.panel.rendering import is_fragment
 
 router = APIRouter(include_in_schema=False)
+
+FIRST = 10  # of what a draft would do
+_AT_ONCE = 500  # refusals that are read together
 
 
 @router.get("/jobs")
@@ -26,18 +35,73 @@ def index(desk: Managing, asked: Asked) -> Response:
 
 @router.get("/jobs/{job}")
 def detail(desk: Managing, job: str, asked: Asked) -> Response:
-    """How far it is, and what became of its operations."""
+    """How far it is, and what became of its operations; of a draft, what would become of them."""
     with desk.reading() as session:
         found = jobs.get(session, job, actor=desk.actor)
-        page = jobs.results(session, job, actor=desk.actor, limit=PAGE_LENGTH, cursor=asked.cursor)
-        may_end = authorisation.allows(session, desk.actor, "job.end", found)
-    templates = ("jobs/detail.html", "jobs/_progress.html")
-    return show_list(desk, asked, page, url("jobs", job), templates, job=found, may_end=may_end)
+        listed = jobs.refusals if found.kind in labour.BRIEF else jobs.results
+        page = listed(session, job, actor=desk.actor, limit=PAGE_LENGTH, cursor=asked.cursor)
+        may_end = jobs.is_own(found, desk.actor) or authorisation.allows(session, desk.actor, "job.end", found)
+        first = jobs.part_from(session, found, 0)[:FIRST] if found.state == jobs.DRAFT else []
+    response = show_list(
+        desk, asked, page, url("jobs", job), ("jobs/detail.html", "jobs/_how_far.html"), job=found, may_end=may_end,
+        is_own=jobs.is_own(found, desk.actor), sample=[one for one in first if "fault" not in one],
+        is_brief=found.kind in labour.BRIEF, is_at_work=found.state in (jobs.READING, *jobs.OPEN),
+        may_undo=may_end and jobs.can_be_undone(found), part=_percent(found),
+        trash_days=desk.wiring.settings.limits.trash_days,
+    )  # fmt: skip
+    if is_fragment(desk.request) and found.state not in (jobs.READING, *jobs.OPEN):
+        response.headers["HX-Refresh"] = "true"
+    return response
+
+
+def _percent(job: Job) -> int:
+    return min(100, job.done * 100 // job.total) if job.total else 0
+
+
+@router.post("/jobs/{job}/start")
+def start(desk: Managing, job: str, form: Form) -> Response:
+    """Do what was shown."""
+    drafts.start(desk, job)
+    return desk.see_other(url("jobs", job))
+
+
+@router.post("/jobs/{job}/undo")
+def undo(desk: Managing, job: str, form: Form) -> Response:
+    """Take back what it did."""
+    return desk.see_other(url("jobs", drafts.undo(desk, job)))
 
 
 @router.post("/jobs/{job}/cancel")
 def cancel(desk: Managing, job: str, form: Form) -> Response:
-    """Do no more of it; what is done stays done."""
+    """Do no more of it; what is done stays done. A draft goes."""
     with desk.changing() as session:
+        had_begun = jobs.get(session, job, actor=desk.actor).state not in (jobs.READING, jobs.LOOKING, jobs.DRAFT)
         jobs.cancel(session, job, actor=desk.actor)
+    if not had_begun:
+        return desk.see_other("/jobs", "Nothing was done.")
     return desk.see_other(url("jobs", job), "The job was ended. What it had done stays done.")
+
+
+@router.get("/jobs/{job}/refused")
+def refused(desk: Managing, job: str) -> Response:
+    """All that was, or would be, refused, as a sheet."""
+    with desk.reading() as session:
+        jobs.get(session, job, actor=desk.actor)
+    headers = {"Content-Disposition": f'attachment; filename="refused-{job[:16]}.csv"'}
+    return StreamingResponse(_refused(desk, job), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+def _refused(desk: Desk, job: str) -> Iterator[str]:
+    yield sheets.line(("line", "address", "code", "why"))
+    cursor: str | None = None
+    while True:
+        with desk.reading() as session:
+            page = jobs.refusals(session, job, actor=desk.actor, limit=_AT_ONCE, cursor=cursor)
+        for one in page.items:
+            body = one.body or {}
+            number = body.get("line", one.position + 1)
+            cells = (str(number), *(str(body.get(name) or "") for name in ("address", "code", "detail")))
+            yield sheets.line(cells)
+        cursor = page.next
+        if cursor is None:
+            return

@@ -31,6 +31,7 @@ class Way(NamedTuple):
     icon: str
     current: bool
     behind: bool  # not in the bar itself but in the menu at its end
+    going: int = 0  # how much goes on there
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Me:
     session_id: int
     visits: tuple[Visit, ...] = ()  # of support, lately
     expires_at: int = 0
+    at_work: int = 0  # jobs of his own that go on
 
     @property
     def support_by(self) -> str:
@@ -109,13 +111,20 @@ class Me:
             ("API keys", "/keys", "key", self.may_add_domains, True),
             ("Webhooks", "/webhooks", "globe2", self.may_add_domains, True),
             ("Import and export", "/import", "arrow-right", self.manages, True),
-            ("Jobs", "/jobs", "play-circle", self.may_add_domains, True),
+            ("Jobs", "/jobs", "play-circle", self.manages, not self.at_work),
             ("Removed", "/removals", "trash3", self.manages, True),
             ("Audit", "/audit", "journal-text", self.manages, True),
         )
         inside = ("/mailboxes", "/aliases")  # pages of a domain, wherever their address begins
         return [
-            Way(label, where, icon, path.startswith(where) or (where == "/domains" and path.startswith(inside)), behind)
+            Way(
+                label,
+                where,
+                icon,
+                path.startswith(where) or (where == "/domains" and path.startswith(inside)),
+                behind,
+                self.at_work if where == "/jobs" else 0,
+            )
             for label, where, icon, shown, behind in known
             if shown
         ]

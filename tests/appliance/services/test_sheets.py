@@ -90,7 +90,7 @@ def test_each_line_is_judged_by_itself_and_told_by_its_number(world):
         (HEAD + "forward,a@own.test,,,b@own.test,maybe\n", "line 2: keep_copy is yes or no"),
         (HEAD + 'mailbox,"a@own.test,,,,\n', "line 2: unexpected end of data"),
         ("kind,address,targets,expires_at\nalias,a@own.test,b@own.test,soon\n", "line 2: expires_at is a moment"),
-        (HEAD + "x,,,,,\n" * 3, "line 2: kind is one of mailbox, alias, forward; line 3: kind"),
+        (HEAD + "x,,,,,\n" * 3, "line 2: kind is one of domain, mailbox, alias, forward; line 3: kind"),
         (HEAD + "x,,,,,\n" * 10_500, "line 101: kind"),
         (HEAD + "mailbox,a@own.test,,,,\n" * 10_001, "at most 10000 lines"),
     ],

@@ -14,11 +14,11 @@ _EXAMPLE = (
 
 
 class NewImport(Asked):
-    """A sheet of mailboxes, aliases and forwardings (CSV, RFC 4180)."""
+    """A sheet of domains, mailboxes, aliases and forwardings (CSV, RFC 4180)."""
 
     csv: Annotated[str, Field(max_length=LONGEST_SHEET)] = Field(
-        description="the first line names the columns, some of `kind` (mailbox, alias or forward), `address`, `display_name`, "
-        "`quota_bytes`, `password_hash`, `targets` (by spaces), `keep_copy` (yes or no), `expires_at`",
+        description="the first line names the columns, some of `kind` (domain, mailbox, alias or forward), `address`, "
+        "`display_name`, `quota_bytes`, `password_hash`, `targets` (by spaces), `keep_copy` (yes or no), `expires_at`",
         examples=[_EXAMPLE],
         json_schema_extra={
             "pattern": r"^kind,address,targets\n(alias,[a-z]{1,9}@example[.]com,anna@example[.]com\n){0,3}$"
@@ -31,7 +31,7 @@ class Line(Told):
     """What became of one line."""
 
     line: int
-    kind: Literal["mailbox", "alias", "forward"]
+    kind: Literal["domain", "mailbox", "alias", "forward"]
     address: str
     status: int = Field(description="as of the operation of its own; 424: refused because another line was")
     code: str | None = Field(description="why it was refused")

@@ -12,8 +12,8 @@ class Job(Told):
 
     id: str = Field(validation_alias=AliasChoices("public_id", "id"))
     kind: Literal["batch", "apply", "import", "bulk", "undo", "export"]
-    state: Literal["looking", "draft", "waiting", "running", "done", "failed"] = Field(
-        description="looking and draft: of the panel, where somebody first sees what would become of it"
+    state: Literal["reading", "looking", "draft", "waiting", "running", "done", "failed"] = Field(
+        description="reading, looking, draft: of the panel, where somebody first sees what would become of it"
     )
     tenant_id: int
     total: int = Field(description="operations")

@@ -1,0 +1,85 @@
+"""Drafts of jobs, from what somebody sent: written down, and looked at at once when that is quick.
+
+A reader would otherwise get wrong: a long list is written down piece by piece, so that others write in between. Until it is all
+there nobody can start it, and what a process that ends leaves half written down is forgotten.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from appliance.errors import ApplianceError, Invalid
+from appliance.services import jobs
+from web import labour
+from web.panel.desk import Desk
+from web.wiring import WAKE
+
+CHUNK = 2000  # operations that are written down together
+AT_ONCE = 800  # as `labour.cost_of`: what is done while somebody waits
+
+
+def make(desk: Desk, kind: str, wanted: Iterable[dict[str, Any]], about: dict[str, Any]) -> str:
+    """A draft that would do *wanted*; answers its public id.
+
+    Raises:
+        Invalid: there is nothing to be done.
+        ApplianceError: as *wanted* or the database.
+    """
+    rows = iter(wanted)
+    chunk = list(itertools.islice(rows, CHUNK))
+    if not chunk:
+        raise Invalid("There is nothing in it.", code="nothing_to_do")
+    with desk.changing() as session:
+        job = jobs.create(session, kind, chunk, actor=desk.actor, about=about, state=jobs.READING)
+        name = job.public_id
+        is_quick = labour.is_quick(session, job, AT_ONCE)
+        if is_quick:
+            jobs.read_through(job)
+    if is_quick:
+        labour.look(desk.request.app, desk.wiring, job.id, AT_ONCE)
+    else:
+        _read_on(desk, name, rows)
+    return name
+
+
+def _read_on(desk: Desk, name: str, rows: Iterator[dict[str, Any]]) -> None:
+    try:
+        while chunk := list(itertools.islice(rows, CHUNK)):
+            with desk.changing() as session:
+                jobs.add(session, jobs.get(session, name, actor=desk.actor), chunk)
+    except ApplianceError:
+        with desk.changing() as session:
+            jobs.cancel(session, name, actor=desk.actor)
+        raise
+    with desk.changing() as session:
+        jobs.read_through(jobs.get(session, name, actor=desk.actor))
+        session.info[WAKE] = True
+
+
+def start(desk: Desk, name: str) -> None:
+    """Have the draft called *name* done; at once, in one transaction, when that is quick.
+
+    Raises:
+        ApplianceError: as `jobs.start`.
+    """
+    with desk.changing() as session:
+        job = jobs.start(session, name, actor=desk.actor, undo_days=desk.wiring.settings.limits.trash_days)
+        number, is_quick = job.id, labour.is_quick(session, job, AT_ONCE)
+        session.info[WAKE] = not is_quick
+    if is_quick:
+        labour.advance(desk.request.app, desk.wiring, number, AT_ONCE)
+
+
+def undo(desk: Desk, name: str) -> str:
+    """Take back what the job called *name* did, as `start`; answers the public id of the job that does it.
+
+    Raises:
+        ApplianceError: as `jobs.undo`.
+    """
+    with desk.changing() as session:
+        job = jobs.undo(session, name, actor=desk.actor)
+        number, back, is_quick = job.id, job.public_id, labour.is_quick(session, job, AT_ONCE)
+        session.info[WAKE] = not is_quick
+    if is_quick:
+        labour.advance(desk.request.app, desk.wiring, number, AT_ONCE)
+    return back
