@@ -50,9 +50,9 @@ class Hand(ABC):
         """Type an address into the browser's own bar, or follow a link from a mail."""
         self.page.goto(url)
 
-    def follow(self, words: str, within: str = "body") -> None:
-        """Press the link or button that says *words*, and be on the page that comes."""
-        target = self._deed(words, within)
+    def follow(self, target: Any, within: str = "body") -> None:
+        """Press *target*, or the link or button that says so, and be on the page that comes."""
+        target = self._deed(target, within) if isinstance(target, str) else target
         self._reach(target)  # before, for on the way there the skip link already leads somewhere
         with self.page.expect_navigation():
             self._set_off(target, "Enter")

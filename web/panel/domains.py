@@ -32,6 +32,7 @@ from web.panel.forms import (
     still_sending,
     stops_in,
 )
+from web.panel.guide import guide_for
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
 from web.panel.relaying import RELAY_FIELDS, as_typed, route_in, sources_for
@@ -160,7 +161,7 @@ def detail(desk: Signed, name: str) -> Response:
         use = [(noun, limits.count_in(session, domain, noun), getattr(domain, f"max_{noun}")) for noun in IN_DOMAINS]
         return desk.page(
             "domains/detail.html", domain=view, row=domain, use=use, needs=_needs(session, domain, view),
-            signing=dkim.keys_of(session, domain.name, actor=desk.actor),
+            signing=dkim.keys_of(session, domain.name, actor=desk.actor), guide=guide_for(desk, session),
             may_update=authorisation.allows(session, desk.actor, "domain.update", domain),
         )  # fmt: skip
 

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from appliance.services import attention, messages, traffic
 from appliance.services.traffic import KINDS, Hour
-from web.panel.desk import AtPassword, Managing
+from web.panel.desk import AtPassword, Desk, Managing
+from web.panel.guide import guide_for
 from web.panel.rendering import is_fragment
 
 router = APIRouter(include_in_schema=False)
@@ -50,7 +51,18 @@ def start(desk: AtPassword) -> Response:
     with desk.reading() as session:
         needs = attention.needs(session, actor=desk.actor)
         sums = attention.sums(session, actor=desk.actor)
-    return desk.page("start/home.html", needs=needs, sums=sums)
+        guide = guide_for(desk, session)
+    return desk.page("start/home.html", needs=_of_house(desk) + needs, sums=sums, guide=guide)
+
+
+def _of_house(desk: Desk) -> list[Need]:
+    """What the operator should look at among the processes."""
+    if not desk.actor.sees_everything or desk.wiring.supervisor is None:
+        return []
+    try:
+        return attention.of_house(isolation.look(desk.wiring.standing, actor=desk.actor))
+    except Unable:
+        return [Need("silent", "")]
 
 
 @router.get("/traffic")

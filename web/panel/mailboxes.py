@@ -24,6 +24,7 @@ from appliance.services import (
 )
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
+from web.panel.guide import guide_for
 from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending, stops_in
 from web.panel.links import url
 from web.panel.rendering import Typed
@@ -140,7 +141,7 @@ def show_mailbox(
             form=form,
             errors=faults_of(refusal, *FIELDS) if refusal else Typed(),
             spam_choices=SPAM,
-            may_pattern=authorisation.allows(session, desk.actor, "pattern.set", mailbox),
+            guide=guide_for(desk, session),
             rules=access_rules.list_rules(session, actor=desk.actor, mailbox=address),
             rule_form=rule_form or Typed(),
             mailbox=mailbox,

@@ -48,7 +48,14 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-copy]");
   if (!button) return;
   const source = document.getElementById(button.dataset.copy);
-  await navigator.clipboard.writeText(source.value ?? source.textContent);
+  const words = source.value ?? source.textContent;
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(words);
+  } else { // Without TLS there is no clipboard but the old one, which takes what is marked.
+    if (source.select) source.select();
+    else getSelection().selectAllChildren(source);
+    document.execCommand("copy");
+  }
   const before = button.textContent;
   button.textContent = button.dataset.copied || "Copied";
   setTimeout(() => { button.textContent = before; }, 1500);

@@ -1,9 +1,11 @@
 """What somebody sees who has just started the appliance."""
 
+import shlex
 from pathlib import Path
 
-from appliance.cli.welcome import Created, curl_line, welcome
+from appliance.cli.welcome import Created, welcome
 from appliance.config import Endpoint, Host, Listen, Settings
+from appliance.services.first_steps import curl_line
 
 
 def settings(**listen) -> Settings:
@@ -34,10 +36,16 @@ def test_a_later_start_knows_no_password():
 
 def test_the_line_goes_to_an_address_that_can_be_reached():
     """0.0.0.0 is where one listens, not whom one calls."""
-    line = curl_line(settings(smtp=[Endpoint("0.0.0.0", 25)]))
+    line = curl_line(settings(smtp=[Endpoint("0.0.0.0", 25)]), "postmaster@mx.example.test")
     assert line.startswith("curl smtp://127.0.0.1:25/")
     assert "--mail-rcpt postmaster@mx.example.test" in line
-    assert curl_line(settings(smtp=[Endpoint("::", 25)])).startswith("curl smtp://[::1]:25/")
+    assert curl_line(settings(smtp=[Endpoint("::", 25)]), "a@x.test").startswith("curl smtp://[::1]:25/")
+
+
+def test_an_address_in_the_line_is_an_address_to_the_shell_too():
+    """A local-part may hold what a shell would run."""
+    line = curl_line(settings(), "a$(id)'b@x.test")
+    assert shlex.split(line)[5] == "a$(id)'b@x.test"
 
 
 def test_a_host_that_does_not_listen_gets_no_line():

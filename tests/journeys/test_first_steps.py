@@ -1,0 +1,37 @@
+"""From nothing to the first message that is read in the trace, by what the screen says alone, as docs/first-steps.md tells it."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.first_steps import PAGE, PICTURES, STEPS, Newcomers, Walk, picture_of
+from tests.journeys.hands import Keyboard, somebody
+
+pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.must_show]
+
+SECONDS = 180  # of a person; what the machine takes of them is the figure
+
+
+def test_the_first_message_is_read_within_three_minutes(browser: Any, tmp_path: Path, figure: Any) -> None:
+    """The keyboard's hand takes every stop that a person does, though not his time to read."""
+    begun = time.monotonic()
+    house = Newcomers(tmp_path / "house", panel=True, submission=True, by_command=True)
+    with house, somebody(browser, Keyboard) as hand:
+        Walk(house, hand, lambda name: None).go()
+        seconds = time.monotonic() - begun
+    figure("seconds from the first command to the first message read", round(seconds, 1))
+    assert seconds < SECONDS
+
+
+def test_the_page_tells_the_way_that_was_walked() -> None:
+    """Step by step, each but the first with its picture."""
+    text = PAGE.read_text()
+    headings = re.findall(r"(?m)^## (\d+)\. (.+)$", text)
+    assert headings == [(str(number), heading) for number, heading in enumerate(STEPS, 1)]
+    shown = re.findall(rf"\]\(({PICTURES}/[^)]+)\)", text)
+    wanted = [f"{PICTURES}/{picture_of(number, heading)}" for number, heading in enumerate(STEPS, 1)]
+    assert shown == wanted[1:]
+    assert all((PAGE.parent / name).is_file() for name in shown)
