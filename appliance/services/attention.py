@@ -13,6 +13,7 @@ from appliance.models import Certificate, Domain, Tenant, Webhook
 from appliance.models.base import now
 from appliance.services import authorisation, limits, sending, tenants
 from appliance.services.actor import Actor
+from appliance.services.isolation import OFTEN, RECENT_SECONDS, House
 
 MOST = 20  # of one kind
 ENDING_SECONDS = 21 * 24 * 3600
@@ -23,7 +24,7 @@ NEAR = 0.9  # of a limit
 class Need:
     """One thing. *kind*: what is the matter; *subject*: with whom; *number*: how much of it, or when."""
 
-    kind: str  # braked, unproved, unguarded, ending, near, webhook
+    kind: str  # braked, unproved, unguarded, ending, near, webhook; of the house: wall, down, restarting, silent
     subject: str
     number: int = 0
     of: int = 0
@@ -38,6 +39,17 @@ def needs(session: Session, *, actor: Actor) -> list[Need]:
     found += _domains(session, actor)
     found += _webhooks(session, actor)
     return found + _limits(session, actor)
+
+
+def of_house(house: House) -> list[Need]:
+    """The same of the processes: walls that do not stand, roles that do not serve or keep ending."""
+    found = [Need("wall", room.name) for room in house.alarms]
+    for room in house.rooms:
+        if any(process.state != "running" for process in room.processes):
+            found.append(Need("down", room.name))
+        elif any(one.restarts >= OFTEN and one.since > now() - RECENT_SECONDS for one in room.processes):
+            found.append(Need("restarting", room.name, max(process.restarts for process in room.processes)))
+    return found
 
 
 def _certificates(session: Session, actor: Actor) -> list[Need]:

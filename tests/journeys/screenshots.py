@@ -35,6 +35,7 @@ from mta.roles.journal import lines
 from mta.roles.tracer.gather import Gatherer
 from mta.roles.tracer.store import Store
 from mta.roles.tracer.tail import Place
+from tests.fakes.supervisor import FakeSupervisor
 from tests.fixtures.browser import NARROW, WIDE, chromium
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Office, make_office, served
 
@@ -83,6 +84,7 @@ PAGES = {
     "explain": "/explain?to=sales%40northwind.example", "tenant-sending": "/tenants/2/sending",
     "domain-sending": "/domains/northwind.example/sending", "mailbox-sending": f"/mailboxes/{OWNER}/sending",
     "mailbox-setup": f"/mailboxes/{OWNER}/setup", "mailbox-away": f"/mailboxes/{OWNER}/away",
+    "isolation": "/isolation", "role": "/isolation/authenticator", "role-asked": "/isolation/journal",
     "queue": "/queue", "import": "/import", "removals": "/removals", "removal-end": "/removals/1/end",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
@@ -141,6 +143,7 @@ def furnish(office: Office) -> None:
         _furnish_rest(session)
     _furnish_dns(office)
     _furnish_traces(office)
+    _furnish_house(office)
     office.account("fjord", reseller)
 
 
@@ -180,6 +183,13 @@ def _furnish_dns(office: Office) -> None:
     for record in wanted[:2]:
         resolver.records[record.kind, record.name] = Found("answer", (record.value,))
     resolver.records["TXT", "northwind.example"] = Found("answer", ("v=spf1 include:_spf.elsewhere.example -all",))
+
+
+def _furnish_house(office: Office) -> None:
+    """All roles serve, and every wall held when it was tried."""
+    supervisor = FakeSupervisor()
+    supervisor.try_walls()
+    office.app.state.wiring = replace(office.app.state.wiring, supervisor=supervisor)
 
 
 def _furnish_traces(office: Office) -> None:

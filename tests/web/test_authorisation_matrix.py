@@ -354,6 +354,10 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
         "POST", "/queue/{queue_id}/{deed}",
         Rule(_MANAGES, "nothing", also=(404,), path={"queue_id": "key", "deed": "key"}, door=_MANAGES),
     ),
+    # The house, of which nobody here could say how it stands: tests/web/test_isolation.py.
+    form("GET", "/isolation", Rule("O", "host", also=(503,), door=_MANAGES)),
+    form("POST", "/isolation/test", Rule("O", "host", {}, also=(503,), door=_MANAGES)),
+    form("GET", "/isolation/{role}", Rule("O", "host", also=(503,), path={"role": "key"}, door=_MANAGES)),
     # What was removed.
     form("POST", "/removals/{number:int}/undo", Rule(IN_DOMAIN, "removal", path={"number": "removal"}, door=_MANAGES)),
     form("GET", "/removals/{number:int}/end", Rule(SEES_DOMAIN, "removal", path={"number": "removal"}, door=_MANAGES)),

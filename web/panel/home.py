@@ -9,7 +9,9 @@ from typing import NamedTuple
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from appliance.services import attention, messages, traffic
+from appliance.errors import Unable
+from appliance.services import attention, isolation, messages, traffic
+from appliance.services.attention import Need
 from appliance.services.traffic import KINDS, Hour
 from web.panel.desk import AtPassword, Desk, Managing
 from web.panel.guide import guide_for

@@ -113,6 +113,7 @@ class Me:
             ("Import and export", "/import", "arrow-right", self.manages, True),
             ("Jobs", "/jobs", "play-circle", self.manages, not self.at_work),
             ("Removed", "/removals", "trash3", self.manages, True),
+            ("Isolation", "/isolation", "shield-lock", self.actor.sees_everything, True),
             ("Audit", "/audit", "journal-text", self.manages, True),
         )
         inside = ("/mailboxes", "/aliases")  # pages of a domain, wherever their address begins

@@ -15,6 +15,7 @@ from web.panel import (
     domains,
     home,
     imports,
+    isolation,
     jobs,
     keys,
     mailboxes,
@@ -62,5 +63,6 @@ for module in (
     queue,
     removals,
     audit,
+    isolation,
 ):
     router.include_router(module.router)
