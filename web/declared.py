@@ -229,6 +229,8 @@ def _differs(wanted: NewAlias, there: aliases.Alias) -> bool:
     return (
         ("expires_at" in said and there.expires_at != ends)
         or ("open_to" in said and wanted.open_to != there.open_to)
+        or ("enabled" in said and wanted.enabled != there.enabled)
+        or ("note" in said and wanted.note.strip() != there.note)
         or ("listed" in said and sorted(aliases.folded(wanted.listed)) != sorted(there.listed))
     )
 

@@ -334,7 +334,9 @@ def aliases(query: Query, domain: str | None = None, folded: Sequence[str] | Non
     """All aliases, or those of *domain* with these *folded* local-parts."""
     statement = (
         "SELECT a.id, a.folded, d.name, t.address, a.open_to, a.listed FROM alias a "
-        "JOIN domain d ON d.id = a.domain_id LEFT JOIN alias_target t ON t.alias_id = a.id AND t.confirmed_at IS NOT NULL"
+        "JOIN domain d ON d.id = a.domain_id "
+        # Switched off, it leads nowhere: then its mail is refused, and no pattern or catch-all takes it.
+        "LEFT JOIN alias_target t ON t.alias_id = a.id AND t.confirmed_at IS NOT NULL AND a.enabled"
     )
     rows = _select(statement, "a.folded", query, folded, domain, order="a.id, t.id")
     for (_, part, name), group in itertools.groupby(rows, itemgetter(0, 1, 2)):

@@ -1,6 +1,6 @@
 """An address that stands for others."""
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, true
 from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -21,6 +21,10 @@ class Alias(Row, Base):
     expires_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # then it is removed; None: never
     open_to: Mapped[str] = mapped_column(default="everybody", server_default="everybody")  # who may write to it
     listed: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")  # address keys and domains
+    enabled: Mapped[bool] = mapped_column(default=True, server_default=true())  # off: mail is refused, the name kept
+    note: Mapped[str] = mapped_column(default="", server_default="")
+    # The mailbox whose owner made it for himself; None: whoever manages the domain did.
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("mailbox.id"), index=True, default=None)
 
     domain: Mapped[Domain] = relationship(lazy="joined", innerjoin=True)
     rows: Mapped[list["AliasTarget"]] = relationship(

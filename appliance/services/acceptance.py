@@ -125,7 +125,7 @@ def _of_domain(session: Session, name: str) -> Iterator[str]:
         return
     wanted = (
         select(Mailbox.folded).where(Mailbox.domain_id == real.id, Mailbox.receiving_held == 0),
-        select(Alias.folded).where(Alias.domain_id == real.id),
+        select(Alias.folded).where(Alias.domain_id == real.id, Alias.enabled),
         select(Pattern.folded + "*")
         .join(Mailbox, Mailbox.id == Pattern.mailbox_id)
         .where(Pattern.domain_id == real.id, Mailbox.receiving_held == 0),

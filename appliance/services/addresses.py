@@ -264,7 +264,7 @@ def next_of(session: Session, key: str) -> list[str] | None:
         return _relayed(session, domain, folded)
     holder = holder_of(session, domain, folded)
     if isinstance(holder, Alias):
-        return list(holder.targets)
+        return list(holder.targets) if holder.enabled else None
     if isinstance(holder, Mailbox):
         forwarding = holder.forwarding
         return list(forwarding.targets) if forwarding is not None and forwarding.enabled else []

@@ -10,18 +10,34 @@ from typing import Any
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid
-from appliance.models import Alias
+from appliance.models import Alias, Mailbox
 from appliance.models.base import now
 from appliance.services import addresses, consents, holders, limits, mailboxes, removals
 from appliance.services.actor import Actor
-from appliance.services.common import UNCHANGED, Unchanged
+from appliance.services.common import UNCHANGED, Unchanged, check_name
 from appliance.services.paging import Page
 from appliance.services.removals import Removed
 
-__all__ = ["MAX_LISTED", "OPEN_TO", "Alias", "create", "folded", "get", "list_aliases", "remove", "update"]
+__all__ = [
+    "MAX_LISTED",
+    "OPEN_TO",
+    "Alias",
+    "change_note",
+    "create",
+    "describe",
+    "folded",
+    "get",
+    "list_aliases",
+    "moment_of",
+    "note_of",
+    "remove",
+    "take_out",
+    "update",
+]
 
 OPEN_TO = ("everybody", "tenant", "domain", "members", "listed")
 MAX_LISTED = 200
+LONGEST_NOTE = 200  # characters
 
 
 def create(
@@ -33,10 +49,13 @@ def create(
     expires_at: int | None = None,
     open_to: str = "everybody",
     listed: Sequence[str] = (),
+    enabled: bool = True,
+    note: str = "",
 ) -> Alias:
     """Let *address* stand for *targets*; with *expires_at* (seconds since 1970), until then.
 
-    *open_to*, one of OPEN_TO, says who may write to it; with `listed`, whom *listed* names: addresses and domains.
+    *open_to*, one of OPEN_TO, says who may write to it; with `listed`, whom *listed* names: addresses and domains. Not
+    *enabled*, it refuses its mail and keeps its name.
 
     Raises:
         Invalid: a malformed address; a target that nobody answers for, or at another host without the right to that; a list
@@ -52,13 +71,14 @@ def create(
     folded = addresses.require_free(session, domain, parsed)
     limits.require_room(session, domain.tenant_id, "aliases", domain=domain)
     alias = Alias(
-        domain=domain, local_part=parsed.local_part, folded=folded, targets=keys, expires_at=_moment(expires_at)
-    )
+        domain=domain, local_part=parsed.local_part, folded=folded, targets=keys, expires_at=moment_of(expires_at),
+        enabled=enabled, note=note_of(note),
+    )  # fmt: skip
     _open(session, alias, open_to, listed)
     session.add(alias)
     _require_sound(session, alias, keys)
     consents.settle(session, alias, {}, actor=actor)
-    holders.tell(session, actor, "alias.created", alias, after=_describe(alias))
+    holders.tell(session, actor, "alias.created", alias, after=describe(alias))
     return alias
 
 
@@ -99,6 +119,8 @@ def update(
     expires_at: int | Unchanged | None = UNCHANGED,
     open_to: str | None = None,
     listed: Sequence[str] | None = None,
+    enabled: bool | None = None,
+    note: str | None = None,
 ) -> Alias:
     """Replace the targets and who may write to it, and with *expires_at* the moment until which it is there; None: for ever.
 
@@ -109,21 +131,21 @@ def update(
     """
     alias = holders.find(session, actor, "alias.update", Alias, address)
     keys = list(alias.targets) if targets is None else addresses.parse_targets(session, targets)
-    before, standing = _describe(alias), consents.standing(alias.rows)
+    before, standing = describe(alias), consents.standing(alias.rows)
     if open_to is not None or listed is not None:
         wanted = open_to or alias.open_to
         kept = alias.listed if wanted == "listed" else ()
         _open(session, alias, wanted, kept if listed is None else listed)
-    if not isinstance(expires_at, Unchanged) and expires_at != alias.expires_at:
-        alias.expires_at = _moment(expires_at)
+    change_note(alias, expires_at=expires_at, enabled=enabled, note=note)
     if keys != before["targets"] or (targets is not None and alias.waiting):
         alias.targets = keys
         _require_sound(session, alias, keys)
+        _settle_owner(session, alias)
         consents.settle(session, alias, standing, actor=actor)
-    elif _describe(alias) == before:
+    elif describe(alias) == before:
         return alias
     alias.version += 1
-    holders.tell(session, actor, "alias.changed", alias, before=before, after=_describe(alias))
+    holders.tell(session, actor, "alias.changed", alias, before=before, after=describe(alias))
     return alias
 
 
@@ -133,10 +155,14 @@ def remove(session: Session, address: str, *, actor: Actor, days: int = removals
     Raises:
         Invalid, NotFound, Forbidden: there is no such alias, or it is not the actor's.
     """
-    alias = holders.find(session, actor, "alias.remove", Alias, address)
+    return take_out(session, holders.find(session, actor, "alias.remove", Alias, address), actor=actor, days=days)
+
+
+def take_out(session: Session, alias: Alias, *, actor: Actor, days: int = removals.DAYS) -> Removed:
+    """Remove *alias*, which the actor may."""
     left = mailboxes.forwarded_by(session, alias.domain, addresses.key_of(alias.address))
     removal = removals.keep_alias(session, alias, actor=actor, days=days)
-    holders.tell(session, actor, "alias.removed", alias, before=_describe(alias), after={"removal": removal.id})
+    holders.tell(session, actor, "alias.removed", alias, before=describe(alias), after={"removal": removal.id})
     session.delete(alias)
     session.flush()
     return Removed(removal, left)
@@ -189,16 +215,59 @@ def _listed(session: Session, entry: str) -> str:
     return f"{part}{at}{real.name if real is not None else name}"
 
 
-def _moment(seconds: int | None) -> int | None:
+def change_note(
+    alias: Alias,
+    *,
+    expires_at: int | Unchanged | None = UNCHANGED,
+    enabled: bool | None = None,
+    note: str | None = None,
+) -> None:
+    """What does not say where it leads. The caller tells of it.
+
+    Raises:
+        Conflict: it would be over before it began.
+        Invalid: a note that is none.
+    """
+    if not isinstance(expires_at, Unchanged) and expires_at != alias.expires_at:
+        alias.expires_at = moment_of(expires_at)
+    alias.enabled = alias.enabled if enabled is None else enabled
+    alias.note = alias.note if note is None else note_of(note)
+
+
+def _settle_owner(session: Session, alias: Alias) -> None:
+    """Whom it leads to no more has it no more."""
+    owner = session.get(Mailbox, alias.owner_id) if alias.owner_id is not None else None
+    if owner is not None and addresses.key_of(owner.address) not in alias.targets:
+        alias.owner_id = None
+
+
+def note_of(text: str) -> str:
+    """What is written down about an alias, for people.
+
+    Raises:
+        Invalid: too long, or with characters that cannot be seen.
+    """
+    return check_name(text, "note", LONGEST_NOTE) if text.strip() else ""
+
+
+def moment_of(seconds: int | None) -> int | None:
+    """The end of an alias, seconds since 1970; None: never.
+
+    Raises:
+        Conflict: it has passed.
+    """
     if seconds is not None and not now() < seconds < 1 << 40:
         raise Conflict("an alias can only expire in the future", code="bad_moment", field="expires_at")
     return seconds
 
 
-def _describe(alias: Alias) -> dict[str, Any]:
+def describe(alias: Alias) -> dict[str, Any]:
+    """What an alias says, as plain values."""
     return {
         "targets": list(alias.targets),
         **({"expires_at": alias.expires_at} if alias.expires_at is not None else {}),
         **({"open_to": alias.open_to} if alias.open_to != "everybody" else {}),
         **({"listed": list(alias.listed)} if alias.listed else {}),
+        **({"enabled": False} if not alias.enabled else {}),
+        **({"note": alias.note} if alias.note else {}),
     }

@@ -75,8 +75,8 @@ def remove(session: Session, domain: Domain) -> None:
     session.execute(delete(Pattern).where(Pattern.domain_id == domain.id))
     changes.announce(session, changes.SIGNING, domain.name)
     session.execute(delete(DkimKey).where(DkimKey.domain_id == domain.id))
-    session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
     session.execute(delete(Alias).where(Alias.domain_id == domain.id))
+    session.execute(delete(Mailbox).where(Mailbox.domain_id == domain.id))
 
 
 def announce(session: Session, domain: Domain) -> None:

@@ -233,4 +233,6 @@ def _alias(alias: Alias) -> dict[str, Any]:
     ends = {"expires_at": _written(alias.expires_at)} if alias.expires_at else {}
     kept = {"open_to": alias.open_to} if alias.open_to != "everybody" else {}
     listed = {"listed": list(alias.listed)} if alias.listed else {}
-    return {"address": addresses.show(alias.address), "targets": list(alias.targets), **ends, **kept, **listed}
+    noted = {"note": alias.note} if alias.note else {}
+    off = {} if alias.enabled else {"enabled": False}
+    return {"address": addresses.show(alias.address), "targets": list(alias.targets), **ends, **kept, **listed, **noted, **off}

@@ -247,8 +247,9 @@ def remove(session: Session, address: str, *, actor: Actor, days: int = removals
     mailbox = find(session, actor, "mailbox.remove", address)
     _refuse_postmaster(session, mailbox)
     authorisation.require_not_held(mailbox, actor, f"mailbox {mailbox.address}")
-    left = forwarded_by(session, mailbox.domain, addresses.key_of(mailbox.address))
     removal = removals.keep_mailbox(session, mailbox, actor=actor, days=days)
+    removals.let_own_go(session, mailbox)
+    left = forwarded_by(session, mailbox.domain, addresses.key_of(mailbox.address))
     _tell(session, actor, "mailbox.removed", mailbox, before=_describe(mailbox), after={"removal": removal.id})
     if session.scalar(select(AccessRule.id).where(AccessRule.mailbox_id == mailbox.id).limit(1)) is not None:
         changes.announce(session, changes.RULES, addresses.key_of(mailbox.address))  # They go with it.

@@ -44,6 +44,7 @@ __all__ = [
     "keep_alias",
     "keep_domain",
     "keep_mailbox",
+    "let_own_go",
     "list_removals",
     "move",
     "undo",
@@ -72,6 +73,22 @@ def keep_mailbox(session: Session, mailbox: Mailbox, *, actor: Actor, days: int 
     removal = _note(session, rows, "mailbox", key, addresses.show(mailbox.address), mailbox, actor, days)
     changes.keep_store(session, mailbox.domain.name, removal.id, removal.until, mailbox.folded)
     return removal
+
+
+def let_own_go(session: Session, mailbox: Mailbox) -> None:
+    """What its owner made for himself leaves its table before the mailbox does."""
+    for alias in _announce_own(session, mailbox):
+        session.delete(alias)
+    session.flush()
+
+
+def _announce_own(session: Session, mailbox: Mailbox) -> list[Alias]:
+    """The aliases that the owner of *mailbox* made for himself go and come with it."""
+    own = list(session.scalars(select(Alias).where(Alias.owner_id == mailbox.id)).unique())
+    for alias in own:
+        for kind in (changes.ADDRESS, changes.SENDERS):
+            changes.announce(session, kind, addresses.key_of(alias.address))
+    return own
 
 
 def keep_alias(session: Session, alias: Alias, *, actor: Actor, days: int = DAYS) -> Removal:
@@ -264,6 +281,10 @@ def _revive_mailbox(session: Session, removal: Removal, actor: Actor) -> None:
     for kind in (changes.ADDRESS, changes.PASSWORD, changes.SENDERS, changes.RULES, changes.AUTOREPLY):
         changes.announce(session, kind, removal.key)
     patterns.announce(session, mailbox)
+    for alias in _announce_own(session, mailbox):
+        holds = select(Mailbox.id).where(Mailbox.domain_id == alias.domain_id, Mailbox.folded == alias.folded)
+        if session.scalar(holds) is not None:
+            raise Conflict(f"something that was made since stands in the place of {alias.address}", code="place_taken")
     granted = select(SenderGrant.address).where(SenderGrant.mailbox_id == mailbox.id)
     changes.announce_each(session, changes.SENDERS, granted)
     changes.restore_store(session, mailbox.domain.name, removal.id)

@@ -497,17 +497,24 @@ def _names() -> None:
     op.create_index("ix_pattern_mailbox_id", "pattern", ["mailbox_id"])
     op.add_column("alias", sa.Column("open_to", sa.String(), nullable=False, server_default="everybody"))
     op.add_column("alias", sa.Column("listed", sa.JSON(), nullable=False, server_default="[]"))
+    op.add_column("alias", sa.Column("enabled", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.add_column("alias", sa.Column("note", sa.String(), nullable=False, server_default=""))
+    owner = sa.ForeignKey("mailbox.id", name="fk_alias_owner_id_mailbox")
+    op.add_column("alias", sa.Column("owner_id", ID, owner, nullable=True), inline_references=True)
+    op.create_index("ix_alias_owner_id", "alias", ["owner_id"])
     op.add_column("domain", sa.Column("tag_separator", sa.String(), nullable=False, server_default="+"))
     op.add_column("domain", sa.Column("local_only", sa.String(), nullable=False, server_default=""))
 
 
 def _names_away() -> None:
-    """What is not open to everybody goes: an older program would open it."""
-    closed = "SELECT id FROM alias WHERE open_to <> 'everybody'"
+    """What is not open to everybody, or to nobody at the moment, goes: an older program would open it."""
+    closed = "SELECT id FROM alias WHERE open_to <> 'everybody' OR NOT enabled"
     op.execute(f"DELETE FROM alias_target WHERE alias_id IN ({closed})")  # noqa: S608 - our own words
-    op.execute("DELETE FROM alias WHERE open_to <> 'everybody'")
+    op.execute("DELETE FROM alias WHERE open_to <> 'everybody' OR NOT enabled")
+    op.drop_index("ix_alias_owner_id", "alias")
     op.drop_table("pattern")
-    for table, columns in (("alias", ("open_to", "listed")), ("domain", ("tag_separator", "local_only"))):
+    of_aliases = ("open_to", "listed", "enabled", "note", "owner_id")
+    for table, columns in (("alias", of_aliases), ("domain", ("tag_separator", "local_only"))):
         for column in columns:
             op.drop_column(table, column)
 

@@ -20,6 +20,7 @@ from appliance.services import (
     appointments,
     autoreplies,
     certificates,
+    disposables,
     dns_page,
     domains,
     forwardings,
@@ -84,6 +85,7 @@ PAGES = {
     "explain": "/explain?to=sales%40northwind.example", "tenant-sending": "/tenants/2/sending",
     "domain-sending": "/domains/northwind.example/sending", "mailbox-sending": f"/mailboxes/{OWNER}/sending",
     "mailbox-setup": f"/mailboxes/{OWNER}/setup", "mailbox-away": f"/mailboxes/{OWNER}/away",
+    "mailbox-addresses": f"/mailboxes/{OWNER}/addresses",
     "isolation": "/isolation", "role": "/isolation/authenticator", "role-asked": "/isolation/journal",
     "queue": "/queue", "import": "/import", "removals": "/removals", "removal-end": "/removals/1/end",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
@@ -169,6 +171,11 @@ def _furnish_rest(session: Session) -> None:
     mailboxes.create(session, "gone@northwind.example", actor=SYSTEM, quota_bytes=1 << 30)
     mailboxes.remove(session, "gone@northwind.example", actor=SYSTEM)
     autoreplies.put(
+    for word, note, is_on in (("lamps", "the shop with the lamps", True), ("", "a raffle", False)):
+        made = disposables.add(
+            session, OWNER, actor=SYSTEM, word=word, note=note, expires_at=int(time.time()) + 90 * 86400
+        )
+        disposables.update(session, OWNER, str(made.address), actor=SYSTEM, enabled=is_on)
         session, OWNER, actor=SYSTEM, text="I am away until the 12th and read no mail.\nBen looks after urgent things.",
         ends_at=int(time.time()) + 7 * 86400,
     )  # fmt: skip

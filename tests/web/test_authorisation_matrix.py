@@ -33,6 +33,7 @@ from appliance.services import (
     appointments,
     autoreplies,
     certificates,
+    disposables,
     domains,
     forwardings,
     jobs,
@@ -108,6 +109,7 @@ class Side:
     delivery: int
     login: int
     removal: int
+    disposable: str
     app_password: str = "phone"
 
 
@@ -234,6 +236,10 @@ RULES: dict[tuple[str, str], Rule] = {
     api("DELETE", f"{_A}/autoreply"): Rule(IN_DOMAIN + "M", "mailbox"),
     api("GET", f"{_A}/patterns"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("PUT", f"{_A}/patterns"): Rule(IN_DOMAIN + "FM", "mailbox", {"patterns": []}),
+    api("GET", f"{_A}/disposables"): Rule(SEES_DOMAIN + "M", "mailbox"),
+    api("POST", f"{_A}/disposables"): Rule(IN_DOMAIN + "FM", "mailbox", {"word": "shop"}),
+    api("PATCH", f"{_A}/disposables/{{disposable}}"): Rule(IN_DOMAIN + "FM", "mailbox", {"enabled": False}),
+    api("DELETE", f"{_A}/disposables/{{disposable}}"): Rule(IN_DOMAIN + "FM", "mailbox"),
     api("GET", f"{_A}/app-passwords"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("POST", f"{_A}/app-passwords"): Rule(IN_DOMAIN + "M", "mailbox", {"name": "new"}),
     api("DELETE", f"{_A}/app-passwords/{{name}}"): Rule(IN_DOMAIN + "M", "mailbox", path={"name": "app_password"}),
@@ -441,7 +447,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/rules", Rule("O", "host", _RULE, door=_MANAGES)),
     form("POST", "/rules/{rule:int}/remove", Rule("O", "host", path={"rule": "host_rule"}, door=_MANAGES)),
     # Mailboxes.
-    *(form("GET", f"{_A}{tab}", Rule(SEES_DOMAIN + "M", "mailbox")) for tab in ("", "/sending", "/setup", "/away")),
+    *(form("GET", f"{_A}{tab}", Rule(SEES_DOMAIN + "M", "mailbox")) for tab in ("", "/sending", "/setup", "/away", "/addresses")),
     form("POST", f"{_A}/patterns", Rule(IN_DOMAIN + "FM", "mailbox", {"patterns": "{mailbox}"}, also=(422,))),
     form("POST", f"{_A}/away", Rule(IN_DOMAIN + "M", "mailbox", {"text": "I am away."})),
     form("POST", f"{_A}/away/clear", Rule(IN_DOMAIN + "M", "mailbox")),
@@ -452,6 +458,11 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", f"{_A}/app-passwords/remove", Rule(IN_DOMAIN + "M", "mailbox", {"name": "phone"})),
     form("POST", f"{_A}/senders", Rule(IN_DOMAIN, "mailbox", {"sender": "{alias}"})),
     form("POST", f"{_A}/senders/remove", Rule(IN_DOMAIN, "mailbox", {"sender": "{alias}"})),
+    form("POST", f"{_A}/addresses", Rule(IN_DOMAIN + "FM", "mailbox", {"word": "shop"})),
+    *(
+        form("POST", f"{_A}/addresses/{deed}", Rule(IN_DOMAIN + "FM", "mailbox", {"disposable": "{disposable}"}))
+        for deed in ("switch", "change", "remove")
+    ),
     form("POST", f"{_A}/limits", Rule(IN_DOMAIN, "mailbox", {"per_hour": "5"})),
     form("POST", f"{_A}/release", Rule(IN_DOMAIN, "mailbox", also=(409,))),
     form("POST", f"{_A}/forwarding", Rule(IN_DOMAIN + "M", "mailbox", {"targets": f"postmaster@{HOST}", "keep_copy": "yes"})),
@@ -551,6 +562,7 @@ def _removed(session: Session, domain: str, tenant_id: int) -> int:
     mailbox = mailboxes.create(session, address, actor=SYSTEM)
     manager = Actor("domain", "d", tenant_id=tenant_id, domain_id=mailbox.domain_id)
     return mailboxes.remove(session, address, actor=manager).removal.id
+        str(disposables.add(session, mailbox, actor=SYSTEM, word="shop").address),
 
 
 def _furnish(session: Session, office: Office) -> tuple[dict[str, Side], int]:
@@ -658,7 +670,7 @@ def _pem(domain: str) -> SimpleNamespace:
 
 _PARAMETERS = {
     "name": "domain", "tenant_id": "tenant", "rule": "domain_rule", "number": "certificate", "public_id": "key",
-    "account": "account",
+    "account": "account", "disposable": "disposable",
 }  # fmt: skip
 
 

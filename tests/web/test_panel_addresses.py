@@ -20,13 +20,13 @@ def operator(office: Office) -> Browser:
 
 
 def test_patterns_are_put_and_refused_beside_their_field(office: Office, operator: Browser) -> None:
-    operator.get(BOX)
+    operator.get(f"{BOX}/addresses")
     refused = operator.post(f"{BOX}/patterns", {"patterns": "*@shop.test"})
     assert refused.status_code == 422
     assert 'id="patterns-error"' in refused.text
     assert "*@shop.test</textarea>" in refused.text
-    assert operator.post(f"{BOX}/patterns", {"patterns": "anna-*@shop.test"}).headers["location"] == BOX
-    assert "anna-*@shop.test</textarea>" in operator.get(BOX).text
+    assert operator.post(f"{BOX}/patterns", {"patterns": "anna-*@shop.test"}).headers["location"] == f"{BOX}/addresses"
+    assert "anna-*@shop.test</textarea>" in operator.get(f"{BOX}/addresses").text
     with reading(office.engine) as session:
         assert len(patterns.get(session, "anna@shop.test", actor=SYSTEM)) == 1
 

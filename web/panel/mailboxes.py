@@ -19,7 +19,6 @@ from appliance.services import (
     domains,
     forwardings,
     mailboxes,
-    patterns,
     sending,
 )
 from web.panel.desk import Desk, Signed
@@ -31,9 +30,8 @@ from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
 
-MOST_ALSO = 20
 FIELDS = (
-    "targets", "password", "quota", "pattern", "note", "expires", "patterns", "senders", "subjects", "larger_than",
+    "targets", "password", "quota", "pattern", "note", "expires", "senders", "subjects", "larger_than",
     "smaller_than", "spam",
 )  # fmt: skip
 SPAM = (
@@ -126,11 +124,9 @@ def show_mailbox(
     with desk.reading() as session:
         mailbox = mailboxes.get(session, address, actor=desk.actor)
         forwarding = mailbox.forwarding
-        key = addresses.key_of(mailbox.address)
         present = {
             "targets": "\n".join(forwarding.targets) if forwarding else "",
             "keep_copy": "yes" if forwarding is None or forwarding.keep_copy else "",
-            "patterns": "\n".join(patterns.texts(session, mailbox)),
             **_conditions_as_typed(forwarding.conditions if forwarding else None),
         }
         form = Typed({**present, **(form or {})})
@@ -149,7 +145,6 @@ def show_mailbox(
             address=addresses.show(mailbox.address),
             quota_form=Typed(quota=form["quota"] or (render_size(mailbox.quota_bytes) if mailbox.quota_bytes else "")),
             forwarding=forwarding,
-            also=_also(mailboxes.forwarded_by(session, mailbox.domain, key), mailbox.domain.name),
             in_force=in_force,
             may_change=authorisation.allows(session, desk.actor, "mailbox.update", mailbox),
             may_support=authorisation.allows(session, desk.actor, "support.enter", mailbox),
@@ -175,23 +170,6 @@ def _conditions_as_typed(conditions: Mapping[str, Any] | None) -> dict[str, str]
     sizes = {name: render_size(conditions[name]) for name in ("larger_than", "smaller_than") if name in conditions}
     lists = {name: "\n".join(conditions.get(name, ())) for name in ("senders", "subjects")}
     return {**sizes, **lists, "spam": {True: "yes", False: "no"}.get(conditions.get("spam"), "")}  # type: ignore[arg-type]
-
-
-@router.post("/mailboxes/{address:path}/patterns")
-def set_patterns(desk: Signed, address: str, form: Form) -> Response:
-    """Further addresses of one beginning that are its own."""
-    try:
-        with desk.changing() as session:
-            patterns.put(session, address, addresses_in(form["patterns"]), actor=desk.actor)
-    except ApplianceError as refusal:
-        refusal.field = "patterns"
-        return show_mailbox(desk, address, Typed(patterns=form["patterns"]), refusal)
-    return desk.see_other(url("mailboxes", address), "The patterns are changed.")
-
-
-def _also(senders: list[str], domain: str) -> list[str]:
-    """The first of those of his own domain: who else sends mail here is not the owner's to know."""
-    return [name for name in senders if name.endswith(f"@{domain}")][:MOST_ALSO]
 
 
 @router.post("/mailboxes/{address:path}/forwarding")

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from web.api.schemas import AddressText, Asked, AsTyped, Expiry, Failing, Moment, Scoped, Targeted, Targets, Told
+from web.api.schemas import AddressText, Asked, AsTyped, Expiry, Failing, Moment, Note, Scoped, Targeted, Targets, Told
 
 OpenTo = Literal["everybody", "tenant", "domain", "members", "listed"]
 Listed = Annotated[list[Scoped], Field(max_length=1000)]
 _OPEN_TO = "who may write to it: everybody; people of its tenant, of its domain, its members, who log in for it; or who is listed"
 _LISTED = "addresses and domains, at most 200; of ours only who logs in counts, of others whoever says so"
+_ENABLED = "switched off, it refuses its mail and keeps its name"
 _WITH_LIST: JsonDict = {
     "required": ["open_to", "listed"],
     "properties": {"open_to": {"const": "listed"}, "listed": {"minItems": 1, "maxItems": 200}},
@@ -28,6 +29,8 @@ class NewAlias(Asked):
     expires_at: Expiry | None = Field(None, description="it is removed then; left out: never")
     open_to: OpenTo = Field("everybody", description=_OPEN_TO)
     listed: Listed = Field([], description=_LISTED)
+    enabled: bool = Field(True, description=_ENABLED)
+    note: Note = ""
 
 
 class AliasChange(Asked):
@@ -39,6 +42,8 @@ class AliasChange(Asked):
     expires_at: Expiry | None = None
     open_to: OpenTo | None = Field(None, description=_OPEN_TO)
     listed: Listed | None = Field(None, description=_LISTED)
+    enabled: bool | None = Field(None, description=_ENABLED)
+    note: Note | None = None
 
 
 class Alias(Told):
@@ -53,5 +58,7 @@ class Alias(Told):
     expires_at: Moment | None
     open_to: OpenTo
     listed: list[str]
+    enabled: bool
+    note: str
     created_at: Moment
     version: int
