@@ -170,12 +170,12 @@ def _furnish_rest(session: Session) -> None:
     """Something that was removed, and somebody who is away."""
     mailboxes.create(session, "gone@northwind.example", actor=SYSTEM, quota_bytes=1 << 30)
     mailboxes.remove(session, "gone@northwind.example", actor=SYSTEM)
-    autoreplies.put(
     for word, note, is_on in (("lamps", "the shop with the lamps", True), ("", "a raffle", False)):
         made = disposables.add(
             session, OWNER, actor=SYSTEM, word=word, note=note, expires_at=int(time.time()) + 90 * 86400
         )
         disposables.update(session, OWNER, str(made.address), actor=SYSTEM, enabled=is_on)
+    autoreplies.put(
         session, OWNER, actor=SYSTEM, text="I am away until the 12th and read no mail.\nBen looks after urgent things.",
         ends_at=int(time.time()) + 7 * 86400,
     )  # fmt: skip

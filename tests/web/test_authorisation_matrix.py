@@ -449,6 +449,11 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     # Mailboxes.
     *(form("GET", f"{_A}{tab}", Rule(SEES_DOMAIN + "M", "mailbox")) for tab in ("", "/sending", "/setup", "/away", "/addresses")),
     form("POST", f"{_A}/patterns", Rule(IN_DOMAIN + "FM", "mailbox", {"patterns": "{mailbox}"}, also=(422,))),
+    form("POST", f"{_A}/addresses", Rule(IN_DOMAIN + "FM", "mailbox", {"word": "shop"})),
+    *(
+        form("POST", f"{_A}/addresses/{deed}", Rule(IN_DOMAIN + "FM", "mailbox", {"disposable": "{disposable}"}))
+        for deed in ("switch", "change", "remove")
+    ),
     form("POST", f"{_A}/away", Rule(IN_DOMAIN + "M", "mailbox", {"text": "I am away."})),
     form("POST", f"{_A}/away/clear", Rule(IN_DOMAIN + "M", "mailbox")),
     form("GET", f"{_A}/remove", Rule(IN_DOMAIN, "mailbox", is_power=True)),
@@ -458,11 +463,6 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", f"{_A}/app-passwords/remove", Rule(IN_DOMAIN + "M", "mailbox", {"name": "phone"})),
     form("POST", f"{_A}/senders", Rule(IN_DOMAIN, "mailbox", {"sender": "{alias}"})),
     form("POST", f"{_A}/senders/remove", Rule(IN_DOMAIN, "mailbox", {"sender": "{alias}"})),
-    form("POST", f"{_A}/addresses", Rule(IN_DOMAIN + "FM", "mailbox", {"word": "shop"})),
-    *(
-        form("POST", f"{_A}/addresses/{deed}", Rule(IN_DOMAIN + "FM", "mailbox", {"disposable": "{disposable}"}))
-        for deed in ("switch", "change", "remove")
-    ),
     form("POST", f"{_A}/limits", Rule(IN_DOMAIN, "mailbox", {"per_hour": "5"})),
     form("POST", f"{_A}/release", Rule(IN_DOMAIN, "mailbox", also=(409,))),
     form("POST", f"{_A}/forwarding", Rule(IN_DOMAIN + "M", "mailbox", {"targets": f"postmaster@{HOST}", "keep_copy": "yes"})),
@@ -553,6 +553,7 @@ def _side(session: Session, office: Office, domain: str, local_part: str, tenant
         hook.public_id, webhooks.send_test(session, hook.public_id, actor=SYSTEM).id,
         sessions.create(session, account).id,
         _removed(session, domain, tenant_id),
+        str(disposables.add(session, mailbox, actor=SYSTEM, word="shop").address),
     )  # fmt: skip
 
 
@@ -562,7 +563,6 @@ def _removed(session: Session, domain: str, tenant_id: int) -> int:
     mailbox = mailboxes.create(session, address, actor=SYSTEM)
     manager = Actor("domain", "d", tenant_id=tenant_id, domain_id=mailbox.domain_id)
     return mailboxes.remove(session, address, actor=manager).removal.id
-        str(disposables.add(session, mailbox, actor=SYSTEM, word="shop").address),
 
 
 def _furnish(session: Session, office: Office) -> tuple[dict[str, Side], int]:
