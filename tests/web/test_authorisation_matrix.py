@@ -331,13 +331,6 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     *(form(verb, f"/account/{path}", rule) for verb, path, rule in _OWN_PAGES),
     form("GET", "/static/{name:path}", Rule(ALL, "nothing", path={"name": "static"})),
     form("GET", "/healthz", Rule(ALL, "nothing")),
-    # Whoever has the link, with an account or without.
-    *(form(verb, "/consent/{token}", Rule(ALL, "nothing", path={"token": "consent"})) for verb in ("GET", "POST")),
-    *(
-        form("GET", path, Rule(ALL, "nothing", door=_MANAGES))
-        for path in (
-            "/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit", "/audit/export", "/people",
-            "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new", "/queue",
     # What mail programs ask for before anybody has signed in: tests/web/test_client_setup.py.
     *(
         form(verb, path, Rule(ALL, "nothing", also=(404, 422)))
@@ -347,6 +340,13 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
             ("POST", "/Autodiscover/Autodiscover.xml"),
         )
     ),
+    # Whoever has the link, with an account or without.
+    *(form(verb, "/consent/{token}", Rule(ALL, "nothing", path={"token": "consent"})) for verb in ("GET", "POST")),
+    *(
+        form("GET", path, Rule(ALL, "nothing", door=_MANAGES))
+        for path in (
+            "/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit", "/audit/export", "/people",
+            "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new", "/queue",
             "/queue/remove", "/removals", "/import", "/import/sheet",
         )
     ),
@@ -386,7 +386,11 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/plans/{number:int}", Rule(_RESELLS, "plan", {"name": "Other"}, path={"number": "plan"}, door=_MANAGES)),
     form("POST", "/plans/{number:int}/remove", Rule(_RESELLS, "plan", path={"number": "plan"}, door=_MANAGES)),
     form("GET", "/jobs/{job}", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
+    form("GET", "/jobs/{job}/refused", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
     form("POST", "/jobs/{job}/cancel", Rule(IN_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
+    # It is done with the rights of who asked, so nobody else begins it; what it did is undone with one's own: test_bulk.py.
+    form("POST", "/jobs/{job}/start", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
+    form("POST", "/jobs/{job}/undo", Rule(IN_TENANT, "job", also=(409,), path={"job": "job"}, door=_MANAGES)),
     # Tenants.
     form("POST", "/tenants", Rule(_RESELLS, "reseller", {"name": "New", "parent_id": "{reseller}"}, door=_RESELLS)),
     form("GET", _T, Rule(SEES_TENANT, "tenant", door=_MANAGES)),
@@ -405,11 +409,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/domains", Rule(IN_TENANT, "tenant", {"name": "new.test", "tenant_id": "{tenant}"}, door=_MANAGES)),
     *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("", "/aliases", "/settings", "/protection")),
     *(form("GET", f"{_D}{tab}", Rule(SEES_DOMAIN, "domain")) for tab in ("/mailboxes", "/forwards", "/dns", "/dns/zone")),
-    form("GET", "/jobs/{job}/refused", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
     form("POST", f"{_D}/proof", Rule(IN_DOMAIN, "domain")),
-    # It is done with the rights of who asked, so nobody else begins it; what it did is undone with one's own: test_bulk.py.
-    form("POST", "/jobs/{job}/start", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
-    form("POST", "/jobs/{job}/undo", Rule(IN_TENANT, "job", also=(409,), path={"job": "job"}, door=_MANAGES)),
     form("POST", f"{_D}/names", Rule(IN_DOMAIN, "domain", {"tag_separator": "-"})),
     form("POST", f"{_D}/limits", Rule("ORCK", "domain", {"max_mailboxes": "9"})),
     form("POST", f"{_D}/transfer", Rule("ORCK", "domain", {"tenant_id": "{tenant}"})),
