@@ -56,13 +56,16 @@ class Shop:
         self.house = house
         self._port = house.port("panel")
         self.key = json.loads(house.postern("key", "create", "--json").stdout)["secret"]
-        wait_until(lambda: self._once("GET", "/me", None, None) is not None, PATIENCE_SECONDS, house.said)
+        wait_until(self._is_there, PATIENCE_SECONDS, house.said)
         for path, body in (
             ("/domains", {"name": "wide.test"}),
             ("/tenants", {"name": "narrow", "max_mailboxes": ROOM}),
         ):
             made = self.ask("POST", path, body, path)
         self.ask("POST", "/domains", {"name": "narrow.test", "tenant_id": made[1]["id"]}, "narrow")
+
+    def _is_there(self) -> bool:
+        return self._once("GET", "/me", None, None) is not None
 
     def ask(self, method: str, path: str, body: object, key: str) -> tuple[int, dict[str, object]]:
         """Again and again, until there is an answer."""
@@ -89,8 +92,9 @@ class Shop:
         return (answer.status, told) if answer.status not in (401, 503) else None  # 401: the key is yet to be published
 
     def kill_web(self) -> None:
-        """And wait for the next one."""
+        """And wait until the next one answers: killed while it begins, none would ever do anything."""
         self.house.wait_for_restart("web", self.house.kill("web"), PATIENCE_SECONDS)
+        wait_until(self._is_there, PATIENCE_SECONDS, self.house.said)
 
 
 def test_each_is_made_once_and_no_limit_is_passed(shop: Shop) -> None:
