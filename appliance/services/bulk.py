@@ -5,7 +5,7 @@ whether the actor may; so of a thousand some may be refused, and the others are 
 what stands now: only what is still so can be undone, since somebody may have decided otherwise meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,9 @@ from appliance.services import (
 from appliance.services.actor import Actor
 from appliance.services.authorisation import STOPS
 
-__all__ = ["DEEDS", "MOST", "Deed", "choose", "do", "undo"]
+__all__ = ["DEEDS", "KIND", "LIMITS", "MOST", "Deed", "choose", "do", "state_of", "undo"]
 
+KIND = "bulk"  # of job
 MOST = 200_000  # targets of one change
 DEEDS: dict[str, tuple[str, ...]] = {
     "mailbox": ("suspend", "resume", "quota", "remove"),
@@ -117,14 +118,22 @@ def do(session: Session, deed: Deed, name: str, *, actor: Actor, days: int = rem
     """
     if deed.verb == "remove":
         return _remove(session, deed, name, actor, days)
-    state = _STATES[deed.noun, deed.verb]
     row = _row(session, deed.noun, name, actor)
-    before = state(row)
+    before = state_of(session, deed, name, actor=actor)
     _change(session, deed, row, name, actor)
-    after = state(_row(session, deed.noun, name, actor))
+    after = state_of(session, deed, name, actor=actor)
     if after == before:
         return {"name": name, "unchanged": True}
     return {"name": name, "noun": deed.noun, "verb": deed.verb, "id": row.id, "before": before, "after": after}
+
+
+def state_of(session: Session, deed: Deed, name: str, *, actor: Actor) -> object:
+    """What of the one called *name* the *deed* changes, as it is now.
+
+    Raises:
+        Refused: there is none, or it is not the actor's.
+    """
+    return _STATES[deed.noun, deed.verb](_row(session, deed.noun, name, actor))
 
 
 def _row(session: Session, noun: str, name: str, actor: Actor) -> Mailbox | Alias | Domain:
@@ -230,4 +239,3 @@ _STATES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("domain", "resume"): _held,
     ("domain", "limit"): _limits,
 }
-NOUNS: Sequence[str] = tuple(DEEDS)

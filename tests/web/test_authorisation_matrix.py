@@ -384,6 +384,18 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/plans", Rule(_RESELLS, "nothing", {"name": "New"}, door=_RESELLS)),
     form("GET", "/plans/{number:int}", Rule("ORS", "plan", path={"number": "plan"}, door=_MANAGES)),
     form("POST", "/plans/{number:int}", Rule(_RESELLS, "plan", {"name": "Other"}, path={"number": "plan"}, door=_MANAGES)),
+    # Many at once, each of which is judged for itself: tests/web/test_bulk.py.
+    form(
+        "POST", "/bulk/choose",
+        Rule(SEES_DOMAIN, "domain", {"noun": "mailbox", "domain": "{domain}", "all": "yes"}, door=_MANAGES),
+    ),
+    form(
+        "POST", "/bulk",
+        Rule(
+            SEES_DOMAIN, "domain", {"noun": "mailbox", "domain": "{domain}", "all": "yes", "verb": "remove"}, also=(422,),
+            door=_MANAGES,
+        ),
+    ),
     form("POST", "/plans/{number:int}/remove", Rule(_RESELLS, "plan", path={"number": "plan"}, door=_MANAGES)),
     form("GET", "/jobs/{job}", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
     form("GET", "/jobs/{job}/refused", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),

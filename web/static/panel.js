@@ -43,6 +43,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Ticks every row of the list, or none when all are.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-tick]");
+  if (!button) return;
+  const boxes = [...document.querySelectorAll(`td.${button.dataset.tick} input`)];
+  const want = !boxes.every((box) => box.checked);
+  for (const box of boxes) box.checked = want;
+});
+
 // Copies what stands in another element, and says so where the button's own word stood.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-copy]");
