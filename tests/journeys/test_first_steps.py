@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.browser import stumbling_blocks
 from tests.journeys.first_steps import PAGE, PICTURES, STEPS, Newcomers, Walk, picture_of
 from tests.journeys.hands import Keyboard, somebody
 
@@ -19,9 +20,12 @@ def test_the_first_message_is_read_within_three_minutes(browser: Any, tmp_path: 
     """The keyboard's hand takes every stop that a person does, though not his time to read."""
     begun = time.monotonic()
     house = Newcomers(tmp_path / "house", panel=True, submission=True, by_command=True)
+    found = {}
     with house, somebody(browser, Keyboard) as hand:
-        Walk(house, hand, lambda name: None).go()
+        Walk(house, hand, lambda name: found.update({name: stumbling_blocks(hand.page)})).go()
         seconds = time.monotonic() - begun
+    assert [blocks for blocks in found.values() if blocks] == []
+    assert len(found) == len(STEPS) - 1
     figure("seconds from the first command to the first message read", round(seconds, 1))
     assert seconds < SECONDS
 
