@@ -11,6 +11,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+# Three of a million codes are right at any time: at this pace an even chance takes four years (RFC 4226 7.3).
+MOST_CODES, CODE_SECONDS = 10, 600.0
 MAX_TRACKED = 20_000  # keys; about 3 MiB when full, and the oldest is forgotten first
 
 
@@ -48,6 +50,7 @@ class LoginThrottle:
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._by_name = Bucket(5, 30.0, clock)
         self._by_network = Bucket(per_minute, 60.0 / per_minute, clock)
+        self._codes = Bucket(MOST_CODES, CODE_SECONDS, clock)
 
     def wait_seconds(self, name: str, client: str) -> float:
         """How long this client has to wait before it may guess at *name*; 0 when it may now."""
@@ -59,6 +62,19 @@ class LoginThrottle:
         where = network_of(client)
         self._by_name.charge(_pair(name, where))
         self._by_network.charge(where)
+
+    def wait_seconds_for_code(self, name: str, client: str) -> float:
+        """How long until the owner of *name*, whose password was shown, may show another code; 0 when he may now."""
+        return max(self._codes.wait_seconds(name), self._by_network.wait_seconds(network_of(client)))
+
+    def wrong_code(self, name: str, client: str) -> None:
+        """It was wrong."""
+        self._codes.charge(name)
+        self._by_network.charge(network_of(client))
+
+    def right_code(self, name: str) -> None:
+        """It was right."""
+        self._codes.forgive(name)
 
     def right(self, name: str, client: str) -> None:
         """The guess was right: what was mistyped before is forgotten, for this name only."""

@@ -92,6 +92,7 @@ class MailboxRow:
     targets: tuple[str, ...]
     stops: int = 0
     conditions: Mapping[str, Any] | None = None
+    has_second_factor: bool = False
 
     @property
     def key(self) -> str:
@@ -284,13 +285,14 @@ def mailboxes(query: Query, domain: str | None = None, folded: Sequence[str] | N
     )
     for rows in _pieces(_select(statement, "m.folded", query, folded, domain)):
         targets = _targets(query, [row[0] for row in rows if row[-2]])
+        careful = _with_second_factor(query, [row[0] for row in rows if row[-4]])
         for id_, part, given, name, quota_bytes, *held, sealed_hash, conditions, enabled, keep_copy in rows:
             found = targets.get(id_, ())
             kept = bool(keep_copy) or not enabled or not found
             suspended, stops = _stops(held)
             yield MailboxRow(
                 part, given, name, quota_bytes, suspended, sealed_hash or "", keep_copy=kept, targets=found, stops=stops,
-                conditions=_read_json(conditions) if found else None,
+                conditions=_read_json(conditions) if found else None, has_second_factor=id_ in careful,
             )  # fmt: skip
 
 
@@ -307,12 +309,25 @@ def autoreplies(query: Query, domain: str | None = None, folded: Sequence[str] |
 def logins(query: Query) -> Iterator[MailboxRow]:
     """All mailboxes that somebody can log in to, without what they forward."""
     statement = (
-        "SELECT m.folded, d.name, m.receiving_held, m.sending_held, m.log_in_held, m.sealed_hash "
+        "SELECT m.id, m.folded, d.name, m.receiving_held, m.sending_held, m.log_in_held, m.sealed_hash "
         "FROM mailbox m JOIN domain d ON d.id = m.domain_id WHERE m.sealed_hash IS NOT NULL"
     )
-    for folded, name, *held, sealed_hash in query.rows(statement):
+    careful = _with_second_factor(query)
+    for id_, folded, name, *held, sealed_hash in query.rows(statement):
         suspended, stops = _stops(held)
-        yield MailboxRow(folded, "", name, 0, suspended, sealed_hash, keep_copy=True, targets=(), stops=stops)
+        yield MailboxRow(
+            folded, "", name, 0, suspended, sealed_hash, keep_copy=True, targets=(), stops=stops,
+            has_second_factor=id_ in careful,
+        )  # fmt: skip
+
+
+def _with_second_factor(query: Query, mailbox_ids: Sequence[int] | None = None) -> set[int]:
+    """Whose owners show more than a password at the panel; of all, or of these."""
+    statements = (
+        "SELECT mailbox_id FROM own_settings WHERE sealed_secret IS NOT NULL AND mailbox_id IS NOT NULL",
+        "SELECT mailbox_id FROM passkey WHERE mailbox_id IS NOT NULL",
+    )
+    return {id_ for statement in statements for (id_,) in _select(statement, "mailbox_id", query, mailbox_ids)}
 
 
 def amount(query: Query) -> int:

@@ -242,8 +242,10 @@ def mailbox_login(row: MailboxRow) -> Record | None:
     sealed = _sealed(row.sealed_hash)
     if not sealed:
         return None
+    # Whoever shows two things at the panel would show but one to send mail: there it takes app passwords.
+    stops = row.stops | (records.OWN_PASSWORD if row.has_second_factor and not row.suspended else 0)
     return mailbox_login_key(row.key), pack_record(
-        records.Login(sealed, row.suspended, row.domain.encode(), b"", row.stops)
+        records.Login(sealed, row.suspended, row.domain.encode(), b"", stops)
     )
 
 

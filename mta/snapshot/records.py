@@ -52,7 +52,9 @@ OPEN_TO = (b"tenant", b"domain", b"members", b"listed")  # whom an alias may be 
 _YES, _NO = b"1", b"0"
 # What may stand still on its own where not all does.
 RECEIVING, SENDING_OUT, LOGGING_IN = 1, 2, 4
-_LETTERS = ((RECEIVING, b"r"), (SENDING_OUT, b"s"), (LOGGING_IN, b"l"))
+# Of a login: its own password is no good for sending mail, only app passwords are. Where all is suspended it is not said.
+OWN_PASSWORD = 8
+_LETTERS = ((RECEIVING, b"r"), (SENDING_OUT, b"s"), (LOGGING_IN, b"l"), (OWN_PASSWORD, b"p"))
 
 
 class RecordError(Exception):
@@ -221,7 +223,7 @@ class Login:
     suspended: bool
     domain: bytes  # whose suspension counts too; empty: that of *tenant*
     tenant: bytes
-    stops: int = 0  # as a mailbox's; only LOGGING_IN counts
+    stops: int = 0  # as a mailbox's; only LOGGING_IN counts, and OWN_PASSWORD
 
 
 @dataclass(frozen=True, slots=True)

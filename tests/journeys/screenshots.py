@@ -90,7 +90,8 @@ PAGES = {
     "queue": "/queue", "import": "/import", "removals": "/removals", "removal-end": "/removals/1/end",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
-    "password": "/account/password", "sign-in": "/account/sign-in", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
+    "password": "/account/password", "sign-in": "/account/sign-in",
+    "second-step": "/account/second-step", "app": "/account/app", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
 }  # fmt: skip
 
 

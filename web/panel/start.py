@@ -1,7 +1,6 @@
-"""The gate: signing in and out, the colours, one's own password.
+"""Signing in and out, the colours, one's own password.
 
-A reader would otherwise get wrong: a wrong name and a wrong password are answered alike and take equally long, since the
-authenticator is asked in both cases; the answer must not tell which names exist.
+A reader would otherwise get wrong: who may come in is judged in `gate`; these are its pages.
 """
 
 from fastapi import APIRouter
@@ -11,18 +10,17 @@ from starlette.responses import RedirectResponse, Response
 from appliance.errors import ApplianceError, Invalid, NotSignedIn
 from appliance.services import accounts, login_links, mailboxes, sessions, support
 from web import security
-from web.errors import TooManyAttempts, status_of
-from web.notebook import Guess
+from web.errors import status_of
+from web.panel import gate
 from web.panel.desk import AtPassword, Desk, Signed
 from web.panel.forms import Form, faults_of
 from web.panel.languages import NAMES
 from web.panel.rendering import THEMES, Typed, leave_notice
-from web.wiring import client_of, program_of, wiring_of
+from web.wiring import client_of, wiring_of
 
 router = APIRouter(include_in_schema=False)
 
 A_YEAR_SECONDS = 365 * 24 * 3600
-LONGEST_NEXT = 500
 
 
 @router.get("/login")
@@ -42,21 +40,13 @@ def _gate(request: Request, form: Typed, refusal: ApplianceError | None) -> Resp
 @router.post("/login")
 def log_in(request: Request, form: Form) -> Response:
     """Open a session for whoever knows the password."""
-    wiring = wiring_of(request)
+    name = form["name"].strip()
     try:
-        name = form["name"].strip()
-        require_right(request, name, form["password"])
-        with wiring.changing() as session:
-            login = sessions.create(
-                session, name, source=client_of(request), program=program_of(request),
-                hours=wiring.settings.limits.session_hours,
-            )  # fmt: skip
+        gate.require_right(request, name, form["password"])
+        with wiring_of(request).changing() as session:
+            return gate.let_in(request, session, name, "password", form["next"])
     except ApplianceError as refusal:
         return _gate(request, form, refusal)
-    response = RedirectResponse(_way_back(form["next"]), 303)
-    # A new value: whoever planted a cookie in this browser before must not share the session that now begins.
-    security.set_cookie(request, response, security.SESSION_COOKIE, login.token)
-    return response
 
 
 @router.get("/login/link/{token}")
@@ -68,53 +58,16 @@ def link_form(request: Request, token: str) -> Response:
 @router.post("/login/link/{token}")
 def log_in_by_link(request: Request, token: str, form: Form) -> Response:
     """Open a session for whoever was given the link."""
-    wiring = wiring_of(request)
     try:
-        with wiring.changing() as session:
+        with wiring_of(request).changing() as session:
             redeemed, source = login_links.redeem(session, token), client_of(request)
-            hours = wiring.settings.limits.session_hours
             if redeemed.support_by is not None:
                 login = support.begin(session, redeemed.name, by=redeemed.support_by, source=source)
-            else:
-                login = sessions.create(
-                    session, redeemed.name, source=source, program=program_of(request), how="link", hours=hours
-                )
+                return gate.enter(request, login.token, "/")
+            # The link stands for the password; whoever wants two steps takes the second one all the same.
+            return gate.let_in(request, session, redeemed.name, "link", "/")
     except ApplianceError as refusal:
         return _gate(request, Typed(), refusal)
-    response = RedirectResponse("/", 303)
-    security.set_cookie(request, response, security.SESSION_COOKIE, login.token)
-    return response
-
-
-def require_right(request: Request, name: str, password: str) -> None:
-    """Go on when the authenticator says that *password* is that of *name*.
-
-    Raises:
-        NotSignedIn: it is not, or nobody has the name.
-        TooManyAttempts: from this network there were too many wrong ones; it was not even looked at.
-        AuthenticatorAway: nobody can tell.
-    """
-    wiring, client = wiring_of(request), client_of(request)
-    wait_seconds = wiring.throttle.wait_seconds(name, client)
-    if wait_seconds:
-        raise TooManyAttempts(wait_seconds)
-    try:
-        scope, key = sessions.login_of(name)
-        right = bool(name and password) and wiring.authenticator.verify_password(scope, key, password)
-    except Invalid:  # Not even an address: nobody's name.
-        right = False
-    if not right:
-        wiring.throttle.wrong(name, client)
-        wiring.notebook.note(Guess(name, "password", client, program_of(request)))
-        wiring.work.set()  # The worker writes it down.
-        raise NotSignedIn("Name or password is wrong.", code="bad_login")
-    wiring.throttle.right(name, client)
-
-
-def _way_back(wanted: str) -> str:
-    """The page that was asked for before signing in, when it is one of ours: two slashes lead to another site."""
-    ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
-    return wanted if ours and len(wanted) <= LONGEST_NEXT else "/"
 
 
 @router.post("/logout")
@@ -156,7 +109,7 @@ def enter_support(request: Request, desk: Signed, form: Form) -> Response:
 @router.post("/theme")
 def choose_theme(request: Request, form: Form) -> Response:
     """Light, dark, or as the reader's system has it."""
-    response = RedirectResponse(_way_back(form["back"]), 303)
+    response = RedirectResponse(gate.way_back(form["back"]), 303)
     if form["theme"] in THEMES:
         security.set_cookie(request, response, security.THEME_COOKIE, form["theme"], max_age_seconds=A_YEAR_SECONDS)
     return response
@@ -165,7 +118,7 @@ def choose_theme(request: Request, form: Form) -> Response:
 @router.post("/language")
 def choose_language(request: Request, form: Form) -> Response:
     """In which language the panel speaks to this reader."""
-    response = RedirectResponse(_way_back(form["back"]), 303)
+    response = RedirectResponse(gate.way_back(form["back"]), 303)
     if form["language"] in NAMES:
         security.set_cookie(
             request, response, security.LANGUAGE_COOKIE, form["language"], max_age_seconds=A_YEAR_SECONDS
@@ -196,7 +149,7 @@ def change_password(desk: AtPassword, form: Form) -> Response:
 def _change_password(desk: Desk, form: Typed) -> None:
     if form["password"] != form["again"]:
         raise Invalid("The two are not the same.", code="not_the_same", field="again")
-    require_right(desk.request, desk.me.name, form["current"])
+    gate.require_right(desk.request, desk.me.name, form["current"])
     if form["password"] == form["current"]:
         raise Invalid("That is the present password. Choose another.", code="same_password", field="password")
     is_owner = "@" in desk.me.name  # of a mailbox; he may administer as well

@@ -18,6 +18,7 @@ from mta.snapshot.records import (
     DOMAIN,
     LOGGING_IN,
     MAILBOX_LOGIN,
+    OWN_PASSWORD,
     PATTERN,
     SENDERS,
     TENANT,
@@ -101,6 +102,18 @@ def password_of(scope: bytes, name: bytes, get: Get, opener: Opener) -> Credenti
     return Credential(opener.open(login.sealed), name_of(login.sealed))
 
 
+def sending_password_of(identity: bytes, get: Get, opener: Opener) -> Credential | None:
+    """The same of a mailbox's own password, where it is good for sending mail; None: nobody sends by that.
+
+    Raises:
+        NotOpened, RecordError, SnapshotMissing: as `password_of`.
+    """
+    login = login_of(b"mailbox", identity, get)
+    if login is None or login.stops & OWN_PASSWORD:
+        return None
+    return password_of(b"mailbox", identity, get, opener)
+
+
 def app_passwords_of(identity: bytes, get: Get, opener: Opener) -> list[Credential]:
     """The same of its app passwords.
 
@@ -119,7 +132,10 @@ def credential_names(identity: bytes, get: Get) -> list[bytes]:
         RecordError, SnapshotMissing: as `login_of`.
     """
     login = login_of(b"mailbox", identity, get)
-    return [] if login is None else [name_of(sealed) for sealed in (login.sealed, *_app_seals(identity, get))]
+    if login is None:
+        return []
+    own = () if login.stops & OWN_PASSWORD else (login.sealed,)
+    return [name_of(sealed) for sealed in (*own, *_app_seals(identity, get))]
 
 
 def _app_seals(identity: bytes, get: Get) -> tuple[bytes, ...]:
@@ -234,5 +250,5 @@ def _record(get: Get, key: bytes) -> Record | None:
 
 __all__ = [
     "Credential", "NotOpened", "RecordError", "app_passwords_of", "credential_names", "identity_of", "is_right_key", "keys_of",
-    "login_of", "may_use", "name_of", "password_of", "shown_app_password",
+    "login_of", "may_use", "name_of", "password_of", "sending_password_of", "shown_app_password",
 ]  # fmt: skip

@@ -121,7 +121,7 @@ class Logins:
         if shown is not None:
             self._right(attempt, b"", "app password", shown)
             return
-        own = self._credentials.open(lambda get, opener: judge.password_of(b"mailbox", identity, get, opener))
+        own = self._credentials.open(lambda get, opener: judge.sending_password_of(identity, get, opener))
 
         def hear(outcome: Outcome) -> None:
             if own is None or not outcome.fits:
@@ -194,7 +194,7 @@ class Logins:
             self._right(attempt, proven[0], "scram", credential)
 
     def _keys_of(self, identity: bytes) -> list[tuple[Keys, Credential]]:
-        own = self._credentials.open(lambda get, opener: judge.password_of(b"mailbox", identity, get, opener))
+        own = self._credentials.open(lambda get, opener: judge.sending_password_of(identity, get, opener))
         apps = self._credentials.open(lambda get, opener: judge.app_passwords_of(identity, get, opener)) or []
         return judge.keys_of([*apps, own] if own is not None else apps)
 

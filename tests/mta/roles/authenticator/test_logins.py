@@ -21,7 +21,7 @@ from mta.roles.authenticator.judge import APP_PREFIX, name_of
 from mta.roles.authenticator.patience import Guesses, due
 from mta.seal import PASSWORD_HASH, Opener
 from mta.snapshot.reader import Snapshot
-from mta.snapshot.records import AppPasswords, Domain, Login, Senders, Tenant, pack_record, unpack_record
+from mta.snapshot.records import OWN_PASSWORD, AppPasswords, Domain, Login, Senders, Tenant, pack_record, unpack_record
 from mta.snapshot.writer import SnapshotWriter
 from mta.wire import messages as m
 from mta.wire import tickets
@@ -190,6 +190,27 @@ def test_an_app_password_is_right_for_sending_and_not_for_the_panel(house):
     web = house.client("web")
     web.send(m.Verify(1, b"mailbox", ANN, APP_SECRET))
     assert hear(house, web) == m.Verified(1, False)
+
+
+def test_whoever_has_a_second_factor_sends_by_app_passwords_alone(tmp_path):
+    """From the next log-in on, by PLAIN and by SCRAM; at the panel the password stays the first of two things."""
+    writer = SnapshotWriter(tmp_path)
+    writer.publish_all(b"i" * 16, 1, RECORDS)
+    own = Login(sealed(ANN), suspended=False, domain=b"one.example", tenant=b"", stops=OWN_PASSWORD)
+    careful = pack_record(own)
+    with serving(tmp_path) as house:
+        before = log_in(house, ANN, SECRET)
+        assert before.word == b"right"
+        writer.publish_changes(b"i" * 16, 2, [(b"m:" + ANN, careful)])
+        assert log_in(house, ANN, SECRET).word == b"wrong"
+        assert scram_in(house, ANN, SECRET)[0].word == b"wrong"
+        assert log_in(house, ANN, APP_SECRET).word == b"right"
+        channel = house.client("submissiond")
+        channel.send(m.MayUse(3, SESSION, ANN, before.expiry, before.ticket, ANN))
+        assert hear(house, channel).yes is False
+        web = house.client("web")
+        web.send(m.Verify(1, b"mailbox", ANN, SECRET))
+        assert hear(house, web) == m.Verified(1, True)
 
 
 def test_a_revoked_app_password_is_wrong_at_once(tmp_path):
