@@ -5,6 +5,7 @@ signal. So storekeeper never waits for one: it reads what the child says when it
 """
 
 import collections
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -145,8 +146,10 @@ def _work(uid: int, folder: int, writing: int, tasks: list[Task]) -> int:
         sync_filesystem(own)
     except OSError as error:
         words = [word or _words(error) for word in words]
-    for word in words:
-        os.write(writing, word[:200].replace("\n", " ").encode() + b"\n")
+    # Whoever listened may have given us up, or ended: then it is asked again, and what we did is done.
+    with contextlib.suppress(BrokenPipeError):
+        for word in words:
+            os.write(writing, word[:200].replace("\n", " ").encode() + b"\n")
     return 0
 
 
