@@ -27,6 +27,7 @@ SCHEMA: Final = """
     CREATE INDEX IF NOT EXISTS message_original ON message (original) WHERE original IS NOT NULL;
     CREATE INDEX IF NOT EXISTS message_session ON message (session);
     CREATE INDEX IF NOT EXISTS message_at ON message (at);
+    CREATE INDEX IF NOT EXISTS message_state_at ON message (state, at);
     CREATE TABLE IF NOT EXISTS event (
         message_id INTEGER NOT NULL, at REAL NOT NULL, role TEXT NOT NULL, event TEXT NOT NULL, words TEXT NOT NULL);
     CREATE INDEX IF NOT EXISTS event_message_id ON event (message_id);

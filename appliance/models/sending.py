@@ -26,6 +26,6 @@ class Sending(Row, Base):
         default=False
     )  # of a domain: its mailboxes may write as any address of it
     brake: Mapped[bool] = mapped_column(default=True)  # of a mailbox: stopped when it does what it never did
-    braked_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # it was, and may not send
+    braked_at: Mapped[int | None] = mapped_column(BigInteger, index=True, default=None)  # it was, and may not send
     brake_reason: Mapped[str] = mapped_column(default="")
     released_at: Mapped[int] = mapped_column(BigInteger, default=0)  # when somebody last looked and let it go

@@ -7,11 +7,12 @@ no more. On a host that has more within the time, the earliest hours are told as
 
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.services.messages import CONCERNS, Scope, opened
+from appliance.services.messages import STATES, Scope, opened
+from mta.traces import RECIPIENT
 
 HOUR_SECONDS = 3600
 EXAMINED = 200_000
@@ -52,20 +53,33 @@ def _count(store: sqlite3.Connection, scope: Scope, counted: dict[int, dict[str,
     """Fill *counted*; the first hour that was looked at as a whole."""
     newest = store.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()[0]
     floor = newest - EXAMINED
-    # What became of a message with several recipients may be about one who does not concern him.
-    state = "m.state" if scope.everything else "CASE WHEN m.recipients <= 1 THEN m.state ELSE 'delivered' END"
-    mine = "" if scope.everything else f" AND {CONCERNS}"
-    rows = store.execute(
-        f"SELECT CAST(m.at / {HOUR_SECONDS} AS INTEGER), {state}, count(*) FROM message m WHERE m.id > ? AND m.at >= ?{mine}"
-        " GROUP BY 1, 2",
-        (floor, first * HOUR_SECONDS),
-    )
+    row = store.execute("SELECT at FROM message WHERE id > ? ORDER BY id LIMIT 1", (floor,)).fetchone()
+    earliest = first if row is None or floor <= 0 else max(first, int(row[0]) // HOUR_SECONDS + 1)
+    rows = _of_all(store, counted, earliest) if scope.everything else _of_his(store, floor, first)
     for hour, word, count in rows:
         if hour in counted:
             counted[hour][_KIND_OF.get(word, "waiting")] += count
-    row = (
-        store.execute("SELECT at FROM message WHERE id > ? ORDER BY id LIMIT 1", (floor,)).fetchone()
-        if floor > 0
-        else None
+    return earliest
+
+
+def _of_all(store: sqlite3.Connection, hours: Iterable[int], earliest: int) -> Iterator[tuple[int, str, int]]:
+    """Each hour and state by itself: so an index answers alone, and no message is looked at."""
+    statement = "SELECT count(*) FROM message WHERE state = ? AND at >= ? AND at < ?"
+    for hour in hours:
+        for word in STATES if hour >= earliest else ():
+            span = (hour * HOUR_SECONDS, (hour + 1) * HOUR_SECONDS)
+            yield hour, word, store.execute(statement, (word, *span)).fetchone()[0]
+
+
+def _of_his(store: sqlite3.Connection, floor: int, first: int) -> Iterable[tuple[int, str, int]]:
+    """From his names to their messages: others' are far more."""
+    # What became of a message with several recipients may be about one who does not concern him.
+    ways = (
+        f"SELECT m.id, CAST(m.at / {HOUR_SECONDS} AS INTEGER) AS hour,"
+        " CASE WHEN m.recipients <= 1 THEN m.state ELSE 'delivered' END AS word"
+        f" FROM temp.his_{column} h CROSS JOIN party p ON p.{column} = h.name CROSS JOIN message m ON m.id = p.message_id"
+        f" WHERE p.message_id > :floor AND p.way >= {RECIPIENT} AND m.at >= :first AND m.at >= h.since"
+        for column in ("domain", "address")
     )
-    return first if row is None else max(first, int(row[0]) // HOUR_SECONDS + 1)
+    statement = f"SELECT hour, word, count(*) FROM ({' UNION '.join(ways)}) GROUP BY hour, word"
+    return store.execute(statement, {"floor": floor, "first": first * HOUR_SECONDS})

@@ -618,6 +618,7 @@ def upgrade() -> None:
     op.add_column("alias", sa.Column("expires_at", sa.BigInteger(), nullable=True))
     _names()
     op.add_column("tenant", sa.Column("trace_days", sa.Integer(), nullable=True))
+    op.create_index("ix_sending_braked_at", "sending", ["braked_at"])
     _search()
     _sign_in()
 
@@ -625,6 +626,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     _sign_in_away()
     _search_away()
+    op.drop_index("ix_sending_braked_at", "sending")
     _names_away()
     _autoreply_away()
     _support_away()
