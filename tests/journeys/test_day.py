@@ -137,16 +137,22 @@ def customer(town: Town) -> Customer:
 
 
 def test_a_provider_takes_a_customer_in(town: Town, people: People) -> None:
-    """Tenant with limits, administrator, domain, ten mailboxes; then the customer's administrator signs in."""
+    """A plan, a tenant with it, its administrator, a domain, ten mailboxes; then the customer's administrator signs in."""
     word = uuid.uuid4().hex[:8]
     domain, names = f"{word}.test", [f"person{number}" for number in range(10)]
     with people() as provider:
         provider.sign_in(town.url, OPERATOR, OPERATOR_PASSWORD)
+        provider.open_up("More")
+        provider.follow("Plans")
+        provider.follow("Add a plan")
+        provider.write("Name", f"Small {word}")
+        provider.write("Most mailboxes", "10")
+        provider.follow("Add the plan")
         provider.follow("Tenants")
         provider.follow("Add a tenant")
         provider.write("Name", f"Customer {word}")
+        provider.choose("Plan", f"Small {word}")
         provider.write("Most domains", "2")
-        provider.write("Most mailboxes", "10")
         provider.follow("Add the tenant")
         provider.write("Add an administrator", f"admin.{word}")
         provider.follow("Add")
@@ -164,6 +170,8 @@ def test_a_provider_takes_a_customer_in(town: Town, people: People) -> None:
                 provider.write("Password", PASSWORD)
             provider.follow("Add, and another" if name != names[-1] else "Add the mailbox")
         assert provider.title() == f"{names[-1]}@{domain}"
+        provider.sign_out()
+        assert "You are signed out." in provider.read()
     with people() as administrator:
         administrator.sign_in(town.url, f"admin.{word}", one_time)
         assert "You signed in with a one-time password." in administrator.read()
