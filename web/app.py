@@ -19,7 +19,7 @@ from appliance.peers import Authenticator, Compiler, Queue, Resolver, Sources
 from appliance.services import messages
 from appliance.services.passwords import Sealer
 from appliance.services.seals import Seals
-from web import VERSION, errors
+from web import VERSION, client_files, errors
 from web.allowance import Allowance, TellStanding
 from web.api import routes as api
 from web.api.document import describe
@@ -101,6 +101,7 @@ def create_app(
     app.add_middleware(TellStanding)
     app.add_middleware(SecurityHeaders)
     app.include_router(api.router)
+    app.include_router(client_files.router)
     app.include_router(panel.router)
     describe(app)
 

@@ -22,6 +22,7 @@ __all__ = [
     "MAX_LISTED",
     "OPEN_TO",
     "Alias",
+    "ask_again",
     "change_note",
     "create",
     "describe",
@@ -156,6 +157,16 @@ def remove(session: Session, address: str, *, actor: Actor, days: int = removals
         Invalid, NotFound, Forbidden: there is no such alias, or it is not the actor's.
     """
     return take_out(session, holders.find(session, actor, "alias.remove", Alias, address), actor=actor, days=days)
+
+
+def ask_again(session: Session, address: str, target: str, *, actor: Actor) -> None:
+    """Have the owner of *target*, at another host, asked once more whether mail may go on to him.
+
+    Raises:
+        NotFound, Conflict: as `consents.ask_again`.
+        NotFound, Forbidden: the alias is not the actor's.
+    """
+    consents.ask_again(session, holders.find(session, actor, "alias.update", Alias, address), target, actor=actor)
 
 
 def take_out(session: Session, alias: Alias, *, actor: Actor, days: int = removals.DAYS) -> Removed:

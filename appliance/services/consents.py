@@ -12,13 +12,25 @@ from sqlalchemy import select
 from appliance import consent_links
 from appliance.consent_links import Question
 from appliance.database.session import Session
-from appliance.errors import NotFound
+from appliance.errors import Conflict, NotFound
 from appliance.models import Alias, AliasTarget, ConsentRequest, ForwardingTarget, Instance, Mailbox
 from appliance.models.base import now
 from appliance.services import addresses, changes, holders
 from appliance.services.actor import Actor
 
-__all__ = ["ASK_AGAIN_SECONDS", "Asked", "agree", "give_for_ours", "look_up", "settle", "standing", "withdraw"]
+__all__ = [
+    "ASK_AGAIN_SECONDS",
+    "Asked",
+    "TargetState",
+    "agree",
+    "ask_again",
+    "give_for_ours",
+    "look_up",
+    "settle",
+    "standing",
+    "states_of",
+    "withdraw",
+]
 
 ASK_AGAIN_SECONDS = 24 * 3600  # who saves the same target again does not have its owner written to again any sooner
 
@@ -33,6 +45,68 @@ class Asked:
     domain: str  # of that
     target: str
     is_given: bool  # he agreed already
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """How it stands with one target, for people."""
+
+    target: str
+    # here: an address of ours. agreed. failing: it refused what was last sent. asked: no answer yet. sending: the mail that asks
+    # waits for its turn. late: the link has run out. claimed: somebody here says the domain is his, and has not shown it.
+    state: str
+    at: int = 0  # seconds since 1970: when he agreed, was asked, refused
+    until: int = 0  # as long is the link good
+    words: str = ""  # of the host that refused
+    may_ask: bool = False  # now, once more
+
+
+def states_of(session: Session, holder: Mailbox | Alias) -> list[TargetState]:
+    """How it stands with each target of *holder*, in their order."""
+    return [_state(session, holder, row) for row in _rows(holder)]
+
+
+def _state(session: Session, holder: Mailbox | Alias, row: Target) -> TargetState:
+    domain = addresses.domain_named(session, addresses.split_key(row.address)[1])
+    if row.failed_at is not None:
+        return TargetState(row.address, "failing", row.failed_at, words=row.failure or "")
+    if domain is not None:
+        return TargetState(row.address, "here" if row.confirmed_at is not None else "claimed")
+    if row.confirmed_at is not None:
+        return TargetState(row.address, "agreed", row.confirmed_at)
+    asked = _newest(session, holder, row.address)
+    if asked is None:
+        return TargetState(row.address, "late", may_ask=True)
+    until, may_ask = asked.asked_at + consent_links.GOOD_SECONDS, asked.asked_at <= now() - ASK_AGAIN_SECONDS
+    if until <= now():
+        return TargetState(row.address, "late", asked.asked_at, may_ask=True)
+    return TargetState(row.address, "asked" if asked.sent_at else "sending", asked.sent_at or 0, until, may_ask=may_ask)
+
+
+def _newest(session: Session, holder: Mailbox | Alias, target: str) -> ConsentRequest | None:
+    wanted = select(ConsentRequest).where(
+        ConsentRequest.kind == type(holder).__tablename__, ConsentRequest.holder_id == holder.id,
+        ConsentRequest.target == target,
+    )  # fmt: skip
+    return session.scalar(wanted.order_by(ConsentRequest.id.desc()).limit(1))
+
+
+def ask_again(session: Session, holder: Mailbox | Alias, target: str, *, actor: Actor) -> None:
+    """Have the owner of *target* written to once more; the actor may change where *holder* leads.
+
+    Raises:
+        NotFound: mail does not go there, or nobody there need be asked.
+        Conflict: he was asked within the last day.
+    """
+    found = next((state for state in states_of(session, holder) if state.target == target), None)
+    if found is None or found.state not in ("asked", "sending", "late"):
+        raise NotFound(f"nobody has to be asked about {target}")
+    if not found.may_ask:
+        raise Conflict(f"whoever reads mail at {target} was asked within the last day", code="asked_lately")
+    _ask(session, holder, target)
+    session.flush()
+    noun = "alias" if isinstance(holder, Alias) else "forwarding"
+    holders.tell(session, actor, f"{noun}.asked", holder, after={"target": target})
 
 
 def standing(rows: Iterable[Target]) -> dict[str, int | None]:

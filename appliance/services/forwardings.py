@@ -15,7 +15,7 @@ from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.paging import Page, page_along
 from mta.vocabulary import fold_local_part
 
-__all__ = ["Forwarding", "clear", "describe", "get", "is_any_failing", "list_forwarding", "put"]
+__all__ = ["Forwarding", "ask_again", "clear", "describe", "get", "is_any_failing", "list_forwarding", "put"]
 
 
 def put(
@@ -68,6 +68,16 @@ def get(session: Session, address: str, *, actor: Actor) -> Forwarding:
     if mailbox.forwarding is None:
         raise NotFound(f"there is no forwarding of {addresses.show(mailbox.address)}")
     return mailbox.forwarding
+
+
+def ask_again(session: Session, address: str, target: str, *, actor: Actor) -> None:
+    """Have the owner of *target*, at another host, asked once more whether mail may go on to him.
+
+    Raises:
+        NotFound, Conflict: as `consents.ask_again`.
+        NotFound, Forbidden: the mailbox is not the actor's.
+    """
+    consents.ask_again(session, mailboxes.find(session, actor, "forwarding.set", address), target, actor=actor)
 
 
 def list_forwarding(

@@ -230,6 +230,8 @@ RULES: dict[tuple[str, str], Rule] = {
     api("POST", f"{_A}/password"): Rule(IN_DOMAIN + "M", "mailbox", {"password": "a calm long password"}),
     api("GET", f"{_A}/forwarding"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("PUT", f"{_A}/forwarding"): Rule(IN_DOMAIN + "M", "mailbox", {"targets": [f"postmaster@{HOST}"]}),
+    # Nobody elsewhere waits to be asked here: tests/web/test_consents.py.
+    api("POST", f"{_A}/forwarding/ask"): Rule(IN_DOMAIN + "M", "mailbox", {"target": "ann@away.example"}, also=(404,)),
     api("DELETE", f"{_A}/forwarding"): Rule(IN_DOMAIN + "M", "mailbox"),
     api("GET", f"{_A}/autoreply"): Rule(SEES_DOMAIN + "M", "mailbox"),
     api("PUT", f"{_A}/autoreply"): Rule(IN_DOMAIN + "M", "mailbox", {"text": "I am away."}),
@@ -346,12 +348,13 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
         form("GET", path, Rule(ALL, "nothing", door=_MANAGES))
         for path in (
             "/domains", "/domains/new", "/routes", "/certificates", "/keys", "/keys/new", "/audit", "/audit/export", "/people",
-            "/jobs", "/explain", "/traffic", "/webhooks", "/webhooks/new", "/queue",
+            "/jobs", "/explain", "/webhooks", "/webhooks/new", "/queue",
             "/queue/remove", "/removals", "/import", "/import/sheet",
         )
     ),
     *(form("GET", path, Rule(_RESELLS, "nothing", door=_RESELLS)) for path in ("/tenants", "/tenants/new", "/plans", "/plans/new")),
     form("GET", "/messages", Rule(ALL, "nothing")),
+    form("GET", "/traffic", Rule(ALL, "nothing")),
     form("GET", "/messages/{identity}", Rule(ALL, "nothing", also=(404,), path={"identity": "key"})),
     # The queue, in which nothing waits here: tests/web/test_panel_queue.py.
     form("POST", "/queue", Rule(_MANAGES, "nothing", {"deed": "hold", "domain": HOST}, also=(403, 404), door=_MANAGES)),
@@ -478,6 +481,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", f"{_A}/limits", Rule(IN_DOMAIN, "mailbox", {"per_hour": "5"})),
     form("POST", f"{_A}/release", Rule(IN_DOMAIN, "mailbox", also=(409,))),
     form("POST", f"{_A}/forwarding", Rule(IN_DOMAIN + "M", "mailbox", {"targets": f"postmaster@{HOST}", "keep_copy": "yes"})),
+    form("POST", f"{_A}/forwarding/ask", Rule(IN_DOMAIN + "M", "mailbox", {"target": "ann@away.example"}, also=(404,))),
     form("POST", f"{_A}/quota", Rule(IN_DOMAIN, "mailbox", {"quota": "1 GiB"})),
     # An owner's own way is /account/password, where he shows the present one.
     form("POST", f"{_A}/password", Rule(IN_DOMAIN, "mailbox", {"password": "a calm long password"})),
@@ -486,6 +490,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     # Aliases, routes, certificates, keys.
     form("GET", "/aliases/{address:path}", Rule(SEES_DOMAIN, "alias")),
     form("POST", "/aliases/{address:path}", Rule(IN_DOMAIN + "F", "alias", {"targets": f"postmaster@{HOST}"})),
+    form("POST", "/aliases/{address:path}/ask", Rule(IN_DOMAIN + "F", "alias", {"target": "ann@away.example"}, also=(404,))),
     form("POST", "/aliases/{address:path}/remove", Rule(IN_DOMAIN + "F", "alias")),
     form("POST", "/routes", Rule("ORCK", "domain", {"key": "{route}", "tls": "verify"}, door=_MANAGES)),
     form("POST", "/routes/remove", Rule("ORCK", "domain", {"key": "{route}"}, door=_MANAGES)),

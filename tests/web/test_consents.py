@@ -1,12 +1,13 @@
 """The page on which somebody elsewhere agrees that mail is sent on to him."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from appliance import consent_links
 from appliance.consent_links import Question
 from appliance.database.session import unit_of_work
-from appliance.models import ConsentRequest, Instance
+from appliance.models import AliasTarget, ConsentRequest, Instance
+from appliance.models.base import now
 from appliance.services import domains, mailboxes
 from tests.fixtures.panel import SYSTEM, Office
 
@@ -65,4 +66,42 @@ def test_the_panel_says_who_was_not_asked_in_vain(office: Office, customer) -> N
     customer("POST", "/aliases", {"address": "info@shop.test", "targets": [TARGET]})
     browser = office.client().log_in()
     for page in (f"/mailboxes/{JOE}", "/aliases/info@shop.test"):
-        assert f"Nothing is sent on to {TARGET} yet" in browser.get(page).text
+        told = browser.get(page).text
+        assert f"Nothing is sent on to {TARGET} yet" in told
+        assert "Send the confirmation again" not in told, "nobody is asked twice a day"
+
+
+def test_the_confirmation_is_sent_again_a_day_later_and_not_before(office: Office, customer) -> None:
+    here = f"/mailboxes/{JOE}"
+    customer("PUT", f"{here}/forwarding", {"targets": [TARGET, "ben@away.example"]})
+    browser = office.client().log_in()
+    browser.get(here)
+    early = customer("POST", f"{here}/forwarding/ask", {"target": TARGET})
+    assert (early.status_code, early.json()["code"]) == (409, "asked_lately")
+    with unit_of_work(office.engine) as session:
+        session.execute(update(ConsentRequest).values(asked_at=now() - 90_000, sent_at=now() - 90_000))
+    page = browser.get(here).text
+    assert page.count("Send the confirmation again") == 2
+    assert "The link in that mail is good until" in page
+    assert browser.post(f"{here}/forwarding/ask", {"target": TARGET}).headers["location"] == here
+    assert customer("POST", f"{here}/forwarding/ask", {"target": "ben@away.example"}).status_code == 200
+    assert "Send the confirmation again" not in browser.get(here).text
+    with unit_of_work(office.engine) as session:
+        asked = session.scalars(select(ConsentRequest.target).where(ConsentRequest.sent_at.is_(None))).all()
+        assert asked == [TARGET, "ben@away.example"]
+        session.execute(update(ConsentRequest).values(asked_at=now() - 20 * 86_400))
+    assert "the link has run out" in browser.get(here).text
+    assert customer("POST", f"{here}/forwarding/ask", {"target": "joe@shop.test"}).status_code == 404
+
+
+def test_what_becomes_of_each_target_is_told(office: Office, customer) -> None:
+    customer("POST", "/aliases", {"address": "info@shop.test", "targets": [JOE, TARGET, "dead@away.example"]})
+    with unit_of_work(office.engine) as session:
+        rows = AliasTarget.address != JOE
+        session.execute(update(AliasTarget).where(rows).values(confirmed_at=1_700_000_000))
+        dead = AliasTarget.address == "dead@away.example"
+        session.execute(update(AliasTarget).where(dead).values(failed_at=1_700_000_000, failure="5.1.1 <b>who?</b>"))
+    page = office.client().log_in().get("/aliases/info@shop.test").text
+    assert "On this host" in page
+    assert "Agreed on 14 November 2023" in page
+    assert "came back on 14 November 2023: 5.1.1 &lt;b&gt;who?&lt;/b&gt;" in page

@@ -29,6 +29,7 @@ from web.api.dependencies import (
 )
 from web.api.schemas import Page, Standstill, stopping
 from web.api.schemas.mailboxes import (
+    AskedAgain,
     Autoreply,
     Forwarding,
     Mailbox,
@@ -108,6 +109,16 @@ def set_forwarding(
             only=body.conditions.model_dump() if body.conditions is not None else None,
         )  # fmt: skip
         return told(response, Forwarding.model_validate(row))
+
+
+@router.post("/{address:path}/forwarding/ask", summary="Ask a target once more", responses=refusals(403, 404, 409, 422))
+def ask_again(
+    asking: Making, address: Address, body: AskedAgain, response: Response, dry_run: DryRun = False
+) -> Forwarding:
+    """Its owner, at another host, gets the mail with the link once more; at most once a day."""
+    with asking.posting(response, body, dry_run=dry_run) as posting:
+        forwardings.ask_again(posting.session, address, body.target, actor=asking.actor)
+        return posting.answer(Forwarding.model_validate(forwardings.get(posting.session, address, actor=asking.actor)))
 
 
 @router.delete(

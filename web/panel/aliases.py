@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError
-from appliance.services import addresses, aliases, domains
+from appliance.services import addresses, aliases, authorisation, consents, domains
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
 from web.panel.forms import Form, addresses_in, day_in, faults_of, still_sending
@@ -79,10 +79,18 @@ def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceErro
             errors=faults,
             address=addresses.show(alias.address),
             domain=alias.domain.name,
-            failing=alias.failing,
-            waiting=alias.waiting,
+            states=consents.states_of(session, alias),
+            may_forward=authorisation.allows(session, desk.actor, "alias.update", alias),
             doors=DOORS,
         )
+
+
+@router.post("/aliases/{address:path}/ask")
+def ask_again(desk: Signed, address: str, form: Form) -> Response:
+    """Have the mail with the link sent once more."""
+    with desk.changing() as session:
+        aliases.ask_again(session, address, form["target"], actor=desk.actor)
+    return desk.see_other(url("aliases", address), f"Whoever reads mail at {form['target']} is asked once more.")
 
 
 @router.post("/aliases/{address:path}/remove")

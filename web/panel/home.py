@@ -13,7 +13,7 @@ from appliance.errors import Unable
 from appliance.services import attention, isolation, messages, traffic
 from appliance.services.attention import Need
 from appliance.services.traffic import KINDS, Hour
-from web.panel.desk import AtPassword, Desk, Managing
+from web.panel.desk import AtPassword, Desk, Signed
 from web.panel.guide import guide_for
 from web.panel.rendering import is_fragment
 
@@ -68,7 +68,7 @@ def _of_house(desk: Desk) -> list[Need]:
 
 
 @router.get("/traffic")
-def draw_traffic(desk: Managing) -> Response:
+def draw_traffic(desk: Signed) -> Response:
     """Mail of the last day, for the first page."""
     with desk.reading() as session:
         scope = messages.scope_of(session, desk.actor)

@@ -16,6 +16,7 @@ from appliance.services import (
     access_rules,
     addresses,
     authorisation,
+    consents,
     domains,
     forwardings,
     mailboxes,
@@ -23,8 +24,8 @@ from appliance.services import (
 )
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
-from web.panel.guide import guide_for
 from web.panel.forms import Form, addresses_in, faults_of, require_confirmed, size_in, still_sending, stops_in
+from web.panel.guide import guide_for
 from web.panel.links import url
 from web.panel.rendering import Typed
 
@@ -145,6 +146,8 @@ def show_mailbox(
             address=addresses.show(mailbox.address),
             quota_form=Typed(quota=form["quota"] or (render_size(mailbox.quota_bytes) if mailbox.quota_bytes else "")),
             forwarding=forwarding,
+            states=consents.states_of(session, mailbox),
+            may_forward=authorisation.allows(session, desk.actor, "forwarding.set", mailbox),
             in_force=in_force,
             may_change=authorisation.allows(session, desk.actor, "mailbox.update", mailbox),
             may_support=authorisation.allows(session, desk.actor, "support.enter", mailbox),
@@ -195,6 +198,14 @@ def set_forwarding(desk: Signed, address: str, form: Form) -> Response:
     notice = "Mail is sent on to " + ", ".join(targets[:3]) if targets else "Nothing is forwarded"
     more = f" and {len(targets) - 3} more" if len(targets) > 3 else ""
     return desk.see_other(url("mailboxes", address), f"{notice}{more}.")
+
+
+@router.post("/mailboxes/{address:path}/forwarding/ask")
+def ask_again(desk: Signed, address: str, form: Form) -> Response:
+    """Have the mail with the link sent once more."""
+    with desk.changing() as session:
+        forwardings.ask_again(session, address, form["target"], actor=desk.actor)
+    return desk.see_other(url("mailboxes", address), f"Whoever reads mail at {form['target']} is asked once more.")
 
 
 @router.post("/mailboxes/{address:path}/quota")

@@ -100,6 +100,12 @@ class NewForwarding(Asked):
     conditions: Conditions | None = Field(None, description="which messages go on; null or left out: all")
 
 
+class AskedAgain(Asked):
+    """Whose owner is asked once more."""
+
+    target: AddressText = Field(examples=["ben@example.net"])
+
+
 class Forwarding(Told):
     """A mailbox's forwarding; without targets there is none."""
 
