@@ -6,7 +6,7 @@ an endpoint cannot forget it.
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import IO, Annotated, NamedTuple
 
 from fastapi import Depends
@@ -62,8 +62,8 @@ async def read_form(request: Request) -> Typed:
         return _checked(request, posted)
 
 
-async def read_sent(request: Request) -> Sent:
-    """The posted fields, with a file.
+async def read_sent(request: Request) -> AsyncIterator[Sent]:
+    """The posted fields, with a file that is there until the request is answered.
 
     Raises:
         ForgedForm: as `read_form`.
@@ -71,13 +71,18 @@ async def read_sent(request: Request) -> Sent:
     """
     _refuse_from_elsewhere(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return Sent(await read_form(request), None, "")
+        yield Sent(await read_form(request), None, "")
+        return
     try:
         posted = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=MAX_FIELDS).parse()
     except MultiPartException as error:
         raise Invalid("This could not be read: send what is long as a file.", code="bad_upload") from error
-    files = [value for value in posted.values() if isinstance(value, UploadFile) and value.size]
-    return Sent(_checked(request, posted), files[0].file if files else None, (files[0].filename or "") if files else "")
+    try:
+        files = [value for value in posted.values() if isinstance(value, UploadFile) and value.size]
+        fields = _checked(request, posted)
+        yield Sent(fields, files[0].file, files[0].filename or "") if files else Sent(fields, None, "")
+    finally:
+        await posted.close()
 
 
 async def read_chosen(request: Request) -> Chosen:
