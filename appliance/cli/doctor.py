@@ -6,6 +6,7 @@ said, for somebody may count on it.
 
 import ctypes
 import ipaddress
+import json
 import os
 import shutil
 import socket
@@ -29,6 +30,7 @@ LANDLOCK_VERSION_FLAG = 1
 LANDLOCK_NETWORK_ABI = 4
 SMALLEST_FREE = 256 * 1024 * 1024
 OLD_SECONDS = 60
+SELFTEST = "run/selftest.json"  # as the supervisor writes it
 CERTIFICATE_DAYS = 21  # before its end, from which on it is said
 AUDIENCES = ("recipients", "credentials", "certificates", "sources", "routes", "signing")
 ALWAYS_WRITTEN = AUDIENCES[:2]  # the others only when something of theirs changes
@@ -230,6 +232,35 @@ def _certificate(given: Settings) -> Iterator[Finding]:
         yield Finding(f"the certificate for {name} {what}", mend, note=days >= 0)
 
 
+def _walls(given: Settings) -> Iterator[Finding]:
+    """What the last self-test of the walls found. It is begun in the panel."""
+    try:
+        told = json.loads((given.state / SELFTEST).read_text(encoding="utf-8"))
+        results = [
+            (role, bool(whole), [probe for probe in probes if probe[1] == "open"])
+            for role, whole, probes in told["results"]
+        ]
+    except (FileNotFoundError, PermissionError):
+        return  # Nobody ever began one; or it was begun by root, who alone is told.
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        yield Finding(
+            f"{given.state / SELFTEST} cannot be read",
+            "have the walls tried again, on the panel's isolation page",
+            note=True,
+        )
+        return
+    for role, whole, through in results:
+        if through:
+            names = ", ".join(str(probe[0]) for probe in through)
+            what = f"a wall of {role} does not stand: the self-test got through with {names}"
+            yield Finding(
+                what, "the notes above may say which wall this kernel lacks; else do not serve with this installation"
+            )
+        elif not whole:
+            what = f"the self-test of the walls of {role} did not come to its end"
+            yield Finding(what, "`postern status`, the log, and the button on the panel's isolation page once more")
+
+
 def _disk(given: Settings) -> Iterator[Finding]:
     try:
         free = shutil.disk_usage(given.state).free
@@ -278,5 +309,5 @@ def _clock(_: Settings) -> Iterator[Finding]:
 
 
 EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _kernel, _identity, _descriptors, _ports, _folders, _database, _snapshot, _audit, _certificate, _disk, _journal, _clock,
+    _kernel, _identity, _descriptors, _ports, _folders, _database, _snapshot, _audit, _certificate, _walls, _disk, _journal, _clock,
 )  # fmt: skip
