@@ -70,14 +70,14 @@ class Two:
 @contextlib.contextmanager
 def two(house: House) -> Iterator[Two]:
     """The attacker's conversation begins first, so its process is the first there is."""
-    wait_until(lambda: not children(house.pid("smtpdspawn")), 10, house.said)
+    wait_until(lambda: not children(house.pid("smtpdspawn")), 30, house.said)
     refused = len(house.events("refused"))
     with contextlib.closing(house.smtp()) as one:
         one.ehlo()
         one.mail("someone@client.test")
         one.rcpt("nobody@mx.house.test")  # the journal's line about it tells us its session
         [attacker] = children(house.pid("smtpdspawn"))
-        event = wait_until(lambda: house.events("refused")[refused:], 10, house.said)[-1]
+        event = wait_until(lambda: house.events("refused")[refused:], 30, house.said)[-1]
         with house.smtp() as told:
             told.ehlo()
             [victim] = set(children(house.pid("smtpdspawn"))) - {attacker}
@@ -257,9 +257,9 @@ def test_a_cell_cannot_speak_in_anothers_name(
         peer = peers_of(pair.attacker)[place_of_peer]
         with injected(pair.attacker) as cell:
             say(cell, peer, lie(pair.session))
-            assert wait_until(lambda: (n := heard(cell, peer)) != -11 and n, 10, house.said) > 0
+            assert wait_until(lambda: (n := heard(cell, peer)) != -11 and n, 30, house.said) > 0
             say(cell, peer, lie(b"0123456789abcdef"))
-            wait_until(lambda: heard(cell, peer) in (0, -104), 10, house.said)
+            wait_until(lambda: heard(cell, peer) in (0, -104), 30, house.said)
     assert house.rcpt(POSTMASTER)[0] == 250
 
 
@@ -269,7 +269,7 @@ def test_a_cell_tells_the_journal_of_its_own_session_only(house: House) -> None:
     with two(house) as pair:
         with injected(pair.attacker) as cell:
             say(cell, peers_of(pair.attacker)[-1], said)
-        [event] = wait_until(lambda: [e for e in house.events("refused") if e.get("note")], 10, house.said)
+        [event] = wait_until(lambda: [e for e in house.events("refused") if e.get("note")], 30, house.said)
     assert (event["role"], event["session"] != "another") == ("smtpd", True)
 
 
@@ -290,11 +290,11 @@ def test_a_taken_over_spawner_cannot_speak_for_its_cells(house: House) -> None:
     with injected(pid) as spawner:
         for channel in peers_of(pid):
             say(spawner, channel, question(b"0" * 16))
-        wait_until(lambda: all(heard(spawner, channel) == 0 for channel in peers_of(pid)), 10, house.said)
+        wait_until(lambda: all(heard(spawner, channel) == 0 for channel in peers_of(pid)), 30, house.said)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, 9)
     house.wait_for_restart("smtpdspawn", pid)
-    wait_until(lambda: house.rcpt(POSTMASTER)[0] == 250, 10, house.said)
+    wait_until(lambda: house.rcpt(POSTMASTER)[0] == 250, 30, house.said)
 
 
 @pytest.mark.parametrize("wall", ["uid", "seccomp", "landlock"])

@@ -44,9 +44,9 @@ class World:
         self.hosts = [StubMx(Manners(answers={b".": self._wait})) for _ in range(2)]
         for name, host in zip(("one", "two"), self.hosts, strict=True):
             house.postern("domain", "add", f"{name}.test", "--relay-to", f"127.0.0.1:{host.port}")
-            wait_until(lambda name=name: house.rcpt(f"postmaster@{name}.test")[0] == 250, 10, house.said)  # type: ignore[misc]
+            wait_until(lambda name=name: house.rcpt(f"postmaster@{name}.test")[0] == 250, 30, house.said)  # type: ignore[misc]
             house.send(f"postmaster@{name}.test", b"Subject: x\r\n\r\n" + SECRET + b"\r\n")
-            wait_until(lambda host=host: host.contents, 10, house.said)  # type: ignore[misc]
+            wait_until(lambda host=host: host.contents, 30, house.said)  # type: ignore[misc]
         [self.nursery] = children(house.pid("remotespawn"))
         self.victim, self.neighbour = sorted(children(self.nursery))
 

@@ -157,7 +157,7 @@ def test_roles_of_connections_reach_nothing_and_open_nothing(busy: Busy, role: s
 @contextlib.contextmanager
 def two_cells(house: House) -> Iterator[tuple[int, int]]:
     """Two users' conversations, the first of Joe, who is logged in."""
-    wait_until(lambda: not children(house.pid("submissionspawn")), 10, house.said)
+    wait_until(lambda: not children(house.pid("submissionspawn")), 30, house.said)
     with house.submission() as one:
         one.login(JOE, PASSWORD)
         [attacker] = children(house.pid("submissionspawn"))
@@ -208,4 +208,4 @@ def test_a_users_cell_cannot_speak_in_anothers_name(busy: Busy, lie: m.Message) 
         with injected(attacker) as cell:
             for channel in channels[:-1]:  # the last is the journal's, which writes the session of the channel
                 say(cell, channel, lie)
-            wait_until(lambda: all(heard(cell, channel) in (0, -104) for channel in channels[:-1]), 10, busy.house.said)
+            wait_until(lambda: all(heard(cell, channel) in (0, -104) for channel in channels[:-1]), 30, busy.house.said)

@@ -72,7 +72,7 @@ def send(house: House) -> None:
 def test_what_signs_lies_with_the_signer_alone(house: House) -> None:
     """In the memory of no other process, and in the clear in no file but under the key that root keeps."""
     send(house)
-    wait_until(lambda: house.events("signed"), 10, house.said)
+    wait_until(lambda: house.events("signed"), 30, house.said)
     sought = seeds(house)
     assert holds(house.pid("signer"), sought), "else we would look in the wrong way"
     assert [pid for pid in house.all_pids() if pid != house.pid("signer") and holds(pid, sought)] == []
@@ -90,14 +90,14 @@ def test_a_submitter_that_lies_gets_no_signature(house: House) -> None:
     lie = m.Sign(1, SESSION, JOE.encode(), ANN.encode(), int(time.time()) + 60, MAC, bytes(32), HEADER)
     former = house.pid("submitter")
     assert say(former, lie) >= 3
-    wait_until(lambda: len(house.events("proof-refused")) > before, 10, house.said)
+    wait_until(lambda: len(house.events("proof-refused")) > before, 30, house.said)
     house.settle()
     assert len(house.events("signed")) == signed
     with contextlib.suppress(ProcessLookupError):
         os.kill(former, 9)
     house.wait_for_restart("submitter", former)
     send(house)
-    wait_until(lambda: len(house.events("signed")) > signed, 10, house.said)
+    wait_until(lambda: len(house.events("signed")) > signed, 30, house.said)
 
 
 @pytest.mark.must_show

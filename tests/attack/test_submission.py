@@ -67,7 +67,7 @@ def told(house: House, name: str, *messages: m.Message) -> None:
     """Say *messages* on every channel of submissiond; somebody tells the journal *name* of it."""
     before = len(house.events(name))
     assert say(house.pid("submissiond"), *messages) >= 3
-    wait_until(lambda: len(house.events(name)) > before, 10, house.said)
+    wait_until(lambda: len(house.events(name)) > before, 30, house.said)
 
 
 @pytest.mark.must_show
@@ -80,7 +80,7 @@ def test_a_password_lies_with_three_processes_only(house: House) -> None:
         assert waiting.docmd("AUTH", "LOGIN " + base64.b64encode(half).decode())[0] == 334
         client.login(JOE, PASSWORD)
         client.sendmail(JOE, [ANN], b"From: <joe@example.test>\r\nSubject: hi\r\n\r\nhi\r\n")
-        wait_until(lambda: house.events("logged-in"), 10)
+        wait_until(lambda: house.events("logged-in"), 30)
         see_it = {pid for role in ("submissiond", "tls", "authenticator") for pid in house.pids(role)}
         assert holds(house.pid("submissiond"), sought), "else we would look in the wrong way"
         assert [pid for pid in house.all_pids() if pid not in see_it and holds(pid, sought)] == []
@@ -114,7 +114,7 @@ def test_a_message_without_proofs_goes_nowhere(house: House) -> None:
     with house.submission() as client:
         client.login(JOE, PASSWORD)
         client.sendmail(JOE, [ANN], b"From: <joe@example.test>\r\nSubject: true\r\n\r\nhi\r\n")
-    wait_until(lambda: len(house.events("accepted")) > accepted, 10, house.said)
+    wait_until(lambda: len(house.events("accepted")) > accepted, 30, house.said)
     house.settle()
     assert len(house.events("accepted")) == accepted + 1, "one was sent by its user, and that one only was taken"
     wait_until(lambda: spool(house) == [], 20, house.said)

@@ -50,7 +50,7 @@ def secured(house: House) -> smtplib.SMTP:
         client.close()
         return None
 
-    return wait_until(begin, 10, house.said)
+    return wait_until(begin, 30, house.said)
 
 
 @contextlib.contextmanager
@@ -63,7 +63,7 @@ def two_cells(house: House) -> Iterator[tuple[int, int, smtplib.SMTP]]:
             yield victim, neighbour, other
         with contextlib.suppress(smtplib.SMTPException, OSError):
             one.noop()
-    wait_until(lambda: not children(house.pid("tlsspawn")), 10)
+    wait_until(lambda: not children(house.pid("tlsspawn")), 30)
 
 
 @pytest.mark.must_show

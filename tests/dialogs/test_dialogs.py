@@ -30,7 +30,6 @@ import re
 import smtplib
 import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,9 +45,6 @@ from tests.fixtures.smtpd_house import reachable
 
 DIALOGS = sorted(Path(__file__).parent.glob("*.dialog"))
 SECONDS = 20.0  # a machine that runs all tests at once may leave a process waiting for its turn
-NOTICED_SECONDS = (
-    0.3  # after which its peers know that a process is gone; descriptors that were on their way close a moment later
-)
 Make = Callable[[str, "Script"], SmtpdHouse]
 
 
@@ -131,6 +127,13 @@ class Dialog:
         else:
             assert what in {"=settings", "=crowd", "=only", "=with"}, f"what is {what!r}?"
 
+    def bereave(self, role: str) -> None:
+        """It is gone, and nobody counts on it any more. Of others than `tls` each question shows that they are away."""
+        tls = "tlsspawn" if "tlsspawn" in self.house.modules else "tls"
+        self.house.kill(tls if role == "tls" else role)
+        if role == "tls":
+            eventually(lambda: refuses_tls(self.house), SECONDS)
+
     def obey(self, line: str) -> None:
         what, _, rest = line.partition(" ")
         if what == "->":
@@ -153,9 +156,7 @@ class Dialog:
         elif what == "=stop":
             self.house.controls[self.house.shell].send(m.Stop())
         elif what == "=no":
-            tls = "tlsspawn" if "tlsspawn" in self.house.modules else "tls"
-            self.house.kill(tls if rest == "tls" else rest)
-            time.sleep(NOTICED_SECONDS)
+            self.bereave(rest)
         elif what == "=tls":
             self.begin_tls()
         else:
@@ -171,6 +172,13 @@ def has_tls(house: SmtpdHouse) -> bool:
     with smtplib.SMTP("127.0.0.1", house.port, local_hostname="client.test", timeout=SECONDS) as client:
         client.ehlo()
         return client.has_extn("starttls")
+
+
+def refuses_tls(house: SmtpdHouse) -> bool:
+    """Whoever holds the conversations, or the cells' ends, has noticed by now that nobody is there for a handshake."""
+    with smtplib.SMTP("127.0.0.1", house.port, local_hostname="client.test", timeout=SECONDS) as client:
+        client.ehlo()
+        return client.docmd("STARTTLS")[0] != 220
 
 
 @pytest.fixture(scope="module")

@@ -146,12 +146,12 @@ class SmtpdHouse:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
 
-    def stop(self, name: str, seconds: float = 5.0) -> int:
+    def stop(self, name: str, seconds: float = 20.0) -> int:
         """Ask a role to stop; answers its exit status. It must be gone within *seconds*."""
         self.controls[name].send(m.Stop())
         return self.await_end(name, seconds)
 
-    def await_end(self, name: str, seconds: float = 5.0) -> int:
+    def await_end(self, name: str, seconds: float = 20.0) -> int:
         """Wait until a role has ended; answers its exit status."""
         pid = self.pids[name]
         deadline = time.monotonic() + seconds
@@ -206,7 +206,7 @@ class SmtpdHouse:
         return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> None:
     """Wait until *condition* answers true.
 
     Raises:

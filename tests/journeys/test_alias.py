@@ -95,7 +95,7 @@ def test_an_alias_domain_has_the_addresses_of_its_target(served, mailbox):
 def test_a_forward_without_a_copy_leaves_none(served, mailbox):
     source, target = mailbox("gone"), mailbox("reached")
     served.postern("forward", "set", source, target, "--no-keep-copy")
-    wait_until(lambda: _forwarded(served, source, target), 10, served.said)
+    wait_until(lambda: _forwarded(served, source, target), 30, served.said)
     before = len(served.messages(source))
     send(served, source)
     served.wait_for_messages(target, 2)
@@ -105,7 +105,7 @@ def test_a_forward_without_a_copy_leaves_none(served, mailbox):
 def test_a_forward_with_a_copy_leaves_one(served, mailbox):
     source, target = mailbox("keeps"), mailbox("gets")
     served.postern("forward", "set", source, target, "--keep-copy")
-    wait_until(lambda: _forwarded(served, source, target), 10, served.said)
+    wait_until(lambda: _forwarded(served, source, target), 30, served.said)
     kept, got = len(served.messages(source)), len(served.messages(target))
     send(served, source)
     served.wait_for_messages(target, got + 1)
@@ -115,9 +115,9 @@ def test_a_forward_with_a_copy_leaves_one(served, mailbox):
 def test_a_cleared_forward_forwards_no_more(served, mailbox):
     source, target = mailbox("cleared"), mailbox("former")
     served.postern("forward", "set", source, target, "--no-keep-copy")
-    wait_until(lambda: _forwarded(served, source, target), 10, served.said)
+    wait_until(lambda: _forwarded(served, source, target), 30, served.said)
     served.postern("forward", "clear", source)
-    wait_until(lambda: _arrives(served, source), 10, served.said)
+    wait_until(lambda: _arrives(served, source), 30, served.said)
     got = len(served.messages(target))
     send(served, source)
     marker = mailbox("marker3")

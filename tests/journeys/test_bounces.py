@@ -51,7 +51,7 @@ def held(house):
 
 
 def wait_until_refused(house, address):
-    wait_until(lambda: house.rcpt(address)[0] == 550, 5, house.said)
+    wait_until(lambda: house.rcpt(address)[0] == 550, 30, house.said)
 
 
 def notification(path):

@@ -48,7 +48,7 @@ def cells(house: House, spawner: str = "smtpdspawn") -> list[int]:
 
 def settled(house: House) -> None:
     """Until no conversation is left of what came before."""
-    wait_until(lambda: not children(house.pid("smtpdspawn")), 10, house.said)
+    wait_until(lambda: not children(house.pid("smtpdspawn")), 30, house.said)
 
 
 def cell_of(house: House, client: smtplib.SMTP) -> int:
@@ -116,7 +116,7 @@ def test_a_cell_that_dies_hurts_nobody_else(house: House) -> None:
             victim.noop()
         victim.close()
         other.sendmail("a@client.test", [ADDRESS], b"Subject: beside\r\n\r\n.\r\n")
-    wait_until(lambda: any(event["status"] == "-9" for event in house.events("cell-ended")), 10, house.said)
+    wait_until(lambda: any(event["status"] == "-9" for event in house.events("cell-ended")), 30, house.said)
     assert house.rcpt(ADDRESS)[0] == 250
 
 
@@ -128,7 +128,7 @@ def test_a_directory_that_comes_back_serves_later_cells(house: House) -> None:
         house.wait_for_restart("directory", former)
         client.mail("a@client.test")
         assert client.rcpt(ADDRESS)[0] == 451
-    wait_until(lambda: house.rcpt(ADDRESS)[0] == 250, 10, house.said)
+    wait_until(lambda: house.rcpt(ADDRESS)[0] == 250, 30, house.said)
 
 
 def test_too_many_conversations_hear_421(house: House) -> None:
@@ -160,9 +160,9 @@ def test_a_killed_spawner_leaves_no_orphan(house: House) -> None:
         orphans = cells(house)
         former = house.kill("smtpdspawn")
         assert said_until_the_end(idle).startswith(b"421 4.3.2")
-    wait_until(lambda: not any(_alive(pid) for pid in orphans), 10, house.said)
+    wait_until(lambda: not any(_alive(pid) for pid in orphans), 30, house.said)
     house.wait_for_restart("smtpdspawn", former)
-    wait_until(lambda: house.rcpt(ADDRESS)[0] == 250, 10, house.said)
+    wait_until(lambda: house.rcpt(ADDRESS)[0] == 250, 30, house.said)
 
 
 @pytest.mark.must_show

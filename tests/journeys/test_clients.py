@@ -185,7 +185,7 @@ def international(served) -> str:
     """A mailbox with a Greek name in a domain with an umlaut, made as a person would type it."""
     served.add_domain("bücher.test")
     served.add_mailbox("δοκιμή@bücher.test")
-    wait_until(lambda: _takes(served, "δοκιμή@bücher.test"), 10, served.said)
+    wait_until(lambda: _takes(served, "δοκιμή@bücher.test"), 30, served.said)
     return "δοκιμή@bücher.test"
 
 

@@ -136,7 +136,7 @@ def house(tmp_path_factory):
         house.add_mailbox(STAYS)
         house.postern("mailbox", "remove", REMOVED)
         house.wait_until_known(STAYS)
-        wait_until(lambda: house.rcpt(REMOVED)[1].startswith("5.1.1"), 5, house.said)
+        wait_until(lambda: house.rcpt(REMOVED)[1].startswith("5.1.1"), 30, house.said)
         yield house
 
 

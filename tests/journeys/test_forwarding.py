@@ -171,7 +171,7 @@ def test_a_target_that_refuses_is_told_to_the_sender_and_a_sender_who_refuses_to
         assert null == ""
         assert b"Status: 5.1.1" in told
         assert b"Diagnostic-Code: smtp; 550 5.1.1 no such user" in told
-        shown = wait_until(lambda: failing(house), 10, house.said)
+        shown = wait_until(lambda: failing(house), 30, house.said)
         assert shown == {"Bob@away.example": "5.1.1 550 5.1.1 no such user"}
         home.manners.answers = {b"RCPT": b"550 5.7.1 no bounces here"}
         send(house, BOB, CONTENT)
@@ -257,7 +257,7 @@ def test_nobody_elsewhere_gets_anything_before_he_agreed(house, stubs):
     assert carl in shown
     assert "Yes, send it on to me" in shown
     assert "You agreed" in agreed
-    wait_until(lambda: len(house.events("published")) > published, 10, house.said)
+    wait_until(lambda: len(house.events("published")) > published, 30, house.said)
     send(house, carl, CONTENT)
     assert taken(away, house, count + 2)[1].endswith(CONTENT)
     assert sum(len(heard.contents) for heard in away.heard) == count + 2
@@ -269,7 +269,7 @@ def test_a_right_that_is_taken_away_ends_forwarding_at_once(house, stubs):
     count = sum(len(heard.contents) for heard in away.heard)
     house.postern("tenant", "set", "operator", "--no-forwards-outside")
     try:
-        wait_until(lambda: answer(house, AWAY)[0] == 550, 5, house.said)
+        wait_until(lambda: answer(house, AWAY)[0] == 550, 30, house.said)
         before = len(house.messages(BOB))
         send(house, BOB, CONTENT)
         house.wait_for_messages(BOB, before + 1)

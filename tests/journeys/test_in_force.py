@@ -128,7 +128,7 @@ def test_a_mailbox_of_the_same_name_starts_empty(full):
     full.send(address, b"Subject: private\r\n\r\n")
     full.wait_for_messages(address)
     full.postern("mailbox", "remove", address)
-    wait_until(lambda: not full.maildir(address).exists(), 10, full.said)
+    wait_until(lambda: not full.maildir(address).exists(), 30, full.said)
     full.add_mailbox(address)
     full.wait_until_known(address)
     full.send(address, b"Subject: new\r\n\r\n")

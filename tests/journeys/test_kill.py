@@ -269,11 +269,11 @@ def test_s1_a_message_that_was_still_coming_is_gone_and_nobody_was_told_250(hous
             client.sendall(line.encode() + b"\r\n")
             reader.readline()
         client.sendall((b"y" * 76 + b"\r\n") * 10_000)
-        wait_until(lambda: spool_of(house)[0] == 1, 10)
+        wait_until(lambda: spool_of(house)[0] == 1, 30)
         assert spool_of(house) == [1, 0, 0]
         kill_everything(house)
         reader.close()
-    wait_until(lambda: spool_of(house) == [0, 0, 0], 10, lambda: str(spool_of(house)))
+    wait_until(lambda: spool_of(house) == [0, 0, 0], 30, lambda: str(spool_of(house)))
     assert all_messages(house) == before
 
 

@@ -30,18 +30,18 @@ def test_figures_while_mail_flows(house: House) -> None:
     with pytest.raises(smtplib.SMTPRecipientsRefused):
         house.send(f"nobody@{HOST_NAME}", b"Subject: no\r\n\r\n")
     house.wait_for_messages(POSTMASTER, MESSAGES)
-    wait_until(lambda: figures(house)["postern_messages_accepted_total"] == MESSAGES, 10, house.said)
-    wait_until(lambda: figures(house)['postern_deliveries_total{outcome="delivered"}'] == MESSAGES, 10, house.said)
-    found = wait_until(lambda: f if 'postern_refused_total{reply="550 5.1.1"}' in (f := figures(house)) else None, 10)
+    wait_until(lambda: figures(house)["postern_messages_accepted_total"] == MESSAGES, 30, house.said)
+    wait_until(lambda: figures(house)['postern_deliveries_total{outcome="delivered"}'] == MESSAGES, 30, house.said)
+    found = wait_until(lambda: f if 'postern_refused_total{reply="550 5.1.1"}' in (f := figures(house)) else None, 30)
     assert found['postern_refused_total{reply="550 5.1.1"}'] == 1
     assert found["postern_connections_total"] >= MESSAGES + 1
     assert found['postern_role_up{role="enqueuer"}'] == 1
-    wait_until(lambda: figures(house).get("postern_queue_messages") == 0, 10, house.said)
+    wait_until(lambda: figures(house).get("postern_queue_messages") == 0, 30, house.said)
 
     pid = house.pid("cleaner")
     house.kill("cleaner")
     house.wait_for_restart("cleaner", pid)
-    wait_until(lambda: figures(house)['postern_role_restarts_total{role="cleaner"}'] == 1, 10, house.said)
+    wait_until(lambda: figures(house)['postern_role_restarts_total{role="cleaner"}'] == 1, 30, house.said)
 
     assert "Postern" in get(house, "/login", "panel")
     for path, service in (("/login", "metrics"), ("/metrics", "panel")):

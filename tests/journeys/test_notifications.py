@@ -72,7 +72,7 @@ def test_success_is_told_to_who_asked_with_his_own_words(house):
     assert groups[1]["Final-Recipient"] == f"rfc822; {JOE}"
     assert b"the body" not in message.as_bytes()
     emptied(house)
-    (event,) = wait_until(lambda: house.events("notified"), 10, house.said)
+    (event,) = wait_until(lambda: house.events("notified"), 30, house.said)
     assert event["reverse_path"] == SENDER
 
 

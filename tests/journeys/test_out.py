@@ -95,7 +95,7 @@ def test_a_relay_client_reaches_another_host_by_its_mx(house, world):
     assert [line for line in stub.heard[0].commands if line.startswith(b"RCPT")] == [
         b"RCPT TO:<ann@live.example>", b"RCPT TO:<bob@live.example>",
     ]  # fmt: skip
-    wait_until(lambda: not waiting(house), 10, house.said)
+    wait_until(lambda: not waiting(house), 30, house.said)
 
 
 def test_a_stranger_is_refused_the_same(house):
@@ -112,7 +112,7 @@ def test_a_host_that_puts_off_is_asked_again_and_takes_it(house, world):
     house.send("ann@slow.example", CONTENT, SENDER)
     deferred = event(house, "deferred", final_recipient="ann@slow.example")
     assert (deferred["status"], "127.0.1." in deferred["remote_mta"]) == ("4.2.0", True)
-    (message,) = wait_until(lambda: waiting(house), 10, house.said)
+    (message,) = wait_until(lambda: waiting(house), 30, house.said)
     assert (message["state"], message["status"], message["reverse_path"]) == ("waiting", "4.2.0", SENDER)
     stub.manners.answers.clear()
     house.postern("queue", "retry", message["queue_id"])
@@ -170,7 +170,7 @@ def test_a_bounce_that_another_host_refuses_goes_to_the_postmaster_and_no_furthe
     assert told.startswith(b"Return-Path: <>\n")
     assert b"cross@deaf.example" in told
     assert b"550 5.7.1 no notifications, please" in told
-    wait_until(lambda: not waiting(house), 10, house.said)
+    wait_until(lambda: not waiting(house), 30, house.said)
     (mail,) = [line for heard in home.heard for line in heard.commands if line.startswith(b"MAIL")]
     assert mail.startswith(b"MAIL FROM:<>")
     assert (len(house.messages(POSTMASTER)), house.messages(SENDER)) == (1, [])
@@ -190,7 +190,7 @@ def let_time_pass(house, hours):
             if (spool / part / former).exists():
                 os.rename(spool / part / former, spool / part / later)
     house.wait_for_restart("scheduler", house.kill("scheduler"))
-    wait_until(lambda: waiting(house), 10, house.said)
+    wait_until(lambda: waiting(house), 30, house.said)
     house.postern("queue", "flush")  # Old mail is spread over a quarter of an hour after a start.
 
 
@@ -215,7 +215,7 @@ def test_a_sender_of_ours_hears_once_that_it_takes_long_and_at_last_that_it_is_g
         b"body",
     ):
         assert words in failed
-    wait_until(lambda: not waiting(house), 10, house.said)
+    wait_until(lambda: not waiting(house), 30, house.said)
     assert event(house, "failed", final_recipient="ann@never.example")["status"] == "5.4.7"
     assert len(house.messages(SENDER)) == 2
 
@@ -228,7 +228,7 @@ def test_held_mail_waits_over_a_restart_until_it_is_released(house, world):
     assert queue(house, "hold", "--sender", SENDER) == {"messages": 1}
     stub.manners.answers.clear()
     house.wait_for_restart("scheduler", house.kill("scheduler"))
-    (message,) = wait_until(lambda: waiting(house), 10, house.said)
+    (message,) = wait_until(lambda: waiting(house), 30, house.said)
     assert message["state"] == "held"
     shown = queue(house, "show", message["queue_id"])
     assert [each["forward_path"] for each in shown["of_recipients"]] == ["ann@held.example"]
@@ -247,7 +247,7 @@ def test_removed_mail_is_gone_and_nobody_hears_of_it(house, world):
     (message,) = waiting(house)
     house.postern("queue", "remove", message["queue_id"])
     event(house, "removed", queue_id=message["queue_id"])
-    wait_until(lambda: not waiting(house), 10, house.said)
+    wait_until(lambda: not waiting(house), 30, house.said)
     assert house.messages(SENDER) == []
     assert house.postern("queue", "show", message["queue_id"], check=False).returncode == 1
 

@@ -145,7 +145,7 @@ def test_the_spool_is_empty_afterwards(served, mailbox):
     served.send(address, b"Subject: x\r\n\r\n")
     served.wait_for_messages(address)
     spool = served.state / "spool"
-    wait_until(lambda: not [path for path in spool.rglob("*") if path.is_file()], 10)
+    wait_until(lambda: not [path for path in spool.rglob("*") if path.is_file()], 30)
 
 
 def test_upper_case_and_tags_reach_the_same_mailbox(served, mailbox):

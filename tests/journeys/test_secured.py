@@ -112,7 +112,7 @@ def results(house, domain):
         found = [each for each in house.events("tls-results") if each["domain"] == domain]
         return {(each["policy"], each["result"]) for each in found}
 
-    return wait_until(told, 10, house.said)
+    return wait_until(told, 30, house.said)
 
 
 def name_of(*parts):

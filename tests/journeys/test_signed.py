@@ -89,7 +89,7 @@ def test_what_a_user_sends_bears_two_signatures_that_hold(house):
     assert b"\r\nDate: " in header
     assert b"\r\nMessage-ID: <" in header
     assert b"secret@" not in message
-    (submitted,) = wait_until(lambda: house.events("submitted"), 10, house.said)
+    (submitted,) = wait_until(lambda: house.events("submitted"), 30, house.said)
     assert (submitted["identity"], submitted["signatures"]) == (JOE, "2")
     changed = message.replace(b"Subject: hello", b"Subject: hullo")
     assert words(house, changed) == ["fail", "fail"]
@@ -103,7 +103,7 @@ def test_in_anothers_name_nothing_goes(house):
     assert caught.value.smtp_error.startswith(b"5.7.1 ")
     assert ANN.encode() in caught.value.smtp_error
     assert house.messages(ANN) == []
-    (refused,) = wait_until(lambda: house.events("author-refused"), 10, house.said)
+    (refused,) = wait_until(lambda: house.events("author-refused"), 30, house.said)
     assert (refused["identity"], refused["author"]) == (JOE, ANN)
 
 

@@ -149,7 +149,7 @@ def test_smtplib(house, port):
     first, second = house.wait_for_messages(ANN, 2)
     assert first.read_bytes().endswith(LF_CONTENT)
     assert b"joe+tag@" in first.read_bytes().splitlines()[0] + second.read_bytes().splitlines()[0]
-    [logged_in] = wait_until(lambda: house.events("logged-in"), 10)
+    [logged_in] = wait_until(lambda: house.events("logged-in"), 30)
     assert logged_in["login"] == JOE
     house.settle()
     assert WRONG not in str(house.events())

@@ -53,7 +53,7 @@ def secured(house: House) -> smtplib.SMTP:
 @pytest.mark.must_show
 def test_mail_comes_under_tls_from_the_first_start(house: House) -> None:
     """`init` made a certificate for the host's name; what was delivered says how it came."""
-    wait_until(lambda: "starttls" in features(house), 10, house.said)
+    wait_until(lambda: "starttls" in features(house), 30, house.said)
     with secured(house) as client:
         client.sendmail("a@client.test", [POSTMASTER], b"Subject: hi\r\n\r\n" + b"x" * 100_000 + b"\r\n")
     [message] = house.wait_for_messages(POSTMASTER)
@@ -76,7 +76,7 @@ def test_no_other_process_has_the_key_in_its_memory_or_can_open_its_file(house: 
 
     With a process for each conversation that one has the key too, while it lasts; what the keys are sealed to it never has.
     """
-    wait_until(lambda: "starttls" in features(house), 10, house.said)
+    wait_until(lambda: "starttls" in features(house), 30, house.said)
     sought = forms_of(house)
     holder, passed_over = house.pid("tls"), set()
     with secured(house) as client:

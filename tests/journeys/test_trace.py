@@ -43,10 +43,10 @@ def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
         house.kill("scheduler", number=signal.SIGSTOP)
         house.send(RECIPIENT, CONTENT, SENDER)
         house.postern("mailbox", "remove", RECIPIENT)
-        wait_until(lambda: house.rcpt(RECIPIENT)[0] == 550, 5, house.said)
+        wait_until(lambda: house.rcpt(RECIPIENT)[0] == 550, 30, house.said)
         house.kill("scheduler", number=signal.SIGCONT)
         house.wait_for_messages(SENDER)
-        wait_until(lambda: len(house.events("delivered")) == 1, 10, house.said)
+        wait_until(lambda: len(house.events("delivered")) == 1, 30, house.said)
 
         told = house.postern("trace", "--from", SENDER, "--to", RECIPIENT).stdout
         steps = ["connected from 127.0.0.1", "accepted as ", "failed for good (5.1.1", "notification ", "delivered to"]

@@ -239,7 +239,7 @@ def test_a_policy_is_not_forgotten_with_the_process(house, world):
     [nursery] = children(house.pid("remotespawn"))
     for pid in (former, *children(nursery)):  # remotes too: one of them still has the connection that was proven
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: house.pids("fetcher") not in ([], [former]), 10, house.said)
+    wait_until(lambda: house.pids("fetcher") not in ([], [former]), 30, house.said)
     became = send(house, domain, name="bob")
     assert (became["event"], became["status"]) == ("deferred", "4.7.5")
     assert len(world.hosts[domain].contents) == 1

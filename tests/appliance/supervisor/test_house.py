@@ -147,7 +147,7 @@ def test_a_stop_leaves_nobody_and_takes_less_than_five_seconds(tmp_path: Path) -
     house = House(tmp_path / "house")
     house.start()
     house.send(f"postmaster@{'mx.house.test'}", b"Subject: hi\r\n\r\n.\r\n")
-    wait_until(lambda: house.pids("local"), 10, house.said)
+    wait_until(lambda: house.pids("local"), 30, house.said)
     pids = house.all_pids()
     standing = house.smtp()
     began = time.monotonic()
@@ -176,7 +176,7 @@ def test_when_the_supervisor_is_killed_every_role_ends(tmp_path: Path) -> None:
     house = House(tmp_path / "house")
     house.start()
     house.send("postmaster@mx.house.test", b"Subject: hi\r\n\r\n.\r\n")
-    wait_until(lambda: house.pids("local"), 10, house.said)
+    wait_until(lambda: house.pids("local"), 30, house.said)
     house.kill_all()
     with house:
         assert house.rcpt("postmaster@mx.house.test")[0] == 250
