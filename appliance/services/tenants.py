@@ -68,13 +68,16 @@ def create(
 
     Raises:
         Invalid: no such kind, or a limit makes no sense.
+        Conflict: the parent's kind has none of this kind.
         Taken: a tenant beside it has the name.
         NotFound, Forbidden: the parent is not the actor's.
     """
     chosen = session.get(Tenant, parent_id) if parent_id is not None else own(session, actor)
     parent = authorisation.require(session, actor, "tenant.create", chosen, f"tenant {parent_id}")
-    if kind not in KINDS or parent.kind not in KINDS[kind]:
-        raise Invalid(f"a {parent.kind} has no {kind}s: operator > reseller > customer", field="kind")
+    if kind not in KINDS:
+        raise Invalid("a tenant is a reseller or a customer", field="kind")
+    if parent.kind not in KINDS[kind]:
+        raise Conflict(f"a {parent.kind} has no {kind}s: operator > reseller > customer", field="kind")
     limits.check(given)
     _require_plan(session, actor, plan_id, kind)
     _require_word(actor, skips_proof)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.failures import FailureGroup
 
 from tests.fixtures.panel import Api, Office, make_office
 from web.allowance import Allowance
@@ -20,6 +21,8 @@ from web.allowance import Allowance
 EXAMPLES = 120 if os.environ.get("POSTERN_FULL") else 2
 # What no schema can say: whether a text is a certificate. Its refusal is 422, like that of any other value that makes no sense.
 CONFIG: dict[str, Any] = {
+    # Who asks is decided here, and a missing key is the matrix's matter.
+    "generation": {"with-security-parameters": False},
     "operations": [
         {
             "include-name": "POST /api/v1/certificates",
@@ -82,13 +85,15 @@ def test_the_application_does_what_its_document_says(shop: Shop, who: str, mode:
         )  # fmt: skip
         @given(case=operation.as_strategy(generation_mode=mode))
         def attempt(case: Any) -> None:
+            # An unknown parameter that is an empty list is not sent at all, and what is sent is valid.
+            assume([] not in (case.query or {}).values())
             response = case.call(headers=headers)
             assert response.status_code < 500, f"{case.as_curl_command()}: {response.text}"
             case.validate_response(response)
 
         try:
             attempt()
-        except (AssertionError, ExceptionGroup, schemathesis.errors.SchemathesisError) as finding:
+        except (AssertionError, FailureGroup, schemathesis.errors.SchemathesisError) as finding:
             told = getattr(finding, "exceptions", [finding])
             found.append(f"{operation.label}\n" + "\n".join(str(one) for one in told))
     assert not found, "\n\n".join(found)

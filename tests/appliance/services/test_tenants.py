@@ -8,13 +8,18 @@ from tests.fixtures.database import OPERATOR
 
 
 @pytest.mark.parametrize(
-    ("kind", "parent"),
-    [("operator", "operator"), ("reseller", "reseller"), ("customer", "customer"), ("king", "operator")],
+    ("kind", "parent", "refusal"),
+    [
+        ("operator", "operator", Invalid),
+        ("king", "operator", Invalid),
+        ("reseller", "reseller", Conflict),
+        ("customer", "customer", Conflict),
+    ],
 )
-def test_the_tree_has_three_levels(world, kind, parent):
+def test_the_tree_has_three_levels(world, kind, parent, refusal):
     """operator > reseller > customer, and nothing else."""
     ids = {"operator": 1, "reseller": world.reseller_id, "customer": world.customer_id}
-    with pytest.raises(Invalid):
+    with pytest.raises(refusal):
         world.do(lambda s: tenants.create(s, "new", kind, parent_id=ids[parent], actor=OPERATOR))
 
 
