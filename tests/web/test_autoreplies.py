@@ -93,3 +93,22 @@ def test_a_document_brings_both_and_is_true_afterwards(shop: Api) -> None:
     without = {"mailboxes": [{"address": "anna@shop.test", "autoreply": None}]}
     assert [step["method"] for step in shop("PUT", "/apply", without).json()["plan"]] == ["DELETE"]
     assert shop("PUT", "/apply", without).json()["plan"] == []
+
+
+def test_the_page_shows_the_answer_as_it_would_be_sent_and_saves_nothing(office: Office, shop: Api) -> None:
+    here = f"{ANN}/away"
+    shop("PATCH", ANN, {"display_name": "Anna <3"})
+    browser = office.client().log_in()
+    browser.get(here)
+    asked = {"text": "Gone  \r\n<b>fishing</b>\r\n\r\n", "subject": " Away  now ", "enabled": "yes", "preview": "yes"}
+    page = browser.post(here, asked | {"starts": "2099-12-24", "ends": "2099-12-31"}).text
+    for words in (
+        "Anna &lt;3 &lt;anna@shop.test&gt;",
+        "<dd>Away now</dd>",
+        "from 24 December 2099 until the end of 31 Dec",
+    ):
+        assert words in page
+    assert '<pre class="secret mt-3">Gone\n&lt;b&gt;fishing&lt;/b&gt;</pre>' in page
+    assert "from now on, until you turn it off" in browser.post(here, asked).text
+    assert "never: it is off" in browser.post(here, asked | {"enabled": ""}).text
+    assert shop("GET", f"{ANN}/autoreply").status_code == 404

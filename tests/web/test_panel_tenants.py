@@ -160,3 +160,16 @@ def test_a_sheet_is_looked_at_before_it_is_taken_in(office: Office, operator: Br
     taken = operator.get("/import/sheet")
     assert "attachment" in taken.headers["content-disposition"]
     assert "sales@shop.test" in taken.text
+
+
+def test_how_long_messages_are_remembered_is_a_tenants_to_say(office: Office, operator: Browser) -> None:
+    tenant = office.tenant("South")
+    here = f"/tenants/{tenant}"
+    operator.get(here)
+    operator.post(here, {"name": "South", "trace_days": "7"})
+    assert 'value="7"' in operator.get(here).text
+    refused = operator.post(here, {"name": "South", "trace_days": "0"})
+    assert refused.status_code == 422
+    assert 'id="trace_days-error"' in refused.text
+    operator.post(here, {"name": "South", "trace_days": ""})
+    assert office.api()("GET", here).json()["trace_days"] is None

@@ -4,6 +4,8 @@ A reader would otherwise get wrong: a preview saves nothing. It is the same form
 """
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -28,7 +30,7 @@ def page(desk: Signed, address: str) -> Response:
 
 
 def _page(
-    desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None, *, preview: bool = False
+    desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None, *, preview: Mapping[str, Any] | None = None
 ) -> Response:
     with desk.reading() as session:
         mailbox = mailboxes.get(session, address, actor=desk.actor)
@@ -66,14 +68,15 @@ def put(desk: Signed, address: str, form: Form) -> Response:
     try:
         starts, ends = day_in(form, "starts"), day_in(form, "ends")
         with desk.wiring.changing(dry_run=bool(form["preview"])) as session:
-            autoreplies.put(
+            row = autoreplies.put(
                 session, address, actor=desk.actor, text=form["text"].replace("\r\n", "\n"), subject=form["subject"].strip(),
                 starts_at=None if starts is None else starts + 1 - DAY_SECONDS, ends_at=ends, enabled=bool(form["enabled"]),
             )  # fmt: skip
+            saved = autoreplies.describe(row)
     except ApplianceError as refusal:
         return _page(desk, address, form, refusal)
     if form["preview"]:
-        return _page(desk, address, form, None, preview=True)
+        return _page(desk, address, form, None, preview=saved)
     notice = "The answer is on." if form["enabled"] else "The answer is kept, and off."
     return desk.see_other(url("mailboxes", address, "away"), notice)
 

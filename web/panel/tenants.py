@@ -126,8 +126,9 @@ def _detail(desk: Desk, tenant_id: int, form: Typed | None, refusal: ApplianceEr
             "tenants/detail.html",
             refusal=refusal,
             form=form,
-            errors=faults_of(refusal, "name", "account", "holder", "plan_id", *LIMITS) if refusal else Typed(),
+            errors=faults_of(refusal, "name", "account", "holder", "plan_id", "trace_days", *LIMITS) if refusal else Typed(),
             tenant=tenant,
+            trace_days=desk.wiring.settings.limits.trace_days,
             use=_use(session, tenant),
             by_plan={f"max_{noun}": "" for noun in limits.NOUNS}
             if tenant.plan is None
@@ -156,6 +157,7 @@ def _of_tenant(tenant: tenants.Tenant) -> Typed:
     return Typed(
         limits_as_typed(tenant, LIMITS), name=tenant.name, plan_id=str(tenant.plan_id or ""),
         forwards_outside="yes" if tenant.forwards_outside else "", skips_proof="yes" if tenant.skips_proof else "",
+        trace_days="" if tenant.trace_days is None else str(tenant.trace_days),
     )  # fmt: skip
 
 
@@ -176,7 +178,7 @@ def update(desk: Signed, tenant_id: int, form: Form) -> Response:
         with desk.changing() as session:
             tenants.update(
                 session, tenant_id, actor=desk.actor, name=form["name"], forwards_outside=bool(form["forwards_outside"]),
-                plan_id=number_in(form, "plan_id"),
+                plan_id=number_in(form, "plan_id"), trace_days=number_in(form, "trace_days"),
                 skips_proof=bool(form["skips_proof"]) if desk.actor.sees_everything else None,
                 **wanted,
             )  # fmt: skip
