@@ -6,7 +6,7 @@ middle loses the piece in hand, and its successor begins with that piece.
 
 import logging
 import threading
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -22,6 +22,7 @@ log = logging.getLogger("postern.web")
 
 PIECE_COST = 400  # as `working_off.cost_of`: a fifth of a second
 LOOK_SECONDS = 5.0  # between two looks when nobody woke us
+_KEPT = tuple(field.name for field in fields(Operation))
 SECRETS = frozenset({"password", "password_hash", "source_password", "key", "private_key"})
 
 
@@ -40,7 +41,7 @@ def stored_one(number: int, operation: Operation, wiring: Wiring) -> dict[str, A
     Raises:
         Invalid: there is a secret in it, or a hash that is none.
     """
-    kept = asdict(operation)
+    kept = {name: getattr(operation, name) for name in _KEPT}
     body = dict(operation.body) if isinstance(operation.body, dict) else None
     if body is not None and working_off.is_new_mailbox(operation) and isinstance(body.get("password_hash"), str):
         if "password" not in body:

@@ -28,7 +28,7 @@ from appliance.services import (
 from appliance.services.actor import Actor
 from appliance.services.authorisation import STOPS
 
-__all__ = ["DEEDS", "KIND", "LIMITS", "MOST", "Deed", "choose", "do", "state_of", "undo"]
+__all__ = ["DEEDS", "KIND", "LIMITS", "MOST", "Deed", "choose", "do", "removal_of", "state_of", "undo"]
 
 KIND = "bulk"  # of job
 MOST = 200_000  # targets of one change
@@ -77,6 +77,11 @@ class Deed:
     def said(self) -> Body:
         """To be written down."""
         return {"noun": self.noun, "verb": self.verb, "value": self.value}
+
+
+def removal_of(noun: str) -> Body:
+    """The deed that removes one of *noun*, as it is written down."""
+    return Deed(noun, "remove").said
 
 
 def choose(session: Session, noun: str, *, actor: Actor, domain: str | None, search: str) -> Iterator[Body]:

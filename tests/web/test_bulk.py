@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from appliance.database.session import reading, unit_of_work
-from appliance.models import AuditEntry, Job, JobPart, Mailbox
+from appliance.models import AuditEntry, Job, JobPart, Mailbox, Removal
 from appliance.services import aliases, bulk, domains, forwardings, jobs, mailboxes, tenants
 from appliance.services.actor import Actor
 from tests.fixtures.panel import SYSTEM, Browser, Office
@@ -273,6 +273,26 @@ def test_a_large_change_is_looked_at_and_done_in_the_background(
 
 def _die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_large_domain_goes_and_comes_back_in_the_background(
+    office: Office, operator: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.panel.domains.REMOVED_AT_ONCE", BOXES - 1)
+    monkeypatch.setattr("web.panel.removals.REMOVED_AT_ONCE", BOXES - 1)
+    worker = Worker(office.app, office.app.state.wiring)
+    where = send(operator, "/domains/shop.test/remove", {"confirm": "shop.test"})
+    assert where.startswith("/jobs/")
+    assert operator.get("/domains/shop.test").status_code == 200
+    assert worker.work()
+    assert "1 of 1" in plain(operator.get(where).text)
+    assert operator.get("/domains/shop.test").status_code == 404
+    with reading(office.engine) as session:
+        number = session.scalars(select(Removal.id)).one()
+    back = send(operator, f"/removals/{number}/undo", {})
+    assert worker.work()
+    assert "1 of 1" in plain(operator.get(back).text)
+    assert "box0@shop.test" in operator.get("/domains/shop.test/mailboxes").text
 
 
 def test_a_draft_goes_without_a_trace(office: Office, operator: Browser) -> None:

@@ -12,6 +12,7 @@ from appliance.services import (
     addresses,
     aliases,
     authorisation,
+    bulk,
     dkim,
     domains,
     forwardings,
@@ -21,6 +22,7 @@ from appliance.services import (
 )
 from appliance.services.limits import IN_DOMAINS, OF_DOMAINS
 from appliance.services.paging import Page
+from web.panel import drafts
 from web.panel.desk import Desk, Managing, Signed
 from web.panel.forms import (
     Form,
@@ -48,6 +50,7 @@ INSIDES = (
     ("tenant", "Only within its tenant"),
     ("domain", "Only within this domain"),
 )
+REMOVED_AT_ONCE = 2000  # mailboxes and aliases, while somebody waits: a quarter of a second
 MAX_OWNERS = 500  # in a form's list; whoever has more tenants makes domains on the tenant's page
 
 
@@ -340,11 +343,19 @@ def _confirm_removal(desk: Desk, name: str, form: Typed, refusal: ApplianceError
     return desk.page("domains/remove.html", refusal=refusal, form=form, errors=faults, domain=view)
 
 
+def _is_large(desk: Desk, name: str) -> bool:
+    with desk.reading() as session:
+        domain = domains.find(session, desk.actor, "domain.remove", name)
+        return desk.me.manages and sum(domains.counts(session, [domain])[domain.id]) > REMOVED_AT_ONCE
+
+
 @router.post("/domains/{name}/remove")
 def remove(desk: Signed, name: str, form: Form) -> Response:
-    """Remove the domain with all that is in it."""
+    """Remove the domain with all that is in it; in the background, when that is much."""
     try:
         require_confirmed(form, name)
+        if _is_large(desk, name):
+            return desk.see_other(url("jobs", drafts.go(desk, bulk.KIND, {"name": name}, bulk.removal_of("domain"))))
         with desk.changing() as session:
             days = desk.wiring.settings.limits.trash_days
             gone = domains.remove(session, name, actor=desk.actor, days=days)

@@ -70,6 +70,19 @@ def start(desk: Desk, name: str) -> None:
         labour.advance(desk.request.app, desk.wiring, number, AT_ONCE)
 
 
+def go(desk: Desk, kind: str, what: dict[str, Any], deed: dict[str, Any]) -> str:
+    """A job that does this one thing, which takes long and was looked at already; answers its public id.
+
+    Raises:
+        ApplianceError: as `jobs.create`.
+    """
+    with desk.changing() as session:
+        job = jobs.create(session, kind, [what], actor=desk.actor, about={"deed": deed}, state=jobs.DRAFT)
+        jobs.start(session, job.public_id, actor=desk.actor, undo_days=desk.wiring.settings.limits.trash_days)
+        session.info[WAKE] = True
+        return job.public_id
+
+
 def undo(desk: Desk, name: str) -> str:
     """Take back what the job called *name* did, as `start`; answers the public id of the job that does it.
 

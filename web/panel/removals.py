@@ -7,8 +7,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError
-from appliance.services import removals
+from appliance.services import bulk, jobs, removals
+from web.panel import drafts
 from web.panel.desk import Desk, Managing
+from web.panel.domains import REMOVED_AT_ONCE
 from web.panel.forms import Form, faults_of, require_confirmed
 from web.panel.links import url
 from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
@@ -36,8 +38,13 @@ def _index(desk: Desk, asked: Wanted, refusal: ApplianceError | None) -> Respons
 
 @router.post("/removals/{number:int}/undo")
 def undo(desk: Managing, number: int, form: Form) -> Response:
-    """Bring it back as it was, with its mail."""
+    """Bring it back as it was, with its mail; in the background, when that is much."""
     try:
+        with desk.reading() as session:
+            kept = removals.get(session, number, actor=desk.actor)
+        if kept.mailboxes + kept.aliases > REMOVED_AT_ONCE:
+            what = {"name": kept.name, "noun": kept.kind, "verb": "remove", "id": number}
+            return desk.see_other(url("jobs", drafts.go(desk, jobs.UNDO, what, bulk.removal_of(kept.kind))))
         with desk.changing() as session:
             back = removals.undo(session, number, actor=desk.actor)
             name, kind = back.name, back.kind
