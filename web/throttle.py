@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 # Three of a million codes are right at any time: at this pace an even chance takes four years (RFC 4226 7.3).
 MOST_CODES, CODE_SECONDS = 10, 600.0
+MOST_STARTS = 30  # a minute, from one network: each is a row until it is used or ten minutes old
 MAX_TRACKED = 20_000  # keys; about 3 MiB when full, and the oldest is forgotten first
 
 
@@ -50,6 +51,7 @@ class LoginThrottle:
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._by_name = Bucket(5, 30.0, clock)
         self._by_network = Bucket(per_minute, 60.0 / per_minute, clock)
+        self._starts = Bucket(MOST_STARTS, 60.0 / MOST_STARTS, clock)
         self._codes = Bucket(MOST_CODES, CODE_SECONDS, clock)
 
     def wait_seconds(self, name: str, client: str) -> float:
@@ -62,6 +64,14 @@ class LoginThrottle:
         where = network_of(client)
         self._by_name.charge(_pair(name, where))
         self._by_network.charge(where)
+
+    def wait_seconds_for_start(self, client: str) -> float:
+        """How long until somebody there may begin to sign in by a passkey; 0 when he may now."""
+        return self._starts.wait_seconds(network_of(client))
+
+    def start(self, client: str) -> None:
+        """He began."""
+        self._starts.charge(network_of(client))
 
     def wait_seconds_for_code(self, name: str, client: str) -> float:
         """How long until the owner of *name*, whose password was shown, may show another code; 0 when he may now."""

@@ -315,11 +315,21 @@ _OWN = Rule(ALL, "nothing", also=(404,), path={"number": "login"})
 _OWN_PAGES = [
     ("GET", "sign-in", _OWN),
     *(("POST", path, _OWN) for path in ("sessions/end", "sessions/{number:int}/end")),
+    ("GET", "second-step", _OWN),
+    ("GET", "app", _OWN),
+    # Each of them wants his password, which nobody shows here.
+    *(
+        ("POST", path, Rule("", "nothing", {"password": "x"}, path={"number": "login"}, hides=False))
+        for path in ("app", "app/remove", "backup-codes", "passkeys/begin", "passkeys", "passkeys/{number:int}/remove")
+    ),
 ]
 _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("GET", "/", Rule(ALL, "nothing")),
     form("GET", "/login", Rule(ALL, "nothing")),
     form("POST", "/login", Rule("", "nothing", {"name": "nobody", "password": "x"}, hides=False)),
+    form("GET", "/login/code", Rule(ALL, "nothing")),
+    *(form("POST", f"/login/passkey{deed}", Rule("", "nothing", hides=False)) for deed in ("", "/begin")),
+    form("POST", "/login/code", Rule(ALL, "nothing", {"code": "123456"})),  # back to the gate: nobody is on the way in
     form("GET", "/login/link/{token}", Rule(ALL, "nothing", path={"token": "static"})),
     form("POST", "/login/link/{token}", Rule("", "nothing", path={"token": "static"}, hides=False)),
     form("POST", "/logout", Rule(ALL, "nothing")),
@@ -329,7 +339,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/language", Rule(ALL, "nothing", {"language": "de"})),
     form("GET", "/account/password", Rule(ALL, "nothing")),
     form("POST", "/account/password", Rule("", "nothing", {"present": "wrong", "password": "x", "again": "x"}, hides=False)),
-    # Everybody's own affairs. Most who ask here have no account, so there is nobody whose they could be: tests/web/test_own_pages.py.
+    # Everybody's own affairs; most who ask here have no account, so they are nobody's: tests/web/test_own_pages.py.
     *(form(verb, f"/account/{path}", rule) for verb, path, rule in _OWN_PAGES),
     form("GET", "/static/{name:path}", Rule(ALL, "nothing", path={"name": "static"})),
     form("GET", "/healthz", Rule(ALL, "nothing")),

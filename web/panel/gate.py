@@ -9,12 +9,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from appliance.database.session import Session
-from appliance.errors import Invalid, NotSignedIn
+from appliance.errors import ApplianceError, Invalid, NotSignedIn
 from appliance.services import login_steps, persons, second_factors, sessions
 from appliance.services.persons import Person
 from web import security
-from web.errors import TooManyAttempts
+from web.errors import TooManyAttempts, status_of
 from web.notebook import Guess
+from web.panel.forms import faults_of
+from web.panel.rendering import Typed
 from web.wiring import client_of, program_of, wiring_of
 
 LONGEST_NEXT = 500
@@ -83,6 +85,15 @@ def _note(request: Request, name: str, how: str) -> None:
     wiring = wiring_of(request)
     wiring.notebook.note(Guess(name, how, client_of(request), program_of(request)))
     wiring.work.set()  # The worker writes it down.
+
+
+def show(request: Request, form: Typed, refusal: ApplianceError | None) -> Response:
+    """The gate itself."""
+    status = status_of(refusal) if refusal else 200
+    faults = faults_of(refusal) if refusal else Typed()
+    return wiring_of(request).renderer.page(
+        request, "start/login.html", {"form": form, "errors": faults}, status=status
+    )
 
 
 def let_in(request: Request, session: Session, name: str, how: str, back: str) -> Response:

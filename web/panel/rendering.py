@@ -91,6 +91,10 @@ class Renderer:
             security.set_cookie(request, response, security.SESSION_COOKIE, session_token(request))
         return response
 
+    def say(self, request: Request, words: str) -> str:
+        """*words* in the reader's language, for what is no page."""
+        return str(self._environments[language_of(request)].filters["t"](words))
+
     def error(self, request: Request, status: int, sentence: str, headers: Mapping[str, str]) -> Response:
         """The page that says what went wrong and where to go from here."""
         template = "start/_error.html" if is_fragment(request) else "start/error.html"

@@ -4,6 +4,8 @@ A reader would otherwise get wrong: the app's secret travels in the form until i
 Whoever put another one there would deceive nobody but himself: the page is his own, and no other site can fill its form in.
 """
 
+import time
+from collections import defaultdict
 from dataclasses import dataclass
 
 import segno
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from appliance.errors import ApplianceError, Invalid, NotSignedIn
-from appliance.services import login_steps, passkeys, persons, second_factors
+from appliance.services import login_steps, passkeys, persons, second_factors, sessions
 from web import security
 from web.errors import status_of
 from web.panel import gate
@@ -26,7 +28,8 @@ router = APIRouter(include_in_schema=False)
 
 HERE = "/account/second-step"
 MODULE_PIXELS = 4
-FORMS, FIELDS = ("app", "codes", "passkey", "passkeys"), ("password", "code", "name")
+FIELDS = ("password", "code", "name")
+FRESH_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,18 @@ def ask(request: Request) -> Response:
 
 
 def _ask(request: Request, refusal: ApplianceError | None) -> Response:
+    return ask_again(request, refusal) or RedirectResponse("/login", 303)
+
+
+def ask_again(request: Request, refusal: ApplianceError | None) -> Response | None:
+    """The page for the second thing; None: nobody is on the way in here."""
     wiring, token = wiring_of(request), _token(request)
     try:
         with wiring.reading() as session:
             step = login_steps.find(session, token, "second")
             has = second_factors.standing(session, step.person) if step.person is not None else None
     except NotSignedIn:
-        return RedirectResponse("/login", 303)
+        return None
     context = {"errors": faults_of(refusal, "code", otherwise="code") if refusal else Typed(), "has": has}
     return wiring.renderer.page(request, "start/code.html", context, status=status_of(refusal) if refusal else 200)
 
@@ -90,17 +98,17 @@ def _token(request: Request) -> str:
 @router.get(HERE)
 def page(desk: Signed) -> Response:
     """What one has."""
-    return _page(desk, Typed(), None)
+    return shown(desk, Typed(), None)
 
 
-def _page(desk: Desk, form: Typed, refusal: ApplianceError | None, where: str = "") -> Response:
-    """*where*: which of its forms was refused."""
+def shown(desk: Desk, form: Typed, refusal: ApplianceError | None, where: str = "") -> Response:
+    """The page; *where*: which of its forms was refused."""
     faults = faults_of(refusal, *FIELDS) if refusal else Typed()
     with desk.reading() as session:
         person = persons.own(session, desk.actor)
         return desk.page(
             "account/second_step.html", refusal=refusal, form=form, where=where, errors=faults,
-            faults={each: faults if where == each else Typed() for each in FORMS},
+            faults=defaultdict(Typed, {where: faults}),
             has=second_factors.standing(session, person), codes=second_factors.BACKUP_CODES,
             passkeys=passkeys.of(session, person),
         )  # fmt: skip
@@ -150,7 +158,7 @@ def turn_app_off(desk: Signed, form: Form) -> Response:
         with desk.changing() as session:
             second_factors.turn_app_off(session, actor=desk.actor, keep_session=desk.me.session_id)
     except ApplianceError as refusal:
-        return _page(desk, form, refusal, "app")
+        return shown(desk, form, refusal, "app")
     return desk.see_other(HERE, "No code of an app is asked for any more.")
 
 
@@ -158,11 +166,11 @@ def turn_app_off(desk: Signed, form: Form) -> Response:
 def renew_backup_codes(desk: Signed, form: Form) -> Response:
     """Ten other ones, shown this once."""
     try:
-        require_password(desk, form)
+        _require_for_codes(desk, form)
         with desk.changing() as session:
             made = second_factors.new_backup_codes(session, actor=desk.actor)
     except ApplianceError as refusal:
-        return _page(desk, form, refusal, "codes")
+        return shown(desk, form, refusal, "codes")
     return desk.page("account/backup_codes.html", codes=made, is_first=False)
 
 
@@ -177,6 +185,21 @@ def require_password(desk: Desk, form: Typed) -> None:
         gate.require_right(desk.request, desk.me.name, form["password"])
     except NotSignedIn as refusal:
         raise Invalid("That is not your present password.", code=refusal.code, field="password") from refusal
+
+
+def _require_for_codes(desk: Desk, form: Typed) -> None:
+    """As `require_both`; whoever has neither app nor code left has just signed in by his passkey."""
+    with desk.reading() as session:
+        has = second_factors.standing(session, persons.own(session, desk.actor))
+        since = next(
+            (row.created_at for row in sessions.of_own(session, actor=desk.actor) if row.id == desk.me.session_id), 0
+        )
+    if has.app_since is not None or has.backup_codes:
+        require_both(desk, form)
+        return
+    require_password(desk, form)
+    if time.time() - since > FRESH_SECONDS:
+        raise Invalid("Sign out, sign in by your passkey, and come back here.", code="not_fresh", field="password")
 
 
 def require_both(desk: Desk, form: Typed) -> None:

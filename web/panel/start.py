@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 from appliance.errors import ApplianceError, Invalid, NotSignedIn
 from appliance.services import accounts, login_links, mailboxes, sessions, support
 from web import security
-from web.errors import status_of
 from web.panel import gate
 from web.panel.desk import AtPassword, Desk, Signed
 from web.panel.forms import Form, faults_of
@@ -26,15 +25,7 @@ A_YEAR_SECONDS = 365 * 24 * 3600
 @router.get("/login")
 def login_form(request: Request) -> Response:
     """The gate."""
-    return _gate(request, Typed(next=request.query_params.get("next", "")), None)
-
-
-def _gate(request: Request, form: Typed, refusal: ApplianceError | None) -> Response:
-    status = status_of(refusal) if refusal else 200
-    faults = faults_of(refusal) if refusal else Typed()
-    return wiring_of(request).renderer.page(
-        request, "start/login.html", {"form": form, "errors": faults}, status=status
-    )
+    return gate.show(request, Typed(next=request.query_params.get("next", "")), None)
 
 
 @router.post("/login")
@@ -46,7 +37,7 @@ def log_in(request: Request, form: Form) -> Response:
         with wiring_of(request).changing() as session:
             return gate.let_in(request, session, name, "password", form["next"])
     except ApplianceError as refusal:
-        return _gate(request, form, refusal)
+        return gate.show(request, form, refusal)
 
 
 @router.get("/login/link/{token}")
@@ -67,7 +58,7 @@ def log_in_by_link(request: Request, token: str, form: Form) -> Response:
             # The link stands for the password; whoever wants two steps takes the second one all the same.
             return gate.let_in(request, session, redeemed.name, "link", "/")
     except ApplianceError as refusal:
-        return _gate(request, Typed(), refusal)
+        return gate.show(request, Typed(), refusal)
 
 
 @router.post("/logout")
