@@ -302,7 +302,8 @@ def measure(folder: Path, messages: int, domains: int, samples: int) -> Figures:
         house.send(MAILBOX, b"Subject: first\r\n\r\nThe Maildir is made with it.\r\n")
         house.wait_for_messages(MAILBOX)
         server = Server(house.port("smtp"), MAILBOX, house.maildir(MAILBOX) / "new")
-        measure_fresh(server, world, 20, "warm")
+        warming = min(20, samples)
+        measure_fresh(server, world, warming, "warm")
         empty_mailbox, empty_remote = measure_fresh(server, world, samples, "empty")
         house.stop()
         fill(house, messages, domains)
@@ -310,7 +311,7 @@ def measure(folder: Path, messages: int, domains: int, samples: int) -> Figures:
         house.start()
         start_seconds = time.monotonic() - began
         time.sleep(min(SETTLE_SECONDS, messages / SETTLED_PER_SECOND))
-        measure_fresh(server, world, 20, "again")
+        measure_fresh(server, world, warming, "again")
         full_mailbox, full_remote = measure_fresh(server, world, samples, "full")
         queued = sum(1 for _ in (house.state / "spool/envelope").iterdir())
         return Figures(
