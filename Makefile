@@ -51,9 +51,10 @@ check: $(VENV)/.locked-test  ## lint, format, types, import contracts
 prove: $(VENV)/.locked-test system-packages  ## the promises in full size, each printing its figure (long)
 	POSTERN_FULL=1 $(BIN)/python -m pytest --timeout 7200 -m must_show
 
-bench: $(VENV)/.locked-test system-packages  ## Postern and a throw-away Postfix in turn; prints the ratios (long; needs root)
+bench: $(VENV)/.locked-test system-packages  ## Postern and a throw-away Postfix in turn, and each page at a million (long; needs root)
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.outbound
+	$(BIN)/python -m benchmarks.panel
 
 # SECONDS is also the shell's own name for how long it runs, so only make's command line or file can set it.
 FUZZ_SECONDS := $(if $(filter command line file,$(origin SECONDS)),$(SECONDS),60)

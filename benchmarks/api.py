@@ -161,14 +161,19 @@ class House(million.House):
         with contextlib.closing(connection):
             yield call
 
-    def web_mib(self) -> float:
-        """What the web process has in memory."""
+    @property
+    def web(self) -> int:
+        """The web process."""
         assert self._process is not None
         for pid in peers.family(self._process.pid):
             if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"-m\0web\0"):
-                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-                return int((re.search(r"^Rss:\s+(\d+)", text, re.MULTILINE) or [0, 0])[1]) / 1024
+                return pid
         raise RuntimeError("there is no web process")
+
+    def web_mib(self) -> float:
+        """What it has in memory."""
+        text = Path(f"/proc/{self.web}/smaps_rollup").read_text()
+        return int((re.search(r"^Rss:\s+(\d+)", text, re.MULTILINE) or [0, 0])[1]) / 1024
 
 
 _DOMAIN = "id, name, kind, tenant_id, validation, created_at, proved_at, version"

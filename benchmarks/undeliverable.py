@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -201,12 +201,17 @@ def address(number: int, domains: int) -> str:
 
 def fill(house: House, messages: int, domains: int) -> None:
     """Lay *messages* for *domains* into the spool, as enqueuer would have in the last hours."""
+    lay(house.state, house.config, messages, lambda number: address(number, domains))
+
+
+def lay(state: Path, config: Path, messages: int, recipient_of: Callable[[int], str]) -> None:
+    """The same for any house, by its *state* folder and settings; *recipient_of* says to whom each message is."""
     now = int(time.time())
-    base = load_settings(house.config).host.uid_base
+    base = load_settings(config).host.uid_base
     owner = (base + roster.ENQUEUER.number, base + roster.CLEANER.number) if os.geteuid() == 0 else (-1, -1)
     for number in range(messages):
         arrival = now - OLDEST_SECONDS * (messages - number) // messages - 60
-        recipient = Recipient(address(number, domains).encode())
+        recipient = Recipient(recipient_of(number).encode())
         envelope = Envelope(
             arrival,
             len(CONTENT),
@@ -219,7 +224,7 @@ def fill(house: House, messages: int, domains: int) -> None:
         )
         name = f"{arrival * 1_000_000 + number % 1_000_000:016x}{number & 0xFFFF:04x}"
         for part, octets in (("content", CONTENT), ("envelope", render(envelope))):
-            path = house.state / "spool" / part / name
+            path = state / "spool" / part / name
             path.write_bytes(octets)
             os.chown(path, *owner)
     os.sync()  # It has lain there for hours: what the kernel has yet to write of it is none of the question.

@@ -970,12 +970,16 @@ def test_the_document_is_openapi_3_1_and_names_every_refusal(api: Api) -> None:
             assert operation["security"] == [{"key": []}], (verb, path)
 
 
-def test_the_documentation_page_shows_every_operation(api: Api) -> None:
-    page = api.client.get("/api/v1/docs").text
+def test_the_documentation_shows_every_operation(api: Api) -> None:
+    """All on its first page, in brief; and each on its noun's, with all that is to be said of it."""
+    index = api.client.get("/api/v1/docs").text
     document = api("GET", "/openapi.json").json()
-    for path in document["paths"]:
-        assert f"<code>{path}</code>" in page
-    assert page.count('class="operation"') == sum(len(verbs) for verbs in document["paths"].values())
+    nouns = re.findall(r'href="(\?about=[^"]+)"', index)
+    pages = "".join(api.client.get(f"/api/v1/docs{noun}").text for noun in nouns)
+    for path, verbs in document["paths"].items():
+        assert f"<code>{path}</code>" in pages
+        assert all(f"<code>{verb.upper()} {path}</code>" in index for verb in verbs)
+    assert pages.count('class="operation"') == sum(len(verbs) for verbs in document["paths"].values())
 
 
 def test_the_services_are_those_that_were_tested(office: Office) -> None:

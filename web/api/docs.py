@@ -92,11 +92,13 @@ def document(request: Request) -> Response:
 
 
 @router.get("/api/v1/docs", include_in_schema=False)
-def documentation(request: Request) -> Response:
-    """The whole API on one page."""
+def documentation(request: Request, about: str = "") -> Response:
+    """The whole API as a list; with *about*, all that is to be said of one noun's operations."""
     renderer: Renderer = request.app.state.renderer
     nouns = [_noun(name, operations) for name, operations in json.loads(_described(request.app).nouns)]
-    return renderer.page(request, "docs/index.html", {"nouns": nouns, "base": str(request.base_url).rstrip("/")})
+    chosen = [noun for noun in nouns if noun.name == about]
+    values = {"nouns": nouns, "chosen": chosen, "base": str(request.base_url).rstrip("/")}
+    return renderer.page(request, "docs/noun.html" if chosen else "docs/index.html", values)
 
 
 def _noun(name: str, operations: list[list[Any]]) -> Noun:

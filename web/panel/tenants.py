@@ -20,7 +20,8 @@ router = APIRouter(include_in_schema=False)
 LIMITS = limits.OF_TENANTS
 KINDS = (("customer", "Customer"), ("reseller", "Reseller"))
 MAX_LISTED = 500
-SHOWN_BELOW = 8  # of a reseller's customers, in the tree; the others are a click away
+BRANCHES = 25  # on a page of the tree
+SHOWN_BELOW = 4  # of a reseller's customers, in the tree; the others are a click away
 
 
 class Branch(NamedTuple):
@@ -39,7 +40,7 @@ def index(desk: Signed, asked: Asked, under: Annotated[int | None, Query(ge=0, l
         top = tenants.own(session, desk.actor) if under is None else tenants.get(session, under, actor=desk.actor)
         page = tenants.list_tenants(
             session, actor=desk.actor, parent_id=None if asked.search else top.id, search=asked.search,
-            limit=PAGE_LENGTH, cursor=asked.cursor,
+            limit=PAGE_LENGTH if asked.search else BRANCHES, cursor=asked.cursor,
         )  # fmt: skip
         tree = _tree(session, top, page.items, is_search=bool(asked.search))
     query = {} if under is None else {"under": str(under)}
@@ -126,7 +127,9 @@ def _detail(desk: Desk, tenant_id: int, form: Typed | None, refusal: ApplianceEr
             "tenants/detail.html",
             refusal=refusal,
             form=form,
-            errors=faults_of(refusal, "name", "account", "holder", "plan_id", "trace_days", *LIMITS) if refusal else Typed(),
+            errors=faults_of(refusal, "name", "account", "holder", "plan_id", "trace_days", *LIMITS)
+            if refusal
+            else Typed(),
             tenant=tenant,
             trace_days=desk.wiring.settings.limits.trace_days,
             use=_use(session, tenant),
