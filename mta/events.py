@@ -38,7 +38,7 @@ EVENTS: Final[dict[str, Kind]] = {
     ),
     "refused": Kind(
         "a command, a recipient or a message was answered with 4yz or 5yz",
-        ("smtpd", "submissiond", "qmtpd"), (*_CLIENT, "reply", "reverse_path", "forward_path"),
+        ("smtpd", "submissiond", "qmtpd"), (*_CLIENT, "reply", "reverse_path", "forward_path", "identity"),
     ),
     "broken-off": Kind("a client of QMTP or QMQP was hung up on", ("qmtpd",), (*_CLIENT, "why")),
     "fault": Kind(

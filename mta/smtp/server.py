@@ -822,6 +822,8 @@ class Server:
         pairs: dict[str, bytes | int] = {"reply": reply.octets[:9], "reverse_path": reverse_path or b""}
         if forward_path:
             pairs["forward_path"] = forward_path
+        if self._login is not NOBODY:
+            pairs["identity"] = self._login.identity
         self._events.append(Note("refused", pairs))
 
     _VERBS: ClassVar[dict[bytes, Callable[["Server", bytes], None]]] = {

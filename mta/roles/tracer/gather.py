@@ -18,6 +18,7 @@ MAX_SESSIONS: Final = 10_000  # conversations whose beginning is remembered, for
 MAX_KNOWN: Final = 50_000  # queue ids whose number is remembered
 MAX_VALUE: Final = 1000  # characters of one value
 _OF_SESSION: Final = frozenset({"connected", "secured", "handshake-failed"})
+_OF_STRANGERS: Final = frozenset({"smtpd", "qmtpd"})
 _REFUSALS: Final = frozenset({"refused", "author-refused"})
 _BEGINNINGS: Final = frozenset({"accepted", "queued"})
 _STATES: Final = frozenset({
@@ -115,6 +116,8 @@ class Gatherer:
                 self._conversation(session).hear(batch, entry)
             return
         if kind in _REFUSALS:
+            if entry["role"] in _OF_STRANGERS:
+                entry.pop("identity", None)  # Nobody logs in there, and who says so was taken over.
             number = self._make(batch, entry, None, session)
         elif queue_id:
             number = self._number_of(batch, entry, queue_id, session)
@@ -140,7 +143,7 @@ class Gatherer:
         self._newest += 1
         made = Message(self._newest, queue_id, session, entry["time"])
         made.client, made.reverse_path = entry.get("client", ""), entry.get("reverse_path", "")
-        made.identity = entry.get("identity", "") if entry["event"] == "author-refused" else ""
+        made.identity = entry.get("identity", "") if entry["event"] in _REFUSALS else ""
         batch.made[made.id] = made
         if queue_id is not None:
             self._remember(queue_id, made.id)

@@ -135,6 +135,20 @@ def test_being_away_is_not_being_wrong() -> None:
     assert [event.name for event in user.events if isinstance(event, Note)] == ["refused"]
 
 
+def test_a_refusal_says_who_had_logged_in() -> None:
+    """So that he finds it; and says it of nobody who had not."""
+    user = User()
+    user.say(b"EHLO a", b"AUTH PLAIN " + PLAIN)
+    user.hear(LoginAnswer(True, Login(b"joe@a.test", 9, b"t")))
+    for number in range(200):
+        if user.over:
+            break
+        user.say(b"NONSENSE %d" % number)
+    refused = [event for event in user.events if isinstance(event, Note) and event.name == "refused"]
+    assert refused
+    assert {event.pairs["identity"] for event in refused} == {b"joe@a.test"}
+
+
 def test_scram_is_over_only_when_the_client_took_the_last_word() -> None:
     """The server's final message is a challenge; until its empty answer nobody is logged in (RFC 4954 4)."""
     user = User()

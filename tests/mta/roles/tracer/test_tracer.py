@@ -120,6 +120,20 @@ def test_a_refusal_is_kept_without_a_queue_id_and_a_claim_not_at_all(rig):
     assert rig.rows("SELECT queue_id, client, state FROM message") == [(None, "192.0.2.9", "refused")]
 
 
+def test_who_sent_what_was_refused_is_believed_where_people_log_in(rig):
+    """Else whoever took an smtpd over could put refusals into anybody's own list."""
+    words = {"client": "192.0.2.9", "reply": "550 5.1.1", "reverse_path": "a+b@y.test", "forward_path": "nobody@b.test"}
+    for role, session in (("submissiond", "s1"), ("smtpd", "s2"), ("qmtpd", "s3")):
+        rig.say(role, "refused", session=session, identity="ann@a.test", **words)
+    rig.read()
+    assert rig.rows("SELECT session, identity FROM message ORDER BY id") == [
+        ("s1", "ann@a.test"),
+        ("s2", ""),
+        ("s3", ""),
+    ]
+    assert len(rig.rows("SELECT 1 FROM party WHERE way = ?", IDENTITY)) == 1
+
+
 def test_a_notification_names_what_it_is_about(rig):
     rig.say("enqueuer", "queued", queue_id=TWO, original_queue_id=ONE, forward_path="ann@a.test", size="9")
     rig.read()
