@@ -4,6 +4,7 @@
     braked       when and why: the mailbox is marked, and what it queued waits
     dead-target  when an address at another host refused what was forwarded to it, and how: whoever forwards there sees it
     rehash       a better hash of a password, in place of exactly the one that it was made from
+    shown        when a password was used to send, by the name of its hash: of an app password its owner sees the day
 
 A reader would otherwise get wrong: a fact may be late. A password that was set and a brake that was released meanwhile win.
 """
@@ -36,6 +37,8 @@ def apply(query: Query, facts: Iterable[m.Fact]) -> bool:
                 _mark_target(query, fact.key.decode(errors="replace"), fact.value)
             case b"rehash":
                 is_news |= _rehash(query, folded, domain, fact.value)
+            case b"shown":
+                _note_use(query, fact.key, fact.value)
             case _:
                 continue  # Of a later ledger.
     return is_news
@@ -55,6 +58,21 @@ def _mark_target(query: Query, target: str, value: bytes) -> None:
         for table in ("forwarding_target", "alias_target"):
             statement = f"UPDATE {table} SET failed_at = ?, failure = ? WHERE address = ?"  # noqa: S608 - our own words
             query.run(statement, (int(at), words[:500], target))
+
+
+def _note_use(query: Query, key: bytes, value: bytes) -> None:
+    name, _, address = key.decode(errors="replace").partition(" ")
+    folded, _, domain = address.rpartition("@")
+    known = (
+        "SELECT a.id, a.sealed_hash FROM app_password a JOIN mailbox m ON m.id = a.mailbox_id "
+        "JOIN domain d ON d.id = m.domain_id WHERE m.folded = ? AND d.name = ?"
+    )
+    for number, sealed in list(query.rows(known, (folded, domain))):
+        if name and hashlib.sha256(base64.b64decode(sealed)).hexdigest().startswith(name):
+            query.run(
+                "UPDATE app_password SET used_at = ? WHERE id = ? AND (used_at IS NULL OR used_at < ?)",
+                (int(value), number, int(value)),
+            )
 
 
 def _brake(query: Query, folded: str, domain: str, value: bytes) -> bool:

@@ -1,6 +1,6 @@
 """A mailbox's further passwords, each for one program."""
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from appliance.models.base import Base, Row
@@ -15,3 +15,4 @@ class AppPassword(Row, Base):
     mailbox_id: Mapped[int] = mapped_column(ForeignKey("mailbox.id", ondelete="CASCADE"))
     name: Mapped[str]
     sealed_hash: Mapped[str]  # only the authenticator can open it
+    used_at: Mapped[int | None] = mapped_column(BigInteger, default=None)  # to some hours; None: never yet

@@ -552,6 +552,13 @@ class Rehash(Message, verb="rehash"):
     sealed: Text  # to the authenticator itself, as all of them
 
 
+class Shown(Message, verb="shown"):
+    """authenticator -> ledger. *identity* logged in by the credential of that *name*, for the first time in hours. Not answered."""
+
+    identity: Path
+    name: Mac
+
+
 class Outbox(Message, verb="outbox"):
     """compiler -> ledger. Facts numbered above *after*, please; those up to it are applied and may be forgotten."""
 

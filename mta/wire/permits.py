@@ -60,7 +60,7 @@ _TABLE: dict[tuple[str, str], tuple[_Kinds, _Kinds]] = {
         frozenset({m.Usage, m.Greyed, m.Spent, m.KeptPath, m.Answering}),
     ),
     ("ledger", "bouncer"): (frozenset({m.Notice}), frozenset({m.Noticed})),
-    ("authenticator", "ledger"): (frozenset({m.Rehash}), frozenset()),
+    ("authenticator", "ledger"): (frozenset({m.Rehash, m.Shown}), frozenset()),
     ("source", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),
     ("directory", "source"): (frozenset({m.Exists}), frozenset({m.Existence})),
     ("directory", "resolver"): (frozenset({m.LookUp}), frozenset({m.Found})),

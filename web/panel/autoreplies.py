@@ -30,7 +30,12 @@ def page(desk: Signed, address: str) -> Response:
 
 
 def _page(
-    desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None, *, preview: Mapping[str, Any] | None = None
+    desk: Desk,
+    address: str,
+    form: Typed | None,
+    refusal: ApplianceError | None,
+    *,
+    preview: Mapping[str, Any] | None = None,
 ) -> Response:
     with desk.reading() as session:
         mailbox = mailboxes.get(session, address, actor=desk.actor)

@@ -5,7 +5,7 @@ Serves
     `CheckCode`: the step (30 seconds) that a code of an authenticator app belongs to, for the sealed secret that web hands over.
     submissiond: `LogIn`, or `ScramBegin` and `ScramEnd`; right, wrong or later, and with right a login ticket. submissiond and
     submitter: `MayUse`, with that ticket; yes or no with the rule in words, and with yes a sender ticket.
-    ledger is told of a better hash of a password that was shown just now (`Rehash`).
+    ledger is told of a better hash of a password that was shown just now (`Rehash`), and some times a day that one was (`Shown`).
 
 Holds
     The credential snapshot, read-only, and the private key to which all password hashes are sealed: nobody else can read

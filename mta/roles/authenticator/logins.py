@@ -252,6 +252,7 @@ class Logins:
         expiry = int(self._now()) + tickets.LOGIN_SECONDS
         ticket = tickets.login_ticket(self._secrets.ticket, attempt.session, attempt.identity, expiry, by.name)
         self._guesses.right(attempt.identity, attempt.client)
+        self._renewal.shown(attempt.identity, by.name, self._clock())
         self._credentials.peers.event(
             "logged-in", session=attempt.session, client=attempt.client, login=attempt.identity, how=how
         )

@@ -3,7 +3,8 @@
 Serves
     directory: `UsageOf`, `Grey`, `Spend` and `MayAnswer`, answered at once; `Missed`. enqueuer: `Reserve`, when a message for a
     mailbox with a quota was taken. localspawn: `Stored`, when it is there, `Release`, when it will not be. authenticator:
-    `Rehash`, a better hash of a password. compiler: `Outbox`, the facts that the control plane wants to show or to keep.
+    `Rehash`, a better hash of a password; `Shown`, that one was used. compiler: `Outbox`, the facts that the control plane wants
+    to show or to keep.
 
 Asks
     bouncer: `Notice` -> `Noticed`, when a mailbox was braked

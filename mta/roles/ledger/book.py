@@ -102,6 +102,8 @@ class Book:
                 self._store.target_failed(target, text, int(self._clock()))
             case m.Rehash(identity, was, sealed):
                 self._store.rehash(identity, was, sealed)
+            case m.Shown(identity, name):
+                self._store.shown(identity, name, int(self._clock()))
             case _:
                 return False
         return True

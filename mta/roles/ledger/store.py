@@ -31,12 +31,14 @@ _SCHEMA = """
     CREATE TABLE IF NOT EXISTS outbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT, kind BLOB NOT NULL, key BLOB NOT NULL, UNIQUE (kind, key));
     CREATE TABLE IF NOT EXISTS rehash (mailbox BLOB PRIMARY KEY, was BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS shown (credential BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS notice (mailbox BLOB PRIMARY KEY, at INTEGER NOT NULL, why BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS dead (target BLOB PRIMARY KEY, at INTEGER NOT NULL, words BLOB NOT NULL) WITHOUT ROWID;
 """
-_USAGE, _REHASH, _BRAKED, _DEAD = b"usage", b"rehash", b"braked", b"dead-target"
+_USAGE, _REHASH, _BRAKED, _DEAD, _SHOWN = b"usage", b"rehash", b"braked", b"dead-target", b"shown"
 MAX_DEAD = 20_000  # the same of targets that mail was forwarded to in vain
 MAX_REHASHES = 20_000  # that wait for a database which is away; who is not among them logs in again some day
+MAX_SHOWN = 20_000  # the same of passwords that were used
 _VERSION = 1
 
 
@@ -180,6 +182,15 @@ class Store:
             self._database.execute("INSERT OR REPLACE INTO rehash VALUES (?, ?, ?)", (mailbox, was, sealed))
             self._note(_REHASH, mailbox)
 
+    def shown(self, mailbox: bytes, name: bytes, now: int) -> None:
+        """Its credential of that *name* was used. Where too many wait already, this is forgotten."""
+        self._begin()
+        (waiting,) = self._database.execute("SELECT count(*) FROM shown").fetchone()
+        if waiting < MAX_SHOWN:
+            key = name.hex().encode() + b" " + mailbox
+            self._database.execute("INSERT OR REPLACE INTO shown VALUES (?, ?)", (key, now))
+            self._note(_SHOWN, key)
+
     def target_failed(self, target: bytes, words: bytes, now: int) -> None:
         """Mail that was forwarded to *target* failed for good. Where too many wait already, this one is forgotten."""
         self._begin()
@@ -212,6 +223,9 @@ class Store:
             self._database.execute(
                 "DELETE FROM dead WHERE target NOT IN (SELECT key FROM outbox WHERE kind = ?)", (_DEAD,)
             )
+            self._database.execute(
+                "DELETE FROM shown WHERE credential NOT IN (SELECT key FROM outbox WHERE kind = ?)", (_SHOWN,)
+            )
         rows = self._database.execute("SELECT number, kind, key FROM outbox ORDER BY number LIMIT ?", (SOME_FACTS,))
         for number, kind, key in rows.fetchall():
             yield number, kind, key, self._value(kind, key)
@@ -223,6 +237,9 @@ class Store:
         if kind == _DEAD:
             row = self._database.execute("SELECT at, words FROM dead WHERE target = ?", (key,)).fetchone()
             return b"%d %b" % row if row else b""
+        if kind == _SHOWN:
+            row = self._database.execute("SELECT at FROM shown WHERE credential = ?", (key,)).fetchone()
+            return b"%d" % row if row else b"0"
         if kind == _BRAKED:
             return b"%d %b" % self._habits.brake_of(key)
         return b"%d" % self.usage_of(key)[0]

@@ -201,7 +201,22 @@ def test_a_better_hash_replaces_exactly_what_it_was_made_from(joe, source):
     assert joe.do(lambda s: mailboxes.get(s, JOE, actor=OPERATOR)).sealed_hash == better.decode()
 
 
-@pytest.mark.parametrize("kind", [b"braked", b"rehash", b"usage", b"of-a-later-ledger"])
+def test_the_day_of_a_use_is_noted_at_the_app_password_that_was_shown(joe, source):
+    """Never an earlier one, and at no other."""
+    sealer = Sealer(OPENER.public_key)
+    for name in ("phone", "laptop"):
+        joe.do(lambda s, name=name: senders.add_app_password(s, JOE, name, actor=OPERATOR, sealer=sealer))
+    rows = {row.name: row for row in joe.do(lambda s: senders.app_passwords(s, JOE, actor=OPERATOR))}
+    shown = hashlib.sha256(base64.b64decode(rows["phone"].sealed_hash)).hexdigest()[:16]
+    before = newest(joe)
+    for at in (1_700_000_000, 1_700_090_000, 1_700_050_000):
+        assert not tell(source, (b"shown", f"{shown} {JOE}".encode(), b"%d" % at))
+    assert newest(joe) == before, "nothing is published for it"
+    used = {row.name: row.used_at for row in joe.do(lambda s: senders.app_passwords(s, JOE, actor=OPERATOR))}
+    assert used == {"phone": 1_700_090_000, "laptop": None}
+
+
+@pytest.mark.parametrize("kind", [b"braked", b"shown", b"rehash", b"usage", b"of-a-later-ledger"])
 @pytest.mark.parametrize("key", [b"gone@own.test", b"joe@gone.test", b"", b"\xff"])
 def test_a_fact_about_nobody_changes_nothing(joe, source, kind, key):
     """It was removed since; or the ledger knows more than we do."""

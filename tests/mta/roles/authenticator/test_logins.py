@@ -267,7 +267,19 @@ def test_the_journal_hears_who_logged_in_and_never_a_secret(house):
 def renewal(house, ledger, name):
     assert log_in(house, name, SECRET).word == b"right"
     house.settle()
-    return house.hear(ledger)
+    return [message for message in house.hear(ledger) if isinstance(message, m.Rehash)]
+
+
+def test_that_a_password_was_used_is_told_once_in_hours(house):
+    """Of each its name alone: which of them it is, only the database knows."""
+    ledger = house.server("ledger")
+    for secret in (APP_SECRET, APP_SECRET, SECRET, b"wrong"):
+        log_in(house, ANN, secret)
+    house.settle()
+    record = unpack_record(dict(RECORDS)[b"p:ann@one.example"])
+    own = unpack_record(dict(RECORDS)[b"m:ann@one.example"])
+    told = [(message.identity, message.name) for message in house.hear(ledger)]
+    assert told == [(ANN, name_of(record.sealed[1])), (ANN, name_of(own.sealed))]
 
 
 def test_a_weaker_hash_is_replaced_by_way_of_the_ledger(house):
@@ -301,7 +313,7 @@ def test_a_wrong_secret_replaces_nothing(house):
     log_in(house, b"bob@one.example", b"wrong")
     log_in(house, ANN, APP_SECRET)
     house.settle()
-    assert house.hear(ledger) == []
+    assert not any(isinstance(message, m.Rehash) for message in house.hear(ledger))
 
 
 def records_login(octets):
@@ -555,7 +567,7 @@ def test_a_log_in_outlives_what_does_not_concern_it(tmp_path):
     with serving(tmp_path) as house:
         ledger, by_ann, by_bob = house.server("ledger"), log_in(house, ANN, SECRET), log_in(house, bob, SECRET)
         house.settle()
-        (told,) = house.hear(ledger)
+        (told,) = (message for message in house.hear(ledger) if isinstance(message, m.Rehash))
         better = Login(told.sealed, suspended=False, domain=b"one.example", tenant=b"")
         writer.publish_changes(b"i" * 16, 2, [(b"p:" + ANN, None), (b"m:" + bob, pack_record(better))])
         assert still_may(house, by_ann)
@@ -803,6 +815,7 @@ def test_behind_its_walls_it_checks_each_kind_of_hash(tmp_path, root):
         submissiond.send(m.LogIn(number, session, CLIENT, token, name + b"@one.example", b"Hello world!"))
     answers = {answer.tag: answer.word for answer in (receive(submissiond)[0] for _ in stored)}
     assert answers == dict.fromkeys(range(len(stored)), b"right")
-    renewed = {receive(ledger)[0].identity[:1] for _ in range(6)}
+    told = [receive(ledger)[0] for _ in range(6 + len(stored))]  # six hashes to replace; all were used
+    renewed = {message.identity[:1] for message in told if isinstance(message, m.Rehash)}
     assert renewed == set(stored) - {b"g"}
     assert role.end() == ""

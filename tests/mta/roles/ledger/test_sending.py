@@ -209,6 +209,19 @@ def test_better_hashes_that_nobody_fetches_are_bounded(store, monkeypatch):
     assert len(list(store.facts(0))) == 3
 
 
+def test_the_use_of_a_password_is_a_fact_with_its_latest_day(store, monkeypatch):
+    """Of each password; bounded while nobody fetches them, and forgotten when somebody did."""
+    for name, now in ((b"\x01", NOW), (b"\x02", NOW), (b"\x01", NOW + DAY)):
+        store.shown(ANN, name, now)
+    told = {(kind, key): value for _, kind, key, value in store.facts(0)}
+    assert told == {(b"shown", b"02 " + ANN): b"%d" % NOW, (b"shown", b"01 " + ANN): b"%d" % (NOW + DAY)}
+    monkeypatch.setattr("mta.roles.ledger.store.MAX_SHOWN", 2)
+    store.shown(BOB, b"\x03", NOW)
+    last = max(number for number, *_ in store.facts(0))
+    assert list(store.facts(last)) == []
+    assert store._database.execute("SELECT count(*) FROM shown").fetchone() == (0,)
+
+
 def test_over_the_wire(tmp_path):
     """What directory and authenticator say, and what the journal hears of it."""
     (tmp_path / "ledger").mkdir()
@@ -219,12 +232,13 @@ def test_over_the_wire(tmp_path):
         answers = [house.ask(directory, ask)[0] for _ in range(3)]
         assert answers == [m.Spent(1, b"yes", b""), m.Spent(1, b"yes", b""), m.Spent(1, b"limit", b"mailbox hour")]
         house.client("authenticator").send(m.Rehash(ANN, b"was", b"sealed"))
+        house.client("authenticator").send(m.Shown(ANN, b"name"))
         for _ in range(habits.MISSES + 1):
             directory.send(m.Missed(BOB))
         house.settle()
         assert [name for name, _ in events(journal, house)] == [b"over-limit", b"braked"]
         facts = house.ask(house.client("compiler"), m.Outbox(5, 0))
-        assert [fact.kind for fact in facts] == [b"rehash", b"braked", b""]
+        assert [fact.kind for fact in facts] == [b"rehash", b"shown", b"braked", b""]
         assert house.ask(directory, m.Spend(2, BOB, b"", b"", b"0/0 0/0", 0)) == [m.Spent(2, b"braked", b"")]
         book.close()
 
