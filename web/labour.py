@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from appliance.database.session import Session, part_of_work
 from appliance.errors import Refused
-from appliance.services import acceptance, addresses, bulk, changes, jobs
+from appliance.services import acceptance, addresses, bulk, changes, holdings, jobs
 from appliance.services.acceptance import Effect
 from appliance.services.actor import Actor
 from appliance.services.jobs import Job
@@ -23,7 +23,9 @@ from web.wiring import Wiring
 
 Stored = dict[str, Any]
 BULK, UNDO, IMPORT = jobs.BULK, jobs.UNDO, "import"
-BRIEF = (IMPORT, BULK, UNDO)  # of the panel: of what was done no more is kept than is needed to undo it
+EXPORT = "export"
+BRIEF = (IMPORT, BULK, UNDO, EXPORT)  # of the panel: of what was done no more is kept than is needed to undo it
+MAX_DOMAINS, MAX_ROWS = 50, 2000  # that are written down together
 MAX_NAMED = 20  # addresses that start or stop being accepted, on a page
 MAX_EXAMINED = (
     100  # addresses, of which is found out whether they start or stop being accepted; each takes milliseconds
@@ -44,6 +46,36 @@ def cost_of(kind: str, stored: Stored) -> int:
     if kind in (BULK, UNDO):
         return _CHANGE_COST
     return 1 if "fault" in stored else working_off.cost_of([_operation(stored)])
+
+
+def export(wiring: Wiring, number: int) -> None:
+    """Write down the next domains of job *number*, which gives out all that its asker has.
+
+    Read before anything is written: a domain of a hundred thousand takes seconds, in which nobody else may have to wait.
+
+    Raises:
+        ApplianceError: as `advance`.
+    """
+    told: list[tuple[int, Stored]] = []
+    with wiring.reading() as session:
+        job = session.get_one(Job, number)
+        actor, position, size = jobs.actor_of(session, job), job.done, 0
+        for one in jobs.part_from(session, job, position)[:MAX_DOMAINS]:
+            try:
+                document = holdings.of_domain(session, one["name"], actor=actor)
+            except Refused as refusal:  # It is gone, or his no more.
+                told.append((404, {"code": refusal.code, "detail": refusal.sentence, "address": one["name"]}))
+                continue
+            told.append((200, {"document": document}))
+            size += sum(map(len, document.values()))
+            if size > MAX_ROWS:
+                break
+    with wiring.changing() as session:
+        found = session.get(Job, number)
+        if found is not None and found.state in ("waiting", "running") and found.done == position:
+            jobs.note(session, found, told)
+            if found.done >= found.total:
+                jobs.end(session, found, "done")
 
 
 def is_quick(session: Session, job: Job, most: int) -> bool:

@@ -107,6 +107,8 @@ class Worker:
         try:
             if due.state == jobs.LOOKING:
                 labour.look(self._app, self._wiring, due.id, PIECE_COST)
+            elif due.kind == labour.EXPORT:
+                labour.export(self._wiring, due.id)
             else:
                 labour.advance(self._app, self._wiring, due.id, PIECE_COST)
         except labour.TakenBack as refused:

@@ -156,9 +156,10 @@ class _Taking:
         )
 
 
-def give_out(
-    session: Session, *, actor: Actor, tenant_id: int | None = None, most: int | None = None
-) -> dict[str, list[dict[str, Any]]]:
+Document = dict[str, list[dict[str, Any]]]
+
+
+def give_out(session: Session, *, actor: Actor, tenant_id: int | None = None, most: int | None = None) -> Document:
     """All domains of *tenant_id* and those in the actor's part, with what is in them, as `PUT /apply` takes it.
 
     Without passwords: what is kept of them is sealed, and nobody here can open it.
@@ -166,20 +167,34 @@ def give_out(
     Raises:
         Conflict: there are more than *most* of a kind.
     """
-    document: dict[str, list[dict[str, Any]]] = {"domains": [], "mailboxes": [], "aliases": []}
+    document: Document = {"domains": [], "mailboxes": [], "aliases": []}
     for domain in _each(domains.list_domains, session, actor=actor, tenant_id=tenant_id):
-        document["domains"].append(_domain(domain))
-        if domain.kind == "hosted":
-            inside = {"actor": actor, "domain": domain.name}
-            found = _each(mailboxes.list_mailboxes, session, **inside)
-            answering, given = autoreplies.of_domain(session, domain), patterns.of_domain(session, domain)
-            document["mailboxes"] += [
-                _mailbox(mailbox, answering.get(mailbox.id), given.get(mailbox.id)) for mailbox in found
-            ]
-            document["aliases"] += map(_alias, _each(aliases.list_aliases, session, **inside))
+        _add(session, document, domain, actor)
         if most is not None and any(len(things) > most for things in document.values()):
             raise Conflict(f"more than {most} of a kind: `postern export` writes any number", code="too_many")
     return document
+
+
+def of_domain(session: Session, name: str, *, actor: Actor) -> Document:
+    """As `give_out`, of the domain called *name* alone.
+
+    Raises:
+        NotFound: there is none in the actor's part.
+    """
+    document: Document = {"domains": [], "mailboxes": [], "aliases": []}
+    _add(session, document, domains.get(session, name, actor=actor), actor)
+    return document
+
+
+def _add(session: Session, document: Document, domain: Domain, actor: Actor) -> None:
+    document["domains"].append(_domain(domain))
+    if domain.kind != "hosted":
+        return
+    inside = {"actor": actor, "domain": domain.name}
+    found = _each(mailboxes.list_mailboxes, session, **inside)
+    answering, given = autoreplies.of_domain(session, domain), patterns.of_domain(session, domain)
+    document["mailboxes"] += [_mailbox(mailbox, answering.get(mailbox.id), given.get(mailbox.id)) for mailbox in found]
+    document["aliases"] += map(_alias, _each(aliases.list_aliases, session, **inside))
 
 
 def _each(list_page: Callable[..., Page[Any]], session: Session, **wanted: Any) -> Iterator[Any]:  # noqa: ANN401 - passed on
@@ -235,4 +250,12 @@ def _alias(alias: Alias) -> dict[str, Any]:
     listed = {"listed": list(alias.listed)} if alias.listed else {}
     noted = {"note": alias.note} if alias.note else {}
     off = {} if alias.enabled else {"enabled": False}
-    return {"address": addresses.show(alias.address), "targets": list(alias.targets), **ends, **kept, **listed, **noted, **off}
+    return {
+        "address": addresses.show(alias.address),
+        "targets": list(alias.targets),
+        **ends,
+        **kept,
+        **listed,
+        **noted,
+        **off,
+    }

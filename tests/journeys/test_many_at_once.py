@@ -1,4 +1,4 @@
-"""A provider moves a thousand mailboxes in with one file, leaves while it goes on and finds it again; and changes many at once.
+"""A provider moves a thousand mailboxes in with one file, leaves, and finds it again though web died meanwhile; and changes many.
 
 In a real browser, through a whole house, by mouse and by the keyboard alone. A reader would otherwise get wrong: a page that
 watches a job loads itself again when that is over, also in the moment in which somebody leaves it.
@@ -108,6 +108,7 @@ def test_a_thousand_mailboxes_move_in(house: House, people: People, domain: str,
         hand.follow(f"Take in {total} lines")
         job = hand.page.url
         leave_for(hand, f"{url}/domains")
+        house.wait_for_restart("web", house.kill("web"), PATIENCE_SECONDS)  # whoever works it off dies with it
         leave_for(hand, f"{url}/jobs")
         hand.follow("Import", "table.list tbody tr:first-child")
         assert hand.page.url == job

@@ -417,6 +417,12 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/jobs/{job}/start", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
     form("POST", "/jobs/{job}/undo", Rule(IN_TENANT, "job", also=(409,), path={"job": "job"}, door=_MANAGES)),
     # Tenants.
+    # Of an export that is over: tests/web/test_panel_imports.py.
+    *(
+        form("GET", f"/jobs/{{job}}/{what}", Rule(SEES_TENANT, "job", also=(404,), path={"job": "job"}, door=_MANAGES))
+        for what in ("sheet", "document")
+    ),
+    form("POST", "/export", Rule(_MANAGES, "nothing", door=_MANAGES)),
     form("POST", "/tenants", Rule(_RESELLS, "reseller", {"name": "New", "parent_id": "{reseller}"}, door=_RESELLS)),
     form("GET", _T, Rule(SEES_TENANT, "tenant", door=_MANAGES)),
     form("POST", _T, Rule(_RESELLS, "tenant", {"name": "Other"})),

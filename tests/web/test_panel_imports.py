@@ -220,6 +220,42 @@ def test_a_sheet_that_is_ended_early_leaves_whole_lines(
         assert session.scalar(select(func.count()).select_from(Mailbox).where(Mailbox.folded.like("user%"))) == 10
 
 
+def test_everything_is_given_out_in_the_background(
+    office: Office, operator: Browser, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a sheet that can be taken in, and as the document that the API takes; only one's own."""
+    monkeypatch.setattr("web.labour.MAX_DOMAINS", 1)
+    with unit_of_work(office.engine) as session:
+        tenant = tenants.create(session, "Mine Ltd", actor=SYSTEM).id
+        for name in ("mine.test", "more.test", "gone.test"):
+            domains.create(session, name, actor=SYSTEM, tenant_id=tenant)
+            mailboxes.create(session, f"a@{name}", actor=SYSTEM, display_name="=1+1")
+    office.account("mine", tenant)
+    customer = office.client().log_in("mine")
+    customer.get("/import")
+    where = customer.post("/export").headers["location"]
+    assert customer.get(f"{where}/sheet").status_code == 404  # It is not over.
+    worker.work()
+    with unit_of_work(office.engine) as session:
+        domains.remove(session, "more.test", actor=SYSTEM)
+    all_of(worker)
+    page = plain(customer.get(where).text)
+    assert "3 of 3 1 refused" in page
+    assert "Take it as a sheet" in page
+    sheet = customer.get(f"{where}/sheet").text
+    assert [line.split(",")[1] for line in sheet.splitlines()[1:]] == ["a@gone.test", "a@mine.test"]
+    assert "'=1+1" in sheet
+    told = customer.get(f"{where}/document").json()
+    assert [one["name"] for one in told["domains"]] == ["gone.test", "mine.test"]
+    assert [one["address"] for one in told["mailboxes"]] == ["a@gone.test", "a@mine.test"]
+    assert told["aliases"] == []
+    office.account("else", office.tenant("Else Ltd"))
+    stranger = office.client().log_in("else")
+    assert {stranger.get(f"{where}{what}").status_code for what in ("", "/sheet", "/document", "/refused")} == {404}
+    stranger.get("/import")
+    assert "There is no domain yet." in plain(stranger.post("/export").text)
+
+
 def test_a_customer_takes_in_what_is_his_within_his_limits(office: Office, operator: Browser) -> None:
     with unit_of_work(office.engine) as session:
         tenant = tenants.create(session, "Mine Ltd", actor=SYSTEM, max_mailboxes=2).id

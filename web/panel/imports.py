@@ -13,16 +13,16 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from appliance.errors import ApplianceError, Invalid
-from appliance.services import holdings, sheets
+from appliance.services import bulk, holdings, jobs, sheets
 from appliance.services.sheets import COLUMNS, KINDS, Fault, Row
 from web import labour, worker
 from web.api.imports import operation_of
 from web.panel import drafts
 from web.panel.desk import Desk, Managing
-from web.panel.forms import SentForm, faults_of
+from web.panel.forms import Form, SentForm, faults_of
 from web.panel.links import url
 from web.panel.rendering import Typed
-from web.wiring import Wiring
+from web.wiring import WAKE, Wiring
 
 router = APIRouter(include_in_schema=False)
 
@@ -112,3 +112,19 @@ def give_out(desk: Managing) -> Response:
         document = holdings.give_out(session, actor=desk.actor, most=MOST_GIVEN)
     headers = {"Content-Disposition": 'attachment; filename="addresses.csv"'}
     return Response("".join(sheets.write(document)), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+@router.post("/export")
+def export(desk: Managing, form: Form) -> Response:
+    """The same of any size, in the background."""
+    with desk.reading() as session:
+        names = list(bulk.choose(session, "domain", actor=desk.actor, domain=None, search=""))
+    try:
+        if not names:
+            raise Invalid("There is no domain yet.", code="nothing_to_do")
+        with desk.changing() as session:
+            job = jobs.create(session, labour.EXPORT, names, actor=desk.actor)
+            session.info[WAKE] = True
+    except ApplianceError as refusal:
+        return _index(desk, Typed(), refusal)
+    return desk.see_other(url("jobs", job.public_id))

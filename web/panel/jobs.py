@@ -4,11 +4,15 @@ A reader would otherwise get wrong: a job's page is the same before, while and a
 asks for itself anew, and when that is over has the page load again as a whole.
 """
 
-from collections.abc import Iterator
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
+from appliance.errors import NotFound
 from appliance.services import authorisation, jobs, sheets
 from appliance.services.jobs import Job
 from web import labour
@@ -89,6 +93,65 @@ def refused(desk: Managing, job: str) -> Response:
         jobs.get(session, job, actor=desk.actor)
     headers = {"Content-Disposition": f'attachment; filename="refused-{job[:16]}.csv"'}
     return StreamingResponse(_refused(desk, job), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+@router.get("/jobs/{job}/sheet")
+def sheet(desk: Managing, job: str) -> Response:
+    """What an export wrote down, as a sheet."""
+    documents = _exported(desk, job)
+    headers = {"Content-Disposition": 'attachment; filename="addresses.csv"'}
+    return StreamingResponse(_as_sheet(documents), headers=headers, media_type="text/csv; charset=utf-8")
+
+
+@router.get("/jobs/{job}/document")
+def document(desk: Managing, job: str) -> Response:
+    """What an export wrote down, as the document that `PUT /apply` takes."""
+    documents = _exported(desk, job)
+    headers = {"Content-Disposition": 'attachment; filename="postern.json"'}
+    return StreamingResponse(_as_document(documents), headers=headers, media_type="application/json")
+
+
+def _exported(desk: Desk, job: str) -> Callable[[], Iterator[dict[str, Any]]]:
+    """The documents of its domains, one after the other, as often as they are asked for.
+
+    Raises:
+        NotFound: there is no such export, or it is not over.
+    """
+    with desk.reading() as session:
+        found = jobs.get(session, job, actor=desk.actor)
+        if found.kind != labour.EXPORT or found.state != "done":
+            raise NotFound(f"there is no export {job[:16]}")
+
+    def documents() -> Iterator[dict[str, Any]]:
+        cursor: str | None = None
+        while True:
+            with desk.reading() as session:
+                page = jobs.results(session, job, actor=desk.actor, limit=1, cursor=cursor)
+            yield from ((one.body or {}).get("document") or {} for one in page.items)
+            cursor = page.next
+            if cursor is None:
+                return
+
+    return documents
+
+
+def _as_sheet(documents: Callable[[], Iterator[dict[str, Any]]]) -> Iterator[str]:
+    yield sheets.line(sheets.COLUMNS)
+    for one in documents():
+        if one:
+            yield "".join(itertools.islice(sheets.write(one), 1, None))
+
+
+def _as_document(documents: Callable[[], Iterator[dict[str, Any]]]) -> Iterator[str]:
+    for number, noun in enumerate(("domains", "mailboxes", "aliases")):
+        yield f'{"," if number else "{"}"{noun}":['
+        is_first = True
+        for one in documents():
+            for thing in one.get(noun, ()):
+                yield ("" if is_first else ",") + json.dumps(thing, ensure_ascii=False)
+                is_first = False
+        yield "]"
+    yield "}"
 
 
 def _refused(desk: Desk, job: str) -> Iterator[str]:
