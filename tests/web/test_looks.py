@@ -113,3 +113,24 @@ def test_the_menu_opens_by_keyboard_and_closes_with_escape(page: Any, furnished:
     assert stumbling_blocks(page) == []
     page.keyboard.press("Escape")
     assert not page.locator("text=Sign out").is_visible()
+
+
+def test_many_are_changed_on_pages_that_everybody_reads(page: Any, furnished: str) -> None:
+    """The choice, its preview, what became of it, and the list where it is found again."""
+    page.goto(f"{furnished}/domains/harbour.example/mailboxes")
+    page.check("td.tick input >> nth=0")
+    page.click("text=Change what is ticked")
+    assert stumbling_blocks(page) == []
+    page.check("#verb-suspend")
+    for button in ("Show what would change", "Change 1", "Undo it"):
+        page.click(f"button:has-text('{button}')")
+        assert stumbling_blocks(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.goto(f"{furnished}/jobs")
+    assert page.locator("table.list tbody tr").count() >= 2
+    assert stumbling_blocks(page) == []
+    page.goto(f"{furnished}/import")
+    page.fill("#csv", "kind,address\nmailbox,nina@harbour.example\nmailbox,no address\n")
+    page.click("text=Show what would become of it")
+    assert page.locator("h2:has-text('What would be refused')").is_visible()
+    assert stumbling_blocks(page) == []
