@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -815,9 +814,8 @@ def test_an_answer_of_success_means_committed(office: Office, shop: Api, monkeyp
     expect_problem(shop("GET", "/domains/new.test"), 404, "not_found")
 
 
-def test_while_the_database_is_away_the_answer_is_try_later(office: Office, api: Api, tmp_path: Path) -> None:
-    office.engine.dispose()
-    Path(office.engine.url.database).rename(tmp_path / "gone.db")
+def test_while_the_database_is_away_the_answer_is_try_later(office: Office, api: Api) -> None:
+    office.lose_database()
     response = api("GET", "/domains")
     expect_problem(response, 503, "database_unavailable")
     assert 1 <= int(response.headers["retry-after"]) <= 60
