@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 
 from appliance.database.session import Session
 from appliance.errors import NotFound, NotSignedIn
-from appliance.models import Account, LoginSession, Mailbox
+from appliance.models import Account, LoginSession, Mailbox, OwnSettings
 from appliance.models.base import now
 from appliance.services import accounts, addresses, appointments, audit, authorisation, login_history, persons
 from appliance.services.actor import Actor, Part, acting
@@ -49,6 +49,7 @@ class LoggedIn:
     must_change: bool  # the password was a one-time one: nothing else is served until it is changed
     token: str = ""  # only in what `create` and `go_back` return
     expires_at: int = 0
+    time_zone: str = ""  # an IANA name; empty: he chose none
 
 
 def create(
@@ -106,7 +107,15 @@ def find(session: Session, token: str, *, source: str = "") -> LoggedIn:
         raise NotSignedIn("please log in")  # Whoever looks for support is in no more himself.
     actor = _actor(session, login, source or login.source)
     must_change = login.account is not None and login.account.must_change and login.support_by is None
-    return LoggedIn(login.id, actor, login.csrf, must_change, expires_at=login.expires_at)
+    return LoggedIn(
+        login.id, actor, login.csrf, must_change, expires_at=login.expires_at, time_zone=_time_zone(session, login)
+    )
+
+
+def _time_zone(session: Session, login: LoginSession) -> str:
+    whose = OwnSettings.account_id if login.account_id is not None else OwnSettings.mailbox_id
+    wanted = select(OwnSettings.time_zone).where(whose == (login.account_id or login.mailbox_id))
+    return session.scalars(wanted.order_by(OwnSettings.id)).first() or ""
 
 
 def end(session: Session, token: str) -> None:

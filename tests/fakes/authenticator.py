@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -43,7 +43,7 @@ class FakeAuthenticator:
             return False
         try:
             return PasswordHasher().verify(self._open(sealed).partition("\n")[0], password)
-        except VerificationError:
+        except (VerificationError, InvalidHashError):
             return False
 
     def verify_key(self, key_id: str, secret: str) -> bool:

@@ -91,7 +91,7 @@ PAGES = {
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
     "password": "/account/password", "sign-in": "/account/sign-in",
-    "second-step": "/account/second-step", "app": "/account/app", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
+    "second-step": "/account/second-step", "app": "/account/app", "time": "/account/time", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
 }  # fmt: skip
 
 

@@ -316,6 +316,8 @@ _OWN_PAGES = [
     ("GET", "sign-in", _OWN),
     *(("POST", path, _OWN) for path in ("sessions/end", "sessions/{number:int}/end")),
     ("GET", "second-step", _OWN),
+    ("GET", "time", Rule(ALL, "nothing")),
+    ("POST", "time", Rule("", "nothing", {"time_zone": "Mars"}, hides=False)),
     ("GET", "app", _OWN),
     # Each of them wants his password, which nobody shows here.
     *(
@@ -339,6 +341,10 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/language", Rule(ALL, "nothing", {"language": "de"})),
     form("GET", "/account/password", Rule(ALL, "nothing")),
     form("POST", "/account/password", Rule("", "nothing", {"present": "wrong", "password": "x", "again": "x"}, hides=False)),
+    form(
+        "POST", "/people/second-factor",
+        Rule(IN_DOMAIN, "mailbox", {"name": "{mailbox}"}, also=(409,), door=_MANAGES, hides=False),
+    ),
     # Everybody's own affairs; most who ask here have no account, so they are nobody's: tests/web/test_own_pages.py.
     *(form(verb, f"/account/{path}", rule) for verb, path, rule in _OWN_PAGES),
     form("GET", "/static/{name:path}", Rule(ALL, "nothing", path={"name": "static"})),

@@ -1,13 +1,17 @@
 """Everybody's own pages: where he is signed in, and when it was tried."""
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select
 
 from appliance.database.session import unit_of_work
-from appliance.services import appointments
+from appliance.models import Account, AuditEntry
+from appliance.services import appointments, second_factors, sessions, zones
 from tests.fixtures.panel import PASSWORD, SYSTEM, Browser, Office, make_office
+from web.panel import rendering
 
 ANNA, BOSS = "anna@own.test", "boss@own.test"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
@@ -103,3 +107,47 @@ def test_a_session_gets_a_new_id_when_it_begins(place: Office) -> None:
     stranger = place.client()
     stranger.client.cookies.set("postern_session", planted)
     assert stranger.get(PAGE).status_code == 303
+
+
+def test_times_are_shown_in_the_zone_that_one_chose(place: Office) -> None:
+    """Summer and winter, and for nobody else."""
+    browser = place.client().log_in()
+    page = browser.get("/account/time").text
+    assert "Europe/Berlin" in page
+    assert re.search(r"\d\d:\d\d:\d\d UTC</time>", page)
+    assert browser.post("/account/time", {"time_zone": "Mars/Olympus"}).status_code == 422
+    assert browser.post("/account/time", {"time_zone": "Asia/Kathmandu"}).status_code == 303
+    assert "+0545" in browser.get("/account/time").text
+    assert "+0545" in browser.get(PAGE).text
+    assert "+0545" not in place.client().log_in(ANNA).get(PAGE).text
+    token = rendering._ZONE.set(zones.zone("Europe/Berlin"))
+    try:
+        assert rendering.moment(1_783_000_000) == "2026-07-02 15:46:40 CEST"
+        assert rendering.day(1_767_222_000) == "1 January 2026"
+    finally:
+        rendering._ZONE.reset(token)
+    assert zones.zone("../../etc/passwd") is dt.UTC
+
+
+def test_somebody_above_helps_who_lost_his_second_factor_and_nobody_else_does(place: Office) -> None:
+    """It is written down, his sessions end, and equals do not help each other."""
+    with unit_of_work(place.engine) as session:
+        tenant = session.scalars(select(Account.tenant_id).where(Account.name == "reseller")).one()
+    place.account("colleague", tenant)
+    there = place.client().log_in("colleague")
+    with unit_of_work(place.engine) as session:
+        colleague = sessions.find(session, there.client.cookies["postern_session"])
+        second_factors.turn_app_on(session, "sealed", 1, actor=colleague.actor, keep_session=colleague.id)
+    equal, above = place.client().log_in("reseller"), place.client().log_in()
+    for browser in (equal, above):
+        browser.get("/people")
+    assert equal.post("/people/second-factor", {"name": "colleague"}).status_code == 403
+    assert above.post("/people/second-factor", {"name": "nobody"}).status_code == 404
+    assert there.get(PAGE).status_code == 200
+    assert above.post("/people/second-factor", {"name": "colleague"}).status_code == 303
+    assert there.get(PAGE).status_code == 303
+    assert above.post("/people/second-factor", {"name": "colleague"}).status_code == 409
+    place.client().log_in("colleague")
+    with unit_of_work(place.engine) as session:
+        told = session.scalars(select(AuditEntry).where(AuditEntry.action == "second_factor.reset")).one()
+    assert (told.actor, told.subject, told.after) == ("operator", "colleague", {"app": True, "passkeys": 0})

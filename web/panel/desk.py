@@ -73,7 +73,9 @@ def changing_password(request: Request) -> Desk:
         login = sessions.find(session, token, source=client_of(request))
         visits = [] if login.actor.support_by else support.visits(session, login.actor)
         at_work = jobs.at_work(session, login.actor) if login.actor.kind != "mailbox" else 0
-    request.state.me = me = Me(login.actor, login.must_change, login.id, tuple(visits), login.expires_at, at_work)
+    request.state.me = me = Me(
+        login.actor, login.must_change, login.id, tuple(visits), login.expires_at, at_work, login.time_zone
+    )
     if login.actor.support_by and (request.method not in ("GET", "HEAD") or request.url.path.startswith(OWN_SECRETS)):
         raise Forbidden("Support looks, and changes nothing.", code="support_looks")
     return Desk(request, wiring, me)

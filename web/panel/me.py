@@ -44,6 +44,7 @@ class Me:
     visits: tuple[Visit, ...] = ()  # of support, lately
     expires_at: int = 0
     at_work: int = 0  # jobs of his own that go on
+    time_zone: str = ""
 
     @property
     def support_by(self) -> str:

@@ -6,6 +6,7 @@ open no file of the checkout any more.
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,6 +16,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from appliance.services import zones
 from appliance.services.addresses import show
 from appliance.services.passwords import MIN_LENGTH
 from web import security
@@ -42,6 +44,10 @@ GERMAN_MONTHS = (
 )  # fmt: skip
 
 
+# Of whoever the page is for that is being drawn: filters stand in macros, too, which know nothing of the page.
+_ZONE: ContextVar[dt.tzinfo] = ContextVar("zone", default=dt.UTC)
+
+
 class Typed(dict[str, str]):
     """What stands in a form, or what is wrong with it, by field; nothing where nothing is."""
 
@@ -66,6 +72,7 @@ class Renderer:
             file.relative_to(TEMPLATES).as_posix(): file.read_text(encoding="utf-8")
             for file in TEMPLATES.rglob("*.html")
         }
+        zones.names()  # While their files can be read.
         self._environments = {name: _environment(name, sources, values) for name in languages.NAMES}
 
     def page(self, request: Request, template: str, context: Mapping[str, Any], *, status: int = 200) -> Response:
@@ -84,7 +91,12 @@ class Renderer:
             "errors": Typed(),
             **context,
         }
-        response = HTMLResponse(self._environments[language_of(request)].get_template(template).render(values), status)
+        before = _ZONE.set(zones.zone(me.time_zone if me else ""))
+        try:
+            text = self._environments[language_of(request)].get_template(template).render(values)
+        finally:
+            _ZONE.reset(before)
+        response = HTMLResponse(text, status)
         if notice:
             security.drop_cookie(request, response, security.NOTICE_COOKIE)
         if security.read_cookie(request, security.SESSION_COOKIE) is None:
@@ -185,14 +197,14 @@ def octets(count: int) -> str:
 
 
 def day(seconds: int) -> str:
-    """The date of *seconds* since 1970, in UTC."""
-    value = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    """The date of *seconds* since 1970, in the reader's zone."""
+    value = dt.datetime.fromtimestamp(seconds, _ZONE.get())
     return f"{value.day} {value:%B %Y}"
 
 
 def moment(seconds: int) -> str:
-    """Date and time of *seconds* since 1970, in UTC."""
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """Date and time of *seconds* since 1970, in the reader's zone, which it names."""
+    return f"{dt.datetime.fromtimestamp(seconds, _ZONE.get()):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def iso(seconds: int) -> str:
@@ -244,7 +256,7 @@ def _german_octets(count: int) -> str:
 
 
 def _german_day(seconds: int) -> str:
-    value = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    value = dt.datetime.fromtimestamp(seconds, _ZONE.get())
     return f"{value.day}. {GERMAN_MONTHS[value.month - 1]} {value.year}"
 
 
