@@ -137,7 +137,13 @@ def main() -> None:
         house = Newcomers(Path(folder) / "house", panel=True, submission=True, by_command=True)
         house.ports |= {"smtp": 2525, "panel": 8080}
         with house:
-            Walk(house, hand, lambda name: hand.page.screenshot(path=PAGE.parent / PICTURES / name)).go()
+            Walk(house, hand, lambda name: shoot(hand, name)).go()
+
+
+def shoot(hand: Hand, name: str) -> None:
+    """What is seen when all that the page asks for has come."""
+    hand.page.wait_for_load_state("networkidle")
+    hand.page.screenshot(path=PAGE.parent / PICTURES / name)
 
 
 if __name__ == "__main__":
