@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.database.session import Session, reading, unit_of_work
+from appliance.models import Job, JobResult, Webhook, WebhookDelivery
 from appliance.services import (
     access_rules,
     accounts,
@@ -39,6 +40,7 @@ from mta.roles.tracer.tail import Place
 from tests.fakes.supervisor import FakeSupervisor
 from tests.fixtures.browser import NARROW, WIDE, chromium
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Office, make_office, served
+from tests.mta.roles.scheduler._rig import envelope_of, queue_id_of
 
 PEOPLE = (
     ("anna", "Anna Lindqvist"), ("ben", "Ben Okafor"), ("chiara", "Chiara Moretti"), ("dmitri", "Dmitri Volkov"),
@@ -62,6 +64,7 @@ STORIES = (
     ("ben@northwind.example", "joe@slow.example", "deferred", "4.4.1", "no host of slow.example answered"),
     ("ann@customer.example", "sales@northwind.example", "relayed", "2.0.0", "250 2.0.0 Ok: queued as 4Xyz"),
 )  # fmt: skip
+JOB, WEBHOOK = "0123456789abcdef", "whk0123456789"
 PAGES = {
     "start": "/", "traffic": "/traffic", "webhooks": "/webhooks", "webhook-new": "/webhooks/new",
     "domains": "/domains", "domain-new": "/domains/new", "domain": "/domains/northwind.example",
@@ -87,11 +90,16 @@ PAGES = {
     "mailbox-setup": f"/mailboxes/{OWNER}/setup", "mailbox-away": f"/mailboxes/{OWNER}/away",
     "mailbox-addresses": f"/mailboxes/{OWNER}/addresses",
     "isolation": "/isolation", "role": "/isolation/authenticator", "role-asked": "/isolation/journal",
-    "queue": "/queue", "import": "/import", "removals": "/removals", "removal-end": "/removals/1/end",
+    "queued": f"/queue/{queue_id_of(1).decode()}", "queue-remove": "/queue/remove?domain=slow.example",
+    "queue-by-error": "/queue?by=error", "webhook": f"/webhooks/{WEBHOOK}", "job": f"/jobs/{JOB}",
+    "api-noun": "/api/v1/docs?about=mailboxes", "queue": "/queue", "import": "/import",
+    "removals": "/removals", "removal-end": "/removals/1/end",
     "signing": "/domains/northwind.example/signing", "routes": "/routes",
     "keys": "/keys", "key-new": "/keys/new", "audit": "/audit",
     "password": "/account/password", "sign-in": "/account/sign-in",
-    "second-step": "/account/second-step", "app": "/account/app", "time": "/account/time", "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
+    "second-step": "/account/second-step", "app": "/account/app", "time": "/account/time",
+    "recovery": "/account/recovery", "forgotten": "/login/forgotten",
+    "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
 }  # fmt: skip
 
 
@@ -144,9 +152,11 @@ def furnish(office: Office) -> None:
         forwardings.put(session, OWNER, ["archive@northwind.example"], actor=SYSTEM)
         _furnish_people(office, session, customer)
         _furnish_rest(session)
+        _furnish_work(session, customer)
     _furnish_dns(office)
     _furnish_traces(office)
     _furnish_house(office)
+    _furnish_queue(office)
     office.account("fjord", reseller)
 
 
@@ -180,6 +190,39 @@ def _furnish_rest(session: Session) -> None:
         session, OWNER, actor=SYSTEM, text="I am away until the 12th and read no mail.\nBen looks after urgent things.",
         ends_at=int(time.time()) + 7 * 86400,
     )  # fmt: skip
+
+
+def _furnish_work(session: Session, customer: int) -> None:
+    """A program's large batch that met some refusals, and a billing system that is told of what happens."""
+    job = Job(
+        public_id=JOB, kind="batch", state="done", asked_by="operator", tenant_id=customer, total=1000, done=1000, failed=2,
+        ended_at=int(time.time()),
+    )  # fmt: skip
+    session.add(job)
+    session.flush()
+    refused = {"status": 409, "code": "address_taken", "detail": "anna@northwind.example is taken", "title": "Conflict"}
+    session.add_all(JobResult(job_id=job.id, position=place, status=409, body=refused) for place in (17, 421))
+    hook = Webhook(
+        public_id=WEBHOOK, tenant_id=customer, url="https://billing.northwind.example/events", types=["mailbox."],
+        sealed_secret="", failing_since=int(time.time()) - 7200, attempts=3,
+    )  # fmt: skip
+    session.add(hook)
+    session.flush()
+    for number, (status, detail) in enumerate([(200, ""), (503, ""), (None, "the other side did not answer in time")]):
+        told = WebhookDelivery(
+            webhook_id=hook.id, event_id=number + 1, attempt=1, status=status, detail=detail, milliseconds=84
+        )
+        session.add(told)
+
+
+def _furnish_queue(office: Office) -> None:
+    """Messages that wait: for a host that does not answer, and for a mailbox that is full."""
+    rig = office.app.state.wiring.scheduler.rig
+    rig.outcomes = {b"joe@slow.example": (b"delayed", b"4.4.1"), b"ben@northwind.example": (b"delayed", b"4.2.2")}
+    rig.accept(1, envelope_of(b"joe@slow.example", identity=b"ben@northwind.example"))
+    rig.accept(2, envelope_of(b"joe@slow.example"))
+    rig.accept(3, envelope_of(b"ben@northwind.example"))
+    rig.run()
 
 
 def _furnish_dns(office: Office) -> None:
