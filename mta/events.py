@@ -27,7 +27,16 @@ class Kind:
 
 
 _CLIENT = ("session", "client")
-_RECIPIENT = ("queue_id", "original_recipient", "final_recipient", "status", "diagnostic_code", "remote_mta")
+_RECIPIENT = (
+    "queue_id",
+    "original_recipient",
+    "final_recipient",
+    "status",
+    "diagnostic_code",
+    "remote_mta",
+    "tls",
+    "stage",
+)
 
 EVENTS: Final[dict[str, Kind]] = {
     # --- a client and its conversation

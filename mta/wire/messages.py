@@ -1002,6 +1002,7 @@ class Sent(Message, verb="sent"):
     tls: Text = b""  # version and cipher of the connection, or empty
     notifies: bool = False  # relayed to a host that will itself tell the sender what he asked for (RFC 3461 5.2.1)
     in_doubt: bool = False  # delayed, but the host has all of the content and never answered: it may have arrived
+    stage: Name = b""  # the command whose answer decided it: mail, rcpt, data, bdat, content-end; empty: none
 
 
 class TlsResults(Message, verb="tls-results"):

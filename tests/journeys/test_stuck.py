@@ -112,9 +112,13 @@ def test_a_stuck_message_is_found_understood_and_tried_again(town: Town, people:
         operator.follow("Search", "main")
         operator.follow(operator.page.locator("#list th a").first)
         assert f"bob@{elsewhere}" in operator.title()
-        told = operator.read()
+        told = town.wait(lambda: "The last conversation" in reread(operator) and operator.read())
         assert "is tried again later" in told
         assert "this mailbox is being moved, come back later" in told
+        assert "The connection was not encrypted." in told
+        assert "It took the sender." in told
+        assert "To the recipient it answered:" in told
+        assert "So it is tried again." in told
         host.manners.answers.clear()
         operator.follow("Try now", "main")
         town.wait(lambda: host.contents)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from appliance.errors import ApplianceError, NotFound
-from appliance.services import waiting
+from appliance.errors import ApplianceError, NotFound, Unable
+from appliance.services import messages, waiting
 from appliance.services.paging import MAX_PAGE, Page
 from appliance.services.waiting import Waiting
 from web.panel.desk import Desk, Managing
@@ -25,8 +25,10 @@ router = APIRouter(include_in_schema=False)
 
 FIELDS = ("domain", "sender", "by")
 WAYS = (("", "One by one"), ("destination", "By where they go"), ("error", "By what went wrong"))
+TALKED = ("deferred", "failed", "relayed")  # what another host said is told by these
 DEEDS = ("hold", "release", "retry", "remove")
 LONGEST_ERROR = 160
+MOST_TALKS = 5
 
 
 class Group(NamedTuple):
@@ -111,7 +113,21 @@ def detail(desk: Managing, queue_id: str) -> Response:
     """One message, and what the last attempt for each recipient came to."""
     with desk.reading() as session:
         message = waiting.get(session, desk.wiring.queued, queue_id, actor=desk.actor)
-    return desk.page("queue/detail.html", message=message)
+        scope = messages.scope_of(session, desk.actor)
+    return desk.page("queue/detail.html", message=message, talks=_talks(desk, scope, queue_id))
+
+
+def _talks(desk: Desk, scope: messages.Scope, queue_id: str) -> list[Typed]:
+    """The last conversation with another host about each recipient, as far as the trace knows of one."""
+    try:
+        events = messages.get(desk.wiring.traces, scope, queue_id).events
+    except (NotFound, Unable):
+        return []  # It was noted a moment later than we look, or is kept no longer.
+    found = {}
+    for event in events:
+        if event["event"] in TALKED and event.get("remote_mta"):
+            found[event.get("final_recipient")] = Typed({name: str(value) for name, value in event.items()})
+    return list(found.values())[-MOST_TALKS:]
 
 
 @router.post("/queue/{queue_id}/{deed}")

@@ -125,7 +125,8 @@ class Remote:
         for number, outcome in job.outcomes.items():
             trouble = trouble or outcome.trouble
             host, protection = job.said_by.get(number, (b"", b""))
-            self._ways.answer(sent(job.tag, number, outcome, host, protection))
+            answer = sent(job.tag, number, outcome, host, protection)
+            self._ways.answer(answer.but(stage=job.stages.get(number, b"")))
         for results in self._tally.take():
             self._ways.answer(results)
         self._ways.answer(m.SendDone(job.tag, trouble, 0))

@@ -40,6 +40,7 @@ class Job:
     tried: set[str] = field(default_factory=set)  # addresses of hosts that said "later" to it
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     said_by: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)  # by recipient: the host, and the protection
+    stages: dict[int, bytes] = field(default_factory=dict)  # by recipient: the command whose answer decided
     is_in_doubt: bool = False
 
 
@@ -252,6 +253,7 @@ class Destination:
                 continue  # It comes again: more than the host takes at once.
             job.outcomes[recipient.number] = outcome
             job.said_by[recipient.number] = (connection.described, connection.protection)
+            job.stages[recipient.number] = transaction.stages.get(recipient.number, b"")
             if outcome.is_delay and not outcome.in_doubt:
                 later.append(recipient)
         return later

@@ -61,6 +61,7 @@ class Transaction:
     is_authenticated: bool = False  # the host is known, by its certificate, to be the one that is meant
     must_reset: bool = False  # the conversation has an open transaction that came to nothing
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    stages: dict[int, bytes] = field(default_factory=dict)  # the command whose answer decided, where one did
     again: list[Recipient] = field(default_factory=list)  # more than the host takes at once: they come next
     junk: str = ""  # what the host said is no answer to what it was asked: the conversation cannot go on
     in_transfer: bool = False  # content is being sent
@@ -74,6 +75,7 @@ class Transaction:
     _open: int = 0  # answers that we wait for
     _has_begun: bool = False  # MAIL was accepted, and nothing ended it yet
     _is_data_asked: bool = False
+    _stage: bytes = b""
 
     # --- what the driver does
 
@@ -131,6 +133,7 @@ class Transaction:
         """An answer to something that this transaction asked."""
         self._open -= 1
         kind, reply = answer.command.kind, answer.reply
+        self._stage = kind.value.encode()
         if kind is Kind.MAIL:
             self._hear_mail(reply)
         elif kind is Kind.RCPT:
@@ -144,7 +147,7 @@ class Transaction:
 
     def break_off(self, broken: Broken) -> None:
         """The conversation is over, whatever was still to be answered."""
-        self._open, self.in_transfer, self.is_broken = 0, False, True
+        self._open, self.in_transfer, self.is_broken, self._stage = 0, False, True, b""
         reply = broken.reply
         if reply is not None and not reply.is_positive:
             outcome = of_reply(reply, trouble=True)
@@ -331,6 +334,7 @@ class Transaction:
         for each in recipients:
             if each.number not in coming:
                 self.outcomes.setdefault(each.number, outcome)
+                self.stages.setdefault(each.number, self._stage)
 
 
 def _is_speakable(path: bytes) -> bool:

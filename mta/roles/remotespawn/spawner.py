@@ -46,6 +46,7 @@ _ANSWERS: Final = frozenset(
     {action.value for action in (Action.RELAYED, Action.DELIVERED, Action.FAILED, Action.DELAYED)}
 )
 _STATUS: Final = re.compile(rb"[245]\.\d{1,3}\.\d{1,3}\Z")  # RFC 3463 2
+_STAGES: Final = frozenset({b"mail", b"rcpt", b"data", b"bdat", b"content-end"})
 _UNPRINTABLE: Final = re.compile(rb"[^ -~]")
 _CONTENT: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SLOW: Final = b"the host was too slow to answer while others waited"
@@ -466,7 +467,7 @@ class Spawner:
         status = sent.status if _STATUS.match(sent.status) else b"4.3.0"
         self._send(sending, m.Sent(
             sending.request.tag, sent.index, sent.action, status, _clean(sent.diagnostic_code), _clean(sent.remote_mta),
-            _clean(sent.tls), sent.notifies, sent.in_doubt,
+            _clean(sent.tls), sent.notifies, sent.in_doubt, sent.stage if sent.stage in _STAGES else b"",
         ))  # fmt: skip
 
     def _done(self, sending: Sending, trouble: bool, retry_after: int) -> None:

@@ -28,6 +28,8 @@ class Result(NamedTuple):
     diagnostic_code: bytes
     remote_mta: bytes = b""  # the host that said so
     notifies: bool = False  # it took over the sender's wishes about notifications (RFC 3461 5.2.1)
+    tls: bytes = b""  # of the conversation in which it was said
+    stage: bytes = b""  # the command whose answer decided it
 
 
 class Answerer(NamedTuple):

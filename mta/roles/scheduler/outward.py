@@ -161,7 +161,7 @@ class Outward:
         targets = going.recipients[answer.index][1]
         notifies = action is Action.RELAYED and answer.notifies and bool(_wishes(going.attempt, targets))
         for target in targets:
-            self._judge.result(going.attempt, target, Result(action, *trouble, notifies), now)
+            self._judge.result(going.attempt, target, Result(action, *trouble, notifies, answer.tls, answer.stage), now)
         if action is Action.FAILED:
             self._tell_whoever_forwards(going, answer)
 

@@ -448,16 +448,16 @@ class Queue:
 
     def result(self, attempt: Attempt, target: Target, result: Result, now: float) -> None:
         """One final recipient has a result."""
-        action, status, diagnostic_code, remote_mta, _ = result
+        action, status, diagnostic_code, remote_mta, _, tls, stage = result
         attempt.note(target, result, now)
         if action is Action.DELAYED and status.startswith(_OURS) and not remote_mta:
             attempt.soon = True
         index, final = target
-        of_remote = {"remote_mta": remote_mta} if remote_mta else {}
+        of_remote = {"remote_mta": remote_mta, "tls": tls, "stage": stage} if remote_mta else {}
         self._hands.event(
             _EVENTS[action], queue_id=attempt.queue_id, original_recipient=
             attempt.envelope.recipients[index].forward_path, final_recipient=final, status=status,
-            diagnostic_code=diagnostic_code, **of_remote,
+            diagnostic_code=diagnostic_code, **{name: value for name, value in of_remote.items() if value},
         )  # fmt: skip
 
     def lost(self, peer: str, now: float) -> None:

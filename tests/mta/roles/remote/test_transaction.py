@@ -116,6 +116,7 @@ def test_each_recipient_has_an_answer_of_its_own():
     dialog = Dialog(MODERN, ALL_THREE)
     dialog.hear("250 ok", "550 5.1.1 unknown", "250 ok", "450 4.2.0 later", "250 2.0.0 queued")
     assert dialog.outcomes == {0: (FAILED, b"5.1.1"), 1: (RELAYED, b"2.0.0"), 2: (DELAYED, b"4.2.0")}
+    assert dialog.transaction.stages == {0: b"rcpt", 1: b"bdat", 2: b"rcpt"}
     assert not dialog.transaction.leaves_open
 
 
@@ -212,6 +213,7 @@ def test_a_refused_sender_is_the_answer_for_everybody(reply, outcome):
     dialog = Dialog(MODERN, [JOE, ANN])
     dialog.hear(reply, "503 what?", "250 ok", "503 no")
     assert dialog.outcomes == {0: outcome, 1: outcome}
+    assert set(dialog.transaction.stages.values()) == {b"mail"}
     assert dialog.transaction.is_over
 
 
@@ -273,6 +275,7 @@ def test_before_the_last_octet_has_left_there_is_no_doubt():
     dialog.transaction.is_end_gone = False  # as when the kernel did not take it
     dialog.lose()
     assert not dialog.transaction.outcomes[0].in_doubt
+    assert dialog.transaction.stages == {0: b""}, "nothing was answered"
 
 
 @pytest.mark.parametrize(("reply", "status"), [("421 4.3.2 closing", b"4.3.2"), ("421 closing", b"4.0.0")])
@@ -314,6 +317,8 @@ def test_the_answer_to_the_content_is_the_answer_for_all_who_were_accepted(reply
     by_chunk = Dialog(MODERN, [JOE, ANN])
     by_chunk.hear("250 ok", "250 ok", "250 ok", reply)
     assert by_dot.outcomes == by_chunk.outcomes == {0: outcome, 1: outcome}
+    assert by_dot.transaction.stages == {0: b"content-end", 1: b"content-end"}
+    assert by_chunk.transaction.stages == {0: b"bdat", 1: b"bdat"}
 
 
 def test_a_long_message_waits_until_somebody_is_accepted():

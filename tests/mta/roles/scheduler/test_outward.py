@@ -480,3 +480,18 @@ def test_the_directory_hears_for_whom_a_message_was_here_before(rig):
     rig.accept(envelope=envelope_of(b"joe@example.test", b"ann@example.test", options=b"PASSED=1"))
     rig.queue.pump(rig.now)
     assert [question.passed for question in said] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("host", "told"), [(b"mx.out.test (192.0.2.9)", {"tls": b"TLSv1.3 X", "stage": b"rcpt"}), (b"", {})]
+)
+def test_the_trace_is_told_of_the_conversation(rig, host, told):
+    """To which command the host said it, and whether that was encrypted; where nobody said anything, nothing."""
+    rig.silent = {"remotespawn"}
+    rig.accept(1, envelope_of(b"a@x.out.test"))
+    rig.run()
+    tag = next(iter(rig.queue.outward._sends))
+    answer = m.Sent(tag, 0, b"delayed", b"4.2.1", b"451 later", host, b"TLSv1.3 X", stage=b"rcpt")
+    rig.queue.outward.sent(answer, rig.now)
+    pairs = next(pairs for name, pairs in rig.hands.events if name == "deferred")
+    assert {name: value for name, value in pairs.items() if name in ("tls", "stage")} == told
