@@ -32,7 +32,7 @@ def test_templates_are_found() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(TEMPLATES).as_posix())
 def test_what_a_script_asks_for_a_link_or_a_form_asks_for_too(file: Path) -> None:
-    """The same address, or another that the words beside it name."""
+    """The same address stands in a link or a form."""
     for verb, where, around in asking(file.read_text()):
         assert verb == "get", "what changes something is a form"
         own = _OWN.findall(around)
