@@ -33,7 +33,7 @@ from mta import roster, sandbox
 from mta.wire import control
 from web.api.docs import Described
 from web.app import create_app
-from web.metrics import MetricsPort
+from web.metrics import FIGURES, MetricsPort
 from web.worker import Worker
 
 # Requests served at the same time. Each holds a thread and its share of memory; the database has one writer anyway.
@@ -161,11 +161,11 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         sources=peers,
         sealer=sealer,
         seals=seals,
-        traces=Path(state, messages.FILE),
+        state=Path(state),
     )
     app.state.wiring = replace(app.state.wiring, supervisor=peers)
     app.state.described = Described.unpacked(in_a_child(lambda: Described.of(app).packed()))
-    metrics = MetricsPort(app, Path(state, "figures", "metrics"))
+    metrics = MetricsPort(app, Path(state, FIGURES))
     config = uvicorn.Config(
         metrics,
         loop="asyncio",

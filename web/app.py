@@ -25,6 +25,7 @@ from web.api import routes as api
 from web.api.document import describe
 from web.dry_run import ShowEffect
 from web.errors import LastResort
+from web.metrics import FIGURES
 from web.panel import routes as panel
 from web.panel.rendering import Renderer
 from web.security import SecurityHeaders
@@ -65,11 +66,11 @@ def create_app(
     sealer: Sealer,
     seals: Seals,
     sources: Sources | None = None,
-    traces: Path | None = None,
+    state: Path | None = None,
 ) -> FastAPI:
     """The application; *authenticator*, *compiler*, *resolver*, *scheduler* and *sources* are the peers, real or fake.
 
-    *traces*: the trace store, when it is not below the state folder by the path that we can use.
+    *state*: the state folder, when we can use it by another path than the settings'.
     """
     static = StaticFiles()
     app = FastAPI(
@@ -90,7 +91,8 @@ def create_app(
         sources=sources,
         sealer=sealer, seals=seals, renderer=app.state.renderer,
         throttle=LoginThrottle(settings.limits.logins_per_minute),
-        traces=traces or settings.state / messages.FILE,
+        traces=(state or settings.state) / messages.FILE,
+        figures=(state or settings.state) / FIGURES,
         allowance=Allowance(settings.limits.api_requests_per_minute),
     )  # fmt: skip
     errors.install(app)

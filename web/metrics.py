@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 PATH = "/metrics"
+FIGURES = "figures/metrics"  # below the state folder
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_OCTETS = 1 << 20  # the journal's labels are bounded; this is what we would believe of it
 

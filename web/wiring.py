@@ -46,6 +46,7 @@ class Wiring:
     throttle: LoginThrottle
     allowance: Allowance
     traces: Path  # the trace store
+    figures: Path  # what the journal counted
     sources: Sources | None = None  # who asks where recipients of relayed domains are known
     supervisor: Supervisor | None = None  # who knows all processes
     work: threading.Event = field(default_factory=threading.Event)  # set: there is something for the worker to do

@@ -4,6 +4,7 @@ A reader would otherwise get wrong: it is a look, not a watch. Each question is 
 there at once with a million mailboxes; what takes counting - messages - is `traffic`.
 """
 
+import re
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -18,13 +19,14 @@ from appliance.services.isolation import OFTEN, RECENT_SECONDS, House
 MOST = 20  # of one kind
 ENDING_SECONDS = 21 * 24 * 3600
 NEAR = 0.9  # of a limit
+_BACKSCATTER = re.compile(r"^postern_backscatter_total(?:\{[^}]*\})? (\d{1,15})(?:\.0)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """One thing. *kind*: what is the matter; *subject*: with whom; *number*: how much of it, or when."""
 
-    kind: str  # braked, unproved, unguarded, ending, near, webhook; of the house: wall, down, restarting, silent
+    kind: str  # braked, unproved, unguarded, ending, near, webhook; of the house: wall, down, restarting, silent, backscatter
     subject: str
     number: int = 0
     of: int = 0
@@ -50,6 +52,12 @@ def of_house(house: House) -> list[Need]:
         elif any(one.restarts >= OFTEN and one.since > now() - RECENT_SECONDS for one in room.processes):
             found.append(Need("restarting", room.name, max(process.restarts for process in room.processes)))
     return found
+
+
+def of_figures(figures: str) -> list[Need]:
+    """The same of what the journal counted since it started: it says `postern_backscatter_total 3`."""
+    found = sum(int(count) for count in _BACKSCATTER.findall(figures))
+    return [Need("backscatter", "", found)] if found else []
 
 
 def _certificates(session: Session, actor: Actor) -> list[Need]:

@@ -73,10 +73,11 @@ def _step(session: Session, actor: Actor, told: Foretold, key: str) -> list[str]
         told.steps.append(Step(key, trouble))
         return []
     onwards = addresses.next_of(session, key)
-    if onwards is None:
-        told.steps.append(Step(key, "nobody answers for it"))
-        return []
     holder = addresses.holder_of(session, domain, folded) if domain.kind == "hosted" else None
+    if onwards is None:
+        is_off = isinstance(holder, Alias) and not holder.enabled
+        told.steps.append(Step(key, "an alias, switched off" if is_off else "nobody answers for it"))
+        return []
     if isinstance(holder, Mailbox):
         return _mailbox(told, key, holder, onwards)
     if domain.kind == "relay":

@@ -26,7 +26,7 @@ def of_record(record: Record) -> str:  # noqa: PLR0911 - one for each kind
             return f"mailbox {text(store)}, quota {quota or 'none'}{_suspended(record)}{forwarding}"
         case Alias(targets, open_to, listed):
             kept = f", open to {text(open_to)} alone {_list(listed)}".rstrip() if open_to else ""
-            return f"alias for {_list(targets)}{kept}"
+            return f"alias for {_list(targets) or 'nobody at the moment'}{kept}"
         case Pattern(mailbox):
             return f"all that begins so, and nobody holds, is of {text(mailbox)}"
         case Domain() if record.alias_of:

@@ -4,6 +4,7 @@ A reader would otherwise get wrong: the picture is a drawing of ours (SVG), made
 for by the page after the page itself: counting messages takes longer than anything else here.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 from fastapi import APIRouter
@@ -13,6 +14,7 @@ from appliance.errors import Unable
 from appliance.services import attention, isolation, messages, traffic
 from appliance.services.attention import Need
 from appliance.services.traffic import KINDS, Hour
+from web.metrics import MAX_OCTETS
 from web.panel.desk import AtPassword, Desk, Signed
 from web.panel.guide import guide_for
 from web.panel.rendering import is_fragment
@@ -21,6 +23,7 @@ router = APIRouter(include_in_schema=False)
 
 WIDTH, HEIGHT, FOOT, SIDE = 720, 190, 22, 44  # of the drawing, and what its labels take
 GAP = 5
+FRESH_HOURS = 2  # for which nobody wonders that mail waits: other hosts greylist
 STEPS = (1, 2, 5)
 
 
@@ -59,7 +62,22 @@ def start(desk: AtPassword) -> Response:
 
 def _of_house(desk: Desk) -> list[Need]:
     """What the operator should look at among the processes."""
-    if not desk.actor.sees_everything or desk.wiring.supervisor is None:
+    if not desk.actor.sees_everything:
+        return []
+    return [*_of_roles(desk), *attention.of_figures(_figures(desk.wiring.figures))]
+
+
+def _figures(file: Path) -> str:
+    """What the journal counted; nothing before it has written."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as read:
+            return read.read(MAX_OCTETS)
+    except FileNotFoundError:
+        return ""
+
+
+def _of_roles(desk: Desk) -> list[Need]:
+    if desk.wiring.supervisor is None:
         return []
     try:
         return attention.of_house(isolation.look(desk.wiring.standing, actor=desk.actor))
@@ -73,8 +91,9 @@ def draw_traffic(desk: Signed) -> Response:
     with desk.reading() as session:
         scope = messages.scope_of(session, desk.actor)
     hours = traffic.by_hour(desk.wiring.traces, scope)
+    late = sum((hour.counts or {}).get("waiting", 0) for hour in hours[:-FRESH_HOURS])
     return desk.page(
-        "start/traffic.html", hours=hours, drawing=drawing_of(hours), kinds=tuple(KINDS),
+        "start/traffic.html", hours=hours, drawing=drawing_of(hours), kinds=tuple(KINDS), late=late,
         fragment=is_fragment(desk.request),
     )  # fmt: skip
 
