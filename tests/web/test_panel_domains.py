@@ -137,3 +137,26 @@ def test_a_domain_goes_to_another_tenant_with_all_that_is_in_it(office: Office, 
     assert done.headers["location"] == f"{HERE}/settings"
     assert "shop.test belongs to South now." in operator.get(f"{HERE}/settings").text
     assert "Mailboxes 2" in plain(operator.get(HERE).text)
+
+
+def test_whoever_comes_from_a_tenant_adds_a_domain_to_it(office: Office) -> None:
+    """Chosen already in the form; a tenant that is not his to see is not there."""
+    tenant, other = office.tenant("North"), office.tenant("South")
+    operator = office.client().log_in()
+    assert f'<option value="{tenant}" selected>' in operator.get(f"/domains/new?tenant={tenant}").text
+    office.account("south", other)
+    assert office.client().log_in("south").get(f"/domains/new?tenant={tenant}").status_code == 404
+
+
+def test_one_mailbox_after_the_other(operator: Browser) -> None:
+    """And the focus is in the field that is wrong, and in no other."""
+    operator.get(f"{HERE}/mailboxes/new")
+    made = operator.post(f"{HERE}/mailboxes", {"local_part": "chiara", "then": "another"})
+    assert made.headers["location"] == f"{HERE}/mailboxes/new"
+    assert "chiara@shop.test receives mail from now on." in plain(operator.get(made.headers["location"]).text)
+    refused = operator.post(f"{HERE}/mailboxes", {"local_part": "dora", "quota": "much", "then": "another"}).text
+    focused = re.findall(r'<input[^>]*id="(\w+)"[^>]*\bautofocus\b', refused)
+    assert focused == ["quota"]
+    assert re.findall(r'<input[^>]*id="(\w+)"[^>]*\bautofocus\b', operator.get(f"{HERE}/mailboxes/new").text) == [
+        "local_part"
+    ]
