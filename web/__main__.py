@@ -24,7 +24,7 @@ from appliance.database import server as database
 from appliance.database.engine import open_engine
 from appliance.database.place import url_inside
 from appliance.peers import WebPeers
-from appliance.services import certificates, messages
+from appliance.services import certificates
 from appliance.services.dns_page import Found
 from appliance.services.passwords import Sealer
 from appliance.services.queue import Which
