@@ -33,6 +33,9 @@ if sys.argv[1] == "ledger":
 elif "%s" == "chatter":
     for _ in range(300):
         control.send(m.Probed(b"fork", b"held", b"EPERM"))
+elif "%s" == "silent":
+    import time
+    time.sleep(600)
 elif "%s" == "nonsense":
     control.send(m.QueueTold(1, True, ()))
 """
@@ -45,7 +48,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 def instead(monkeypatch: pytest.MonkeyPatch, manner: str) -> Loop:
     def spawn(_module: str, control: socket.socket, _streams: tuple[int, int, int], role: str) -> int:
-        program = STAND_IN % (manner, manner)
+        program = STAND_IN.replace("%s", manner)
         actions = [(os.POSIX_SPAWN_DUP2, control.fileno(), CONTROL_FD)]
         STARTED.append(
             os.posix_spawn(sys.executable, [sys.executable, "-I", "-c", program, role], {}, file_actions=actions)
@@ -88,6 +91,16 @@ def test_a_process_that_says_too_much_is_bounded(manner: str, monkeypatch: pytes
     run(test, loop)
     assert len(test.results[1].probes) <= selftest.MAX_PROBES
     assert not test.results[1].whole
+
+
+def test_a_process_that_says_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is ended, and told as not finished."""
+    loop = instead(monkeypatch, "silent")
+    monkeypatch.setattr(selftest, "ROLE_SECONDS", 1.5)
+    test = made_with(loop, tmp_path / "selftest.json")
+    run(test, loop)
+    assert test.results[1].whole is False
+    assert STARTED == []
 
 
 def test_it_runs_once_in_a_while_whoever_asks(loop: Loop, tmp_path: Path) -> None:
