@@ -180,6 +180,7 @@ EVENTS: Final[dict[str, Kind]] = {
     "over-limit": Kind("a mailbox, its domain or a tenant sent as much as it may", ("ledger",), ("login", "scope")),
     "braked": Kind("a mailbox did what it never did, and may not send until somebody looked", ("ledger",), ("login", "why")),
     "noticed": Kind("whose mailbox was braked, and who looks after its domain, were written to", ("ledger",), ("login",)),
+    "recovery-written": Kind("somebody was written to at his recovery address", ("compiler",), ("whose",)),
     "consent-asked": Kind("somebody elsewhere was asked whether mail may go on to him", ("compiler",), ("target", "holder")),
     "webhook-disabled": Kind(
         "nobody took what a webhook was told, for days, or its server wants no more", ("compiler",), ("webhook", "tenant", "why")

@@ -1,6 +1,6 @@
-"""Wrong guesses, to be written into their owners' histories a moment later.
+"""What strangers say about names - wrong guesses, forgotten passwords - to be acted on a moment later.
 
-A reader would otherwise get wrong: they are not written while the guesser waits. A name that somebody has would take longer to be
+A reader would otherwise get wrong: nothing of it is done while they wait. A name that somebody has would take longer to be
 refused than one that nobody has, and so the answer's time would tell which names exist.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from appliance.database.session import Session
 from appliance.errors import Invalid
-from appliance.services import login_history, persons
+from appliance.services import login_history, persons, recovery
 
 MAX_WAITING = 500  # more than that at once is an attack, of which the first five hundred lines say enough
 AT_ONCE = 50
@@ -25,13 +25,21 @@ class Guess:
     program: str
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """Somebody said he was *name*, and had forgotten the password."""
+
+    name: str
+    source: str
+
+
 class Notebook:
     """What waits; the process's worker writes it down, and whoever wants to read a history."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Guess] = deque()
+        self._waiting: deque[Guess | Forgotten] = deque()
 
-    def note(self, guess: Guess) -> None:
+    def note(self, guess: Guess | Forgotten) -> None:
         """Have it written down, unless too much waits already."""
         if len(self._waiting) < MAX_WAITING:
             self._waiting.append(guess)
@@ -44,6 +52,9 @@ class Notebook:
         """Some of it into the histories of those who have these names."""
         for _ in range(min(AT_ONCE, len(self._waiting))):
             guess = self._waiting.popleft()
+            if isinstance(guess, Forgotten):
+                recovery.ask(session, guess.name, source=guess.source)
+                continue
             try:
                 person = persons.find(session, guess.name)
             except Invalid:

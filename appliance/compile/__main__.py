@@ -68,7 +68,7 @@ def serve(
         "web": compiler.poked,
         "storekeeper": compiler.stores.answered,
         "ledger": compiler.outbox.answered,
-        "bouncer": compiler.consents.answered,
+        "bouncer": compiler.noticed,
         "fetcher": compiler.webhooks.answered,
     }
 
@@ -83,6 +83,7 @@ def serve(
             compiler.outbox.lost()
         elif channel.peer == "bouncer":
             compiler.consents.lost()
+            compiler.recoveries.lost()
         elif channel.peer == "fetcher":
             compiler.webhooks.lost()
 

@@ -14,6 +14,7 @@ from appliance.compile.consents import Consents
 from appliance.compile.facts import apply, record
 from appliance.compile.keymaker import KeyMaker
 from appliance.compile.publish import Locked, Publisher
+from appliance.compile.recoveries import FIRST_TAG, Recoveries
 from appliance.compile.retention import Retention
 from appliance.compile.source import DatabaseAway, Query, Source
 from appliance.compile.trail import Trail
@@ -80,6 +81,7 @@ class Compiler:
         self.outbox = Outbox(self)
         self.keys = KeyMaker(loop, self, signer)
         self.consents = Consents(self, consent_key, panel)
+        self.recoveries = Recoveries(self, consent_key, panel)
         self.webhooks = Webhooks(self, opener)
         self.trail = Trail(publisher.folder, self)
         self.retention = Retention(self)
@@ -91,9 +93,15 @@ class Compiler:
         self._expire()
         self.keys.begin()
         self.consents.begin()
+        self.recoveries.begin()
         self.retention.begin()
         self.webhooks.begin()
         self._loop.call_later(PRUNE_SECONDS, self._prune)
+
+    def noticed(self, channel: Channel, packet: Packet) -> None:
+        """The bouncer wrote to somebody, or could not now."""
+        is_recovery = isinstance(packet[0], m.Noticed) and packet[0].tag >= FIRST_TAG
+        (self.recoveries if is_recovery else self.consents).answered(channel, packet)
 
     def look_again(self) -> None:
         """We wrote a change ourselves; the stamp tells of others' alone."""
@@ -173,6 +181,7 @@ class Compiler:
             self._serve_requests()
             self.keys.look()
             self.consents.look()
+            self.recoveries.look()
             self.webhooks.look()
             with self._source.reading() as query:
                 self.stores.take(query)

@@ -73,16 +73,37 @@ def compose_consent(consent: Consent) -> bytes:
     shown = {name: printable(getattr(consent, name), MAX_SHOWN) for name in ("host", "holder", "target", "link")}
     text = words.text.format(**{name: octets.decode("ascii", "replace") for name, octets in shown.items()})
     about = hashlib.blake2b(consent.holder + b" " + consent.target, digest_size=6).hexdigest().encode()
+    letter = Letter(consent.host, consent.target, b"Whom mail may be sent on to:;", words.subject, text, words.name)
+    return letter.written(consent.moment, b"consent.%b" % about)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What we write to one person of our own accord."""
+
+    host: bytes
+    target: bytes
+    undisclosed: bytes  # stands for an address that no header field takes
+    subject: bytes  # ASCII
+    text: str
+    language: bytes
+
+    def written(self, moment: int, number: bytes) -> bytes:
+        """As content, at *moment* (seconds since 1970)."""
+        return _written(self, moment, number)
+
+
+def _written(letter: Letter, moment: int, number: bytes) -> bytes:
     fields = (
-        b"From: Mail delivery <postmaster@%b>" % consent.host,
-        b"To: %b" % header_address(consent.target, b"Whom mail may be sent on to:;"),
-        b"Subject: %b" % words.subject,
-        b"Date: %b" % date_time(consent.moment),
-        b"Message-ID: <consent.%b.%d@%b>" % (about, consent.moment, consent.host),
+        b"From: Mail delivery <postmaster@%b>" % letter.host,
+        b"To: %b" % header_address(letter.target, letter.undisclosed),
+        b"Subject: %b" % letter.subject,
+        b"Date: %b" % date_time(moment),
+        b"Message-ID: <%b.%d@%b>" % (number, moment, letter.host),
         b"Auto-Submitted: auto-generated",
         b"MIME-Version: 1.0",
         b"Content-Type: text/plain; charset=utf-8",
         b"Content-Transfer-Encoding: quoted-printable",
-        b"Content-Language: %b" % words.name,  # RFC 3282 2
+        b"Content-Language: %b" % letter.language,  # RFC 3282 2
     )
-    return b"\r\n".join(fields) + b"\r\n\r\n" + quoted_printable(text.encode())
+    return b"\r\n".join(fields) + b"\r\n\r\n" + quoted_printable(letter.text.encode())

@@ -316,6 +316,8 @@ _OWN_PAGES = [
     ("GET", "sign-in", _OWN),
     *(("POST", path, _OWN) for path in ("sessions/end", "sessions/{number:int}/end")),
     ("GET", "second-step", _OWN),
+    ("GET", "recovery", _OWN),
+    *(("POST", path, Rule("", "nothing", {"password": "x"}, hides=False)) for path in ("recovery", "recovery/remove")),
     ("GET", "time", Rule(ALL, "nothing")),
     ("POST", "time", Rule("", "nothing", {"time_zone": "Mars"}, hides=False)),
     ("GET", "app", _OWN),
@@ -329,6 +331,13 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("GET", "/", Rule(ALL, "nothing")),
     form("GET", "/login", Rule(ALL, "nothing")),
     form("POST", "/login", Rule("", "nothing", {"name": "nobody", "password": "x"}, hides=False)),
+    *(form(verb, "/login/forgotten", Rule(ALL, "nothing", {"name": "nobody"}, also=(429,))) for verb in ("GET", "POST")),
+    # Whoever has the link: tests/web/test_recovery.py.
+    *(
+        form(verb, f"/recovery/{kind}/{{token}}", Rule("", "nothing", path={"token": "static"}, hides=False))
+        for kind in ("confirm", "reset")
+        for verb in ("GET", "POST")
+    ),
     form("GET", "/login/code", Rule(ALL, "nothing")),
     *(form("POST", f"/login/passkey{deed}", Rule("", "nothing", hides=False)) for deed in ("", "/begin")),
     form("POST", "/login/code", Rule(ALL, "nothing", {"code": "123456"})),  # back to the gate: nobody is on the way in

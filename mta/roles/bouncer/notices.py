@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from mta.message.consents import Consent, compose_consent
 from mta.message.notices import Braked, compose_braked
+from mta.message.recoveries import Recovery, compose_recovery
 from mta.record import dataclass
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed, Packet
@@ -68,6 +69,9 @@ class Notices:
         if isinstance(notice, m.Notice):
             braked = Braked(self._host, notice.mailbox, notice.why, moment, language)
             return m.OfferNotice(tag, notice.mailbox, notice.until, notice.authority), compose_braked(braked)
+        if notice.what != b"consent":
+            recovery = Recovery(self._host, notice.target, notice.whose, notice.link, moment, language, notice.what)
+            return m.OfferConsent(tag, notice.target, notice.until, notice.authority), compose_recovery(recovery)
         consent = Consent(self._host, notice.target, notice.holder, notice.link, moment, language)
         return m.OfferConsent(tag, notice.target, notice.until, notice.authority), compose_consent(consent)
 
