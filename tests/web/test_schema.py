@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
@@ -19,16 +20,15 @@ from tests.fixtures.panel import Api, Office, make_office
 from web.allowance import Allowance
 
 EXAMPLES = 120 if os.environ.get("POSTERN_FULL") else 2
-# What no schema can say: whether a text is a certificate. Its refusal is 422, like that of any other value that makes no sense.
+# What no schema can say: whether a text is a certificate, and whether the parts of a document fit one another. The refusal is
+# 422, like that of any other value that makes no sense.
+SENSE = {"positive_data_acceptance": {"expected-statuses": ["2xx", 401, 403, 404, 409, 422, 429]}}
 CONFIG: dict[str, Any] = {
     # Who asks is decided here, and a missing key is the matrix's matter.
     "generation": {"with-security-parameters": False},
     "operations": [
-        {
-            "include-name": "POST /api/v1/certificates",
-            "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", 401, 403, 404, 409, 422, 429]}},
-        }
-    ]
+        {"include-name": name, "checks": SENSE} for name in ("POST /api/v1/certificates", "PUT /api/v1/apply")
+    ],
 }
 
 
@@ -71,12 +71,11 @@ def _operations(schema: Any) -> Iterator[Any]:
         yield result.ok()
 
 
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
-@pytest.mark.parametrize("who", ["operator", "customer"])
-def test_the_application_does_what_its_document_says(shop: Shop, who: str, mode: GenerationMode) -> None:
-    """No operation answers 5xx to anything, nor anything that the document does not tell of."""
+def test_the_application_does_what_its_document_says(shop: Shop, mode: GenerationMode) -> None:
+    """No operation answers 5xx to anything, nor anything that the document does not tell of, whoever asks."""
     found: list[str] = []
-    headers = {"Authorization": shop.keys[who]}
     for operation in _operations(shop.schema):
 
         @settings(
@@ -85,14 +84,19 @@ def test_the_application_does_what_its_document_says(shop: Shop, who: str, mode:
         )  # fmt: skip
         @given(case=operation.as_strategy(generation_mode=mode))
         def attempt(case: Any) -> None:
-            # An unknown parameter that is an empty list is not sent at all, and what is sent is valid.
-            assume([] not in (case.query or {}).values())
-            response = case.call(headers=headers)
-            assert response.status_code < 500, f"{case.as_curl_command()}: {response.text}"
-            case.validate_response(response)
+            # An unknown parameter that is an empty list is not sent at all, and what is sent is valid. Not `assume`: where
+            # that is all there is to be tried, Hypothesis would complain that it has nothing to try.
+            if [] in (case.query or {}).values():
+                return
+            for who in ("customer", "operator"):  # To think of a case takes longer than to try it.
+                response = case.call(headers={"Authorization": shop.keys[who]})
+                assert response.status_code < 500, f"{who}: {case.as_curl_command()}: {response.text}"
+                case.validate_response(response)
 
         try:
             attempt()
+        except Unsatisfiable:  # It has nothing that could be wrong: one thing to read, and no parameters.
+            assert (mode, operation.method) == (GenerationMode.NEGATIVE, "get"), operation.label
         except (AssertionError, FailureGroup, schemathesis.errors.SchemathesisError) as finding:
             told = getattr(finding, "exceptions", [finding])
             found.append(f"{operation.label}\n" + "\n".join(str(one) for one in told))
