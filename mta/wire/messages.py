@@ -663,7 +663,10 @@ class Notice(Message, verb="notice"):
 
 
 class AskConsent(Message, verb="ask-consent"):
-    """compiler -> bouncer. Whoever reads *target*, at another host, is to be asked whether mail for *holder* may go on to him."""
+    """compiler -> bouncer. Whoever reads *target*, at another host, is to be asked whether mail for *holder* may go on to him.
+
+    Or, by `what`, somebody is written to at his recovery address: to confirm it, or to choose another password.
+    """
 
     tag: int
     target: Path
@@ -671,6 +674,8 @@ class AskConsent(Message, verb="ask-consent"):
     link: Text  # where he says yes
     until: int  # seconds since 1970: when *authority* ends
     authority: Mac
+    what: Name = b"consent"  # or confirm, reset
+    whose: Text = b""  # of those: as what he signs in
 
 
 class Noticed(Message, verb="noticed"):
