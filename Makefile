@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-# Twice the cores of a small machine: more than half of the time a test waits for a process or the disk.
-WORKERS ?= 4
+# More than twice the cores of a small machine: more than half of the time a test waits for a process or the disk.
+WORKERS ?= 5
 
 .DEFAULT_GOAL := help
 .PHONY: help run test crowd prove check bench fuzz tcb fmt lock system-packages
