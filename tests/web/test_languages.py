@@ -87,6 +87,7 @@ def test_what_stands_in_braces_is_the_same_in_both() -> None:
     [
         ("<p>One <strong>two</strong> {{ three }}.</p>", ["One <strong>two</strong> {{ three }}."]),
         ("<a href='/x'>{{ icon('plus') }}Add</a>", ["Add"]),
+        ('<td data-label="Holds">{{ used }}</td>', ["Holds"]),
         ("{% if a %}<strong>Yes.</strong> Now{% endif %}", ["<strong>Yes.</strong> Now"]),
         ("<dt>Name</dt><dd>{{ name }}</dd>", ["Name"]),
         ("{{ ui.field('name', \"A long label\", form) }}", ["A long label"]),

@@ -24,7 +24,7 @@ _INLINE = re.compile(r"</?(?:a|strong|em|code|span|time|b|i)\b", re.IGNORECASE)
 # What draws something beside the text belongs to no sentence.
 _DRAWN = re.compile(r"\{\{-?\s*(?:icon|ui\.|caller|csrf|super|_|field|notes|described|refusal|static)")
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'')
-_ATTRIBUTE = re.compile(r'(\b(?:aria-label|placeholder|title)=")([^"{]*[A-Za-z][^"{]*)(")')
+_ATTRIBUTE = re.compile(r'(\b(?:aria-label|data-label|placeholder|title)=")([^"{]*[A-Za-z][^"{]*)(")')
 # One of two words, by how many there are.
 _COUNTED = re.compile(r"\{\{[^}]*'[a-z]{2,}' if [^}]* else '[a-z]{2,}'[^}]*\}\}")
 _SPACE = re.compile(r"\s+")
