@@ -101,7 +101,11 @@ class Worker:
         """
         with self._wiring.reading() as session:
             due = jobs.next_due(session, self._last)
+            has_unread = due is None and jobs.has_unread(session)
         if due is None:
+            if has_unread:
+                with self._wiring.changing() as session:
+                    jobs.give_up_reading(session)
             return False
         self._last = due.id
         try:

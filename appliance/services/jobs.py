@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import Select, delete, func, or_, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Forbidden
@@ -38,6 +38,8 @@ __all__ = [
     "create",
     "end",
     "get",
+    "give_up_reading",
+    "has_unread",
     "is_own",
     "list_jobs",
     "next_due",
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 KEPT_SECONDS = 7 * 24 * 3600  # after its end
+READING_SECONDS = 15 * 60  # a long sheet is written down in a tenth of it
 DRAFT_SECONDS = 24 * 3600  # after it was made
 MAX_DRAFTS = 10  # of one person; the oldest goes
 MAX_WAITING = 100  # of one tenant; each may hold megabytes
@@ -273,6 +276,21 @@ def undo(session: Session, public_id: str, *, actor: Actor) -> Job:
     job.undone_at = now()
     job.version += 1
     return create(session, UNDO, wanted, actor=actor, about=about)
+
+
+def has_unread(session: Session) -> bool:
+    """Is there something for `give_up_reading`?"""
+    return session.scalar(_unread().limit(1)) is not None
+
+
+def _unread() -> Select[Job]:
+    return select(Job).where(Job.state == READING, Job.created_at < now() - READING_SECONDS)
+
+
+def give_up_reading(session: Session) -> None:
+    """End what a process began to write down that is no more."""
+    for job in session.scalars(_unread()).all():
+        end(session, job, "failed", "it was not read to its end: send it again")
 
 
 def settle(job: Job) -> None:

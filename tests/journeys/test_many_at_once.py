@@ -22,7 +22,7 @@ from tests.journeys.hands import HANDS, Hand, somebody
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
 
-MAILBOXES, ALIASES = 1000, 60
+MAILBOXES, ALIASES = 1000, 20
 PATIENCE_SECONDS = 60
 PASSWORD = "three plain words"
 HASH = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)

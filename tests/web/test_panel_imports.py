@@ -2,14 +2,18 @@
 
 import codecs
 import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import func, select
 
-from appliance.database.session import reading, unit_of_work
+from appliance.database.session import Session, reading, unit_of_work
+from appliance.errors import Conflict
 from appliance.models import Domain, Job, JobPart, JobResult, Mailbox
-from appliance.services import domains, mailboxes, tenants
+from appliance.services import domains, jobs, mailboxes, tenants
 from tests.fixtures.panel import PASSWORD, SYSTEM, Browser, Office
 from tests.web.test_panel import error_beside, plain
 from web.panel import imports
@@ -31,7 +35,7 @@ def worker(office: Office) -> Worker:
     return Worker(office.app, office.app.state.wiring)
 
 
-def upload(browser: Browser, content: bytes, **more: str) -> object:
+def upload(browser: Browser, content: bytes, **more: str) -> Any:
     browser.get("/import")
     files = {"file": ("people.csv", content, "text/csv")}
     return browser.client.post("/import", data={"csrf": browser.token, "csv": "", **more}, files=files)
@@ -200,6 +204,56 @@ def test_a_large_sheet_is_looked_at_and_taken_in_behind_the_scenes(
     with reading(office.engine) as session:
         assert session.scalar(select(func.count()).select_from(Mailbox).where(Mailbox.folded.like("user%"))) == boxes
         assert session.scalar(select(func.count()).select_from(JobResult)) == 1, "of what was taken in nothing is kept"
+
+
+def test_a_long_sheet_is_read_on_while_nobody_waits(
+    office: Office, operator: Browser, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its page says so meanwhile; what is wrong with all of it is told there, and what a dead process left is given up."""
+    monkeypatch.setattr("web.panel.drafts.CHUNK", 300)
+    monkeypatch.setattr(imports, "MAX_LINES", 900)
+    rows = [f"mailbox,user{number}@shop.test" for number in range(901)]
+    where = draft(operator, ("kind,address\n" + "\n".join(rows[:800]) + "\n").encode())
+    until(office, where, "looking")
+    all_of(worker)
+    assert "800 lines would be taken in" in plain(operator.get(where).text)
+    assert upload(operator, ("kind,address\n" + "\n".join(rows) + "\n").encode()).status_code == 422
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "add", _refuse_once_made(jobs.add))
+        where = draft(operator, ("kind,address\n" + "\n".join(rows[:800]) + "\n").encode())
+        until(office, where, "failed")
+    assert "No more of it." in plain(operator.get(where).text)
+    with unit_of_work(office.engine) as session:
+        job = session.scalars(select(Job).order_by(Job.id)).first()
+        assert job is not None
+        job.state, left = "reading", f"/jobs/{job.public_id}"
+        assert not worker.work()
+    assert "Is looked at" in plain(operator.get(left).text)
+    with unit_of_work(office.engine) as session:
+        session.scalars(select(Job).where(Job.state == "reading")).one().created_at -= 3600
+    assert not worker.work()
+    assert "it was not read to its end" in plain(operator.get(left).text)
+
+
+def _refuse_once_made(add: Callable[..., None]) -> Callable[..., None]:
+    def refuse(session: Session, job: Job, wanted: Iterable[dict[str, object]]) -> None:
+        if job.total:
+            raise Conflict("No more of it.")
+        add(session, job, wanted)
+
+    return refuse
+
+
+def until(office: Office, where: str, state: str) -> None:
+    """The job's *state* is this one."""
+    end = time.monotonic() + 30
+    while True:
+        with reading(office.engine) as session:
+            job = session.scalars(select(Job).where(Job.public_id == where.rpartition("/")[2])).one()
+        if job.state == state:
+            return
+        assert time.monotonic() < end, job.state
+        time.sleep(0.02)
 
 
 def test_a_sheet_that_is_ended_early_leaves_whole_lines(

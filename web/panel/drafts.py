@@ -1,19 +1,25 @@
 """Drafts of jobs, from what somebody sent: written down, and looked at at once when that is quick.
 
-A reader would otherwise get wrong: a long list is written down piece by piece, so that others write in between. Until it is all
-there nobody can start it, and what a process that ends leaves half written down is forgotten.
+A reader would otherwise get wrong: a long list is written down piece by piece, on a thread of its own, so that others write in
+between. Until it is all there nobody can start it, and what a process that ends leaves half written down is given up.
 """
 
 import itertools
+import logging
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from appliance.errors import ApplianceError, Invalid
+from appliance.errors import ApplianceError, Conflict, Invalid, NotFound
 from appliance.services import jobs
 from web import labour
 from web.panel.desk import Desk
 from web.wiring import WAKE
 
+log = logging.getLogger("postern.web")
+
+MAX_READERS = 2  # each holds a whole file
+_readers = threading.BoundedSemaphore(MAX_READERS)
 CHUNK = 2000  # operations that are written down together
 AT_ONCE = 800  # as `labour.cost_of`: what is done while somebody waits
 
@@ -32,25 +38,50 @@ def make(desk: Desk, kind: str, wanted: Iterable[dict[str, Any]], about: dict[st
     with desk.changing() as session:
         job = jobs.create(session, kind, chunk, actor=desk.actor, about=about, state=jobs.READING)
         name = job.public_id
-        is_quick = labour.is_quick(session, job, AT_ONCE)
+        is_quick = len(chunk) < CHUNK and labour.is_quick(session, job, AT_ONCE)
         if is_quick:
             jobs.read_through(job)
     if is_quick:
         labour.look(desk.request.app, desk.wiring, job.id, AT_ONCE)
+    elif len(chunk) < CHUNK:
+        _read_on(desk, name, iter(()))
     else:
-        _read_on(desk, name, rows)
+        _begin_reading(desk, name, rows)
     return name
 
 
-def _read_on(desk: Desk, name: str, rows: Iterator[dict[str, Any]]) -> None:
-    try:
-        while chunk := list(itertools.islice(rows, CHUNK)):
-            with desk.changing() as session:
-                jobs.add(session, jobs.get(session, name, actor=desk.actor), chunk)
-    except ApplianceError:
+def _begin_reading(desk: Desk, name: str, rows: Iterator[dict[str, Any]]) -> None:
+    """Write the rest of *rows* down on a thread of its own: a hundred thousand hashes take a quarter of a minute to seal."""
+    if not _readers.acquire(blocking=False):
         with desk.changing() as session:
             jobs.cancel(session, name, actor=desk.actor)
-        raise
+        raise Conflict("Others are sending long sheets just now. Try again in a minute.", code="busy")
+
+    def read() -> None:
+        try:
+            _read_on(desk, name, rows)
+        except NotFound:
+            log.info("job %s was ended while it was read", name)
+        except ApplianceError as refusal:
+            _give_up(desk, name, refusal.sentence)
+        except Exception:
+            log.exception("job %s could not be read", name)
+            _give_up(desk, name, "something went wrong here; it has been written to the log")
+        finally:
+            _readers.release()
+
+    threading.Thread(target=read, name="reader", daemon=True).start()
+
+
+def _give_up(desk: Desk, name: str, why: str) -> None:
+    with desk.changing() as session:
+        jobs.end(session, jobs.get(session, name, actor=desk.actor), "failed", why)
+
+
+def _read_on(desk: Desk, name: str, rows: Iterator[dict[str, Any]]) -> None:
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        with desk.changing() as session:
+            jobs.add(session, jobs.get(session, name, actor=desk.actor), chunk)
     with desk.changing() as session:
         jobs.read_through(jobs.get(session, name, actor=desk.actor))
         session.info[WAKE] = True

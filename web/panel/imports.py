@@ -51,7 +51,10 @@ def take_in(desk: Managing, sent: SentForm) -> Response:
     try:
         if sent.file is None and not sent.fields["csv"].strip():
             raise Invalid("Choose a file, or paste the sheet below.", field="file")
-        octets = sent.file or io.BytesIO(sent.fields["csv"].encode(errors="surrogatepass"))
+        # A copy: the file goes with the request, and a long one is read for longer.
+        octets = io.BytesIO(
+            sent.file.read() if sent.file is not None else sent.fields["csv"].encode(errors="surrogatepass")
+        )
         about = {"file": sent.file_name[:LONGEST_NAME]}
         job = drafts.make(desk, labour.IMPORT, _wanted(desk.wiring, octets), about)
     except ApplianceError as refusal:
