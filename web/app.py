@@ -78,11 +78,9 @@ def create_app(
         version=VERSION,
         summary="Tenants, domains, mailboxes and aliases of a mail appliance.",
         # web.api.docs serves the document, and a page of it: FastAPI's own pages load scripts from elsewhere.
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None, docs_url=None, redoc_url=None,
         redirect_slashes=False,
-    )
+    )  # fmt: skip
     app.state.renderer = Renderer(static, version=VERSION, host=settings.host.name)
     app.state.wiring = Wiring(
         settings=settings,
