@@ -35,7 +35,7 @@ from web.wiring import Wiring
 
 MAX_BODY_OCTETS = 1 << 20  # a thousand targets of the longest address fit in a quarter of it
 MAX_BATCH_OCTETS = 8 << 20  # ten thousand mailboxes with a hash each are three quarters of it
-MAX_LIST_OCTETS = 32 << 20  # of recipients, which are kept as they are read; and of a sheet, 200,000 lines of 160 octets
+MAX_LIST_OCTETS = 32 << 20  # of recipients, kept as they are read; and of a sheet, 200,000 lines of 160 octets
 _LISTS = re.compile(r"(?:/api/v1/domains/[^/]+/recipients(?:/remove)?|/import)\Z")
 _BATCHES = re.compile(r"/api/v1/(?:batch|apply|import)\Z")
 

@@ -21,7 +21,8 @@ class Job(Row, Base):
 
     public_id: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]  # batch, apply, import; of the panel: bulk, undo, export
-    # reading: its operations are yet to come; looking: what would become of it is found out; draft: that is known, and it waits for a word; waiting, running, done, failed
+    # reading: its operations are yet to come; looking: what would become of it is found out; draft: that is known, and it waits
+    # for a word; waiting, running, done, failed
     state: Mapped[str] = mapped_column(default="waiting", index=True)
     asked_by: Mapped[str] = mapped_column(index=True)  # an actor's name: of a key, an account, a mailbox
     source: Mapped[str] = mapped_column(default="")  # from where, for the audit log
@@ -33,7 +34,7 @@ class Job(Row, Base):
     failed: Mapped[int] = mapped_column(BigInteger, default=0)  # of those that are done
     failure: Mapped[str | None] = mapped_column(default=None)  # why the whole of it failed
     ended_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
-    undo_until: Mapped[int | None] = mapped_column(BigInteger, default=None)  # what it changed can be had back until then
+    undo_until: Mapped[int | None] = mapped_column(BigInteger, default=None)  # until then what it changed comes back
     undone_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 
