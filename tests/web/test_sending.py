@@ -77,6 +77,9 @@ def test_limits_are_set_at_each_level(api: Api) -> None:
         shown = api("GET", path + "/sending").json()
         assert (shown["per_hour"], shown["per_day"]) == (None, 0)
     assert api("PATCH", "/domains/shop.test/sending", {"any_address": True}).json()["any_address"] is True
+    for nobody in ("anna@shop.test", "1"):  # what has another meaning elsewhere
+        assert api("GET", f"/domains/{nobody}/sending").status_code == 404
+        assert api("PATCH", f"/domains/{nobody}/sending", {"per_hour": 1}).status_code == 404
     assert api("PATCH", ANNA + "/sending", {"any_address": True}).status_code == 409
     assert api("PATCH", ANNA + "/sending", {"per_hour": -1}).status_code == 422
 

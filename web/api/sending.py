@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from appliance.database.session import Session
-from appliance.services import senders, sending
+from appliance.services import addresses, senders, sending
 from web.api.dependencies import Asking, Caller, Changing, DryRun, Ordering, TenantNumber, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.sending import (
@@ -128,7 +128,7 @@ def change_mailbox(
 @router.get("/domains/{name}/sending", summary="Show what a domain may send", responses=refusals(404, 422))
 def show_domain(asking: Asking, name: str, response: Response) -> Sending:
     """All its mailboxes together."""
-    return _show(asking, name, response)
+    return _show(asking, addresses.parse_domain(name), response)
 
 
 @router.patch("/domains/{name}/sending", summary="Limit a domain", responses=refusals(403, 404, 409, 412, 422))
@@ -136,7 +136,7 @@ def change_domain(
     asking: Changing, name: str, body: SendingChange, response: Response, dry_run: DryRun = False
 ) -> Sending:
     """All its mailboxes together; and whether they may write as any address of it."""
-    return _change(asking, name, body, response, dry_run=dry_run)
+    return _change(asking, addresses.parse_domain(name), body, response, dry_run=dry_run)
 
 
 @router.get("/tenants/{tenant_id}/sending", summary="Show what a tenant may send", responses=refusals(404, 422))

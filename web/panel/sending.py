@@ -124,13 +124,13 @@ def release(desk: Signed, address: str, form: Form) -> Response:
 @router.get("/domains/{name}/sending")
 def show_domain(desk: Signed, name: str) -> Response:
     """What all of a domain may send together, and which of its mailboxes are stopped."""
-    return _show_limits(desk, name, url("domains", name), None, None)
+    return _show_limits(desk, addresses.parse_domain(name), url("domains", name), None, None)
 
 
 @router.post("/domains/{name}/sending")
 def limit_domain(desk: Signed, name: str, form: Form) -> Response:
     """Change it."""
-    return _limit(desk, name, url("domains", name), form)
+    return _limit(desk, addresses.parse_domain(name), url("domains", name), form)
 
 
 @router.get("/tenants/{tenant_id}/sending")
