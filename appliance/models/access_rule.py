@@ -27,5 +27,5 @@ class AccessRule(Row, Base):
     note: Mapped[str] = mapped_column(default="")
     expires_at: Mapped[int | None] = mapped_column(BigInteger, index=True, default=None)
 
-    domain: Mapped[Domain | None] = relationship(lazy="joined")
-    mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")
+    domain: Mapped[Domain | None] = relationship(lazy="selectin")
+    mailbox: Mapped[Mailbox | None] = relationship(lazy="selectin")

@@ -23,4 +23,4 @@ class Account(Row, Base):
     must_change: Mapped[bool] = mapped_column(default=False)  # the password is a one-time one
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)
-    domain: Mapped[Domain | None] = relationship(lazy="joined")
+    domain: Mapped[Domain | None] = relationship(lazy="selectin")

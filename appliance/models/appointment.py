@@ -27,7 +27,7 @@ class Appointment(Row, Base):
     # Of a domain administrator: the names of what he may, as `services.authorisation` lists them; None: all of it.
     rights: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True), default=None)
 
-    account: Mapped[Account | None] = relationship(lazy="joined")
-    mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")
+    account: Mapped[Account | None] = relationship(lazy="selectin")
+    mailbox: Mapped[Mailbox | None] = relationship(lazy="selectin")
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)
-    domain: Mapped[Domain | None] = relationship(lazy="joined", foreign_keys=[domain_id])
+    domain: Mapped[Domain | None] = relationship(lazy="selectin", foreign_keys=[domain_id])

@@ -26,5 +26,5 @@ class LoginLink(Base):
     expires_at: Mapped[int] = mapped_column(BigInteger)
     is_support: Mapped[bool] = mapped_column(default=False, server_default=false())  # whoever follows it looks, no more
 
-    account: Mapped[Account | None] = relationship(lazy="joined")
-    mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")
+    account: Mapped[Account | None] = relationship(lazy="selectin")
+    mailbox: Mapped[Mailbox | None] = relationship(lazy="selectin")

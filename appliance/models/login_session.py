@@ -26,5 +26,5 @@ class LoginSession(Base):
     support_by: Mapped[str | None] = mapped_column(default=None)
     back_to_id: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
-    account: Mapped[Account | None] = relationship(lazy="joined")
-    mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")
+    account: Mapped[Account | None] = relationship(lazy="selectin")
+    mailbox: Mapped[Mailbox | None] = relationship(lazy="selectin")

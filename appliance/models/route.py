@@ -23,4 +23,4 @@ class Route(Row, Base):
     sealed_password: Mapped[str | None] = mapped_column(default=None)  # only the role remotespawn can open it
     source_address: Mapped[str | None] = mapped_column(default=None)
 
-    domain: Mapped[Domain | None] = relationship(lazy="joined")
+    domain: Mapped[Domain | None] = relationship(lazy="selectin")
