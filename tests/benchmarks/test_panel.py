@@ -34,7 +34,7 @@ def test_the_panel_at_a_million(tmp_path: Path, figure, full_size: bool, databas
     figure("slowest page p99 ms", round(max(page.p99 for page in found.pages), 1))
     figure("slowest search p99 ms", round(max(page.p99 for page in found.searches), 1))
     figure("heaviest page KiB", round(max(page.kib for page in found.pages), 1))
-    assert {"/domains", "/domains/{name}", "/audit", "/login", "/consent/{token}"} <= seen
+    assert {"/domains", "/domains/{name}", "/audit", "/queue/{queue_id}", "/login", "/login/link/{token}"} <= seen
     assert found.heavy == []
     assert len(found.searches) > 5
     if full_size:
