@@ -156,7 +156,9 @@ class WebPeers:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._jobs: collections.deque[Callable[[], None]] = collections.deque()
         self._tags = itertools.count(1)
-        self._asked: dict[int, Future[int]] = {}  # of what was asked the authenticator: right or wrong, or a code's step
+        self._asked: dict[
+            int, Future[int]
+        ] = {}  # of what was asked the authenticator: right or wrong, or a code's step
         self._sought: dict[int, Future[Found]] = {}
         self._ordered: dict[int, tuple[Future[list[m.QueueTold]], list[m.QueueTold]]] = {}
         self._tried: dict[int, Future[str]] = {}

@@ -44,13 +44,14 @@ def create(
     With *support*, somebody who may look at all that is the tenant's, and change nothing.
 
     Raises:
-        Invalid: a name that is not one, no such rights, or support for a domain.
+        Invalid: a name that is not one, or no such rights.
+        Conflict: support for a domain, or rights for anybody but a domain's administrator.
         Taken: somebody has the name.
         NotFound, Forbidden: tenant or domain is not the actor's.
     """
     name = _checked_name(name)
     if support and domain is not None:
-        raise Invalid("support is a tenant's", field="support")
+        raise Conflict("support is a tenant's", field="support")
     scope: Domain | None = None
     if domain is not None:
         label = addresses.parse_domain(domain)

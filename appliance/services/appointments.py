@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from appliance.database.session import Session
-from appliance.errors import Forbidden, Invalid, LimitReached
+from appliance.errors import Conflict, Forbidden, Invalid, LimitReached
 from appliance.models import Account, Appointment, Domain, LoginSession, Mailbox, Tenant
 from appliance.services import addresses, audit, authorisation, holders
 from appliance.services.actor import Actor, ActorKind, Part
@@ -44,13 +44,14 @@ def appoint(
     """Make *holder*, an account's name or a mailbox's address, administrator of a tenant or of a *domain*; or its *support*.
 
     Raises:
-        Invalid: neither or both are named, or no such rights.
+        Invalid: no such rights.
+        Conflict: neither or both are named, or what is chosen is not for such an administrator.
         NotFound, Forbidden: holder, tenant or domain is not the actor's.
         LimitReached: one person has only so many.
     """
     person = _person(session, actor, "account.update", "mailbox.password", holder)
     if (tenant_id is None) == (domain is None) or (support and domain is not None):
-        raise Invalid("name a tenant or a domain; support is a tenant's", field="tenant_id")
+        raise Conflict("name a tenant or a domain; support is a tenant's", field="tenant_id")
     scope = _domain(session, actor, domain) if domain is not None else None
     chosen = scope.tenant if scope is not None else session.get(Tenant, tenant_id)
     if scope is None:
@@ -150,17 +151,17 @@ def check_rights(rights: list[str] | None, kind: str) -> list[str] | None:
     """*rights*, in our order, when they are such as a domain administrator has; None: all of them.
 
     Raises:
-        Invalid: they are not, or another than a domain's administrator would have them.
+        Invalid: they are not.
+        Conflict: another than a domain's administrator would have them.
     """
     if rights is None:
         return None
     known = authorisation.DOMAIN_RIGHTS
-    if kind != "domain" or not set(rights) <= set(known):
-        raise Invalid(
-            f"rights are chosen for administrators of a domain, from {', '.join(known)}",
-            code="bad_rights",
-            field="rights",
-        )
+    sentence = f"rights are chosen for administrators of a domain, from {', '.join(known)}"
+    if not set(rights) <= set(known):
+        raise Invalid(sentence, code="bad_rights", field="rights")
+    if kind != "domain":
+        raise Conflict(sentence, code="bad_rights", field="rights")
     return [right for right in known if right in rights]
 
 

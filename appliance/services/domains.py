@@ -271,7 +271,7 @@ def _leaves(session: Session, domain: Domain, target: str) -> bool:
 def _reroute(session: Session, actor: Actor, domain: Domain, route: Route) -> None:
     authorisation.require(session, actor, "domain.route", domain, f"domain {domain.name}")
     if domain.kind != "relay":
-        raise Invalid(f"{domain.name} is not a relayed domain", code="not_relayed", field="next_hop")
+        raise Conflict(f"{domain.name} is not a relayed domain", code="not_relayed", field="next_hop")
     was_list = domain.source == "list"
     relays.set_route(domain, actor, route)
     if was_list and domain.source != "list":
@@ -396,7 +396,7 @@ def _local_only(session: Session, domain: Domain, value: str) -> str:
     if value not in LOCAL_ONLY:
         raise Invalid(f"local_only is one of {', '.join(LOCAL_ONLY[1:])}, or empty", field="local_only")
     if value and domain.kind != "hosted":
-        raise Invalid("mail stays inside where it is stored: in a hosted domain", field="local_only")
+        raise Conflict("mail stays inside where it is stored: in a hosted domain", field="local_only")
     if value:
         _refuse_host_domain(session, domain)
     return value

@@ -564,7 +564,10 @@ def _sign_in() -> None:
     _of_person(
         "own_settings",
         _id(),
-        *(sa.Column(name, sa.String(), nullable=False, server_default="") for name in ("time_zone", "recovery_address")),
+        *(
+            sa.Column(name, sa.String(), nullable=False, server_default="")
+            for name in ("time_zone", "recovery_address")
+        ),
         sa.Column("sealed_secret", sa.String(), nullable=True),
         *(sa.Column(name, sa.BigInteger(), nullable=True) for name in ("recovery_confirmed_at", "app_since")),
         sa.Column("last_step", sa.BigInteger(), nullable=False, server_default="0"),

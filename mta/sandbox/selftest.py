@@ -14,7 +14,7 @@ import errno
 import fcntl
 import mmap
 import os
-import signal
+import select
 import socket
 import sys
 from collections.abc import Callable
@@ -40,7 +40,7 @@ _ENTRIES = 3  # of a folder, that are tried by name beside the folder itself
 _MARGIN = 16
 _NO_PROGRAM = "/no/such/program"  # Whoever lets the call through answers that there is none.
 
-_PR_SET_PDEATHSIG, _PTRACE_SEIZE, _MAP_NORESERVE = 1, 0x4206, 0x4000
+_PTRACE_SEIZE, _MAP_NORESERVE = 0x4206, 0x4000
 _REFUSED = frozenset({errno.EPERM, errno.EACCES})
 _GONE = _REFUSED | {errno.ENOENT}  # of what does not even exist for it
 _FULL = frozenset({errno.EINVAL, errno.EMFILE, errno.ENOMEM})  # of more than its share
@@ -208,10 +208,12 @@ def put_bait() -> int:
     if pid:
         return pid
     try:
-        kernel.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        sandbox.close_all_but(())
-        while os.getppid() == parent:  # Else it died before the line above.
-            signal.pause()
+        # Not PR_SET_PDEATHSIG: that signal comes only from a parent who might have sent it himself, and behind its walls
+        # ours may not.
+        end = os.pidfd_open(parent)
+        sandbox.close_all_but((end,))
+        if os.getppid() == parent:  # Else it died before, and the number may be somebody else's.
+            select.select([end], [], [])
     finally:
         os._exit(0)
 

@@ -401,17 +401,6 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     ),
     # A sheet, of whose lines each is judged by itself: tests/web/test_panel_tenants.py.
     form("POST", "/import", Rule(_MANAGES, "nothing", {"csv": "kind,address\nmailbox,a@b.test"}, door=_MANAGES)),
-    # Plans, jobs, webhooks.
-    form("POST", "/webhooks", Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}, door=_MANAGES)),
-    form("GET", _W, Rule(SEES_TENANT, "webhook", path=_HOOKED, door=_MANAGES)),
-    form("POST", _W, Rule(IN_TENANT, "webhook", {"url": "https://y.test/"}, path=_HOOKED, door=_MANAGES)),
-    *(
-        form("POST", f"{_W}{deed}", Rule(IN_TENANT, "webhook", path=_HOOKED, door=_MANAGES))
-        for deed in ("/test", "/rotate", "/remove", "/deliveries/{number:int}/repeat")
-    ),
-    form("POST", "/plans", Rule(_RESELLS, "nothing", {"name": "New"}, door=_RESELLS)),
-    form("GET", "/plans/{number:int}", Rule("ORS", "plan", path={"number": "plan"}, door=_MANAGES)),
-    form("POST", "/plans/{number:int}", Rule(_RESELLS, "plan", {"name": "Other"}, path={"number": "plan"}, door=_MANAGES)),
     # Many at once, each of which is judged for itself: tests/web/test_bulk.py.
     form(
         "POST", "/bulk/choose",
@@ -424,20 +413,31 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
             door=_MANAGES,
         ),
     ),
+    # Plans, jobs, webhooks.
+    form("POST", "/webhooks", Rule(IN_TENANT, "tenant", {"url": "https://x.test/", "tenant_id": "{tenant}"}, door=_MANAGES)),
+    form("GET", _W, Rule(SEES_TENANT, "webhook", path=_HOOKED, door=_MANAGES)),
+    form("POST", _W, Rule(IN_TENANT, "webhook", {"url": "https://y.test/"}, path=_HOOKED, door=_MANAGES)),
+    *(
+        form("POST", f"{_W}{deed}", Rule(IN_TENANT, "webhook", path=_HOOKED, door=_MANAGES))
+        for deed in ("/test", "/rotate", "/remove", "/deliveries/{number:int}/repeat")
+    ),
+    form("POST", "/plans", Rule(_RESELLS, "nothing", {"name": "New"}, door=_RESELLS)),
+    form("GET", "/plans/{number:int}", Rule("ORS", "plan", path={"number": "plan"}, door=_MANAGES)),
+    form("POST", "/plans/{number:int}", Rule(_RESELLS, "plan", {"name": "Other"}, path={"number": "plan"}, door=_MANAGES)),
     form("POST", "/plans/{number:int}/remove", Rule(_RESELLS, "plan", path={"number": "plan"}, door=_MANAGES)),
     form("GET", "/jobs/{job}", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
-    form("GET", "/jobs/{job}/refused", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
-    form("POST", "/jobs/{job}/cancel", Rule(IN_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
-    # It is done with the rights of who asked, so nobody else begins it; what it did is undone with one's own: test_bulk.py.
-    form("POST", "/jobs/{job}/start", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
-    form("POST", "/jobs/{job}/undo", Rule(IN_TENANT, "job", also=(409,), path={"job": "job"}, door=_MANAGES)),
-    # Tenants.
     # Of an export that is over: tests/web/test_panel_imports.py.
     *(
         form("GET", f"/jobs/{{job}}/{what}", Rule(SEES_TENANT, "job", also=(404,), path={"job": "job"}, door=_MANAGES))
         for what in ("sheet", "document")
     ),
     form("POST", "/export", Rule(_MANAGES, "nothing", door=_MANAGES)),
+    form("GET", "/jobs/{job}/refused", Rule(SEES_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
+    form("POST", "/jobs/{job}/cancel", Rule(IN_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
+    # It is done with the rights of who asked, so nobody else begins it; what it did is undone with one's own: test_bulk.py.
+    form("POST", "/jobs/{job}/start", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
+    form("POST", "/jobs/{job}/undo", Rule(IN_TENANT, "job", also=(409,), path={"job": "job"}, door=_MANAGES)),
+    # Tenants.
     form("POST", "/tenants", Rule(_RESELLS, "reseller", {"name": "New", "parent_id": "{reseller}"}, door=_RESELLS)),
     form("GET", _T, Rule(SEES_TENANT, "tenant", door=_MANAGES)),
     form("POST", _T, Rule(_RESELLS, "tenant", {"name": "Other"})),

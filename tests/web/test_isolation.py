@@ -7,7 +7,7 @@ import pytest
 
 from mta import roster
 from mta.sandbox import selftest
-from tests.fakes.supervisor import SETTINGS, FakeSupervisor
+from tests.fakes.supervisor import FakeSupervisor
 from tests.fixtures.panel import Browser, Office
 from web.panel import isolation
 

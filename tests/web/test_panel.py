@@ -449,7 +449,10 @@ def test_removing_a_mailbox_tells_who_still_sends_there(office: Office, operator
     assert operator.post("/mailboxes/anna@shop.test/remove", {"confirm": "no"}).status_code == 422
     operator.post("/mailboxes/anna@shop.test/remove", {"confirm": "anna@shop.test"})
     after = plain(operator.get("/domains/shop.test").text)
-    assert "anna@shop.test is gone; under “Removed” it can be had back. Still sending mail there: sales@shop.test." in after
+    assert (
+        "anna@shop.test is gone; under “Removed” it can be had back. Still sending mail there: sales@shop.test."
+        in after
+    )
 
 
 # ---- aliases

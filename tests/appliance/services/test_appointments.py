@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.errors import ApplianceError, Invalid, LimitReached, NotFound
+from appliance.errors import ApplianceError, Conflict, Invalid, LimitReached, NotFound
 from appliance.services import (
     accounts,
     aliases,
@@ -169,8 +169,9 @@ def test_every_right_of_a_domain_administrator_can_be_chosen():
 
 def test_rights_are_checked(world):
     """Unknown ones, and those of somebody who administers more than a domain."""
-    for options in ({"domain": "own.test", "rights": ["everything"]}, {"rights": ["aliases"]}):
-        with pytest.raises(Invalid) as caught:
+    wrong = {"domain": "own.test", "rights": ["everything"]}
+    for options, refusal_kind in ((wrong, Invalid), ({"rights": ["aliases"]}, Conflict)):
+        with pytest.raises(refusal_kind) as caught:
             world.do(lambda s, options=options: accounts.create(s, "x", actor=world.customer, **options))
         assert caught.value.field == "rights"
 

@@ -60,7 +60,9 @@ def test_a_word_is_plain(office: Office, anna: Actor, word: str) -> None:
         disposables.add(session, ANNA, actor=anna, word=word)
 
 
-def test_no_more_are_made_than_mailbox_and_domain_may_have(office: Office, anna: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_are_made_than_mailbox_and_domain_may_have(
+    office: Office, anna: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with unit_of_work(office.engine) as session:
         domains.update(session, "shop.test", actor=SYSTEM, max_aliases=2)
         for _ in range(2):

@@ -139,7 +139,15 @@ def test_what_a_table_to_come_holds_of_a_mailbox_is_kept_too():
         for table in Base.metadata.sorted_tables
         if {"mailbox_id", "domain_id", "alias_id"} & set(table.columns.keys())
     }
-    assert naming - kept <= {"audit_entry", "removal", "login_session", "login_link"}
+    assert naming - kept <= {
+        "audit_entry",
+        "removal",
+        "login_attempt",
+        "login_link",
+        "login_session",
+        "login_step",
+        "recovery_mail",
+    }
 
 
 def test_mail_is_put_aside_and_comes_back_by_the_number_of_the_removal(world):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -140,3 +141,21 @@ def test_a_wall_that_cannot_be_built_ends_the_test_before_its_end(state: Path) -
 def test_what_an_attempt_came_to_needs_both_answers(before: int, behind: int, outcome: str) -> None:
     probe = selftest.Probe("any", lambda _: None)
     assert selftest.outcome_of(probe, before, behind)[0] == outcome
+
+
+def test_a_bait_ends_with_who_put_it_though_he_may_signal_nobody_any_more() -> None:
+    """Behind its walls a role has another uid than the baits that it put before."""
+    reading, writing = os.pipe()
+    putter = os.fork()
+    if putter == 0:
+        try:
+            os.write(writing, str(selftest.put_bait()).encode())
+            if os.geteuid() == 0:
+                os.setresuid(65534, 65534, 65534)
+        finally:
+            os._exit(0)
+    bait = os.pidfd_open(int(os.read(reading, 20)))
+    os.waitpid(putter, 0)
+    assert select.select([bait], [], [], 20)[0], "the bait goes on"
+    for descriptor in (bait, reading, writing):
+        os.close(descriptor)

@@ -16,7 +16,9 @@ class AppPassword(Told):
 
     name: str
     created_at: Moment
-    used_at: Moment | None = Field(None, description="when somebody last logged in by it, to some hours; null: never yet")
+    used_at: Moment | None = Field(
+        None, description="when somebody last logged in by it, to some hours; null: never yet"
+    )
 
 
 class MadeAppPassword(AppPassword):
