@@ -74,6 +74,7 @@ def test_what_is_no_code_belongs_to_no_step(code):
         base64.b64encode(seal(OPENER.public_key, SECOND_FACTOR, b"short")),
         base64.b64encode(seal(Opener(b"q" * 32, SECOND_FACTOR).public_key, SECOND_FACTOR, SECRET)),
     ],
+    ids=["nothing", "no base64", "too short", "another use", "too short within", "another key"],
 )
 def test_a_secret_that_is_not_sealed_to_us_for_this_opens_nothing(sealed):
     """Nor does a password's hash, whoever moves it about."""
