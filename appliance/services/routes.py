@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 
 from appliance.database.session import Session
-from appliance.errors import Forbidden, Invalid, NotFound
+from appliance.errors import Conflict, Forbidden, Invalid, NotFound
 from appliance.models import Domain, Route, Tenant
 from appliance.services import addresses, audit, authorisation, changes
 from appliance.services.actor import Actor
@@ -51,6 +51,7 @@ def get(session: Session, key: str, *, actor: Actor) -> Route:
 
     Raises:
         Invalid: no route can be called so.
+        Conflict: it is a domain whose mail stays here.
         NotFound: there is none, or it is not the actor's.
     """
     name, _ = _place(session, key, actor, "domain.see")
@@ -61,7 +62,8 @@ def put(session: Session, key: str, wanted: Wanted, *, actor: Actor) -> Route:
     """Make the route *key*, or change what is given of it.
 
     Raises:
-        Invalid: no such demand on TLS, no next hop, a login without a password or in the clear, an address that is none.
+        Invalid: no such demand on TLS, or an address that is none.
+        Conflict: a login without a password, without a next hop, or in the clear.
         NotFound, Forbidden: the key, the next hop or the address is not the actor's to use.
     """
     name, domain = _place(session, key, actor, "domain.route")
@@ -115,7 +117,7 @@ def _place(session: Session, key: str, actor: Actor, action: str) -> tuple[str, 
         return ("@" if is_sender else "") + domain.name, domain
     authorisation.require_operator(actor, f"route {plain}")
     if domain is not None:
-        raise Invalid(f"mail to {label} stays here; @{label} is for what it sends", code="not_relayed", field="key")
+        raise Conflict(f"mail to {label} stays here; @{label} is for what it sends", code="not_relayed", field="key")
     return label, None
 
 
@@ -165,13 +167,13 @@ def _set_source_address(route: Route, text: str, actor: Actor) -> None:
 
 def _check(route: Route) -> None:
     if (route.login is None) != (route.sealed_password is None):
-        raise Invalid("a login has a name and a password", code="half_a_login", field="login")
+        raise Conflict("a login has a name and a password", code="half_a_login", field="login")
     if route.login is None:
         return
     if route.next_hop is None:
-        raise Invalid("a login is for one server: name the next hop", field="next_hop")
+        raise Conflict("a login is for one server: name the next hop", field="next_hop")
     if route.tls not in ("verify", "dane"):
-        raise Invalid("a password goes only to a server that proves who it is: tls is verify or dane", field="tls")
+        raise Conflict("a password goes only to a server that proves who it is: tls is verify or dane", field="tls")
 
 
 def _describe(route: Route) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def list_messages(
     session: Session, way: Way, *, actor: Actor, domain: str | None = None, sender: str | None = None,
     limit: int = 50, cursor: str | None = None,
 ) -> Page[Waiting]:  # fmt: skip
-    """What waits and concerns the actor, oldest first; of one *domain*, or *sender*. A page may be short and yet have a next.
+    """What waits and concerns the actor, oldest first; of one *domain*, of one *sender*. A page may be short and yet have a next.
 
     Raises:
         Invalid: a bad limit; or he has so many domains that one must be named.
@@ -66,11 +66,13 @@ def list_messages(
         Unable: scheduler is away.
     """
     scope = messages.scope_of(session, actor)
-    which = _which(session, actor, scope, domain, sender)
+    # Scheduler looks for one thing. Of a domain's messages each has one sender; of a sender's, each has many recipients.
+    which = _which(session, actor, scope, domain, sender if domain is None else None)
     if which is None:
         return Page([], None)
     listing = queue.list_messages(way, which, after=cursor or "", limit=check_limit(limit))
-    shown = [one for row in listing.messages if (one := _listed(scope, row)) is not None]
+    rows = [row for row in listing.messages if sender is None or _is_from(row, sender)]
+    shown = [one for row in rows if (one := _listed(scope, row)) is not None]
     return Page(shown, listing.messages[-1]["queue_id"] if listing.more and listing.messages else None)
 
 
@@ -168,6 +170,10 @@ def _which(
     if len(value.encode()) > queue.LONGEST_VALUE:
         raise Invalid("you have many domains: name one of them", code="domain_needed", field="domain")
     return Which("domains", value) if value else None
+
+
+def _is_from(row: dict[str, str], sender: str) -> bool:
+    return sender.lower() in (row["reverse_path"].lower(), row["identity"])
 
 
 def _forms(label: str) -> list[str]:

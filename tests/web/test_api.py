@@ -493,10 +493,10 @@ def test_a_customer_has_a_smarthost_with_a_login(office: Office) -> None:
 @pytest.mark.parametrize(
     ("key", "body", "status", "code", "field"),
     [
-        ("@mine.test", {"tls": "verify", "login": "us", "next_hop": "a.test"}, 422, "half_a_login", "login"),
-        ("@mine.test", {"login": "us", "password": "x", "next_hop": "a.test"}, 422, "invalid", "tls"),
-        ("@mine.test", {"login": "us", "password": "x", "tls": "verify"}, 422, "invalid", "next_hop"),
-        ("@mine.test", {"password": "x"}, 422, "half_a_login", "login"),
+        ("@mine.test", {"tls": "verify", "login": "us", "next_hop": "a.test"}, 409, "half_a_login", "login"),
+        ("@mine.test", {"login": "us", "password": "x", "next_hop": "a.test"}, 409, "conflict", "tls"),
+        ("@mine.test", {"login": "us", "password": "x", "tls": "verify"}, 409, "conflict", "next_hop"),
+        ("@mine.test", {"password": "x"}, 409, "half_a_login", "login"),
         ("@mine.test", {"next_hop": "10.0.0.1:25"}, 403, "operators_next_hop", None),
         ("@mine.test", {"next_hop": "127.0.0.1"}, 403, "operators_next_hop", None),
         ("@mine.test", {"next_hop": "not a host"}, 422, None, "next_hop"),
@@ -526,7 +526,7 @@ def test_where_mail_of_others_goes_is_the_operators_to_say(office: Office) -> No
         ("*", {"next_hop": "10.0.0.1:26", "source_address": "192.0.2.1"}), ("partner.test", {"tls": "dane"}),
     ):  # fmt: skip
         assert operator("PUT", f"/routes/{key}", body).status_code == 200
-    expect_problem(operator("PUT", f"/routes/{HOST}", {"tls": "verify"}), 422, "not_relayed", "key")
+    expect_problem(operator("PUT", f"/routes/{HOST}", {"tls": "verify"}), 409, "not_relayed", "key")
     assert operator("PUT", f"/routes/@{HOST}", {"source_address": "192.0.2.2"}).status_code == 200
     assert [item["key"] for item in operator("GET", "/routes").json()["items"]] == ["*", f"@{HOST}", "partner.test"]
 

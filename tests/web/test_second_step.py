@@ -174,10 +174,11 @@ def test_a_link_stands_for_the_password_only(place: Office, clock: Clock) -> Non
 
 def test_new_backup_codes_make_the_old_ones_worthless(place: Office, clock: Clock) -> None:
     browser = place.client().log_in("p6")
-    _, codes = turn_on(browser, clock)
+    secret, codes = turn_on(browser, clock)
     browser.get(PAGE)
-    assert browser.post("/account/backup-codes", {"password": "wrong"}).status_code == 422
-    answer = browser.post("/account/backup-codes", {"password": PASSWORD})
+    for wrong in ({"password": "wrong", "code": clock.code(secret)}, {"password": PASSWORD}):
+        assert browser.post("/account/backup-codes", wrong).status_code == 422
+    answer = browser.post("/account/backup-codes", {"password": PASSWORD, "code": clock.code(secret)})
     assert answer.status_code == 200
     assert not any(code in answer.text for code in codes)
     assert password_step(place, "p6").post("/login/code", {"code": codes[0]}).status_code == 401

@@ -13,10 +13,12 @@ router = APIRouter(prefix="/events")
 After = Annotated[
     int, Query(ge=0, lt=1 << 62, description="the number of the last event that was seen; 0: from the beginning")
 ]
+_WORD = "[a-z]{1,20}(_[a-z]{1,20}){0,3}"
+_TYPE = rf"{_WORD}\.({_WORD})?"
 Types = Annotated[
     str | None,
     Query(
-        max_length=1000, pattern=r"^[a-z_]+\.[a-z_]*(,[a-z_]+\.[a-z_]*)*$", examples=["mailbox.,domain.suspended"],
+        max_length=1000, pattern=rf"^{_TYPE}(,{_TYPE}){{0,49}}$", examples=["mailbox.,domain.suspended"],
         description="only these, separated by commas: `mailbox.created`, or `mailbox.` for all about mailboxes",
     ),
 ]  # fmt: skip

@@ -67,7 +67,7 @@ def _hang_up(prefix: str, whose: str, scope: Callable[..., Scope]) -> None:
             return told(response, Rule.model_validate(access_rules.get(session, rule, actor=asking.actor, **where)))
 
     @router.patch(
-        f"{prefix}/rules/{{rule}}", summary=f"Change one of {whose} rules", responses=refusals(403, 404, 412, 422)
+        f"{prefix}/rules/{{rule}}", summary=f"Change one of {whose} rules", responses=refusals(403, 404, 409, 412, 422)
     )
     def change(
         asking: Changing, where: Where, rule: Number, body: RuleChange, response: Response, dry_run: DryRun = False

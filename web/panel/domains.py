@@ -115,10 +115,12 @@ def new(desk: Managing, tenant: Annotated[int | None, Query(ge=0, lt=1 << 63)] =
 def _new(desk: Desk, form: Typed, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         found = tenants.list_tenants(session, actor=desk.actor, limit=MAX_OWNERS).items
-        form.setdefault("tenant_id", str(tenants.own(session, desk.actor).id))
+        own = tenants.own(session, desk.actor).id
+        form.setdefault("tenant_id", str(own))
         owners = {tenant.id: tenant.name for tenant in found}
         chosen = None if refusal and refusal.field == "tenant_id" else number_in(form, "tenant_id")
-        if chosen is not None and chosen not in owners:  # One of so many that the list does not hold them.
+        # One of so many that the list does not hold them; his own is in no list of who administers a domain alone.
+        if chosen is not None and chosen not in (own, *owners):
             owners[chosen] = tenants.get(session, chosen, actor=desk.actor).name
     faults = faults_of(as_typed(refusal), "name", "alias_of", *RELAY_FIELDS) if refusal else Typed()
     return desk.page(

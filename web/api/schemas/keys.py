@@ -26,6 +26,7 @@ class NewKey(Asked):
         description="from where it may be used; null: from everywhere",
         examples=[["192.0.2.0/24"]],
         max_length=100,
+        json_schema_extra={"minItems": 1},
     )
     expires_at: Expiry | None = Field(None, description="it is good until then; null: until it is revoked")
 
