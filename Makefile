@@ -38,9 +38,9 @@ test: $(VENV)/.locked-test system-packages  ## everything that checks this tree 
 	$(MAKE) --no-print-directory --jobs 2 check crowd
 	$(BIN)/python -m pytest -m alone
 
-# Neighbours stay together (worksteal), so that they share the house they need.
+# A file stays with one worker, so that its house is founded once; the long ones begin first (tests/fixtures/order.py).
 crowd: $(VENV)/.locked-test system-packages
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
 check: $(VENV)/.locked-test  ## lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -11,17 +11,18 @@ FULL = bool(os.environ.get("POSTERN_FULL"))
 
 
 @pytest.mark.must_show
-@(pytest.mark.alone if FULL else pytest.mark.must_show)  # in small no time is asked for
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "database",
+    # In small no time is asked for, and what a page weighs does not depend on the database.
+    [pytest.param(each, marks=pytest.mark.alone) for each in ("sqlite", "postgresql")] if FULL else ["sqlite"],
+)
 def test_the_panel_at_a_million(tmp_path: Path, figure, full_size: bool, database: str, request) -> None:
     """In full size the promised bounds are demanded; in small it is shown that every page can be asked for, and is light."""
     for parent in (tmp_path, *tmp_path.parents[:2]):
         parent.chmod(0o711)
     url = None
     if database == "postgresql":
-        if not full_size:
-            pytest.skip("what a page weighs does not depend on the database, and in small nothing else is asked")
         server = request.getfixturevalue("postgresql")
         url = server.tcp_url(server.empty())
     size, reads, roles = (

@@ -30,7 +30,7 @@ from tests.fixtures.served import PATIENT
 from tests.journeys.hands import HANDS, Hand, somebody
 from tests.journeys.test_out import World
 
-pytestmark = [pytest.mark.journey, pytest.mark.browser]
+pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.must_show]
 
 PASSWORD = "three plain words"
 CONTENT = b"From: %s\r\nTo: <%s>\r\nSubject: %s\r\nMessage-ID: <%s@else.example>\r\n\r\nhello\r\n"

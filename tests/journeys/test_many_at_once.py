@@ -20,7 +20,7 @@ from tests.fixtures.house import OPERATOR, OPERATOR_PASSWORD, House, wait_until
 from tests.fixtures.served import PATIENT
 from tests.journeys.hands import HANDS, Hand, somebody
 
-pytestmark = [pytest.mark.journey, pytest.mark.browser]
+pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.must_show]
 
 MAILBOXES, ALIASES = 1000, 20
 PATIENCE_SECONDS = 60

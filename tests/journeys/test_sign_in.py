@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.browser import WIDE
 from tests.fixtures.panel import OPERATOR, PASSWORD, Office, make_office, served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.must_show]
 
 SECONDS = 30_000  # as the browser counts, in thousandths
 
