@@ -223,3 +223,13 @@ def test_who_has_no_second_factor_has_nothing_to_turn_off(place: Office) -> None
     assert browser.post("/account/backup-codes", {"password": PASSWORD}).status_code == 409
     assert browser.post("/account/app/remove", {"password": PASSWORD, "code": "123456"}).status_code == 422
     assert second_factors.BACKUP_CODES == 10
+
+
+def test_programs_are_told_of_app_passwords_alone_once_there_is_a_second_step(place: Office, clock: Clock) -> None:
+    """The page for setting one up says which passwords are good."""
+    assert place.api()("POST", "/mailboxes", {"address": "ben@two.test", "password": PASSWORD}).status_code == 201
+    browser = place.client().log_in("ben@two.test")
+    said = "or the one you sign in with here"
+    assert said in browser.get("/mailboxes/ben@two.test/setup").text
+    turn_on(browser, clock)
+    assert said not in browser.get("/mailboxes/ben@two.test/setup").text

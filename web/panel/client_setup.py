@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from markupsafe import Markup
 from starlette.responses import Response
 
-from appliance.services import addresses, client_setup, mailboxes, senders
+from appliance.services import addresses, client_setup, mailboxes, second_factors, senders
 from web.panel.desk import Signed
 from web.wiring import Wiring
 
@@ -29,6 +29,7 @@ def setup(desk: Signed, address: str) -> Response:
             "mailboxes/setup.html", mailbox=mailbox, address=shown, values=values, profile=where,
             picture=_picture(where) if has_profile else "",
             app_passwords=senders.app_passwords(session, address, actor=desk.actor),
+            two_steps=second_factors.is_on(session, mailbox),  # then programs have no other password than app passwords
         )  # fmt: skip
 
 
