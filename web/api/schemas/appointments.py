@@ -1,19 +1,20 @@
 """Appointments."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from web.api.schemas import Asked, DomainText, Moment, Number, Text, Told
+from web.api.schemas import ADDRESS, Asked, DomainText, Moment, Number, Text, Told, documented
 
 Right = Literal["settings", "mailboxes", "passwords", "aliases", "forwarding", "rules", "recipients"]
+Holder = Annotated[Text, Field(json_schema_extra=documented(f"^([a-z0-9][a-z0-9._-]{{0,62}}|{ADDRESS})$", 254, 1))]
 _RIGHTS = "of an administrator of a domain; null: all of them"
 
 
 class NewAppointment(Asked):
     """A further power of somebody who is there already: of a tenant or of a domain."""
 
-    holder: Text = Field(description="an account's name or a mailbox's address", examples=["anna@example.com"])
+    holder: Holder = Field(description="an account's name or a mailbox's address", examples=["anna@example.com"])
     tenant_id: Number | None = Field(None, description="makes him administrator of this tenant, or its support")
     domain: DomainText | None = Field(
         None, description="makes him administrator of this domain", examples=["example.com"]
