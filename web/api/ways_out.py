@@ -37,7 +37,7 @@ def show(asking: Asking, key: Key, response: Response) -> Route:
         return told(response, Route.model_validate(routes.get(session, key, actor=asking.actor)))
 
 
-@router.put("/{key}", summary="Make or change a route", responses=refusals(403, 404, 412, 422))
+@router.put("/{key}", summary="Make or change a route", responses=refusals(403, 404, 409, 412, 422))
 def put(asking: Changing, key: Key, body: RouteChange, response: Response, dry_run: DryRun = False) -> Route:
     """In force within a second, also for what waits already. A new next hop forgets the login that the former one had."""
     sealed = asking.wiring.seals.route_secret(body.password) if body.password is not None else None

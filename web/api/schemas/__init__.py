@@ -5,7 +5,7 @@ an address makes sense or a name is free is the service's judgement, so that pan
 """
 
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar, cast
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -105,6 +105,15 @@ class Told(BaseModel):
     """An answer's body, read from a row."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+def shown_once(name: str) -> ConfigDict:
+    """Of a body whose field *name* is kept nowhere: given again to a repeated Idempotency-Key, it comes without."""
+
+    def leave_free(schema: JsonDict) -> None:
+        schema["required"] = [field for field in cast("list[str]", schema["required"]) if field != name]
+
+    return ConfigDict(json_schema_extra=leave_free)
 
 
 class Failing(Told):

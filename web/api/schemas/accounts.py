@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from web.api.schemas import Asked, DomainText, Moment, Number, Secret, Text, Told, documented
+from web.api.schemas import Asked, DomainText, Moment, Number, Secret, Text, Told, documented, shown_once
 from web.api.schemas.appointments import Right
 
 AccountName = Annotated[Text, Field(json_schema_extra=documented("^[a-z0-9][a-z0-9._-]{0,62}$", 63, 1))]
@@ -55,6 +55,8 @@ class Account(Told):
 
 class MadeAccount(Account):
     """With the one-time password, where none was given; it is shown here once."""
+
+    model_config = shown_once("one_time_password")
 
     one_time_password: str | None
 

@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, Field
 
-from web.api.schemas import Action, Asked, Expiry, MaybeName, Moment, Network, Number, Scoped, Told
+from web.api.schemas import Action, Asked, Expiry, MaybeName, Moment, Network, Number, Scoped, Told, shown_once
 
 
 class NewKey(Asked):
@@ -47,5 +47,7 @@ class Key(Told):
 
 class MadeKey(Key):
     """A key just made. The secret is shown here once; only its hash is kept."""
+
+    model_config = shown_once("secret")
 
     secret: str = Field(description="send it as Authorization: Bearer SECRET")

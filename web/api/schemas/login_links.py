@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from web.api.schemas import Asked, Moment, Scoped, Told, Whole
+from web.api.schemas import Asked, Moment, Scoped, Told, Whole, shown_once
 
 Seconds = Annotated[int, Field(ge=10, le=3600), Whole]
 
@@ -22,6 +22,8 @@ class NewLoginLink(Asked):
 
 class LoginLink(Told):
     """Send the browser there: it is let in once."""
+
+    model_config = shown_once("link")
 
     link: str = Field(examples=["https://mail.example.com/login/link/0123456789abcdef"])
     expires_at: Moment

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from web.api.schemas import Asked, AsTyped, Count, Moment, NameText, Told
+from web.api.schemas import Asked, AsTyped, Count, Moment, NameText, Told, shown_once
 
 
 class NewAppPassword(Asked):
@@ -23,6 +23,8 @@ class AppPassword(Told):
 
 class MadeAppPassword(AppPassword):
     """The same with its secret, which is shown this once."""
+
+    model_config = shown_once("secret")
 
     secret: str
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from web.api.schemas import DOMAIN, Asked, Moment, Number, Text, Told, Whole, documented
+from web.api.schemas import DOMAIN, Asked, Moment, Number, Text, Told, Whole, documented, shown_once
 
 Url = Annotated[Text, Field(json_schema_extra=documented(f"^https://{DOMAIN}/[a-z0-9/]{{0,100}}$", 400, 13))]
 Type = Annotated[Text, Field(json_schema_extra=documented("^[a-z]{1,40}[.][a-z]{0,40}$", 100, 2))]
@@ -57,6 +57,8 @@ class Webhook(Told):
 
 class MadeWebhook(Webhook):
     """With its secret, which is shown here once."""
+
+    model_config = shown_once("secret")
 
     secret: str = Field(
         description="what `webhook-signature` is made with (Standard Webhooks)",
