@@ -68,9 +68,24 @@ def offers(house: SmtpdHouse) -> bool:
 
 
 def refuses_tls(house: SmtpdHouse) -> bool:
+    # Asked again and again, it would have all the places there are, were it to stay: and 421 is no 454.
     client = Raw(house)
-    client.say(b"EHLO a")
-    return client.say(b"STARTTLS").startswith(b"454 4.7.0")
+    with client.socket:
+        client.say(b"EHLO a")
+        return client.say(b"STARTTLS").startswith(b"454 4.7.0")
+
+
+def secures(house: SmtpdHouse) -> bool:
+    """Does a conversation go on under TLS?"""
+    with smtp(house) as client:
+        client.ehlo()
+        if not client.has_extn("starttls"):
+            return False
+        try:
+            client.starttls(context=careless())
+        except smtplib.SMTPResponseException:
+            return False
+        return client.noop()[0] == 250
 
 
 def offered(house: SmtpdHouse) -> None:
@@ -339,11 +354,7 @@ def test_tls_away_is_454_and_the_conversation_goes_on_in_the_clear(make):
     eventually(lambda: ends(secured))
     eventually(lambda: len(house.finished()) >= 2, seconds=40)
     house.restart(gone)
-    offered(house)
-    eventually(lambda: not refuses_tls(house))
-    with smtp(house) as client:
-        client.starttls(context=careless())
-        assert client.noop()[0] == 250
+    eventually(lambda: secures(house))
 
 
 def ends(client: Raw) -> bool:
