@@ -15,6 +15,7 @@ from mta.shells.spawning import Cells
 from mta.wire import control
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed
+from tests.fakes.descriptors import open_descriptors
 from tests.fakes.house import House
 
 
@@ -146,7 +147,7 @@ def test_what_is_introduced_and_is_no_socket_ends_the_introducer_and_nobody_else
     with House(roster.DIRECTORY, {}) as house:
         control.Peers(roster.DIRECTORY, house.start, house.loop, {})
         spawner = house.client("smtpdspawn")
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         reading, writing = os.pipe()
         spawner.send(m.Attach(b"own"), (reading,))
         os.close(reading)
@@ -154,16 +155,16 @@ def test_what_is_introduced_and_is_no_socket_ends_the_introducer_and_nobody_else
         house.settle()
         with pytest.raises(ChannelClosed):
             next(spawner.receive())
-        assert len(os.listdir("/proc/self/fd")) < before
+        assert open_descriptors() < before
 
 
 def test_the_rehearsal_is_a_conversation_to_its_end() -> None:
     """Or every start of smtpdspawn would fail: it asserts the end of each itself."""
     cells = Cells(roster.SMTPDSPAWN, {"host.name": b"mx.example.test"})
     gc.collect()  # what earlier tests left
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     rehearse(roster.SMTPDSPAWN, cells.cell)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_the_rehearsal_of_submission_logs_in_too() -> None:
@@ -171,9 +172,9 @@ def test_the_rehearsal_of_submission_logs_in_too() -> None:
     settings = {"host.name": b"mx.example.test", "submission.mechanisms": b"PLAIN"}
     cells = Cells(roster.SUBMISSIONSPAWN, settings)
     gc.collect()  # what earlier tests left
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     rehearse(roster.SUBMISSIONSPAWN, cells.cell)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def cells_channel(birth: Birth, peer: str) -> socket.socket:
@@ -202,7 +203,7 @@ def test_who_is_seldom_asked_meets_a_cell_at_its_first_word(outcome: str, monkey
             return birth
 
         monkeypatch.setattr(rig.spawner, "_conceive", conceived)
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         with rig.connect(b"s1"):
             assert list(journal.receive()) == []
             if speaks:
@@ -223,4 +224,4 @@ def test_who_is_seldom_asked_meets_a_cell_at_its_first_word(outcome: str, monkey
         for message, descriptors in rig.directory.receive():
             assert message == m.Attach(b"s1")
             os.close(descriptors[0])
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_descriptors() == before

@@ -2,7 +2,6 @@
 
 import array
 import contextlib
-import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import MAX_BACKLOG, Channel, ChannelClosed, pair
 from mta.wire.netstring import MAX_MESSAGE
+from tests.fakes.descriptors import open_descriptors
 
 SMTPD_SENDS = permits.readable_by_server("smtpd", "enqueuer")
 LISTENER_SENDS = permits.readable_by_server("listener", "smtpd")
@@ -40,11 +40,6 @@ def taking() -> Iterator[tuple[socket.socket, Channel]]:
 
 def with_rights(raw: socket.socket, packet: bytes, descriptors: list[int]) -> None:
     raw.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))])
-
-
-def open_descriptors() -> int:
-    gc.collect()  # what earlier tests left
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_a_message_arrives(ends: tuple[socket.socket, Channel]) -> None:

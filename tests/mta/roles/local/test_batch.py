@@ -8,6 +8,7 @@ import pytest
 
 from mta.roles.local import batch, content
 from mta.wire.messages import Write
+from tests.fakes.descriptors import open_descriptors
 
 QUEUE_ID = b"00063f8a3c1d2e4f%04x"
 CONTENT = b"Received: by mx\r\nSubject: hi\r\n\r\nbody\r\n"
@@ -295,11 +296,11 @@ def test_of_a_stage_what_cannot_be_written_or_renamed_is_said(domain, spool):
 def test_stages_keep_no_descriptor(domain, spool):
     _, store = domain
     jobs = [(write(n, store=b"box%d" % n), spool()) for n in range(5)]
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for _ in range(3):
         store.stage(jobs)
         store.rename_staged()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_old_leftovers_are_swept_and_young_ones_are_not(domain, spool):

@@ -1,6 +1,5 @@
 """What a local makes of what localspawn says, over a real channel."""
 
-import gc
 import os
 
 import pytest
@@ -9,6 +8,7 @@ from mta.roles.local.__main__ import deliveries_of, one_round
 from mta.roles.local.batch import Store
 from mta.wire import channel, permits
 from mta.wire import messages as m
+from tests.fakes.descriptors import open_descriptors
 
 QUEUE_ID = b"00063f8a3c1d2e4f0001"
 
@@ -62,11 +62,10 @@ def test_what_failed_is_said_before_the_rest(rig, tmp_path):
 def test_its_descriptors_are_closed(rig):
     near, far, store, content = rig
     near.send(m.Stage((*delivery(b"7"), *delivery(b"8", b"00063f8a3c1d2e4f0002"))), (content, content))
-    gc.collect()  # What earlier tests dropped closes what it held whenever it is found.
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     one_round(far, store)
     store.rename_staged()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 @pytest.mark.parametrize(

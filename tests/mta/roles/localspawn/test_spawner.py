@@ -8,6 +8,7 @@ from mta.roles.localspawn import spawner as module
 from mta.roles.localspawn.spawner import Pool
 from mta.wire import channel
 from mta.wire import messages as m
+from tests.fakes.descriptors import open_descriptors
 from tests.mta.roles.localspawn._rig import POOL, House
 
 
@@ -369,7 +370,7 @@ def test_what_a_lost_scheduler_asked_and_nobody_began_is_forgotten(house):
 
 def test_nothing_is_left_behind_when_all_is_done(house):
     """No domain, no descriptor, however many came and went."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     for number in range(30):
         house.deliver(number, domain=b"d%d.example" % number)
         house.open_stores()
@@ -381,7 +382,7 @@ def test_nothing_is_left_behind_when_all_is_done(house):
     assert house.spawner._domains == {}
     assert house.spawner._living == {}
     assert house.spawner._held == 0
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert open_descriptors() <= before
 
 
 def test_a_fork_that_fails_delays(house, monkeypatch):

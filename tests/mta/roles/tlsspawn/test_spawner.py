@@ -1,7 +1,6 @@
 """tlsspawn's judgement without processes: what is left of a handshake for which there is no descriptor, or no process."""
 
 import errno
-import os
 import socket
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from mta.roles.tlsspawn import spawner as tlsspawn
 from mta.wire import control, permits
 from mta.wire import messages as m
 from mta.wire.channel import Channel, pair
+from tests.fakes.descriptors import open_descriptors
 from tests.fakes.house import House
 
 
@@ -45,7 +45,7 @@ def test_a_handshake_for_which_something_is_missing_leaves_nothing_behind(
         made.peers = control.Peers(roster.TLSSPAWN, house.start, house.loop, {"smtpd": made.asked})
         keeper, journal, smtpdspawn = house.server("tls"), house.server("journal"), house.client("smtpdspawn")
         monkeypatch.setattr(tlsspawn, "pair", few)
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         client, served = socket.socketpair()
         ours, theirs = pair()
         with client, served, theirs:
@@ -59,6 +59,6 @@ def test_a_handshake_for_which_something_is_missing_leaves_nothing_behind(
             assert client.recv(10) == b""
             cell.close()
         assert uids.take() == 100
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_descriptors() == before
         assert not keeper.closed
         assert [event.name for event in house.hear(journal) if isinstance(event, m.Event)] == [b"handshake-failed"]
