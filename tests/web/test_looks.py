@@ -1,4 +1,4 @@
-"""Every page in every look: by day and by night, wide and narrow. Readable for everybody, within its window, no complaints."""
+"""Every page, wide by day and narrow by night; in full size in all four looks. Readable for everybody, within its window."""
 
 import contextlib
 import os
