@@ -7,4 +7,7 @@ authenticator's, and the only place that knows HTTP's numbers for refusals is `w
 
 from appliance import VERSION
 
-__all__ = ["VERSION"]
+# RFC 8259, section 6: beyond it readers of JSON round. The document's own bounds are read by such, too.
+LARGEST = (1 << 53) - 1
+
+__all__ = ["LARGEST", "VERSION"]

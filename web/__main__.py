@@ -33,6 +33,7 @@ from mta import roster, sandbox
 from mta.wire import control
 from web.api.docs import Described
 from web.app import create_app
+from web.kept import FOLDER, kept
 from web.metrics import FIGURES, MetricsPort
 from web.worker import Worker
 
@@ -41,6 +42,7 @@ THREADS = 8
 SETTLE_SECONDS = 0.05
 GOODBYE_SECONDS = 2  # for requests in hand when we are told to stop
 
+DESCRIPTION = Path(__file__).parent / FOLDER / "description"  # of the API, for people and programs
 # What libraries import on first use, when no file of the checkout can be opened any more. tests/web/test_process.py looks
 # for those that are missing here.
 LATE = (
@@ -164,7 +166,8 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
         state=Path(state),
     )
     app.state.wiring = replace(app.state.wiring, supervisor=peers)
-    app.state.described = Described.unpacked(in_a_child(lambda: Described.of(app).packed()))
+    packed = kept(DESCRIPTION, lambda: in_a_child(lambda: Described.of(app).packed()))
+    app.state.described = Described.unpacked(packed)
     metrics = MetricsPort(app, Path(state, FIGURES))
     config = uvicorn.Config(
         metrics,
@@ -184,8 +187,7 @@ def make_server(settings: Settings, state: str, peers: Peers) -> tuple[uvicorn.S
 def in_a_child(work: Callable[[], bytes]) -> bytes:
     """What *work* answers, while the memory it takes ends with a child. Before there are threads.
 
-    For the description of the API: the slowest thing the process ever builds, the same for everybody, and eight megabytes of
-    objects for a quarter of one as text.
+    For the description of the API: the slowest thing the process ever builds, and eight megabytes of objects for one as text.
 
     Raises:
         RuntimeError: the child did not finish.

@@ -36,6 +36,7 @@ def open_engine(url: str, *, create: bool = False, busy_seconds: float = BUSY_SE
         )
     except (ArgumentError, ImportError) as error:
         raise SettingsError(f"database.url: {error}", field="database.url") from error
+    event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
 
@@ -71,6 +72,16 @@ def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE takes the write lock before the first look, so what a service checked is still so when it acts.
     writing = connection.get_execution_options().get(WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    # Whatever we ask takes milliseconds. To compile a question, or to wait for others who help with it, takes tens of them;
+    # and who looks at a list has one core of many, not all that are free at the moment.
+    cursor.execute("SET jit = off")
+    cursor.execute("SET max_parallel_workers_per_gather = 0")
+    cursor.close()
+    connection.commit()
 
 
 def _begin_postgresql(connection: Connection) -> None:

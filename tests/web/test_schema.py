@@ -19,6 +19,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import FailureGroup
 
 from tests.fixtures.panel import Api, Office, make_office
+from web import LARGEST
 from web.allowance import Allowance
 
 EXAMPLES, EVERY = (120, 1) if os.environ.get("POSTERN_FULL") else (1, 3)
@@ -125,6 +126,20 @@ def test_every_operation_has_examples_that_fit(shop: Shop) -> None:
             where = path.format_map({name: str(value) for name, value in names.items()})
             answer = client.request(verb.upper(), where + query, json=body["example"])
             assert answer.status_code not in (400, 422, 500), (verb, where, body["example"], answer.text)
+
+
+def test_every_bound_of_the_document_is_kept_by_who_reads_it(shop: Shop) -> None:
+    """A reader may hold any number as a double (RFC 8259, section 6): a larger bound would be another to him."""
+    assert [
+        bound for bound in _bounds(shop.office.app.openapi()) if not isinstance(bound, int) or bound > LARGEST
+    ] == []
+
+
+def _bounds(part: Any) -> Iterator[Any]:
+    if isinstance(part, dict):
+        yield from (part[key] for key in ("maximum", "exclusiveMaximum") if isinstance(part.get(key), int | float))
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _bounds(inner)
 
 
 def test_every_operation_that_can_be_tried_first_shows_what_it_would_do(shop: Shop) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from appliance.services import accounts, passwords, sessions
+from web import LARGEST
 from web.api.dependencies import (
     Asking,
     Caller,
@@ -23,7 +24,7 @@ from web.api.schemas.accounts import Account, AccountChange, LoginSession, MadeA
 
 router = APIRouter(prefix="/accounts")
 Name = Annotated[str, Path(max_length=100, examples=["anna"])]
-Number = Annotated[int, Path(ge=0, lt=1 << 63)]
+Number = Annotated[int, Path(ge=0, le=LARGEST)]
 
 
 def _sealed(asking: Caller, body: NewAccount | NewAccountPassword) -> tuple[str, str | None]:

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from appliance.services import appointments
+from web import LARGEST
 from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.appointments import Appointment, NewAppointment
 
 router = APIRouter(prefix="/appointments")
-Number = Annotated[int, Path(ge=0, lt=1 << 63)]
+Number = Annotated[int, Path(ge=0, le=LARGEST)]
 
 
 def _shown(row: appointments.Appointment) -> Appointment:

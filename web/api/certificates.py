@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import certificates
+from web import LARGEST
 from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.certificates import Certificate, NewCertificate
 
 router = APIRouter(prefix="/certificates")
 
-Number = Annotated[int, Path(ge=0, lt=1 << 63, examples=[1])]
+Number = Annotated[int, Path(ge=0, le=LARGEST, examples=[1])]
 
 
 @router.get("", summary="List certificates", responses=refusals(422))

@@ -22,7 +22,7 @@ from appliance.database.session import Session
 from appliance.errors import Invalid, NotSignedIn
 from appliance.services import given_answers, keys
 from appliance.services.actor import Actor
-from web import allowance, together
+from web import LARGEST, allowance, together
 from web.errors import AnsweredBefore, PreconditionFailed, TooManyRequests
 from web.wiring import Wiring, client_of, wiring_of
 
@@ -253,8 +253,8 @@ Changing = Annotated[Caller, Depends(changer)]
 Ordering = Annotated[Caller, Depends(poster)]
 Making = Annotated[Caller, Depends(maker)]
 Limit = Annotated[int, Query(ge=1, le=500, description="how many at most, 1 to 500")]
-TenantNumber = Annotated[int, Path(ge=0, lt=1 << 63, examples=[2])]
-TenantId = Annotated[int | None, Query(ge=0, lt=1 << 63, description="only of this tenant")]
+TenantNumber = Annotated[int, Path(ge=0, le=LARGEST, examples=[2])]
+TenantId = Annotated[int | None, Query(ge=0, le=LARGEST, description="only of this tenant")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 Search = Annotated[str, Query(max_length=254, description="only what has this in its name")]
 DryRun = Annotated[bool, Query(description="check everything, change nothing")]

@@ -5,13 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from appliance.services import events
+from web import LARGEST
 from web.api.dependencies import Asking, Limit, refusals
 from web.api.schemas.events import Event, Events
 
 router = APIRouter(prefix="/events")
 
 After = Annotated[
-    int, Query(ge=0, lt=1 << 62, description="the number of the last event that was seen; 0: from the beginning")
+    int, Query(ge=0, le=LARGEST, description="the number of the last event that was seen; 0: from the beginning")
 ]
 _WORD = "[a-z]{1,20}(_[a-z]{1,20}){0,3}"
 _TYPE = rf"{_WORD}\.({_WORD})?"

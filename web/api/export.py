@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 
 from appliance.services import holdings, sheets
+from web import LARGEST
 from web.api.dependencies import Asking, refusals
 from web.api.schemas.apply import MAX_THINGS
 from web.api.schemas.export import Exported
@@ -27,7 +28,7 @@ def export(
     form: Annotated[
         Literal["json", "csv"], Query(alias="format", description="`csv`: a sheet, as `POST /import` takes it")
     ] = "json",
-    tenant_id: Annotated[int | None, Query(ge=1, lt=1 << 62, description="only the domains of this tenant")] = None,
+    tenant_id: Annotated[int | None, Query(ge=1, le=LARGEST, description="only the domains of this tenant")] = None,
 ) -> Exported | Response:
     """Domains, mailboxes and aliases as the document that `PUT /apply` takes; at most 10,000 of each. Without passwords.
 

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import plans
+from web import LARGEST
 from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Making, given, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.plans import NewPlan, Plan, PlanChange
 
 router = APIRouter(prefix="/plans")
-Number = Annotated[int, Path(ge=0, lt=1 << 63)]
+Number = Annotated[int, Path(ge=0, le=LARGEST)]
 
 
 @router.get("", summary="List plans", responses=refusals(422))

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from appliance.services import removals
+from web import LARGEST
 from web.api.dependencies import Asking, Changing, Cursor, DryRun, Limit, Ordering, Search, refusals, told
 from web.api.schemas import Page
 from web.api.schemas.removals import Removal
 
 router = APIRouter(prefix="/removals")
-Number = Annotated[int, Path(ge=0, lt=1 << 63)]
+Number = Annotated[int, Path(ge=0, le=LARGEST)]
 Kind = Annotated[Literal["domain", "mailbox", "alias"] | None, Query(description="only these")]
 
 

@@ -11,13 +11,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Response
 
 from appliance.services import access_rules
+from web import LARGEST
 from web.api.dependencies import Asking, Changing, DryRun, Making, given, refusals, seconds, told
 from web.api.schemas.rules import NewRule, Rule, RuleChange, Rules
 
 router = APIRouter()
 
 
-Number = Annotated[int, Path(ge=0, lt=1 << 63, examples=[1])]
+Number = Annotated[int, Path(ge=0, le=LARGEST, examples=[1])]
 
 
 class Scope(TypedDict):

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from appliance.services import webhooks
+from web import LARGEST
 from web.api.dependencies import (
     Asking,
     Changing,
@@ -22,7 +23,7 @@ from web.api.schemas import Page
 from web.api.schemas.webhooks import Delivery, MadeWebhook, NewWebhook, Rotation, Webhook, WebhookChange
 
 router = APIRouter(prefix="/webhooks")
-Number = Annotated[int, Path(ge=0, lt=1 << 63)]
+Number = Annotated[int, Path(ge=0, le=LARGEST)]
 
 
 def _made(made: webhooks.NewSecret) -> MadeWebhook:

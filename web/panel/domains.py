@@ -22,6 +22,7 @@ from appliance.services import (
 )
 from appliance.services.limits import IN_DOMAINS, OF_DOMAINS
 from appliance.services.paging import Page
+from web import LARGEST
 from web.panel import drafts
 from web.panel.desk import Desk, Managing, Signed
 from web.panel.forms import (
@@ -107,7 +108,7 @@ def index(desk: Managing, asked: Asked) -> Response:
 
 
 @router.get("/domains/new")
-def new(desk: Managing, tenant: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None) -> Response:
+def new(desk: Managing, tenant: Annotated[int | None, Query(ge=0, le=LARGEST)] = None) -> Response:
     """The form for a new domain, of *tenant* when one came from there."""
     return _new(desk, Typed() if tenant is None else Typed(tenant_id=str(tenant)), None)
 

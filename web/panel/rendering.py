@@ -23,6 +23,7 @@ from web import security
 from web.panel import languages
 from web.panel.links import url
 from web.panel.me import Me
+from web.panel.template_cache import TemplateCache
 from web.static_files import StaticFiles
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -124,6 +125,7 @@ def _environment(name: str, sources: Mapping[str, str], values: Mapping[str, Any
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,
+        bytecode_cache=TemplateCache(TEMPLATES, name),
         cache_size=-1,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -135,6 +137,7 @@ def _environment(name: str, sources: Mapping[str, str], values: Mapping[str, Any
     environment.globals["ui"] = environment.get_template("_macros.html").module
     for template in sources if name == languages.ENGLISH else ():
         environment.get_template(template)
+    environment.bytecode_cache = None  # From here on no file of the checkout can be opened.
     return environment
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from appliance.database.session import Session
 from appliance.errors import ApplianceError, Forbidden, NotFound
 from appliance.services import accounts, appointments, authorisation, domains, limits, passwords, plans, tenants
+from web import LARGEST
 from web.panel.desk import Desk, Managing, Signed
 from web.panel.forms import Form, faults_of, limits_as_typed, limits_in, number_in, stops_in
 from web.panel.links import url
@@ -33,7 +34,7 @@ class Branch(NamedTuple):
 
 
 @router.get("/tenants")
-def index(desk: Signed, asked: Asked, under: Annotated[int | None, Query(ge=0, lt=1 << 63)] = None) -> Response:
+def index(desk: Signed, asked: Asked, under: Annotated[int | None, Query(ge=0, le=LARGEST)] = None) -> Response:
     """The tree from one's own tenant downward, or from the one that it is looked at *under*."""
     _require_reseller(desk)
     with desk.reading() as session:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic.config import JsonDict
 
 from appliance.services.addresses import Address, show
+from web import LARGEST
 
 LONGEST_TEXT = 1000
 MAX_TARGETS = 1000
@@ -41,7 +42,7 @@ def _whole(value: object) -> object:
 
 
 Whole = BeforeValidator(_whole)
-Number = Annotated[int, Field(ge=0, lt=1 << 63), Whole]  # of a row
+Number = Annotated[int, Field(ge=0, le=LARGEST), Whole]  # of a row
 Position = Annotated[int, Field(ge=1, le=1 << 31), Whole]
 
 
