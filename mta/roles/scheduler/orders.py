@@ -84,13 +84,16 @@ class Orders:
             if queue_id <= order.after or not self._owner.is_owed(queue_id):
                 continue
             yield
-            found = self._read(queue_id)
-            if found is None or not _is_meant(order, found[0]):
+            envelope = self._envelope(queue_id)
+            if envelope is None or not _is_meant(order, envelope):
+                continue  # A walk past all the others' messages opens one file of each, not two.
+            progress = self._progress(queue_id)
+            if progress is None:
                 continue
             if order.what == b"list" and done >= min(order.count, MAX_LISTED):
                 self._end(order, b"more", b"1")
                 return
-            done += self._carry_out(order, queue_id, *found, planned)
+            done += self._carry_out(order, queue_id, envelope, progress, planned)
         # Who was told `done` need not look again after a power cut.
         if done and order.what in _KEPT and not self._hands.settle():
             self._end(order, b"refused", b"the disk does not take it; what was changed may not outlast a power cut")
@@ -119,14 +122,18 @@ class Orders:
             return holds.remove(queue_id)
         return holds.retry(queue_id, is_held=is_held)
 
-    def _read(self, queue_id: bytes) -> tuple[Envelope, Progress] | None:
+    def _envelope(self, queue_id: bytes) -> Envelope | None:
         try:
             octets = self._hands.envelope(queue_id)
-            if octets is None:
-                return None
-            return envelope_format.parse(octets), progress_format.parse(self._hands.progress(queue_id))
+            return None if octets is None else envelope_format.parse(octets)
         except (NotWholeError, UnknownVersionError, OSError):
             return None  # Nobody can say whose it is; it shows in the log when it is due.
+
+    def _progress(self, queue_id: bytes) -> Progress | None:
+        try:
+            return progress_format.parse(self._hands.progress(queue_id))
+        except (NotWholeError, UnknownVersionError, OSError):
+            return None  # It shows in the log, as an envelope does.
 
     def _about(
         self, queue_id: bytes, envelope: Envelope, progress: Progress, planned: Mapping[bytes, float]
