@@ -28,7 +28,7 @@ from appliance.cli.house import (
 )
 from appliance.cli.tenant import limit_of
 from appliance.errors import Invalid
-from appliance.services import dns_page, domains, limits, proof, recipients, tenants
+from appliance.services import client_setup, dns_page, domains, limits, proof, recipients, tenants
 from appliance.services.common import UNCHANGED, Unchanged
 from appliance.services.domains import Domain
 from appliance.services.recipients import Mode
@@ -246,7 +246,8 @@ def dns(domain: str) -> None:
     """Show what belongs into the domain's zone, as lines to copy; the panel and the API also tell what is there."""
     with looking() as session:
         found = domains.get(session, domain, actor=actor())
-        records = dns_page.wanted(session, found, actor=actor())
+        setup = client_setup.setup_of(settings(), found.name)
+        records = dns_page.wanted(session, found, actor=actor(), setup=setup)
         say([asdict(record) for record in records], dns_page.zone(records).rstrip("\n"))
 
 

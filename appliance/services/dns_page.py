@@ -13,6 +13,7 @@ from appliance.database.session import Session
 from appliance.models import Domain
 from appliance.services import addresses, dkim, proof
 from appliance.services.actor import Actor
+from appliance.services.client_setup import Server, Setup
 
 __all__ = ["Found", "Judged", "Wanted", "judge", "questions", "wanted", "zone"]
 
@@ -30,6 +31,7 @@ class Wanted:
     value: str  # as a zone file has it, a TXT without its quotes
     purpose: str
     required: bool = True
+    about: str = ""  # the standard that it belongs to, of those that mail rests on: MX, SPF, DKIM, DMARC
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +51,59 @@ class Judged:
     state: State
 
 
-def wanted(session: Session, domain: Domain, *, actor: Actor) -> list[Wanted]:
-    """What should stand in the zone of *domain*, the most important first."""
+def wanted(session: Session, domain: Domain, *, actor: Actor, setup: Setup) -> list[Wanted]:
+    """What should stand in the zone of *domain*, the most important first; *setup*: what its people's programs have to know."""
     name, host = domain.name, addresses.host_name(session)
     at, text = proof.challenge(domain)
     records = [Wanted("TXT", at, text, "proves that the domain is yours", required=domain.proved_at is None)]
-    records.append(Wanted("MX", name, f"{_TTL_PREFERENCE} {host}.", "brings its mail here"))
+    records.append(Wanted("MX", name, f"{_TTL_PREFERENCE} {host}.", "brings its mail here", about="MX"))
     if domain.kind == "relay":
         return records
-    records.append(Wanted("TXT", name, "v=spf1 mx ~all", "says from where its mail comes (SPF)"))
+    records.append(Wanted("TXT", name, "v=spf1 mx ~all", "says from where its mail comes (SPF)", about="SPF"))
     records += [
-        Wanted("TXT", dkim.record_name(key), dkim.record(key), "proves what it sent (DKIM)")
+        Wanted(
+            "TXT", dkim.record_name(key), dkim.record(key), "proves what it sent (DKIM)",
+            required=key.state == dkim.SIGNING, about="DKIM",
+        )
         for key in dkim.keys_of(session, name, actor=actor)
         if key.state != dkim.RETIRED
-    ]
+    ]  # fmt: skip
     about = f"mailto:postmaster@{name}"
+    dmarc = f"v=DMARC1; p=quarantine; rua={about}"
     records += [
-        Wanted("TXT", f"_dmarc.{name}", f"v=DMARC1; p=quarantine; rua={about}", "says what fails of that (DMARC)"),
+        Wanted("TXT", f"_dmarc.{name}", dmarc, "says what fails of that (DMARC)", about="DMARC"),
         Wanted(
             "TXT", f"_mta-sts.{name}", "v=STSv1; id=1", "says that its mail comes by TLS only (MTA-STS)", required=False
         ),
         Wanted("TXT", f"_smtp._tls.{name}", f"v=TLSRPTv1; rua={about}", "has failures of TLS reported", required=False),
         Wanted("CNAME", f"autoconfig.{name}", f"{host}.", "has mail programs set themselves up", required=False),
-        Wanted(
-            "SRV", f"_submissions._tcp.{name}", f"0 1 465 {host}.", "tells mail programs where to send", required=False
-        ),
-        Wanted("SRV", f"_submission._tcp.{name}", f"10 1 587 {host}.", "the same, with STARTTLS", required=False),
     ]
+    return records + _for_programs(name, setup)
+
+
+def _for_programs(name: str, setup: Setup) -> list[Wanted]:
+    """Where mail programs send and read (RFC 6186, RFC 8314 5.1)."""
+    records = []
+    for server in setup.sending:
+        service, purpose = (
+            ("_submissions", "tells mail programs where to send")
+            if server.tls_from_start
+            else ("_submission", "the same, with STARTTLS")
+        )
+        records.append(_srv(f"{service}._tcp.{name}", server, purpose))
+    if setup.reading is not None:
+        ways = ("_imaps", "_imap") if setup.reading.tls_from_start else ("_imap", "_imaps")
+        records.append(_srv(f"{ways[0]}._tcp.{name}", setup.reading, "tells mail programs where to read"))
+        records.append(_srv(f"{ways[1]}._tcp.{name}", None, "says that there is no other way to read"))
     return records
+
+
+def _srv(name: str, server: Server | None, purpose: str) -> Wanted:
+    """Without a *server*: that there is none (RFC 6186 3.4)."""
+    if server is None:
+        return Wanted("SRV", name, "0 0 0 .", purpose, required=False)
+    priority = 0 if server.tls_from_start else 10
+    return Wanted("SRV", name, f"{priority} 1 {server.port} {server.host}.", purpose, required=False)
 
 
 def questions(records: Sequence[Wanted]) -> list[Key]:
@@ -110,7 +137,9 @@ def _is_about_the_same(record: Wanted, text: str) -> bool:
 
 def _is_right(record: Wanted, text: str) -> bool:
     if record.kind != "TXT":
-        return _plain(text).split()[-1:] == _plain(record.value).split()[-1:]
+        # The host, and of a service its port; how it is weighed against others is the owner's to say.
+        told = 2 if record.kind == "SRV" else 1
+        return _plain(text).split()[-told:] == _plain(record.value).split()[-told:]
     if record.value.startswith("v=spf1"):
         return any(part.lstrip("+") in ("mx", *_hosts(record)) for part in text.lower().split())
     if record.value.startswith(("v=DMARC1", "v=STSv1", "v=TLSRPTv1")):

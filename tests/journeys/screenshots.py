@@ -21,6 +21,7 @@ from appliance.services import (
     appointments,
     autoreplies,
     certificates,
+    client_setup,
     disposables,
     dns_page,
     domains,
@@ -229,7 +230,8 @@ def _furnish_dns(office: Office) -> None:
     """Some records that are right, one that is not, and others that are not there."""
     with reading(office.engine) as session:
         domain = domains.get(session, "northwind.example", actor=SYSTEM)
-        wanted = dns_page.wanted(session, domain, actor=SYSTEM)
+        setup = client_setup.setup_of(office.app.state.wiring.settings, domain.name)
+        wanted = dns_page.wanted(session, domain, actor=SYSTEM, setup=setup)
     resolver = office.app.state.wiring.resolver
     for record in wanted[:2]:
         resolver.records[record.kind, record.name] = Found("answer", (record.value,))

@@ -5,7 +5,17 @@ import re
 import pytest
 
 from appliance.database.session import reading, unit_of_work
-from appliance.services import accounts, aliases, appointments, dns_page, domains, forwardings, mailboxes, proof
+from appliance.services import (
+    accounts,
+    aliases,
+    appointments,
+    client_setup,
+    dns_page,
+    domains,
+    forwardings,
+    mailboxes,
+    proof,
+)
 from appliance.services.actor import Actor
 from appliance.services.authorisation import DOMAIN_RIGHTS
 from appliance.services.dns_page import Found
@@ -66,7 +76,8 @@ def test_mailboxes_that_forward_are_listed_with_what_becomes_of_it(office: Offic
 def test_dns_is_looked_at_when_asked_and_the_zone_can_be_taken_away(office: Office, operator: Browser) -> None:
     resolver = office.app.state.wiring.resolver
     with reading(office.engine) as session:
-        wanted = dns_page.wanted(session, domains.get(session, "shop.test", actor=SYSTEM), actor=SYSTEM)
+        setup = client_setup.setup_of(office.app.state.wiring.settings, "shop.test")
+        wanted = dns_page.wanted(session, domains.get(session, "shop.test", actor=SYSTEM), actor=SYSTEM, setup=setup)
     mx = next(record for record in wanted if record.kind == "MX")
     resolver.records["MX", "shop.test"] = Found("answer", (mx.value,))
     resolver.records["TXT", "shop.test"] = Found("answer", ("v=spf1 -all",))

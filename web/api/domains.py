@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from appliance.services import dns_page, domains, proof
+from appliance.services import client_setup, dns_page, domains, proof
 from appliance.services.relays import Route
 from appliance.services.seals import Seals
 from web.api.dependencies import (
@@ -118,7 +118,8 @@ def show_dns(asking: Asking, name: str) -> Dns:
     """What should be there and, asked of the name servers now, what is."""
     with asking.wiring.reading() as session:
         domain = domains.get(session, name, actor=asking.actor)
-        records = dns_page.wanted(session, domain, actor=asking.actor)
+        setup = client_setup.setup_of(asking.wiring.settings, domain.name)
+        records = dns_page.wanted(session, domain, actor=asking.actor, setup=setup)
     asked = dns_page.questions(records)
     found = dict(zip(asked, asking.wiring.resolver.look_up(asked), strict=True))
     judged = [

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from appliance.database.session import Session
 from appliance.errors import ApplianceError
-from appliance.services import authorisation, dns_page, domains, proof
+from appliance.services import authorisation, client_setup, dns_page, domains, proof
 from appliance.services.dns_page import Judged
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
@@ -49,7 +49,8 @@ def _page(desk: Desk, name: str, refusal: ApplianceError | None, *, check: bool)
 def _records(session: Session, desk: Desk, domain: domains.Domain) -> list[dns_page.Wanted]:
     """What should be there; the proof no more once it was found."""
     done = proof.challenge(domain)[0] if domain.proved_at is not None else ""
-    return [record for record in dns_page.wanted(session, domain, actor=desk.actor) if record.name != done]
+    setup = client_setup.setup_of(desk.wiring.settings, domain.name)
+    return [record for record in dns_page.wanted(session, domain, actor=desk.actor, setup=setup) if record.name != done]
 
 
 def _checked(desk: Desk, records: list[dns_page.Wanted]) -> list[Judged]:
