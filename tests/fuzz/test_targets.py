@@ -13,7 +13,7 @@ MAX_KEPT_OCTETS = 64 * 1024  # of one target's folder: a corpus is for what matt
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(octets=st.binary(max_size=400))
 def test_chance_finds_nothing(name: str, octets: bytes) -> None:
     TARGETS[name](octets)

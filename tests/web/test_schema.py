@@ -83,7 +83,7 @@ def test_the_application_does_what_its_document_says(shop: Shop, mode: Generatio
     for operation in itertools.islice(_operations(shop.schema), first[mode], None, EVERY):
 
         @settings(
-            max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
+            max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(case=operation.as_strategy(generation_mode=mode))

@@ -237,7 +237,7 @@ def act(place, what, name, other):
             place.step()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_changes_one_by_one_come_to_the_same_as_everything_anew(founded_file, tmp_path_factory, steps):
     """Whatever happened, published in whatever pieces: the same records, and the same answers."""

@@ -297,7 +297,6 @@ def test_an_answer_after_the_end_does_nothing() -> None:
     assert user.server.phase is Phase.OVER
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.text("ABab12+/=", max_size=9).map(str.encode))
 def test_a_response_is_base64_or_refused(octets: bytes, text: bytes) -> None:
     """What is encoded is decoded; of anything else nothing is guessed: no line breaks, no other alphabet, no half group."""
@@ -353,7 +352,7 @@ def test_why_a_token_is_wrong_is_said_before_it_is_refused(bearer: User, answer:
     assert bearer.over
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.one_of(

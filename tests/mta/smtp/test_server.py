@@ -43,7 +43,7 @@ def in_pieces(octets: bytes, size: int) -> list[bytes]:
     return [octets[place : place + size] for place in range(0, len(octets), size)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(TALK, GOOD_TALK), st.integers(1, 50), st.booleans())
 def test_replies_do_not_depend_on_how_input_is_cut_or_when_answers_come(talk: bytes, size: int, late: bool) -> None:
     """The same octets get the same replies and make the same content, octet by octet or in one go."""
@@ -59,7 +59,7 @@ def test_replies_do_not_depend_on_how_input_is_cut_or_when_answers_come(talk: by
     assert pieces.over == whole.over
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.binary(max_size=60), TALK, st.just(b"STARTTLS\r\n")), max_size=6), st.booleans())
 def test_no_octets_make_it_raise(parts: list[bytes], late: bool) -> None:
     """And every line of every reply is one that SMTP knows."""

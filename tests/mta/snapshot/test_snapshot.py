@@ -423,7 +423,7 @@ class History(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-History.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+History.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestHistory = History.TestCase
 
 

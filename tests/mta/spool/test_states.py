@@ -79,7 +79,7 @@ class Spool:
         return state_of(self.content.size(ID), self.envelope.read(ID, 999), progress=self.progress.size(ID) is not None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 16), st.booleans(), st.integers(1, 3))
 def test_killed_after_any_step_recovery_keeps_what_was_accepted_and_removes_what_was_not(
     tmp_path_factory, kill_after, progress, starts

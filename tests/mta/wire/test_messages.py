@@ -38,7 +38,7 @@ def any_of(kind: type[m.Message]) -> st.SearchStrategy:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_message_is_read_as_it_was_written(kind: type[m.Message], data: st.DataObject) -> None:
     """And its packet is nothing but its verb and its fields, in order."""

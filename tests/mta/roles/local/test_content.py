@@ -31,7 +31,7 @@ pieces = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(pieces.map(b"".join), st.integers(1, 9))
 def test_any_content_arrives_as_it_was_sent_with_lf_for_crlf(tmp_path_factory, octets, block):
     """Whatever the octets, and wherever a block of the file ends: nothing but the line ends changes."""

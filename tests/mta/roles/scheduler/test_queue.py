@@ -370,7 +370,7 @@ class Anything(RuleBasedStateMachine):
 
 
 TestAnything = Anything.TestCase
-TestAnything.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAnything.settings = hypothesis_settings(max_examples=60, stateful_step_count=30)
 
 
 def test_ten_thousand_recipients_never_flood_a_peer(rig):

@@ -248,7 +248,7 @@ def test_the_library_is_the_interpreters_own():
     assert get_options(openssl._address(context)) == context.options & (1 << 64) - 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.binary(min_size=1, max_size=600), min_size=1, max_size=5), st.booleans())
 def test_noise_is_a_broken_connection_and_nothing_else(noise, secured):
     """Before and after the handshake."""
