@@ -109,6 +109,6 @@ def test_the_page_shows_the_answer_as_it_would_be_sent_and_saves_nothing(office:
     ):
         assert words in page
     assert '<pre class="secret mt-3">Gone\n&lt;b&gt;fishing&lt;/b&gt;</pre>' in page
-    assert "from now on, until you turn it off" in browser.post(here, asked).text
+    assert "from now on, until it is turned off" in browser.post(here, asked).text
     assert "never: it is off" in browser.post(here, asked | {"enabled": ""}).text
     assert shop("GET", f"{ANN}/autoreply").status_code == 404

@@ -5,8 +5,11 @@ import datetime as dt
 import pytest
 
 from appliance.database.session import unit_of_work
-from appliance.services import domains, mailboxes
+from appliance.errors import Invalid
+from appliance.services import domains, mailboxes, zones
 from tests.fixtures.panel import SYSTEM, Office
+from web.panel.forms import day_in, day_of, morning_in
+from web.panel.rendering import Typed
 
 ONCE, ANNA = "once@shop.test", "anna@shop.test"
 END, LATER = "2099-12-31T12:00:00Z", "2099-12-31T13:00:00Z"
@@ -37,6 +40,33 @@ def test_a_document_makes_its_end_true_and_says_nothing_about_what_it_leaves_out
         assert shop("PUT", "/apply", document).status_code in (200, 202)
         assert shop("GET", f"/aliases/{ONCE}").json()["expires_at"] == wanted
     assert shop("PUT", "/apply?dry_run=true", {"aliases": [{"address": ONCE, "targets": [ANNA]}]}).status_code == 200
+
+
+def test_a_day_is_one_of_the_zone_that_the_person_chose(office: Office, shop) -> None:
+    """It ends there when the clock of whoever typed it says so, and is shown to him as he typed it."""
+    browser = office.client().log_in()
+    browser.get("/account/time")
+    assert browser.post("/account/time", {"time_zone": "Asia/Kathmandu"}).status_code == 303
+    assert "A day in your time zone, Asia/Kathmandu" in browser.get("/domains/shop.test/aliases/new").text
+    fields = {"local_part": "once", "targets": ANNA, "expires": "2099-12-31"}
+    assert browser.post("/domains/shop.test/aliases", fields).status_code == 303
+    assert shop("GET", f"/aliases/{ONCE}").json()["expires_at"] == "2099-12-31T18:14:59Z"
+    assert 'value="2099-12-31"' in browser.get(f"/aliases/{ONCE}").text
+
+
+def test_a_day_on_which_the_clocks_are_changed_is_shorter_or_longer() -> None:
+    berlin = zones.zone("Europe/Berlin")
+    for day, hours in (("2030-03-31", 23), ("2030-06-01", 24), ("2030-10-27", 25)):
+        form = Typed(day=day)
+        first, last = morning_in(form, "day", berlin), day_in(form, "day", berlin)
+        assert first is not None
+        assert last is not None
+        assert last + 1 - first == hours * 3600
+        assert day_of(first, berlin) == day_of(last, berlin) == day
+    for nonsense in ("tomorrow", "2030-02-30", "99999-01-01"):
+        with pytest.raises(Invalid):
+            day_in(Typed(day=nonsense), "day", berlin)
+    assert day_in(Typed(), "day", berlin) is None
 
 
 def test_the_panel_takes_a_day_and_shows_it(office: Office, shop) -> None:

@@ -33,8 +33,16 @@ def test_an_owner_makes_one_switches_it_off_and_removes_it(office: Office, anna:
     assert "31 December 2099" in page
     anna.post(f"{PAGE}/switch", {"disposable": made, "enabled": "no"})
     assert f"Switch on {made}" in anna.get(PAGE).text
+    form = anna.get(f"{PAGE}?change={made}").text
+    assert 'value="&lt;b&gt;the shop&lt;/b&gt;"' in form
+    assert 'value="2099-12-31"' in form
+    refused = anna.post(f"{PAGE}/change", {"disposable": made, "note": "sold", "expires": "soon"})
+    assert 'id="expires-error"' in refused.text
+    assert 'value="sold"' in refused.text
     anna.post(f"{PAGE}/change", {"disposable": made, "note": "sold", "expires": ""})
-    assert "sold" in anna.get(PAGE).text
+    page = anna.get(PAGE).text
+    assert "sold" in page
+    assert "31 December 2099" not in page
     anna.post(f"{PAGE}/remove", {"disposable": made})
     assert made not in anna.get(PAGE).text.partition("<main")[2].partition("</main>")[2]
     assert anna.post(f"{PAGE}/remove", {"disposable": made}).status_code == 404
@@ -48,6 +56,16 @@ def test_what_is_refused_stands_beside_its_field_and_is_kept(anna: Browser) -> N
         assert f'id="{field}-error"' in refused.text
         assert typed in refused.text
     assert anna.post(f"{PAGE}/change", {"disposable": "x@shop.test", "expires": "soon"}).status_code == 422
+
+
+def test_who_manages_the_domain_is_not_taken_for_the_owner(office: Office, anna: Browser) -> None:
+    """Where he reads of the owner he is not called so, and he may choose any name."""
+    operator = office.client().log_in()
+    assert "Only the owner and whoever manages the domain" in operator.get(PAGE).text
+    assert "Any name that is free" in operator.get(PAGE).text
+    assert "Only you and whoever manages the domain" in anna.get(PAGE).text
+    assert "It begins with your own name" in anna.get(PAGE).text
+    assert "while the owner is away" in operator.get(PAGE.replace("addresses", "away")).text
 
 
 def test_programs_make_change_and_remove_them(office: Office, anna: Browser) -> None:

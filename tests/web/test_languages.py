@@ -56,6 +56,18 @@ def sentences_of(folder: Path) -> list[str]:
     return [words for file in folder.glob("*.py") if file.name not in ELSEWHERE for words in sentences(file)]
 
 
+def test_no_label_is_put_together_in_a_template() -> None:
+    """Words of an attribute beside something computed are no literal, and would be read aloud in English: `'…%s'|format`."""
+    label = re.compile(r'\b(?:aria-label|data-label|placeholder|title)="((?:\{[{%].*?[%}]\}|[^"])*)"', re.DOTALL)
+    found = {
+        words
+        for file in (ROOT / "web/templates").rglob("*.html")
+        for words in label.findall(file.read_text())
+        if "{{" in words and re.search("[A-Za-z]{2}", re.sub(r"\{[{%].*?[%}]\}", "", words))
+    }
+    assert found == set()
+
+
 def test_every_word_of_the_templates_has_its_german() -> None:
     folder = ROOT / "web/templates"
     files = [file for file in folder.rglob("*.html") if file.parent.name != "docs"]  # the API speaks English

@@ -1,6 +1,5 @@
 """Aliases: making, changing and removing one. The list stands on the domain's page."""
 
-import datetime as dt
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,7 +9,7 @@ from appliance.errors import ApplianceError
 from appliance.services import addresses, aliases, authorisation, consents, domains
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
-from web.panel.forms import Form, addresses_in, day_in, faults_of, still_sending
+from web.panel.forms import Form, addresses_in, day_in, day_of, faults_of, still_sending
 from web.panel.links import url
 from web.panel.mailboxes import address_in
 from web.panel.rendering import Typed
@@ -50,7 +49,7 @@ def create(desk: Signed, name: str, form: Form) -> Response:
         with desk.changing() as session:
             alias = aliases.create(
                 session, address_in(form, name), addresses_in(form["targets"]), actor=desk.actor,
-                expires_at=day_in(form, "expires"), **_doors_in(form),
+                expires_at=day_in(form, "expires", desk.me.zone), **_doors_in(form),
             )  # fmt: skip
             address, domain = addresses.show(alias.address), alias.domain.name
     except ApplianceError as refusal:
@@ -68,7 +67,7 @@ def _detail(desk: Desk, address: str, form: Typed | None, refusal: ApplianceErro
     with desk.reading() as session:
         alias = aliases.get(session, address, actor=desk.actor)
         form = form or Typed(
-            targets="\n".join(alias.targets), expires=_day(alias.expires_at), open_to=alias.open_to,
+            targets="\n".join(alias.targets), expires=day_of(alias.expires_at, desk.me.zone), open_to=alias.open_to,
             listed="\n".join(alias.listed or ()),
         )  # fmt: skip
         faults = faults_of(_as_typed(refusal), "targets", "expires", "open_to", "listed") if refusal else Typed()
@@ -114,7 +113,7 @@ def update(desk: Signed, address: str, form: Form) -> Response:
     try:
         with desk.changing() as session:
             alias = aliases.update(
-                session, address, addresses_in(form["targets"]), actor=desk.actor, expires_at=day_in(form, "expires"),
+                session, address, addresses_in(form["targets"]), actor=desk.actor, expires_at=day_in(form, "expires", desk.me.zone),
                 **_doors_in(form),
             )  # fmt: skip
             domain = alias.domain.name
@@ -127,10 +126,6 @@ def _doors_in(form: Typed) -> dict[str, Any]:
     """Who may write to it; the list counts where it is chosen."""
     chosen = form["open_to"] or "everybody"
     return {"open_to": chosen, "listed": addresses_in(form["listed"]) if chosen == "listed" else []}
-
-
-def _day(seconds: int | None) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).date().isoformat() if seconds is not None else ""
 
 
 def _as_typed(refusal: ApplianceError) -> ApplianceError:

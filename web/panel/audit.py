@@ -1,5 +1,6 @@
 """The audit log: searched, and taken away as a file."""
 
+import datetime as dt
 from collections.abc import Iterator
 
 from fastapi import APIRouter
@@ -9,14 +10,13 @@ from appliance.errors import ApplianceError
 from appliance.services import audit
 from appliance.services.audit import Search
 from web.panel.desk import Desk, Managing
-from web.panel.forms import day_in, faults_of
+from web.panel.forms import day_in, faults_of, morning_in
 from web.panel.links import with_query
 from web.panel.listing import PAGE_LENGTH, Asked, filters, show_list
 from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
 
-DAY_SECONDS = 86400
 FIELDS = ("actor", "action", "since", "until")
 NOUNS = (
     ("", "Everything"),
@@ -42,7 +42,7 @@ def index(desk: Managing, asked: Asked) -> Response:
     """Who changed what in one's part of the house, newest first; of one thing, by one person, of one kind, between two days."""
     form, faults = filters(desk, *FIELDS), Typed()
     try:
-        wanted = _wanted(asked.search, form)
+        wanted = _wanted(asked.search, form, desk.me.zone)
     except ApplianceError as refusal:
         wanted, faults = Search(asked.search or None), faults_of(refusal, *FIELDS)
     with desk.reading() as session:
@@ -53,19 +53,19 @@ def index(desk: Managing, asked: Asked) -> Response:
     )  # fmt: skip
 
 
-def _wanted(subject: str, form: Typed) -> Search:
+def _wanted(subject: str, form: Typed, zone: dt.tzinfo) -> Search:
     """Raises Invalid: a day that is none."""
-    since, until = day_in(form, "since"), day_in(form, "until")
+    since, until = morning_in(form, "since", zone), day_in(form, "until", zone)
     return Search(
         subject or None, form["actor"] or None, form["action"] or None,
-        None if since is None else since + 1 - DAY_SECONDS, None if until is None else until + 1,
+        since, None if until is None else until + 1,
     )  # fmt: skip
 
 
 @router.get("/audit/export")
 def export(desk: Managing, asked: Asked) -> Response:
     """The same, oldest first and all at once: one JSON object a line."""
-    return _streamed(desk, _wanted(asked.search, filters(desk, *FIELDS)))
+    return _streamed(desk, _wanted(asked.search, filters(desk, *FIELDS), desk.me.zone))
 
 
 def _streamed(desk: Desk, wanted: Search) -> Response:

@@ -13,14 +13,13 @@ from starlette.responses import Response
 from appliance.errors import ApplianceError
 from appliance.services import addresses, authorisation, autoreplies, mailboxes
 from web.panel.desk import Desk, Signed
-from web.panel.forms import Form, day_in, faults_of
+from web.panel.forms import Form, day_in, day_of, faults_of, morning_in
 from web.panel.links import url
 from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
 
 FIELDS = ("text", "subject", "starts", "ends")
-DAY_SECONDS = 86400
 
 
 @router.get("/mailboxes/{address:path}/away")
@@ -43,22 +42,18 @@ def _page(
         return desk.page(
             "mailboxes/away.html", refusal=refusal, mailbox=mailbox, address=addresses.show(mailbox.address),
             errors=faults_of(_as_typed(refusal), *FIELDS) if refusal else Typed(), present=present, preview=preview,
-            form=_as_form(present) if form is None else form,
+            form=_as_form(present, desk.me.zone) if form is None else form,
             may_set=authorisation.allows(session, desk.actor, "autoreply.set", mailbox),
         )  # fmt: skip
 
 
-def _as_form(present: autoreplies.Autoreply | None) -> Typed:
+def _as_form(present: autoreplies.Autoreply | None, zone: dt.tzinfo) -> Typed:
     if present is None:
         return Typed(enabled="yes")
     return Typed(
-        text=present.text, subject=present.subject, starts=_day(present.starts_at), ends=_day(present.ends_at),
+        text=present.text, subject=present.subject, starts=day_of(present.starts_at, zone), ends=day_of(present.ends_at, zone),
         enabled="yes" if present.enabled else "",
     )  # fmt: skip
-
-
-def _day(seconds: int | None) -> str:
-    return "" if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC).date().isoformat()
 
 
 def _as_typed(refusal: ApplianceError) -> ApplianceError:
@@ -71,11 +66,11 @@ def _as_typed(refusal: ApplianceError) -> ApplianceError:
 def put(desk: Signed, address: str, form: Form) -> Response:
     """Answer from now on, or show what would be answered."""
     try:
-        starts, ends = day_in(form, "starts"), day_in(form, "ends")
+        starts, ends = morning_in(form, "starts", desk.me.zone), day_in(form, "ends", desk.me.zone)
         with desk.wiring.changing(dry_run=bool(form["preview"])) as session:
             row = autoreplies.put(
                 session, address, actor=desk.actor, text=form["text"].replace("\r\n", "\n"), subject=form["subject"].strip(),
-                starts_at=None if starts is None else starts + 1 - DAY_SECONDS, ends_at=ends, enabled=bool(form["enabled"]),
+                starts_at=starts, ends_at=ends, enabled=bool(form["enabled"]),
             )  # fmt: skip
             saved = autoreplies.describe(row)
     except ApplianceError as refusal:

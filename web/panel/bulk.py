@@ -4,6 +4,7 @@ A reader would otherwise get wrong: nothing is done here. The draft's own page s
 the page that the job leaves behind is where it is undone.
 """
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -64,7 +65,7 @@ def draft(desk: Managing, chosen: ChosenForm) -> Response:
     """Show what would become of them."""
     form = chosen.fields
     try:
-        deed = _deed(form)
+        deed = _deed(form, desk.me.zone)
         about = {"deed": deed.said, "domain": form["domain"], "search": form["search"] if form["all"] else ""}
         wanted = _all_of(desk, deed.noun, form) if form["all"] else iter([{"name": name} for name in chosen.names])
         job = drafts.make(desk, bulk.KIND, wanted, about)
@@ -81,7 +82,7 @@ def _all_of(desk: Desk, noun: str, form: Typed) -> Iterator[dict[str, Any]]:
     return iter(names)
 
 
-def _deed(form: Typed) -> Deed:
+def _deed(form: Typed, zone: dt.tzinfo) -> Deed:
     """What the form asks for.
 
     Raises:
@@ -94,7 +95,7 @@ def _deed(form: Typed) -> Deed:
     elif verb == "quota":
         value = size_in(form, "quota")
     elif verb == "expire":
-        value = day_in(form, "expires")
+        value = day_in(form, "expires", zone)
     elif verb == "copy":
         value = form["copy"] == "yes"
     elif verb == "limit":

@@ -13,7 +13,7 @@ from appliance.database.session import Session
 from appliance.errors import ApplianceError
 from appliance.services import addresses, authorisation, disposables, mailboxes, patterns
 from web.panel.desk import Desk, Signed
-from web.panel.forms import Form, addresses_in, day_in, faults_of
+from web.panel.forms import Form, addresses_in, day_in, day_of, faults_of
 from web.panel.links import url
 from web.panel.rendering import Typed
 
@@ -26,20 +26,24 @@ MOST_ALSO = 20
 @router.get("/mailboxes/{address:path}/addresses")
 def page(desk: Signed, address: str) -> Response:
     """All of them."""
-    return _page(desk, address, None, None)
+    return _page(desk, address, None, None, desk.request.query_params.get("change", ""))
 
 
-def _page(desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None) -> Response:
+def _page(desk: Desk, address: str, form: Typed | None, refusal: ApplianceError | None, changing: str = "") -> Response:
+    """With the form for one more, or for another note or end of the one that is called *changing*."""
     with desk.reading() as session:
         mailbox = mailboxes.get(session, address, actor=desk.actor)
         own = disposables.get(session, address, actor=desk.actor)
+        chosen = next((alias for alias in own if addresses.show(alias.address) == changing), None)
+        if chosen is not None and form is None:
+            form = Typed(note=chosen.note, expires=day_of(chosen.expires_at, desk.me.zone))
         form = Typed({"patterns": "\n".join(patterns.texts(session, mailbox)), **(form or {})})
         return desk.page(
             "mailboxes/addresses.html", refusal=refusal, form=form, mailbox=mailbox,
-            address=addresses.show(mailbox.address), own=own, also=_also(session, mailbox, own),
+            address=addresses.show(mailbox.address), own=own, also=_also(session, mailbox, own), chosen=chosen,
             errors=faults_of(_as_typed(refusal), *FIELDS) if refusal else Typed(),
             may_set=authorisation.allows(session, desk.actor, "disposable.set", mailbox),
-            most=disposables.MAX_DISPOSABLES,
+            may_name=authorisation.allows(session, desk.actor, "alias.create", mailbox.domain),
         )  # fmt: skip
 
 
@@ -60,7 +64,7 @@ def _as_typed(refusal: ApplianceError) -> ApplianceError:
 def add(desk: Signed, address: str, form: Form) -> Response:
     """One more."""
     try:
-        expires_at = day_in(form, "expires")
+        expires_at = day_in(form, "expires", desk.me.zone)
         with desk.changing() as session:
             made = disposables.add(
                 session, address, actor=desk.actor, word=form["word"], name=form["name"], note=form["note"],
@@ -69,7 +73,7 @@ def add(desk: Signed, address: str, form: Form) -> Response:
             shown = addresses.show(made.address)
     except ApplianceError as refusal:
         return _page(desk, address, form, refusal)
-    return desk.see_other(url("mailboxes", address, "addresses"), f"{shown} is yours from now on.")
+    return desk.see_other(url("mailboxes", address, "addresses"), f"{shown} takes mail from now on.")
 
 
 @router.post("/mailboxes/{address:path}/addresses/switch")
@@ -82,10 +86,9 @@ def switch(desk: Signed, address: str, form: Form) -> Response:
 def change(desk: Signed, address: str, form: Form) -> Response:
     """What it is for, and until when it is there."""
     try:
-        return _change(desk, address, form, note=form["note"], expires_at=day_in(form, "expires"))
+        return _change(desk, address, form, note=form["note"], expires_at=day_in(form, "expires", desk.me.zone))
     except ApplianceError as refusal:
-        refusal.field = None  # The field is one of many alike: the sentence stands above them all.
-        return _page(desk, address, None, refusal)
+        return _page(desk, address, form, refusal, form["disposable"])
 
 
 def _change(desk: Desk, address: str, form: Typed, **change: Any) -> Response:  # noqa: ANN401 - passed on

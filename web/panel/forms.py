@@ -200,17 +200,34 @@ def still_sending(holders: Sequence[str]) -> str:
     return f" Still sending mail there: {', '.join(holders[:5])}." if holders else ""
 
 
-def day_in(form: Typed, field: str) -> int | None:
-    """The end of the day in *field* (UTC), or None when it is empty.
+def day_in(form: Typed, field: str, zone: dt.tzinfo) -> int | None:
+    """The last second of the day in *field*, as the days are in *zone*, or None when it is empty.
 
     Raises:
         Invalid: something else is in it.
     """
+    return _moment_in(form, field, dt.time(23, 59, 59), zone)
+
+
+def morning_in(form: Typed, field: str, zone: dt.tzinfo) -> int | None:
+    """Its first second. The one is no fixed time before the other: where clocks are put on or back days are longer or shorter.
+
+    Raises:
+        Invalid: as `day_in`.
+    """
+    return _moment_in(form, field, dt.time.min, zone)
+
+
+def day_of(seconds: int | None, zone: dt.tzinfo) -> str:
+    """What stands in a field for the day of *seconds* since 1970 in *zone*."""
+    return "" if seconds is None else dt.datetime.fromtimestamp(seconds, zone).date().isoformat()
+
+
+def _moment_in(form: Typed, field: str, time: dt.time, zone: dt.tzinfo) -> int | None:
     text = form[field].strip()
     if not text:
         return None
     try:
-        day = dt.date.fromisoformat(text)
-    except ValueError as error:
+        return int(dt.datetime.combine(dt.date.fromisoformat(text), time, zone).timestamp())
+    except (ValueError, OverflowError) as error:  # the first and the last day there are have none beside them
         raise Invalid("Write a day such as 2030-12-31.", field=field) from error
-    return int(dt.datetime.combine(day, dt.time.max, dt.UTC).timestamp())

@@ -1,5 +1,6 @@
 """API keys: making one (its secret is shown once) and revoking it."""
 
+import datetime as dt
 import time
 
 from fastapi import APIRouter
@@ -52,7 +53,7 @@ def _as_typed(refusal: ApplianceError) -> ApplianceError:
     return refusal
 
 
-def _scope(form: Typed) -> Scope:
+def _scope(form: Typed, zone: dt.tzinfo) -> Scope:
     """What the key shall be limited to; what is left empty is no limit.
 
     Raises:
@@ -63,7 +64,7 @@ def _scope(form: Typed) -> Scope:
         actions,
         addresses_in(form["addresses"]) or None,
         addresses_in(form["networks"]) or None,
-        day_in(form, "expires"),
+        day_in(form, "expires", zone),
     )
 
 
@@ -73,7 +74,11 @@ def create(desk: Managing, form: Form) -> Response:
     try:
         with desk.changing() as session:
             made = keys.create(
-                session, actor=desk.actor, tenant_id=number_in(form, "tenant_id"), name=form["name"], scope=_scope(form)
+                session,
+                actor=desk.actor,
+                tenant_id=number_in(form, "tenant_id"),
+                name=form["name"],
+                scope=_scope(form, desk.me.zone),
             )
     except ApplianceError as refusal:
         return _new(desk, form, refusal)

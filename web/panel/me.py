@@ -4,9 +4,11 @@ A reader would otherwise get wrong: this decides which links and buttons are sho
 that, for each change, again.
 """
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from appliance.services import zones
 from appliance.services.actor import Actor
 from appliance.services.support import Visit
 from web.panel.links import url
@@ -45,6 +47,16 @@ class Me:
     expires_at: int = 0
     at_work: int = 0  # jobs of his own that go on
     time_zone: str = ""
+
+    @property
+    def zone(self) -> dt.tzinfo:
+        """In which times are shown to him, and the days meant that he types."""
+        return zones.zone(self.time_zone)
+
+    @property
+    def zone_name(self) -> str:
+        """What it is called."""
+        return self.time_zone or zones.UTC
 
     @property
     def support_by(self) -> str:

@@ -4,6 +4,8 @@ A reader would otherwise get wrong: a page may be short, or empty, and yet have 
 time, whether or not they concern whoever asks.
 """
 
+import datetime as dt
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -12,13 +14,12 @@ from appliance.services import foretelling, messages, trace
 from appliance.services.foretelling import Foretold
 from appliance.services.messages import Asked as Search
 from web.panel.desk import Desk, Managing, Signed
-from web.panel.forms import day_in, faults_of
+from web.panel.forms import day_in, faults_of, morning_in
 from web.panel.listing import PAGE_LENGTH, Asked, filters, show_list
 from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
 
-DAY_SECONDS = 86400
 FIELDS = ("sender", "recipient", "state", "since", "until")
 STATES = (
     ("", "Anything"),
@@ -37,7 +38,7 @@ def index(desk: Signed, asked: Asked) -> Response:
     """What was accepted or refused, newest first."""
     form, faults = filters(desk, *FIELDS), Typed()
     try:
-        wanted = _wanted(form)
+        wanted = _wanted(form, desk.me.zone)
     except ApplianceError as refusal:
         wanted, faults = Search(), faults_of(refusal, *FIELDS)
     page = messages.list_messages(desk.wiring.traces, _scope(desk), wanted, limit=PAGE_LENGTH, cursor=asked.cursor)
@@ -47,11 +48,11 @@ def index(desk: Signed, asked: Asked) -> Response:
     )  # fmt: skip
 
 
-def _wanted(form: Typed) -> Search:
+def _wanted(form: Typed, zone: dt.tzinfo) -> Search:
     """Raises Invalid: a day or a state that is none."""
-    since, until = day_in(form, "since"), day_in(form, "until")
+    since, until = morning_in(form, "since", zone), day_in(form, "until", zone)
     return Search(
-        form["sender"] or None, form["recipient"] or None, None if since is None else since + 1 - DAY_SECONDS,
+        form["sender"] or None, form["recipient"] or None, since,
         None if until is None else until + 1, form["state"] or None,
     )  # fmt: skip
 

@@ -191,7 +191,7 @@ def _add(
     desk: Desk, form: Typed, scope: dict[str, Any], where: str, refused: Callable[[ApplianceError], Response]
 ) -> Response:
     try:
-        expires_at = day_in(form, "expires")
+        expires_at = day_in(form, "expires", desk.me.zone)
         with desk.changing() as session:
             rule = _added(session, desk, form, scope, expires_at)
     except ApplianceError as refusal:
