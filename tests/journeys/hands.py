@@ -54,8 +54,10 @@ class Hand(ABC):
     def follow(self, target: Any, within: str = "body") -> None:
         """Press *target*, or the link or button that says so, and be on the page that comes."""
         target = self._deed(target, within) if isinstance(target, str) else target
-        self._reach(target)  # before, for on the way there the skip link already leads somewhere
-        with self.page.expect_navigation():
+        self._reach(target)
+        # Not `expect_navigation`: that counts what the skip link or a search made of this page's own address, too, of which the
+        # driver may hear only now. Then the next step would begin while the page is still on its way.
+        with self.page.expect_event("load"):
             self._set_off(target, "Enter")
 
     def write(self, label: str, text: str) -> None:
