@@ -10,7 +10,7 @@ from appliance.errors import Conflict, Invalid, NotFound, Taken
 from appliance.models import Account, Domain, LoginSession, Tenant
 from appliance.services import addresses, appointments, audit, authorisation, changes, tenants
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, page_along
+from appliance.services.paging import Orders, Page, page_in_order
 
 __all__ = [
     "Account",
@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 # No at-sign: what has one is a mailbox, so nobody can take the name of a mailbox owner.
+_ORDERS = Orders(Account.id, "name", {"name": Account.name, "-created": Account.id})
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 
@@ -98,10 +99,13 @@ def list_accounts(
     tenant_id: int | None = None,
     domain_id: int | None = None,
     search: str = "",
+    sort: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Account]:
     """Accounts in the actor's part, by name; of one tenant or domain, or with *search* in the name.
+
+    *sort*: name, created.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -113,7 +117,7 @@ def list_accounts(
         wanted = wanted.where(Account.domain_id == domain_id)
     if search:
         wanted = wanted.where(Account.name.contains(search.strip().lower(), autoescape=True))
-    return page_along(session, wanted, Account.name, limit, cursor)
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def update(session: Session, name: str, *, actor: Actor, rights: list[str] | None) -> Account:

@@ -99,16 +99,21 @@ def list_aliases(
     actor: Actor,
     domain: str | None = None,
     search: str = "",
+    sort: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Alias]:
     """Aliases in the actor's part, a domain after another; of one *domain*, or with *search* in the local-part.
 
+    *sort*: as `holders.list_kind`.
+
     Raises:
         Invalid: a bad limit or cursor.
         NotFound: there is no such domain, or it is not the actor's.
     """
-    return holders.list_kind(session, Alias, actor=actor, domain=domain, search=search, limit=limit, cursor=cursor)
+    return holders.list_kind(
+        session, Alias, actor=actor, domain=domain, search=search, sort=sort, limit=limit, cursor=cursor
+    )
 
 
 def update(

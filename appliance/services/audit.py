@@ -23,12 +23,13 @@ from appliance.models import AuditEntry
 from appliance.models.base import now
 from appliance.services import authorisation
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Orders, Page, page_in_order
 
 __all__ = ["AuditEntry", "Search", "Verdict", "difference", "export", "list_entries", "record", "verify"]
 
 MAX_EXPORT = 1_000_000  # entries in one answer; more come by giving `until`
 _COLUMNS = tuple(column.key for column in AuditEntry.__table__.columns)
+_ORDERS = Orders(AuditEntry.id, "-at", {"-at": AuditEntry.id})
 _NEWEST = select(AuditEntry.digest).order_by(AuditEntry.id.desc()).limit(1)
 _END = "audit-end"  # in a session: the digest of its newest entry
 _PIECE = 2000
@@ -114,19 +115,17 @@ def list_entries(
     actor: Actor,
     subject: str | None = None,
     search: Search | None = None,
+    sort: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[AuditEntry]:
-    """The newest first; an actor reads what happened in his own part.
+    """The newest first, or the other way round (*sort*: at); an actor reads what happened in his own part.
 
     Raises:
         Invalid: a bad limit or cursor.
     """
     wanted = _wanted(actor, search or Search(subject))
-    if cursor:
-        wanted = wanted.where(AuditEntry.id < decode_cursor(cursor, int)[0])
-    rows = session.scalars(wanted.order_by(AuditEntry.id.desc()).limit(check_limit(limit) + 1)).all()
-    return page_of(rows, limit, "id")
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def export(session: Session, *, actor: Actor, search: Search | None = None) -> Iterator[str]:

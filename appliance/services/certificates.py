@@ -23,7 +23,7 @@ from appliance.models import Certificate, CertificateName, Domain, Tenant
 from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, changes
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, page_along
+from appliance.services.paging import Orders, Page, as_read, page_in_order
 from mta.vocabulary import MAX_CHAIN, MAX_PRIVATE_KEY
 
 __all__ = [
@@ -47,6 +47,12 @@ MAX_NAMES = 100  # of one certificate
 MAX_OF_TENANT = 1000
 SELF_SIGNED_DAYS = 3650  # nobody believes it by its dates or its signature; it only has to be there
 _SMALLEST_RSA = 2048
+_NAME = select(func.min(CertificateName.name)).where(CertificateName.certificate_id == Certificate.id).scalar_subquery()
+_TENANT = select(as_read(Tenant.name)).where(Tenant.id == Certificate.tenant_id).scalar_subquery()
+_ORDERS = Orders(
+    Certificate.id, "created", {"created": Certificate.id},
+    {"name": _NAME, "until": Certificate.not_after, "tenant": _TENANT},
+)  # fmt: skip
 # What the library says of octets that are not what they should be.
 _UNREADABLE = (
     ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension,
@@ -161,15 +167,17 @@ def get(session: Session, number: int, *, actor: Actor) -> Certificate:
 
 
 def list_certificates(
-    session: Session, *, actor: Actor, limit: int = 50, cursor: str | None = None
+    session: Session, *, actor: Actor, sort: str | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[Certificate]:
     """Certificates in the actor's part, oldest first.
+
+    *sort*: created, name (the first of each), until, tenant.
 
     Raises:
         Invalid: a bad limit or cursor.
     """
     wanted = authorisation.restrict(select(Certificate), actor, Certificate)
-    return page_along(session, wanted, Certificate.id, limit, cursor)
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def of_name(session: Session, name: str, *, actor: Actor) -> Certificate:

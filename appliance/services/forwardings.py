@@ -12,8 +12,10 @@ from appliance.models.base import now
 from appliance.services import addresses, authorisation, conditions, consents, holders, limits, mailboxes
 from appliance.services.actor import Actor
 from appliance.services.common import UNCHANGED, Unchanged
-from appliance.services.paging import Page, page_along
+from appliance.services.paging import Orders, Page, page_in_order
 from mta.vocabulary import fold_local_part
+
+_ORDERS = Orders(Mailbox.id, "name", {"name": Mailbox.folded})
 
 __all__ = ["Forwarding", "ask_again", "clear", "describe", "get", "is_any_failing", "list_forwarding", "put"]
 
@@ -81,9 +83,10 @@ def ask_again(session: Session, address: str, target: str, *, actor: Actor) -> N
 
 
 def list_forwarding(
-    session: Session, *, actor: Actor, domain: str, search: str = "", limit: int = 50, cursor: str | None = None
-) -> Page[Mailbox]:
-    """Mailboxes of *domain* that forward their mail, by address; with *search* in the local-part.
+    session: Session, *, actor: Actor, domain: str, search: str = "", sort: str | None = None, limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Mailbox]:  # fmt: skip
+    """Mailboxes of *domain* that forward their mail, by address (*sort*: name); with *search* in the local-part.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -98,7 +101,7 @@ def list_forwarding(
     wanted = wanted.where(Mailbox.domain_id == found.id, Forwarding.enabled.is_(True))
     if search:
         wanted = wanted.where(Mailbox.folded.contains(fold_local_part(search.strip()), autoescape=True))
-    return page_along(session, wanted, Mailbox.folded, limit, cursor)
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def is_any_failing(session: Session, domain: Domain) -> bool:

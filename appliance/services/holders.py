@@ -4,17 +4,18 @@ A reader would otherwise get wrong: one local-part of a domain has one holder, o
 is none.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from appliance.database.session import Session
 from appliance.models import Alias, AliasTarget, Domain, Forwarding, ForwardingTarget, Mailbox
 from appliance.services import addresses, audit, authorisation, changes, searching
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Orders, Page, check_limit, decode_cursor, page_behind, page_of
 from mta.vocabulary import Address, pattern_prefixes
 
 Holder = TypeVar("Holder", Mailbox, Alias)
@@ -53,10 +54,13 @@ def list_kind(
     actor: Actor,
     domain: str | None,
     search: str,
+    sort: str | None,
     limit: int,
     cursor: str | None,
 ) -> Page[Holder]:
     """The *kind* in the actor's part, a domain after another; of one *domain*, or with *search* in the local-part.
+
+    *sort*, of one domain: name, created; of mailboxes also used.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -69,8 +73,31 @@ def list_kind(
             session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
         )
         wanted = wanted.where(kind.domain_id == found.id)
-    place = decode_cursor(cursor, int, str) if cursor else None
     text = searching.text_of(search)
+    if sort is None or domain is None:
+        return _page_by_name(session, kind, wanted, text, limit, cursor)
+    orders = _ORDERS[kind]
+    offered = orders.offered(session, wanted)
+    word = orders.chosen(sort, offered)
+    if word == orders.default:
+        page = _page_by_name(session, kind, wanted, text, limit, cursor)
+    else:
+        page = page_behind(session, _holding(session, kind, wanted, text), orders, word, limit, cursor)
+    return replace(page, sort=word, sorts=offered)
+
+
+def _holding(session: Session, kind: type[Holder], wanted: Select[Holder], text: str) -> Select[Holder]:
+    """Those of *wanted* that hold *text*, for any order."""
+    few = searching.few(session, kind, wanted, text) if text else None
+    if few is not None:
+        return wanted.where(kind.id.in_([found.id for found in few]))
+    return wanted.where(searching.holds_in_walking(kind, text)) if text else wanted
+
+
+def _page_by_name(
+    session: Session, kind: type[Holder], wanted: Select[Holder], text: str, limit: int, cursor: str | None
+) -> Page[Holder]:
+    place = decode_cursor(cursor, int, str) if cursor else None
     if text:
         few = searching.few(session, kind, wanted, text)
         if few is not None:
@@ -79,7 +106,7 @@ def list_kind(
     if place:
         wanted = wanted.where(tuple_(kind.domain_id, kind.folded) > tuple_(*place))
     ordered = wanted.order_by(kind.domain_id, kind.folded).limit(check_limit(limit) + 1)
-    return page_of(session.scalars(ordered).unique().all(), limit, *_ORDER)
+    return page_of(session.scalars(ordered).unique().all(), limit, *_BY_NAME)
 
 
 def names_of(
@@ -105,7 +132,13 @@ def names_of(
         yield addresses.show(Address(folded, name))
 
 
-_ORDER = ("domain_id", "folded")
+_BY_NAME = ("domain_id", "folded")
+_ORDERS: Mapping[type[Mailbox | Alias], Orders] = {
+    Mailbox: Orders(
+        Mailbox.id, "name", {"name": Mailbox.folded}, {"-created": Mailbox.created_at, "-used": Mailbox.used_bytes}
+    ),
+    Alias: Orders(Alias.id, "name", {"name": Alias.folded}, {"-created": Alias.created_at}),
+}
 _AT_ONCE = 1000
 
 
@@ -115,7 +148,7 @@ def _page_of_few(
     behind = few if place is None else [found for found in few if found[:2] > tuple(place)]
     ids = [found.id for found in behind[: limit + 1]]
     rows = {row.id: row for row in session.scalars(select(kind).where(kind.id.in_(ids))).unique()}
-    return page_of([rows[number] for number in ids if number in rows], limit, *_ORDER)
+    return page_of([rows[number] for number in ids if number in rows], limit, *_BY_NAME)
 
 
 def senders_to(

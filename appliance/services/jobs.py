@@ -18,7 +18,7 @@ from appliance.models import Domain, Job, JobPart, JobResult
 from appliance.models.base import now
 from appliance.services import audit, authorisation, keys, sessions, tenants
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Orders, Page, check_limit, decode_cursor, page_in_order, page_of
 
 __all__ = [
     "BULK",
@@ -66,6 +66,7 @@ _UNBEGUN = (READING, LOOKING, DRAFT)
 BULK, UNDO = "bulk", "undo"  # of its kinds, the one that can be taken back, and what takes it back
 _KEY = "key:"
 _DAY = 24 * 3600
+_ORDERS = Orders(Job.id, "-created", {"-created": Job.id})
 
 
 def create(
@@ -178,17 +179,17 @@ def _for(session: Session, public_id: str, actor: Actor, action: str) -> Job:
     return authorisation.require(session, actor, action, job, f"job {public_id}")
 
 
-def list_jobs(session: Session, *, actor: Actor, limit: int = 50, cursor: str | None = None) -> Page[Job]:
-    """Those in the actor's part and his own, the newest first.
+def list_jobs(
+    session: Session, *, actor: Actor, sort: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[Job]:
+    """Those in the actor's part and his own, the newest first, or the other way round (*sort*: created).
 
     Raises:
         Invalid: a bad limit or cursor.
     """
     seen = authorisation.restrict(select(Job.id), actor, Job)
     wanted = select(Job).where(or_(Job.id.in_(seen), Job.asked_by == actor.name))
-    if cursor:
-        wanted = wanted.where(Job.id < decode_cursor(cursor, int)[0])
-    return page_of(session.scalars(wanted.order_by(Job.id.desc()).limit(check_limit(limit) + 1)).all(), limit, "id")
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def at_work(session: Session, actor: Actor) -> int:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, NotSignedIn
@@ -20,7 +20,7 @@ from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, changes, tenants
 from appliance.services.actor import Actor, ActorKind
 from appliance.services.common import check_name
-from appliance.services.paging import Page, page_along
+from appliance.services.paging import Orders, Page, as_read, page_in_order
 
 __all__ = ["ApiKey", "NewKey", "Scope", "actor_of", "create", "get", "list_keys", "revoke", "split"]
 
@@ -35,6 +35,12 @@ _ASKED_FOR = (
     )
     .join(Tenant, Tenant.id == ApiKey.tenant_id)
     .where(ApiKey.public_id == bindparam("public_id"))
+)  # fmt: skip
+_NEVER = (1 << 63) - 1
+_TENANT = select(as_read(Tenant.name)).where(Tenant.id == ApiKey.tenant_id).scalar_subquery()
+_ORDERS = Orders(
+    ApiKey.id, "created", {"created": ApiKey.id},
+    {"name": as_read(ApiKey.name), "tenant": _TENANT, "until": func.coalesce(ApiKey.expires_at, _NEVER)},
 )  # fmt: skip
 MAX_ACTIONS = 200
 MAX_ADDRESSES = 1000
@@ -151,9 +157,12 @@ def _future(moment: int | None) -> int | None:
 
 
 def list_keys(
-    session: Session, *, actor: Actor, tenant_id: int | None = None, limit: int = 50, cursor: str | None = None
-) -> Page[ApiKey]:
+    session: Session, *, actor: Actor, tenant_id: int | None = None, sort: str | None = None, limit: int = 50,
+    cursor: str | None = None,
+) -> Page[ApiKey]:  # fmt: skip
     """Keys in the actor's part, revoked ones too, oldest first.
+
+    *sort*: created, name, tenant, until.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -161,7 +170,7 @@ def list_keys(
     wanted = authorisation.restrict(select(ApiKey), actor, ApiKey)
     if tenant_id is not None:
         wanted = wanted.where(ApiKey.tenant_id == tenant_id)
-    return page_along(session, wanted, ApiKey.id, limit, cursor)
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def get(session: Session, public_id: str, *, actor: Actor) -> ApiKey:

@@ -15,11 +15,19 @@ from appliance.models import Plan, Tenant
 from appliance.services import audit, authorisation, changes, limits, tenants
 from appliance.services.actor import Actor
 from appliance.services.common import check_name
-from appliance.services.paging import Page, page_along
+from appliance.services.paging import Orders, Page, as_read, page_in_order
 
 __all__ = ["SAYS", "Plan", "create", "get", "holders", "list_plans", "remove", "update"]
 
 SAYS = (*limits.OF_TENANTS, "sends_per_hour", "sends_per_day", "default_quota_bytes")
+_NO_LIMIT = (1 << 63) - 1
+_ORDERS = Orders(
+    Plan.id, "created", {"created": Plan.id},
+    {
+        "name": as_read(Plan.name),
+        **{f"-{name}": func.coalesce(getattr(Plan, name), _NO_LIMIT) for name in (*limits.OF_TENANTS, "sends_per_day")},
+    },
+)  # fmt: skip
 
 
 def create(session: Session, name: str, *, actor: Actor, tenant_id: int | None = None, **says: int | None) -> Plan:
@@ -49,13 +57,18 @@ def get(session: Session, number: int, *, actor: Actor) -> Plan:
     return _for(session, actor, "plan.see", number)
 
 
-def list_plans(session: Session, *, actor: Actor, limit: int = 50, cursor: str | None = None) -> Page[Plan]:
+def list_plans(
+    session: Session, *, actor: Actor, sort: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page[Plan]:
     """Plans in the actor's part, oldest first.
+
+    *sort*: created, name, or one of `limits.OF_TENANTS`; what has no limit is the largest.
 
     Raises:
         Invalid: a bad limit or cursor.
     """
-    return page_along(session, authorisation.restrict(select(Plan), actor, Plan), Plan.id, limit, cursor)
+    wanted = authorisation.restrict(select(Plan), actor, Plan)
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def holders(session: Session, found: Sequence[Plan]) -> dict[int, int]:

@@ -29,7 +29,7 @@ from appliance.models import (
 from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, changes, consents, contents, limits, patterns, remains
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, check_limit, decode_cursor, page_of
+from appliance.services.paging import Orders, Page, page_in_order
 from appliance.services.remains import Conditions
 
 __all__ = [
@@ -53,6 +53,10 @@ __all__ = [
 
 DAYS = 30  # what is kept when nobody says for how long
 _DAY = 24 * 3600
+_ORDERS = Orders(
+    Removal.id, "-removed", {"-removed": Removal.id},
+    {"name": Removal.key, "-used": Removal.used_bytes, "until": Removal.until},
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +189,13 @@ def list_removals(
     actor: Actor,
     kind: str | None = None,
     search: str = "",
+    sort: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Removal]:
     """What can be undone in the actor's part, the newest first; of one *kind*, or with *search* in the name.
+
+    *sort*: removed, name, used, until.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -199,10 +206,7 @@ def list_removals(
         wanted = wanted.where(Removal.kind == kind)
     if search:
         wanted = wanted.where(Removal.key.contains(search.strip().lower(), autoescape=True))
-    if cursor:
-        wanted = wanted.where(Removal.id < decode_cursor(cursor, int)[0])
-    rows = session.scalars(wanted.order_by(Removal.id.desc()).limit(check_limit(limit) + 1)).all()
-    return page_of(rows, limit, "id")
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 # --- undoing ---------------------------------------------------------------------------------------------------------

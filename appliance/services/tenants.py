@@ -12,7 +12,7 @@ from appliance.services import audit, authorisation, certificates, changes, limi
 from appliance.services.actor import Actor
 from appliance.services.authorisation import EVERYTHING
 from appliance.services.common import UNCHANGED, Unchanged, check_name
-from appliance.services.paging import Page, page_along
+from appliance.services.paging import Orders, Page, as_read, page_in_order
 
 __all__ = [
     "KINDS",
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 MOST_DAYS = 3650
+_ORDERS = Orders(Tenant.id, "created", {"created": Tenant.id}, {"name": as_read(Tenant.name)})
 KINDS = {"reseller": ("operator",), "customer": ("operator", "reseller")}  # kind: kinds it may stand below
 
 
@@ -121,10 +122,13 @@ def list_tenants(
     actor: Actor,
     parent_id: int | None = None,
     search: str = "",
+    sort: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Tenant]:
     """Tenants in the actor's part, oldest first; with *parent_id*, those directly below it; or with *search* in the name.
+
+    *sort*: created, name.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -134,7 +138,7 @@ def list_tenants(
         wanted = wanted.where(Tenant.parent_id == parent_id)
     if search:
         wanted = wanted.where(func.lower(Tenant.name).contains(search.strip().lower(), autoescape=True))
-    return page_along(session, wanted, Tenant.id, limit, cursor)
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def first_below(session: Session, found: Sequence[Tenant], most: int) -> dict[int, tuple[list[Tenant], int]]:

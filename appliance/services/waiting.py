@@ -5,8 +5,8 @@ as far as it is for that domain; it is in his hands when one of his own sent it,
 recipients. Else one customer could hold up, or take out, what is for another.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.database.session import Session
@@ -16,12 +16,22 @@ from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, messages, queue, tenants
 from appliance.services.actor import Actor
 from appliance.services.messages import Scope
-from appliance.services.paging import Page, check_limit
+from appliance.services.paging import (
+    MAX_PAGE,
+    Page,
+    bad_cursor,
+    check_limit,
+    decode_cursor,
+    encode_cursor,
+    name_of,
+)
 from appliance.services.queue import Way, Which
 
 MAX_AT_ONCE = 100  # messages that a customer's order by domain or sender is about; each is judged
 DEEDS = {"hold": "held", "release": "released", "retry": "retried", "remove": "removed"}
 _BULK = ("domain", "sender", "all")
+OLDEST_FIRST = "since"
+SORTS = (OLDEST_FIRST, "sender", "recipient", "-size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +66,11 @@ class Waiting:
 
 def list_messages(
     session: Session, way: Way, *, actor: Actor, domain: str | None = None, sender: str | None = None,
-    limit: int = 50, cursor: str | None = None,
+    sort: str | None = None, limit: int = 50, cursor: str | None = None,
 ) -> Page[Waiting]:  # fmt: skip
     """What waits and concerns the actor, oldest first; of one *domain*, of one *sender*. A page may be short and yet have a next.
+
+    *sort*: since, sender, recipient, size. Scheduler tells them oldest first; for another order the first MAX_PAGE are sorted.
 
     Raises:
         Invalid: a bad limit; or he has so many domains that one must be named.
@@ -70,10 +82,40 @@ def list_messages(
     which = _which(session, actor, scope, domain, sender if domain is None else None)
     if which is None:
         return Page([], None)
-    listing = queue.list_messages(way, which, after=cursor or "", limit=check_limit(limit))
+    offered = () if sort is None else SORTS
+    word = sort if sort and name_of(sort) in map(name_of, SORTS) else OLDEST_FIRST
+    is_oldest_first = word == OLDEST_FIRST
+    after, most = (cursor or "", check_limit(limit)) if is_oldest_first else ("", MAX_PAGE)
+    listing = queue.list_messages(way, which, after=after, limit=most)
     rows = [row for row in listing.messages if sender is None or _is_from(row, sender)]
     shown = [one for row in rows if (one := _listed(scope, row)) is not None]
-    return Page(shown, listing.messages[-1]["queue_id"] if listing.more and listing.messages else None)
+    if is_oldest_first:
+        following = listing.messages[-1]["queue_id"] if listing.more and listing.messages else None
+        return Page(shown, following, word, offered)
+    return replace(_in_order(shown, word, check_limit(limit), cursor), sorts=offered, is_part=listing.more)
+
+
+_BY: Mapping[str, Callable[[Waiting], str | int]] = {
+    "since": lambda one: one.arrival,
+    "sender": lambda one: (one.identity or one.reverse_path).lower(),
+    "recipient": lambda one: one.forward_path.rpartition("@")[2].lower(),
+    "size": lambda one: one.size,
+}
+
+
+def _in_order(found: list[Waiting], word: str, limit: int, cursor: str | None) -> Page[Waiting]:
+    """The page of *found* behind *cursor*; among those that are alike the queue id decides."""
+    by, falling = _BY[name_of(word)], word.startswith("-")
+    places: list[tuple[Any, str, Waiting]] = [(by(one), one.queue_id, one) for one in found]
+    if cursor:
+        told, *last = decode_cursor(cursor, str, int if name_of(word) in ("since", "size") else str, str)
+        if told != word:
+            raise bad_cursor()
+        places = [one for one in places if (list(one[:2]) < last if falling else list(one[:2]) > last)]
+    places.sort(key=lambda one: one[:2], reverse=falling)
+    items = [one[2] for one in places[:limit]]
+    following = encode_cursor(word, *places[limit - 1][:2]) if len(places) > limit else None
+    return Page(items, following, word)
 
 
 def get(session: Session, way: Way, queue_id: str, *, actor: Actor) -> Waiting:

@@ -22,7 +22,7 @@ from appliance.models import AuditEntry, Tenant, Webhook, WebhookDelivery
 from appliance.models.base import now
 from appliance.services import addresses, audit, authorisation, events, tenants
 from appliance.services.actor import Actor
-from appliance.services.paging import Page, check_limit, decode_cursor, page_along, page_of
+from appliance.services.paging import Orders, Page, page_along, page_in_order
 from appliance.services.seals import Seals
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 MAX_WEBHOOKS = 20  # of one tenant
+_ORDERS = Orders(Webhook.id, "created", {"created": Webhook.id}, {"url": Webhook.url})
 MAX_WAITING = 10  # tests and repetitions of one webhook
 SECRET_OCTETS = 32
 DEFAULT_OVERLAP_HOURS, MAX_OVERLAP_HOURS = 24, 168
@@ -93,9 +94,12 @@ def create(
 
 
 def list_webhooks(
-    session: Session, *, actor: Actor, tenant_id: int | None = None, limit: int = 50, cursor: str | None = None
-) -> Page[Webhook]:
+    session: Session, *, actor: Actor, tenant_id: int | None = None, sort: str | None = None, limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Webhook]:  # fmt: skip
     """Those in the actor's part, oldest first.
+
+    *sort*: created, url.
 
     Raises:
         Invalid: a bad limit or cursor.
@@ -103,7 +107,7 @@ def list_webhooks(
     wanted = authorisation.restrict(select(Webhook), actor, Webhook)
     if tenant_id is not None:
         wanted = wanted.where(Webhook.tenant_id == tenant_id)
-    return page_along(session, wanted, Webhook.id, limit, cursor)
+    return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
 
 
 def get(session: Session, public_id: str, *, actor: Actor) -> Webhook:
@@ -191,10 +195,7 @@ def deliveries(
     """
     webhook = get(session, public_id, actor=actor)
     wanted = select(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook.id)
-    if cursor:
-        wanted = wanted.where(WebhookDelivery.id < decode_cursor(cursor, int)[0])
-    rows = session.scalars(wanted.order_by(WebhookDelivery.id.desc()).limit(check_limit(limit) + 1)).all()
-    return page_of(rows, limit, "id")
+    return page_along(session, wanted, WebhookDelivery.id, limit, cursor, falling=True)
 
 
 def delivery(session: Session, public_id: str, number: int, *, actor: Actor) -> WebhookDelivery:

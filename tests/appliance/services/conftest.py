@@ -17,6 +17,7 @@ ON_BOTH = {
     "test_limits",
     "test_mailboxes",
     "test_messages",
+    "test_orders",
     "test_paging",
     "test_searching",
     "test_removals",
