@@ -1,4 +1,4 @@
-"""Works jobs off, on a thread of its own: a piece at a time, so that other writers come in between.
+"""Works jobs off, on a thread of its own: a piece at a time, so that other writers come in between; and looks at zones.
 
 A reader would otherwise get wrong: how far a job is, is written in the transaction that got it there. A process that dies in the
 middle loses the piece in hand, and its successor begins with that piece.
@@ -15,6 +15,7 @@ from appliance.errors import ApplianceError, DatabaseUnavailable, Invalid
 from appliance.services import jobs
 from appliance.services.jobs import Job
 from web import labour, working_off
+from web.dns_checks import Stroll
 from web.together import Operation, Result
 from web.wiring import Wiring
 
@@ -67,6 +68,7 @@ class Worker:
     def __init__(self, app: ASGIApp, wiring: Wiring) -> None:
         self._app, self._wiring = app, wiring
         self._is_over = threading.Event()
+        self._stroll = Stroll(wiring)
         self._last = 0  # the job that was worked at last: the next one comes before it
 
     def start(self) -> None:
@@ -82,6 +84,7 @@ class Worker:
         while not self._is_over.is_set():
             try:
                 self._wiring.write_notes()
+                self._stroll.go_on()
                 has_worked = self.work()
             except DatabaseUnavailable as error:
                 log.warning("jobs wait: %s", error.sentence)

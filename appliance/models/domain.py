@@ -2,17 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from appliance.models.base import Base, Row, Suspendable
+from appliance.models.base import Base, Row, Suspendable, now
 from appliance.models.tenant import Tenant
+
+FIRST_LOOK_SECONDS = 3600  # for which nobody looks unasked whether a new domain's records are there
 
 
 class Domain(Row, Suspendable, Base):
     """A hosted domain, another name of one, or one whose mail is only relayed."""
 
     __tablename__ = "domain"
+    __table_args__ = (Index(None, "dns_wrong", "name"), Index(None, "dns_due_at"), {"sqlite_autoincrement": True})
 
     name: Mapped[str] = mapped_column(unique=True)  # lower-case A-label
     kind: Mapped[str] = mapped_column(default="hosted")  # hosted, alias, relay
@@ -40,6 +43,11 @@ class Domain(Row, Suspendable, Base):
     max_aliases: Mapped[int | None] = mapped_column(BigInteger, default=None)
     max_forwards: Mapped[int | None] = mapped_column(BigInteger, default=None)
     max_storage_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    # What was found in its zone, of what mail rests on (`services.dns_checks`).
+    dns_checked_at: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    dns_due_at: Mapped[int] = mapped_column(BigInteger, default=lambda: now() + FIRST_LOOK_SECONDS, server_default="0")
+    dns_wrong: Mapped[bool] = mapped_column(default=False, server_default=false())
+    dns_faults: Mapped[str] = mapped_column(default="", server_default="")  # such as "MX SPF"
 
     tenant: Mapped[Tenant] = relationship(lazy="joined", innerjoin=True)
     alias_of: Mapped["Domain | None"] = relationship(remote_side="Domain.id", lazy="selectin", join_depth=1)
@@ -55,6 +63,11 @@ class Domain(Row, Suspendable, Base):
             return idna.decode(self.name)
         except idna.IDNAError:
             return self.name
+
+    @property
+    def dns_missing(self) -> list[str]:
+        """Which kinds of record were missing or different at the last look, the most harmful first."""
+        return self.dns_faults.split()
 
     @property
     def has_secret(self) -> bool:

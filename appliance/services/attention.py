@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from appliance.database.session import Session
 from appliance.models import Certificate, Domain, Tenant, Webhook
 from appliance.models.base import now
-from appliance.services import authorisation, limits, sending, tenants
+from appliance.services import authorisation, dns_checks, limits, sending, tenants
 from appliance.services.actor import Actor
 from appliance.services.isolation import OFTEN, RECENT_SECONDS, House
 
@@ -26,10 +26,11 @@ _BACKSCATTER = re.compile(r"^postern_backscatter_total(?:\{[^}]*\})? (\d{1,15})(
 class Need:
     """One thing. *kind*: what is the matter; *subject*: with whom; *number*: how much of it, or when."""
 
-    kind: str  # braked, unproved, unguarded, ending, near, webhook; of the house: wall, down, restarting, silent, backscatter
+    kind: str  # braked, dns, unproved, unguarded, ending, near, webhook; of the house: wall, down, restarting, silent, backscatter
     subject: str
     number: int = 0
     of: int = 0
+    parts: tuple[tuple[str, int], ...] = ()  # of dns: how many domains lack each kind of record
 
 
 def needs(session: Session, *, actor: Actor) -> list[Need]:
@@ -38,6 +39,7 @@ def needs(session: Session, *, actor: Actor) -> list[Need]:
         Need("braked", row.subject, row.braked_at or 0) for row in sending.braked(session, actor=actor, limit=MOST)
     ]
     found += _certificates(session, actor)
+    found += _zones(session, actor)
     found += _domains(session, actor)
     found += _webhooks(session, actor)
     return found + _limits(session, actor)
@@ -66,6 +68,13 @@ def _certificates(session: Session, actor: Actor) -> list[Need]:
     return [
         Need("ending", ", ".join(name.name for name in row.rows[:3]), row.not_after) for row in session.scalars(wanted)
     ]
+
+
+def _zones(session: Session, actor: Actor) -> list[Need]:
+    """One line for all domains: when the host's name changes, it is every one of them."""
+    found = dns_checks.tally(session, actor=actor)
+    count = found.pop(dns_checks.WRONG, 0)
+    return [Need("dns", "", count, parts=tuple(found.items()))] if count else []
 
 
 def _domains(session: Session, actor: Actor) -> list[Need]:

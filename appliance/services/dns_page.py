@@ -56,7 +56,9 @@ def wanted(session: Session, domain: Domain, *, actor: Actor, setup: Setup) -> l
     name, host = domain.name, addresses.host_name(session)
     at, text = proof.challenge(domain)
     records = [Wanted("TXT", at, text, "proves that the domain is yours", required=domain.proved_at is None)]
-    records.append(Wanted("MX", name, f"{_TTL_PREFERENCE} {host}.", "brings its mail here", about="MX"))
+    # The host itself is found without (RFC 5321 5.1).
+    mx = Wanted("MX", name, f"{_TTL_PREFERENCE} {host}.", "brings its mail here", required=name != host, about="MX")
+    records.append(mx)
     if domain.kind == "relay":
         return records
     records.append(Wanted("TXT", name, "v=spf1 mx ~all", "says from where its mail comes (SPF)", about="SPF"))

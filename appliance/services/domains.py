@@ -16,6 +16,7 @@ from appliance.services import (
     changes,
     consents,
     contents,
+    dns_checks,
     limits,
     proof,
     relays,
@@ -150,12 +151,13 @@ def list_domains(
     *,
     actor: Actor,
     tenant_id: int | None = None,
+    dns: str = "",
     search: str = "",
     sort: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[Domain]:
-    """Domains in the actor's part by name; of one tenant, or with *search* in the name.
+    """Domains in the actor's part by name; of one tenant, with *dns* wrong (`dns_checks`), or with *search* in the name.
 
     *sort*: name, created, tenant; and where not much is in them, mailboxes and aliases.
 
@@ -165,6 +167,8 @@ def list_domains(
     wanted = authorisation.restrict(select(Domain), actor, Domain)
     if tenant_id is not None:
         wanted = wanted.where(Domain.tenant_id == tenant_id)
+    if dns:
+        wanted = wanted.where(dns_checks.with_faults(dns))
     if search:
         wanted = wanted.where(Domain.name.contains(search.strip().lower(), autoescape=True))
     return page_in_order(session, wanted, _orders(session, wanted, sort), sort, limit, cursor)

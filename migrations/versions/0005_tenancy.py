@@ -603,6 +603,26 @@ def _sign_in_away() -> None:
         op.drop_table(table)
 
 
+_DNS_INDEXES = (("dns_wrong", "name"), ("dns_due_at",))
+
+
+def _dns() -> None:
+    """What was found in a domain's zone: nothing yet, and it is time to look."""
+    op.add_column("domain", sa.Column("dns_checked_at", sa.BigInteger(), nullable=True))
+    op.add_column("domain", sa.Column("dns_due_at", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("domain", sa.Column("dns_wrong", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("domain", sa.Column("dns_faults", sa.String(), nullable=False, server_default=""))
+    for columns in _DNS_INDEXES:
+        op.create_index(f"ix_domain_{'_'.join(columns)}", "domain", list(columns))
+
+
+def _dns_away() -> None:
+    for columns in _DNS_INDEXES:
+        op.drop_index(f"ix_domain_{'_'.join(columns)}", "domain")
+    for name in ("checked_at", "due_at", "wrong", "faults"):
+        op.drop_column("domain", f"dns_{name}")
+
+
 def upgrade() -> None:
     _suspensions()
     _api_key()
@@ -625,9 +645,11 @@ def upgrade() -> None:
     op.create_index("ix_sending_braked_at", "sending", ["braked_at"])
     _search()
     _sign_in()
+    _dns()
 
 
 def downgrade() -> None:
+    _dns_away()
     _sign_in_away()
     _search_away()
     op.drop_index("ix_sending_braked_at", "sending")

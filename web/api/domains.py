@@ -5,9 +5,10 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from appliance.services import client_setup, dns_page, domains, proof
+from appliance.services import dns_page, domains, proof
 from appliance.services.relays import Route
 from appliance.services.seals import Seals
+from web import dns_checks
 from web.api.dependencies import (
     Asking,
     Changing,
@@ -115,19 +116,16 @@ def resume(
 
 @router.get("/{name}/dns", summary="Show what belongs into a domain's zone", responses=refusals(404, 422))
 def show_dns(asking: Asking, name: str) -> Dns:
-    """What should be there and, asked of the name servers now, what is."""
+    """What should be there and, asked of the name servers now, what is. What mail rests on is kept with the domain."""
     with asking.wiring.reading() as session:
         domain = domains.get(session, name, actor=asking.actor)
-        setup = client_setup.setup_of(asking.wiring.settings, domain.name)
-        records = dns_page.wanted(session, domain, actor=asking.actor, setup=setup)
-    asked = dns_page.questions(records)
-    found = dict(zip(asked, asking.wiring.resolver.look_up(asked), strict=True))
+        records = dns_checks.records_of(asking.wiring, session, domain, asking.actor)
     judged = [
         DnsRecord(
             kind=one.wanted.kind, name=one.wanted.name, value=one.wanted.value, purpose=one.wanted.purpose,
             required=one.wanted.required, found=list(one.found), state=one.state,
         )
-        for one in dns_page.judge(records, found)
+        for one in dns_checks.check(asking.wiring, domain, records)
     ]  # fmt: skip
     return Dns(records=judged, zone=dns_page.zone(records))
 

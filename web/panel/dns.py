@@ -1,7 +1,7 @@
 """A domain's DNS: what should stand in its zone and what does, and the record that proves whose it is.
 
 A reader would otherwise get wrong: the page itself asks no name server, so it is there at once; what is in DNS now is asked for
-by the page's second request, or by the link in it where no scripts run.
+by the page's second request, or by the link in it where no scripts run. What was found then is kept beside the domain.
 """
 
 from fastapi import APIRouter
@@ -9,8 +9,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from appliance.database.session import Session
 from appliance.errors import ApplianceError
-from appliance.services import authorisation, client_setup, dns_page, domains, proof
+from appliance.services import authorisation, dns_page, domains, proof
 from appliance.services.dns_page import Judged
+from web import dns_checks
 from web.panel.desk import Desk, Signed
 from web.panel.domains import shown
 from web.panel.forms import Form, faults_of
@@ -34,7 +35,7 @@ def _page(desk: Desk, name: str, refusal: ApplianceError | None, *, check: bool)
         may_update = authorisation.allows(session, desk.actor, "domain.update", domain)
     judged: list[Judged] = []
     try:
-        judged = _checked(desk, records) if check else []
+        judged = dns_checks.check(desk.wiring, domain, records) if check else []
     except ApplianceError as away:
         refusal = refusal or away
     whole = not is_fragment(desk.request)
@@ -49,14 +50,8 @@ def _page(desk: Desk, name: str, refusal: ApplianceError | None, *, check: bool)
 def _records(session: Session, desk: Desk, domain: domains.Domain) -> list[dns_page.Wanted]:
     """What should be there; the proof no more once it was found."""
     done = proof.challenge(domain)[0] if domain.proved_at is not None else ""
-    setup = client_setup.setup_of(desk.wiring.settings, domain.name)
-    return [record for record in dns_page.wanted(session, domain, actor=desk.actor, setup=setup) if record.name != done]
-
-
-def _checked(desk: Desk, records: list[dns_page.Wanted]) -> list[Judged]:
-    asked = dns_page.questions(records)
-    found = dict(zip(asked, desk.wiring.resolver.look_up(asked), strict=True))
-    return dns_page.judge(records, found)
+    records = dns_checks.records_of(desk.wiring, session, domain, desk.actor)
+    return [record for record in records if record.name != done]
 
 
 @router.get("/domains/{name}/dns/zone")

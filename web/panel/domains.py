@@ -71,6 +71,8 @@ class Shown(NamedTuple):
     created_at: int
     next_hop: str | None  # of a relayed domain
     proved: bool  # that it is its tenant's; until then it is in no snapshot
+    dns_checked_at: int | None
+    dns_missing: list[str]  # kinds of records; of a domain that is not proved, what else
 
 
 def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
@@ -91,6 +93,8 @@ def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
             created_at=domain.created_at,
             next_hop=domain.next_hop,
             proved=domain.proved_at is not None,
+            dns_checked_at=domain.dns_checked_at,
+            dns_missing=domain.dns_missing if domain.proved_at is not None else [],
         )
         for domain in found
     ]
@@ -177,6 +181,7 @@ def _needs(session: Session, domain: domains.Domain, view: Shown) -> list[str]:
     is_open = domain.validation == "off" or (domain.kind == "relay" and not domain.source)
     found = {
         "prove": not view.proved,
+        "dns": bool(view.dns_missing),
         "unguarded": is_open,
         "failing": domain.kind == "hosted" and forwardings.is_any_failing(session, domain),
         "empty": domain.kind == "hosted" and not view.mailboxes and not view.aliases,

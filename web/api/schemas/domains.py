@@ -127,6 +127,11 @@ class Domain(Told):
     max_forwards: int | None
     max_storage_bytes: int | None
     proved_at: Moment | None = Field(description="null: nobody has proved whose it is, and no mail is taken for it")
+    dns_checked_at: Moment | None = Field(description="when name servers were last asked for what mail rests on")
+    dns_wrong: list[str] = Field(
+        validation_alias=AliasChoices("dns_missing", "dns_wrong"),
+        description="of what was missing or different then: MX, SPF, DKIM, DMARC; `/dns` asks anew",
+    )
     has_source_password: bool = Field(validation_alias=AliasChoices("has_secret", "has_source_password"))
     created_at: Moment
     version: int
