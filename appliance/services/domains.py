@@ -39,6 +39,7 @@ __all__ = [
     "counts",
     "create",
     "find",
+    "find_removable",
     "get",
     "list_domains",
     "remove",
@@ -367,15 +368,7 @@ def remove(session: Session, name: str, *, actor: Actor, days: int = removals.DA
         NotFound, Forbidden: it is not the actor's to remove, or something in it was suspended by someone above.
         Conflict: it is the host's own, or other names stand for it.
     """
-    domain = find(session, actor, "domain.remove", name)
-    _refuse_host_domain(session, domain)
-    authorisation.require_not_held(domain, actor, f"domain {domain.name}")
-    suspended = select(Mailbox).where(Mailbox.domain_id == domain.id, Mailbox.suspended)
-    for mailbox in session.scalars(suspended):
-        authorisation.require_not_held(mailbox, actor, f"mailbox {mailbox.address}")
-    names = list(session.scalars(select(Domain.name).where(Domain.alias_of_id == domain.id)))
-    if names:
-        raise Conflict(f"{', '.join(names)} stands for {domain.name}: remove that first", code="domain_has_aliases")
+    domain = find_removable(session, name, actor=actor)
     forwarded_by = contents.forwarded_by(session, domain)
     removal = removals.keep_domain(session, domain, actor=actor, days=days)
     contents.remove(session, domain)
@@ -391,6 +384,24 @@ def remove(session: Session, name: str, *, actor: Actor, days: int = removals.DA
         removals.withdraw(session, domain.name, spared=removal)
     session.flush()
     return Removed(removal, forwarded_by)
+
+
+def find_removable(session: Session, name: str, *, actor: Actor) -> Domain:
+    """The domain called *name*, when `remove` would do it.
+
+    Raises:
+        NotFound, Forbidden, Conflict: as `remove`.
+    """
+    domain = find(session, actor, "domain.remove", name)
+    _refuse_host_domain(session, domain)
+    authorisation.require_not_held(domain, actor, f"domain {domain.name}")
+    suspended = select(Mailbox).where(Mailbox.domain_id == domain.id, Mailbox.suspended)
+    for mailbox in session.scalars(suspended):
+        authorisation.require_not_held(mailbox, actor, f"mailbox {mailbox.address}")
+    names = list(session.scalars(select(Domain.name).where(Domain.alias_of_id == domain.id)))
+    if names:
+        raise Conflict(f"{', '.join(names)} stands for {domain.name}: remove that first", code="domain_has_aliases")
+    return domain
 
 
 def _refuse_host_domain(session: Session, domain: Domain) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "actor_of",
     "add",
     "at_work",
+    "at_work_on",
     "can_be_undone",
     "cancel",
     "create",
@@ -196,6 +197,15 @@ def at_work(session: Session, actor: Actor) -> int:
     """How many of his own go on, or wait for his word."""
     wanted = select(func.count()).select_from(Job).where(Job.asked_by == actor.name, Job.state.in_(OPEN))
     return session.scalar(wanted) or 0
+
+
+def at_work_on(
+    session: Session, kind: str, wanted: dict[str, Any], deed: dict[str, Any], *, actor: Actor
+) -> Job | None:
+    """The job of his own that does just *wanted* as *deed* says, and is not over."""
+    own = select(Job).where(Job.asked_by == actor.name, Job.state.in_(OPEN), Job.kind == kind, Job.total == 1)
+    alike = (job for job in session.scalars(own) if (job.about or {}).get("deed") == deed)
+    return next((job for job in alike if part_from(session, job, 0) == [wanted]), None)
 
 
 def results(

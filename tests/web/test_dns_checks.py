@@ -154,3 +154,22 @@ def test_the_page_is_there_when_nothing_can_be_written(shop: Office, monkeypatch
     monkeypatch.setattr(dns_checks, "note", locked)
     assert "not right yet" in admin.get(f"/domains/{NAME}/dns?check=true").text
     assert stored(shop).dns_checked_at is None
+
+
+def test_programs_find_the_domains_whose_zone_is_wrong(shop: Office) -> None:
+    key = shop.api()
+
+    def found(dns: str) -> list[str]:
+        return [one["name"] for one in key("GET", f"/domains?dns={dns}").json()["items"]]
+
+    assert found("wrong") == []
+    right(shop)
+    shop.app.state.wiring.resolver.records["TXT", NAME] = Found("none")
+    for name in (NAME, "house.test"):
+        key("GET", f"/domains/{name}/dns")
+    assert (found("wrong"), found("mx"), found("spf")) == (["house.test", NAME], ["house.test"], ["house.test", NAME])
+    assert key("GET", "/domains?dns=cname").status_code == 422
+    page = key("GET", "/domains?dns=wrong&limit=1").json()
+    assert [one["name"] for one in page["items"]] == ["house.test"]
+    behind = key("GET", "/domains", params={"dns": "wrong", "limit": 1, "cursor": page["next"]}).json()
+    assert ([one["name"] for one in behind["items"]], behind["next"]) == ([NAME], None)

@@ -206,3 +206,56 @@ def test_the_worker_is_woken_by_a_job(shop: Api, running: Worker) -> None:
     while shop("GET", where).json()["state"] != "done":
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+@pytest.fixture
+def large(office: Office, shop: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """A domain of three mailboxes, where two are much."""
+    monkeypatch.setattr("web.api.background.REMOVED_AT_ONCE", 2)
+    for name in ("anna", "ben", "carl"):
+        assert shop("POST", "/mailboxes", {"address": f"{name}@shop.test"}).status_code == 201
+    return shop
+
+
+def test_a_large_domain_is_removed_in_the_background_and_asked_twice_once(large: Api, worker: Worker) -> None:
+    tag = large("GET", "/domains/shop.test").headers["etag"]
+    assert large("DELETE", "/domains/shop.test", headers={"If-Match": '"0"'}).status_code == 412
+    first = large("DELETE", "/domains/shop.test", headers={"If-Match": tag})
+    assert (first.status_code, first.json()["state"], first.json()["kind"]) == (202, "waiting", "bulk")
+    again = large("DELETE", "/domains/shop.test")
+    assert (again.status_code, again.headers["location"]) == (202, first.headers["location"])
+    where = first.headers["location"].removeprefix("/api/v1")
+    assert large("GET", where).headers["etag"] == first.headers["etag"]
+    assert large("GET", "/mailboxes/anna@shop.test").status_code == 200
+    assert all_of(worker) == 1
+    assert large("GET", where).json()["state"] == "done"
+    assert large("DELETE", "/domains/shop.test").status_code == 404
+    [result] = large("GET", f"{where}/results").json()["items"]
+    removal = large("GET", f"/removals/{result['body']['id']}").json()
+    assert (removal["name"], removal["mailboxes"]) == ("shop.test", 3)
+    assert large("POST", f"/removals/{removal['id']}/undo").status_code == 200
+    assert len(large("GET", "/mailboxes?domain=shop.test").json()["items"]) == 3
+
+
+def test_a_small_domain_is_removed_at_once_unless_somebody_prefers(shop: Api, worker: Worker) -> None:
+    assert shop("POST", "/domains", {"name": "two.test"}).status_code == 201
+    assert shop("DELETE", "/domains/two.test").json()["removal"]["name"] == "two.test"
+    assert shop("DELETE", "/domains/shop.test", headers=LATER).status_code == 202
+    assert all_of(worker) == 1
+    assert shop("GET", "/domains/shop.test").status_code == 404
+
+
+def test_what_cannot_be_removed_is_refused_before_there_is_a_job(large: Api) -> None:
+    assert large("POST", "/domains", {"name": "other.test", "alias_of": "shop.test"}).status_code == 201
+    refused = large("DELETE", "/domains/shop.test")
+    assert (refused.status_code, refused.json()["code"]) == (409, "domain_has_aliases")
+    assert large("DELETE", "/domains/nobody.test").status_code == 404
+    assert large("GET", "/jobs").json()["items"] == []
+
+
+def test_a_large_domain_is_tried_and_batched_as_before(large: Api) -> None:
+    tried = large("DELETE", "/domains/shop.test?dry_run=true")
+    assert (tried.status_code, tried.json()["removal"]["mailboxes"]) == (200, 3)
+    batch = large("POST", "/batch", {"operations": [{"method": "DELETE", "path": "/domains/shop.test"}]}).json()
+    assert [one["status"] for one in batch["results"]] == [200]
+    assert large("GET", "/jobs").json()["items"] == []

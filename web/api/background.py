@@ -9,14 +9,15 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 from starlette.responses import JSONResponse
 
-from appliance.services import jobs
-from web import worker, working_off
+from appliance.services import bulk, domains, jobs
+from web import together, worker, working_off
 from web.api.dependencies import Caller, Posting, etag
 from web.api.schemas.jobs import Job
 from web.together import Operation
 from web.wiring import WAKE
 
 RESPOND_ASYNC = "respond-async"  # RFC 7240 4.1
+REMOVED_AT_ONCE = 5000  # mailboxes and aliases of a domain, while the caller waits: three quarters of a second
 
 Prefer = Annotated[
     str | None,
@@ -33,8 +34,11 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 def is_for_later(prefer: str | None, operations: list[Operation]) -> bool:
     """Are *operations* to be a job?"""
-    wished = {word.partition(";")[0].strip().lower() for word in (prefer or "").split(",")}
-    return RESPOND_ASYNC in wished or working_off.cost_of(operations) > working_off.MAX_COST
+    return _is_wished(prefer) or working_off.cost_of(operations) > working_off.MAX_COST
+
+
+def _is_wished(prefer: str | None) -> bool:
+    return RESPOND_ASYNC in {word.partition(";")[0].strip().lower() for word in (prefer or "").split(",")}
 
 
 def ask(asking: Caller, posting: Posting, kind: str, operations: list[Operation], *, atomic: bool) -> Response:
@@ -50,4 +54,36 @@ def ask(asking: Caller, posting: Posting, kind: str, operations: list[Operation]
     job = posting.answer(Job.model_validate(row), location=f"/jobs/{row.public_id}", status=202)
     headers = {**posting.response.headers, "ETag": etag(job), "Preference-Applied": RESPOND_ASYNC}
     headers.pop("content-length", None)
+    return JSONResponse(job.model_dump(mode="json"), 202, headers)
+
+
+def remove_domain(asking: Caller, name: str, prefer: str | None) -> Response | None:
+    """Have the domain called *name* removed in the background; None: it is to be removed while the caller waits.
+
+    Whoever asks again while that goes on is told of the same job.
+
+    Raises:
+        NotFound, Forbidden, Conflict: as `domains.remove`; or too many jobs wait already.
+        PreconditionFailed: it has changed since.
+    """
+    if together.inside() is not None:
+        return None  # What is several at once is a job itself, or bounded.
+    with asking.wiring.reading() as session:
+        domain = domains.find(session, asking.actor, "domain.remove", name)
+        size = sum(domains.counts(session, [domain])[domain.id])
+    if size <= REMOVED_AT_ONCE and not _is_wished(prefer):
+        return None
+    with asking.wiring.changing() as session:
+        asking.expect(lambda: domains.get(session, name, actor=asking.actor))
+        domain = domains.find_removable(session, name, actor=asking.actor)
+        what, deed = {"name": domain.name}, bulk.removal_of("domain")
+        row = jobs.at_work_on(session, bulk.KIND, what, deed, actor=asking.actor)
+        if row is None:
+            row = jobs.create(session, bulk.KIND, [what], actor=asking.actor, about={"deed": deed}, state=jobs.DRAFT)
+            days = asking.wiring.settings.limits.trash_days
+            jobs.start(session, row.public_id, actor=asking.actor, undo_days=days)
+            session.info[WAKE] = True
+        session.flush()
+        job = Job.model_validate(row)
+    headers = {"Location": f"/api/v1/jobs/{job.id}", "ETag": etag(job)}
     return JSONResponse(job.model_dump(mode="json"), 202, headers)

@@ -1,14 +1,16 @@
 """Domains."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from appliance.services import dns_page, domains, proof
 from appliance.services.relays import Route
 from appliance.services.seals import Seals
 from web import dns_checks
+from web.api import background
+from web.api.background import ACCEPTED, Prefer
 from web.api.dependencies import (
     Asking,
     Changing,
@@ -29,6 +31,10 @@ from web.api.schemas.removals import Removed
 
 router = APIRouter(prefix="/domains")
 
+WrongDns = Annotated[
+    Literal["wrong", "mx", "spf", "dkim", "dmarc"] | None,
+    Query(description="only proved ones whose zone lacked this at the last look; wrong: any of what mail rests on"),
+]
 OF_RELAYS = frozenset({"next_hop", "source", "source_settings", "source_password"})
 
 
@@ -43,12 +49,17 @@ def routed(seals: Seals, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 @router.get("", summary="List domains", responses=refusals(422))
 def list_domains(
-    asking: Asking, limit: Limit = 50, cursor: Cursor = None, search: Search = "", tenant_id: TenantId = None
+    asking: Asking,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    search: Search = "",
+    tenant_id: TenantId = None,
+    dns: WrongDns = None,
 ) -> Page[Domain]:
-    """By name; of one tenant, or with *search* in the name."""
+    """By name; of one tenant, with *search* in the name, or of whose zone something was wrong at the last look."""
     with asking.wiring.reading() as session:
         page = domains.list_domains(
-            session, actor=asking.actor, tenant_id=tenant_id, search=search, limit=limit, cursor=cursor
+            session, actor=asking.actor, tenant_id=tenant_id, search=search, dns=dns or "", limit=limit, cursor=cursor
         )
         return Page(items=[Domain.model_validate(row) for row in page.items], next=page.next)
 
@@ -81,9 +92,18 @@ def change(asking: Changing, name: str, body: DomainChange, response: Response, 
         return told(response, Domain.model_validate(domains.update(session, name, actor=asking.actor, **wanted)))
 
 
-@router.delete("/{name}", summary="Remove a domain", responses=refusals(403, 404, 409, 412, 422))
-def remove(asking: Changing, name: str, dry_run: DryRun = False) -> Removed:
-    """With all its mailboxes and aliases. Until the moment that is told, undoing the removal brings them back with their mail."""
+@router.delete(
+    "/{name}", summary="Remove a domain", response_model=Removed, responses=ACCEPTED | refusals(403, 404, 409, 412, 422)
+)
+def remove(asking: Changing, name: str, dry_run: DryRun = False, prefer: Prefer = None) -> Removed | Response:
+    """With all its mailboxes and aliases. Until the moment that is told, undoing the removal brings them back with their mail.
+
+    A large one is removed in the background: of more than 5,000 mailboxes and aliases the answer is 202 with the job, and the same
+    job for whoever asks again while it works. When it is done, its result names the removal (`id`), and the domain is not found.
+    """
+    later = None if dry_run else background.remove_domain(asking, name, prefer)
+    if later is not None:
+        return later
     with asking.wiring.changing(dry_run=dry_run) as session:
         asking.expect(lambda: domains.get(session, name, actor=asking.actor))
         days = asking.wiring.settings.limits.trash_days
