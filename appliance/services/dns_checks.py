@@ -6,6 +6,7 @@ was known of a record before is believed until somebody answers otherwise.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 
@@ -15,7 +16,9 @@ from appliance.models import Domain
 from appliance.models.base import now
 from appliance.services import authorisation
 from appliance.services.actor import Actor
-from appliance.services.dns_page import Judged
+
+if TYPE_CHECKING:  # `dns_page` asks `dkim`, which asks `domains`, which finds domains by what stands here.
+    from appliance.services.dns_page import Judged
 
 __all__ = ["KINDS", "WRONG", "due", "is_news", "note", "tally", "with_faults"]
 
@@ -60,13 +63,13 @@ def due(session: Session, count: int) -> Sequence[Domain]:
     return session.scalars(wanted.order_by(Domain.dns_due_at).limit(count)).all()
 
 
-def is_news(domain: Domain, judged: Sequence[Judged]) -> bool:
+def is_news(domain: Domain, judged: "Sequence[Judged]") -> bool:
     """Is there something in *judged* to be noted of *domain*?"""
     is_fresh = domain.dns_checked_at is not None and domain.dns_checked_at > now() - FRESH_SECONDS
     return _answered(judged) and not (is_fresh and _faults(domain, judged) == domain.dns_faults)
 
 
-def note(session: Session, domain: Domain, judged: Sequence[Judged]) -> None:
+def note(session: Session, domain: Domain, judged: "Sequence[Judged]") -> None:
     """Keep what was found; *domain* as it was when somebody began to look. Its version stays: nobody has changed it."""
     moment = now()
     if not _answered(judged):
@@ -80,16 +83,16 @@ def note(session: Session, domain: Domain, judged: Sequence[Judged]) -> None:
     session.execute(update(Domain).where(Domain.id == domain.id).values(kept))
 
 
-def _rests_on(judged: Iterable[Judged]) -> list[Judged]:
+def _rests_on(judged: "Iterable[Judged]") -> "list[Judged]":
     return [one for one in judged if one.wanted.required and one.wanted.about in KINDS]
 
 
-def _answered(judged: Sequence[Judged]) -> bool:
+def _answered(judged: "Sequence[Judged]") -> bool:
     """Did anybody say anything?"""
     return any(one.state != "unknown" for one in _rests_on(judged))
 
 
-def _faults(domain: Domain, judged: Sequence[Judged]) -> str:
+def _faults(domain: Domain, judged: "Sequence[Judged]") -> str:
     found = _rests_on(judged)
     wrong = {one.wanted.about for one in found if one.state in ("different", "missing")}
     silent = {one.wanted.about for one in found if one.state == "unknown"}
