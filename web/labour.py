@@ -4,6 +4,7 @@ A reader would otherwise get wrong: to look at a piece is to do it and take it b
 rules of his own; but a line that needs what an earlier piece would have made finds it missing, and that is no fault of it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp
 
 from appliance.database.session import Session, part_of_work
 from appliance.errors import Refused
-from appliance.services import acceptance, addresses, bulk, changes, holdings, jobs
+from appliance.services import acceptance, addresses, bulk, changes, holdings, jobs, new_passwords
 from appliance.services.acceptance import Effect
 from appliance.services.actor import Actor
 from appliance.services.jobs import Job
@@ -31,6 +32,8 @@ MAX_EXAMINED = (
     100  # addresses, of which is found out whether they start or stop being accepted; each takes milliseconds
 )
 _CHANGE_COST = 8  # as `working_off.cost_of`
+_PASSWORD_COST = 60
+MAX_FORMER = 50  # plans or tenants that a preview names
 
 
 class TakenBack(Exception):
@@ -41,11 +44,17 @@ class TakenBack(Exception):
         self.results = results
 
 
-def cost_of(kind: str, stored: Stored) -> int:
-    """How long it will take, in half milliseconds."""
-    if kind in (BULK, UNDO):
-        return _CHANGE_COST
+def cost_of(job: Job, stored: Stored) -> int:
+    """How long one operation of *job* will take, in half milliseconds."""
+    if job.kind in (BULK, UNDO):
+        return _PASSWORD_COST if deed_of(job).get("verb") == "password" and job.state != jobs.LOOKING else _CHANGE_COST
     return 1 if "fault" in stored else working_off.cost_of([_operation(stored)])
+
+
+def deed_of(job: Job) -> Stored:
+    """What a change of many does, as `bulk.Deed.said`; empty: it is something else."""
+    deed: Stored = (job.about or {}).get("deed") or {}
+    return deed
 
 
 def export(wiring: Wiring, number: int) -> None:
@@ -80,7 +89,7 @@ def export(wiring: Wiring, number: int) -> None:
 
 def is_quick(session: Session, job: Job, most: int) -> bool:
     """Is all of it one piece, of a cost of *most* at most?"""
-    return job.total <= jobs.PART and sum(cost_of(job.kind, one) for one in jobs.part_from(session, job, 0)) <= most
+    return job.total <= jobs.PART and sum(cost_of(job, one) for one in jobs.part_from(session, job, 0)) <= most
 
 
 def advance(app: ASGIApp, wiring: Wiring, number: int, most: int) -> None:
@@ -129,7 +138,7 @@ def look(app: ASGIApp, wiring: Wiring, number: int, most: int) -> None:
         changed = sum(not working_off.is_refused(one) and not _is_idle(one) for one in results)
         told = [(one.status, one.body if working_off.is_refused(one) else None) for one in results]
         jobs.note(session, job, told, spared=True)
-        job.about = _foreseen(job, changed, effect)
+        job.about = _foreseen(job, changed, effect, [(one.body or {}).get("former") for one in results])
         if job.done >= job.total:
             jobs.settle(job)
 
@@ -139,9 +148,13 @@ def _is_idle(result: Result) -> bool:
     return bool((result.body or {}).get("unchanged"))
 
 
-def _foreseen(job: Job, changed: int, effect: Effect | None) -> Stored:
+def _foreseen(job: Job, changed: int, effect: Effect | None, former: list[str | None]) -> Stored:
     about = dict(job.about or {})
     about["changed"] = about.get("changed", 0) + changed
+    counts = Counter(about.get("former", {}))
+    counts.update(name for name in former if name is not None)
+    if counts:
+        about["former"] = dict(counts.most_common(MAX_FORMER))
     for side in ("starts", "stops") if effect is not None else ():
         found = getattr(effect, side)
         about[side], about[f"{side}_count"] = found[:MAX_NAMED], len(found)
@@ -198,7 +211,7 @@ def _piece(session: Session, job: Job, most: int) -> list[Stored]:
     piece: list[Stored] = []
     cost = 0
     for stored in jobs.part_from(session, job, job.done):
-        cost += cost_of(job.kind, stored)
+        cost += cost_of(job, stored)
         if piece and cost > most:
             break
         piece.append(stored)
@@ -225,9 +238,14 @@ def _results(
 def _act_of(wiring: Wiring, session: Session, job: Job, actor: Actor) -> Callable[[Stored], Stored]:
     if job.kind == UNDO:
         return lambda one: bulk.undo(session, one, actor=actor)
-    deed = bulk.Deed.of(((job.about or {}).get("deed")) or {})
-    days = wiring.settings.limits.trash_days
-    return lambda one: bulk.do(session, deed, one["name"], actor=actor, days=days)
+    deed, days = bulk.Deed.of(deed_of(job)), wiring.settings.limits.trash_days
+    issuer = new_passwords.maker_of(job, wiring.sealer) if deed.verb == "password" else None
+    return lambda one: _shown(one, bulk.do(session, deed, one["name"], actor=actor, days=days, issuer=issuer))
+
+
+def _shown(one: Stored, done: Stored) -> Stored:
+    """*done*, with what pages call it by where that is not its name."""
+    return {**done, "shown": one["shown"]} if "shown" in one else done
 
 
 def _one(session: Session, one: Stored, act: Callable[[Stored], Stored]) -> Result:
@@ -236,7 +254,7 @@ def _one(session: Session, one: Stored, act: Callable[[Stored], Stored]) -> Resu
             return Result(200, act(one))
     except Refused as refusal:
         problem = errors.problem_of(refusal)
-        return Result(problem["status"], {**problem, "address": one["name"]})
+        return Result(problem["status"], {**problem, "address": one.get("shown") or one["name"]})
 
 
 def _worked_off(app: ASGIApp, within: Inside, piece: list[Stored], *, until_refused: bool) -> list[Result]:

@@ -35,6 +35,7 @@ SESSION_COOKIE = "postern_session"
 THEME_COOKIE = "postern_theme"
 LANGUAGE_COOKIE = "postern_language"
 NOTICE_COOKIE = "postern_notice"
+SHEET_COOKIE = "postern_sheet"  # one for each sheet of new passwords that nobody has taken yet
 TOKEN_BYTES = 32
 
 

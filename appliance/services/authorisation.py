@@ -258,9 +258,9 @@ def upward(session: Session, tenant_id: int) -> list[int]:
     return found
 
 
-def subtree(tenant_id: int) -> Select[int]:
-    """Ids of the tenant and all below it."""
-    tree = select(Tenant.id).where(Tenant.id == tenant_id).cte("subtree", recursive=True)
+def subtree(tenant_id: int, called: str = "subtree") -> Select[int]:
+    """Ids of the tenant and all below it; *called* so in a statement that asks for several."""
+    tree = select(Tenant.id).where(Tenant.id == tenant_id).cte(called, recursive=True)
     tree = tree.union_all(select(Tenant.id).where(Tenant.parent_id == tree.c.id))
     return select(tree.c.id)
 

@@ -1,19 +1,20 @@
-"""One change for many mailboxes, aliases, forwardings or domains, chosen by name or by a list's search; and undoing it.
+"""One change for many mailboxes, aliases, forwardings, domains or tenants, chosen by name or by a list's search; and undoing it.
 
 A reader would otherwise get wrong: nothing is judged here. Each target goes through the service that changes one, which asks
 whether the actor may; so of a thousand some may be refused, and the others are changed. What stood before is written down with
-what stands now: only what is still so can be undone, since somebody may have decided otherwise meanwhile.
+what stands now: only what is still so can be undone, since somebody may have decided otherwise meanwhile. New passwords cannot
+be undone at all: nobody knows the former ones. A tenant is named by its number, because several may have one name.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from appliance.database.session import Session
 from appliance.errors import Conflict, Invalid, NotFound
-from appliance.models import Alias, Domain, Forwarding, Mailbox
+from appliance.models import Alias, Domain, Forwarding, Mailbox, Tenant
 from appliance.services import (
     addresses,
     aliases,
@@ -23,23 +24,32 @@ from appliance.services import (
     holders,
     limits,
     mailboxes,
+    plans,
     removals,
+    tenants,
 )
 from appliance.services.actor import Actor
 from appliance.services.authorisation import STOPS
+from appliance.services.new_passwords import Issuer
 
-__all__ = ["DEEDS", "KIND", "LIMITS", "MOST", "Deed", "choose", "do", "removal_of", "state_of", "undo"]
+__all__ = [
+    "DEEDS", "FINAL", "KIND", "LIMITS", "MOST", "Deed", "called", "choose", "do", "removal_of", "state_of", "tenant_of", "undo",
+]  # fmt: skip
 
 KIND = "bulk"  # of job
 MOST = 200_000  # targets of one change
 DEEDS: dict[str, tuple[str, ...]] = {
-    "mailbox": ("suspend", "resume", "quota", "remove"),
+    "mailbox": ("suspend", "resume", "quota", "password", "remove"),
     "alias": ("expire", "remove"),
     "forward": ("stop", "copy"),
-    "domain": ("suspend", "resume", "limit", "remove"),
+    "domain": ("suspend", "resume", "limit", "tenant", "remove"),
+    "tenant": ("plan",),
 }
+FINAL = ("password",)  # cannot be undone
 LIMITS = limits.OF_DOMAINS
 _HELD = tuple(STOPS.values())
+_MOST_DIGITS = 18  # more would not fit into 64 bits
+Row = Mailbox | Alias | Domain | Tenant
 Body = dict[str, Any]
 
 
@@ -48,7 +58,8 @@ class Deed:
     """What shall be done to each: *verb*, one of DEEDS for the *noun*, with *value*.
 
     The value of suspend and resume: some of `authorisation.STOPS`; of quota: octets; of expire: seconds since 1970 or None;
-    of copy: whether one is kept; of limit: a dict of some of LIMITS.
+    of copy: whether one is kept; of limit: a dict of some of LIMITS; of tenant: the number of the one that they are given to; of
+    plan: its number, or None. A new password has none: each gets its own.
     """
 
     noun: str
@@ -71,6 +82,8 @@ class Deed:
             if not deed.value or not set(deed.value) <= set(LIMITS):
                 raise Invalid("write at least one limit", field="max_mailboxes")
             limits.check(deed.value)
+        if deed.verb == "tenant" and not isinstance(deed.value, int):
+            raise Invalid("choose to whom they shall be given", code="no_tenant", field="tenant_id")
         return deed
 
     @property
@@ -88,8 +101,11 @@ def choose(session: Session, noun: str, *, actor: Actor, domain: str | None, sea
     """All that the list of *noun* shows for *search*, as `do` wants them; at most MOST.
 
     Raises:
-        NotFound: there is no such domain in the actor's part.
+        NotFound: there is no such domain in the actor's part; of tenants, *domain* is the number of the one they stand below.
     """
+    if noun == "tenant":
+        yield from _tenants(session, actor, domain or "", search)
+        return
     if noun == "domain":
         wanted = authorisation.restrict(select(Domain.name), actor, Domain)
         if search:
@@ -105,6 +121,42 @@ def choose(session: Session, noun: str, *, actor: Actor, domain: str | None, sea
         yield {"name": name}
 
 
+def _tenants(session: Session, actor: Actor, under: str, search: str) -> Iterator[Body]:
+    """Those below the actor's own, or below the one that the list is looked at under: nobody chooses a plan for himself."""
+    top = tenant_of(session, under, actor=actor) if under else tenants.own(session, actor)
+    seen = authorisation.restrict(select(Tenant.id), actor, Tenant)
+    wanted = select(Tenant.id, Tenant.name).where(
+        Tenant.id.in_(seen), Tenant.id.in_(authorisation.subtree(top.id, "listed"))
+    )
+    wanted = wanted.where(Tenant.id != top.id)
+    if search:
+        wanted = wanted.where(func.lower(Tenant.name).contains(search.strip().lower(), autoescape=True))
+    for number, name in session.execute(wanted.order_by(Tenant.id).limit(MOST)):
+        yield {"name": str(number), "shown": name}
+
+
+def tenant_of(session: Session, number: str, *, actor: Actor) -> Tenant:
+    """The tenant with this *number*, as lists name it.
+
+    Raises:
+        NotFound: there is none, or it is not in the actor's part.
+    """
+    if not number.isascii() or not number.isdigit() or len(number) > _MOST_DIGITS:
+        raise NotFound(f"there is no tenant {number[:20]}")
+    return tenants.get(session, int(number), actor=actor)
+
+
+def called(session: Session, deed: Deed, *, actor: Actor) -> str:
+    """What pages call the tenant or the plan of the *deed*; empty: it has none.
+
+    Raises:
+        NotFound: it is not in the actor's part.
+    """
+    if deed.verb == "tenant":
+        return tenants.get(session, deed.value, actor=actor).name
+    return plans.get(session, deed.value, actor=actor).name if deed.verb == "plan" and deed.value is not None else ""
+
+
 def _forwarding(session: Session, actor: Actor, domain: str, search: str) -> Iterator[str]:
     cursor: str | None = None
     while True:
@@ -115,21 +167,49 @@ def _forwarding(session: Session, actor: Actor, domain: str, search: str) -> Ite
             return
 
 
-def do(session: Session, deed: Deed, name: str, *, actor: Actor, days: int = removals.DAYS) -> Body:
+def do(
+    session: Session, deed: Deed, name: str, *, actor: Actor, days: int = removals.DAYS, issuer: Issuer | None = None
+) -> Body:
     """Do it to the one called *name*; a removal can be undone for so many *days*. Returns what `undo` wants to know of it.
+
+    *issuer* says what new passwords are; nothing else wants one.
 
     Raises:
         Refused: as the service that changes one.
     """
+    if deed.verb == "password":
+        return _give_password(session, name, actor, issuer)
     if deed.verb == "remove":
         return _remove(session, deed, name, actor, days)
     row = _row(session, deed.noun, name, actor)
-    before = state_of(session, deed, name, actor=actor)
+    before, former = state_of(session, deed, name, actor=actor), _former(deed, row)
     _change(session, deed, row, name, actor)
     after = state_of(session, deed, name, actor=actor)
     if after == before:
         return {"name": name, "unchanged": True}
-    return {"name": name, "noun": deed.noun, "verb": deed.verb, "id": row.id, "before": before, "after": after}
+    told = {"name": name, "noun": deed.noun, "verb": deed.verb, "id": row.id, "before": before, "after": after}
+    return told if former is None else {**told, "former": former}
+
+
+def _former(deed: Deed, row: Row) -> str | None:
+    """What pages call the plan or the tenant that it had before; None: the deed is another one."""
+    if isinstance(row, Tenant):
+        return row.plan.name if row.plan is not None else ""
+    return row.tenant.name if deed.verb == "tenant" and isinstance(row, Domain) else None
+
+
+def _give_password(session: Session, name: str, actor: Actor, issuer: Issuer | None) -> Body:
+    if issuer is None:
+        raise ValueError("nobody makes the passwords")
+    mailbox = mailboxes.find(session, actor, "mailbox.password", name)
+    if any(part.mailbox_id == mailbox.id for part in actor.parts):
+        raise Conflict(
+            "your own password you change yourself: the sheet could not be taken without it", code="own_password"
+        )
+    address = addresses.key_of(mailbox.address)
+    sealed_hash, for_sheet = issuer.issue(address)
+    mailboxes.set_password(session, name, sealed_hash, actor=actor)
+    return {"name": address, "noun": "mailbox", "verb": "password", "id": mailbox.id, "sealed": for_sheet}
 
 
 def state_of(session: Session, deed: Deed, name: str, *, actor: Actor) -> object:
@@ -141,7 +221,9 @@ def state_of(session: Session, deed: Deed, name: str, *, actor: Actor) -> object
     return _STATES[deed.noun, deed.verb](_row(session, deed.noun, name, actor))
 
 
-def _row(session: Session, noun: str, name: str, actor: Actor) -> Mailbox | Alias | Domain:
+def _row(session: Session, noun: str, name: str, actor: Actor) -> Row:
+    if noun == "tenant":
+        return tenant_of(session, name, actor=actor)
     if noun == "domain":
         return domains.get(session, name, actor=actor)
     if noun == "alias":
@@ -149,7 +231,7 @@ def _row(session: Session, noun: str, name: str, actor: Actor) -> Mailbox | Alia
     return mailboxes.get(session, name, actor=actor)
 
 
-def _change(session: Session, deed: Deed, row: Mailbox | Alias | Domain, name: str, actor: Actor) -> None:
+def _change(session: Session, deed: Deed, row: Row, name: str, actor: Actor) -> None:
     if deed.verb in ("suspend", "resume"):
         service: Any = domains if deed.noun == "domain" else mailboxes
         getattr(service, deed.verb)(session, name, actor=actor, what=deed.value)
@@ -157,6 +239,10 @@ def _change(session: Session, deed: Deed, row: Mailbox | Alias | Domain, name: s
         mailboxes.update(session, name, actor=actor, quota_bytes=deed.value)
     elif deed.verb == "limit":
         domains.update(session, name, actor=actor, **deed.value)
+    elif deed.verb == "tenant":
+        domains.update(session, name, actor=actor, tenant_id=deed.value)
+    elif deed.verb == "plan":
+        tenants.update(session, row.id, actor=actor, plan_id=deed.value)
     elif deed.verb == "expire":
         aliases.update(session, name, actor=actor, expires_at=deed.value)
     else:
@@ -188,16 +274,19 @@ def undo(session: Session, one: Body, *, actor: Actor) -> Body:
     if one["verb"] == "remove":
         removals.undo(session, one["id"], actor=actor)
         return {"name": one["name"]}
+    if one["verb"] in FINAL:
+        raise Conflict("this cannot be undone", code="nothing_to_undo")
     deed = Deed(one["noun"], one["verb"])
     row = _row(session, deed.noun, one["name"], actor)
     present = _STATES[deed.noun, deed.verb](row)
     if row.id != one["id"] or present != one["after"]:
-        raise Conflict(f"{one['name']} has been changed since: it stays as it is", code="changed_since")
+        called_so = one.get("shown") or one["name"]
+        raise Conflict(f"{called_so} has been changed since: it stays as it is", code="changed_since")
     _restore(session, deed, row, one, actor)
     return {"name": one["name"]}
 
 
-def _restore(session: Session, deed: Deed, row: Mailbox | Alias | Domain, one: Body, actor: Actor) -> None:
+def _restore(session: Session, deed: Deed, row: Row, one: Body, actor: Actor) -> None:
     name, before = one["name"], one["before"]
     if deed.verb in ("suspend", "resume"):
         service: Any = domains if deed.noun == "domain" else mailboxes
@@ -206,6 +295,10 @@ def _restore(session: Session, deed: Deed, row: Mailbox | Alias | Domain, one: B
         mailboxes.update(session, name, actor=actor, quota_bytes=before)
     elif deed.verb == "limit":
         domains.update(session, name, actor=actor, **before)
+    elif deed.verb == "tenant":
+        domains.update(session, name, actor=actor, tenant_id=before)
+    elif deed.verb == "plan":
+        tenants.update(session, row.id, actor=actor, plan_id=before)
     elif deed.verb == "expire":
         aliases.update(session, name, actor=actor, expires_at=before)
     else:
@@ -222,6 +315,14 @@ def _quota(row: Any) -> int:  # noqa: ANN401 - as above
 
 def _limits(row: Any) -> Body:  # noqa: ANN401 - as above
     return {name: getattr(row, name) for name in LIMITS}
+
+
+def _owner(row: Any) -> int:  # noqa: ANN401 - as above
+    return int(row.tenant_id)
+
+
+def _plan(row: Any) -> int | None:  # noqa: ANN401 - as above
+    return row.plan_id  # type: ignore[no-any-return]
 
 
 def _expiry(row: Any) -> int | None:  # noqa: ANN401 - as above
@@ -243,4 +344,6 @@ _STATES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("domain", "suspend"): _held,
     ("domain", "resume"): _held,
     ("domain", "limit"): _limits,
+    ("domain", "tenant"): _owner,
+    ("tenant", "plan"): _plan,
 }

@@ -436,6 +436,7 @@ _PAGES: list[tuple[tuple[str, str], Rule]] = [
     form("POST", "/jobs/{job}/cancel", Rule(IN_TENANT, "job", path={"job": "job"}, door=_MANAGES)),
     # It is done with the rights of who asked, so nobody else begins it; what it did is undone with one's own: test_bulk.py.
     form("POST", "/jobs/{job}/start", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
+    form("POST", "/jobs/{job}/passwords", Rule("", "job", path={"job": "job"}, door=_MANAGES)),
     form("POST", "/jobs/{job}/undo", Rule(IN_TENANT, "job", also=(409,), path={"job": "job"}, door=_MANAGES)),
     # Tenants.
     form("POST", "/tenants", Rule(_RESELLS, "reseller", {"name": "New", "parent_id": "{reseller}"}, door=_RESELLS)),
@@ -746,13 +747,14 @@ def _filled(body: Any, values: dict[str, str]) -> Any:
     return body
 
 
-def ask(stage: Stage, operation: tuple[str, str], who: str, where: str) -> tuple[int, str]:
-    """Status and text of what *who* gets for *operation* on what is *where*."""
+def ask(stage: Stage, operation: tuple[str, str], who: str, where: str, *, below: str | None = None) -> tuple[int, str]:
+    """Status and text of what *who* gets for *operation* on what is *where*; *below*: where all but the first thing is."""
     verb, pattern = operation
     rule = RULES[operation]
     stage.now = stage.actors[who]
     values = _values(stage, stage.sides[where])
-    body = _filled(rule.body, values)
+    others = values if below is None else _values(stage, stage.sides[below])
+    body = _filled(rule.body, others)
     options: dict[str, Any] = {}
     if isinstance(body, bytes):
         options = {"content": body, "headers": {"Content-Type": "text/plain"}}
@@ -760,7 +762,9 @@ def ask(stage: Stage, operation: tuple[str, str], who: str, where: str) -> tuple
         options = {"json": body}
     elif verb == "POST" and not pattern.startswith("/api/"):
         options = {"data": body or {}}
-    response = stage.client.request(verb, _path(pattern, rule, values), **options)
+    first, brace, rest = pattern.partition("}")
+    path = _path(first + brace, rule, values) + _path(rest, rule, others)
+    response = stage.client.request(verb, path, **options)
     return response.status_code, response.text
 
 
@@ -835,6 +839,67 @@ def test_what_is_hidden_is_told_in_the_words_for_what_is_not_there(stage):
             status, text = ask(stage, operation, "C", "asked")
             told.append((status, text.replace("gone.test", "foreign.test")))
         assert told[0] == told[1], operation
+
+
+def _names_two(stage: Stage, operation: tuple[str, str]) -> bool:
+    """Does its path name one thing, and it or the body another that differs from side to side?"""
+    rule = RULES[operation]
+    first, _, rest = operation[1].partition("}")
+    if "{" not in first or rule.noun in ("nothing", "host"):
+        return False
+    here, there = (_values(stage, stage.sides[where]) for where in (OWN, FOREIGN))
+    said = [(_path(rest, rule, values), str(_filled(rule.body, values))) for values in (here, there)]
+    return said[0] != said[1]
+
+
+def test_below_what_is_his_nobody_reaches_what_is_a_strangers(stage):
+    """His own domain with another's rule, his own mailbox with another's alias: whoever guesses a number gets nothing by it."""
+    pairs = [operation for operation in RULES if _names_two(stage, operation)]
+    assert len(pairs) > 20
+    wrong = [
+        f"{' '.join(operation)}: {who} got {status} {_sentence(text)}"
+        for operation in pairs
+        for who in ROLES.replace("O", "")
+        for status, text in [ask(stage, operation, who, OWN, below=FOREIGN)]
+        if status < 400
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+_ASKED_BY_NAME = ("domain", "mailbox", "address", "holder", "search", "subject", "actor", "sender", "recipient", "name")
+_ASKED_BY_NUMBER = ("tenant", "tenant_id", "under", "parent_id")
+
+
+@pytest.mark.parametrize("who", ROLES.replace("O", ""))
+def test_what_stands_behind_the_question_mark_shows_nothing_of_a_stranger(stage, who):
+    """Every list and page that names nothing in its path, asked for what is a stranger's in all parameters there are."""
+    side = stage.sides[FOREIGN]
+    told = (
+        side.domain,
+        side.relay,
+        side.mailbox,
+        side.alias,
+        side.account,
+        side.clerk,
+        side.key,
+        side.job,
+        side.webhook,
+    )
+    told = (*told, side.disposable, "foreign customer", "foreign reseller")
+    questions = [(_ASKED_BY_NAME, value) for value in (side.domain, side.mailbox, side.account, "foreign")]
+    questions += [(_ASKED_BY_NUMBER, str(number)) for number in (side.tenant, side.reseller)]
+    stage.now = stage.actors[who]
+    wrong, looked = [], 0
+    for verb, path in RULES:
+        if verb != "GET" or "{" in path or path.endswith("/openapi.json"):
+            continue
+        for names, value in questions:
+            response = stage.client.get(path, params=dict.fromkeys(names, value))
+            looked += response.status_code == 200
+            seen = [text for text in told if text in response.text and text not in value]
+            wrong += [f"{path} with {names[0]}={value}: {', '.join(seen)}"] * bool(seen)
+    assert looked > 50
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_world_is_as_it_was(stage):

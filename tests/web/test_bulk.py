@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select
 
 from appliance.database.session import reading, unit_of_work
-from appliance.models import AuditEntry, Job, JobPart, Mailbox, Removal
-from appliance.services import aliases, bulk, domains, forwardings, jobs, mailboxes, tenants
+from appliance.models import Account, AuditEntry, Domain, Job, JobPart, Mailbox, Removal, Tenant
+from appliance.services import accounts, aliases, bulk, domains, forwardings, jobs, mailboxes, plans, tenants
 from appliance.services.actor import Actor
-from tests.fixtures.panel import SYSTEM, Browser, Office
+from tests.fixtures.panel import HOST, SYSTEM, Browser, Office
 from tests.web.test_panel import plain
 from web.worker import Worker
 
@@ -148,6 +148,108 @@ def test_aliases_forwards_and_domains_are_changed_and_had_back(office: Office, o
 def state(office: Office, noun: str, verb: str, name: str) -> object:
     with reading(office.engine) as session:
         return bulk.state_of(session, bulk.Deed(noun, verb), name, actor=SYSTEM)
+
+
+def test_many_domains_are_given_to_another_tenant_and_had_back(office: Office, operator: Browser) -> None:
+    """The preview says whose they are and what does not come back; where there is no room, one is refused."""
+    with unit_of_work(office.engine) as session:
+        small = tenants.create(session, "Small Ltd", actor=SYSTEM, max_domains=1).id
+        domains.create(session, "club.test", actor=SYSTEM, tenant_id=small)
+        large = tenants.create(session, "Large Ltd", actor=SYSTEM).id
+        accounts.create(session, "clerk", actor=SYSTEM, domain="club.test", sealed_hash="x")
+    where = draft(operator, "tenant", "shop.test", "club.test", noun="domain", tenant=str(large))
+    page = plain(operator.get(where).text)
+    assert "2 would be changed" in page
+    assert "Give them to the tenant Large Ltd" in page
+    assert re.search(r"So far they belong to: .*Small Ltd \(1\)", page)
+    assert "Accounts and appointments for these domains alone end" in page
+    assert owners(office) == {"shop.test": 1, "club.test": small}
+    send(operator, f"{where}/start", {})
+    assert owners(office) == {"shop.test": large, "club.test": large}
+    with reading(office.engine) as session:
+        assert session.scalars(select(Account).where(Account.name == "clerk")).all() == []
+    send(operator, f"{where}/undo", {})
+    assert owners(office) == {"shop.test": 1, "club.test": small}
+    where = draft(operator, "tenant", "shop.test", "club.test", noun="domain", tenant="Small Ltd")
+    page = plain(operator.get(where).text)
+    assert "0 would be changed, 1 are so already, 1 would be refused" in page
+
+
+def owners(office: Office) -> dict[str, int]:
+    with reading(office.engine) as session:
+        return {row.name: row.tenant_id for row in session.scalars(select(Domain)) if row.name != HOST}
+
+
+def test_nobody_gives_what_is_not_his_or_to_whom_is_not_his(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
+        mine = tenants.create(session, "Mine Ltd", "reseller", actor=SYSTEM).id
+        below = tenants.create(session, "Below", actor=SYSTEM, parent_id=mine).id
+        domains.create(session, "mine.test", actor=SYSTEM, tenant_id=mine)
+    office.account("mine", mine)
+    reseller = office.client().log_in("mine")
+    where = send(
+        reseller, "/bulk", {"noun": "domain", "verb": "tenant", "tenant": str(below)}, "mine.test", "shop.test"
+    )
+    assert "1 would be changed, 0 are so already, 1 would be refused" in plain(reseller.get(where).text)
+    reseller.get("/import")
+    for tenant in ("1", "nobody", "", "9" * 30):
+        response = reseller.post("/bulk", {"noun": "domain", "verb": "tenant", "tenant": tenant, "name": "mine.test"})
+        assert response.status_code == 422, tenant
+        assert 'value="mine.test"' in response.text
+
+
+def test_many_customers_get_another_plan_and_the_former_one_back(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
+        small, large = (plans.create(session, name, actor=SYSTEM, max_domains=1).id for name in ("Small", "Large"))
+        some = [tenants.create(session, f"Shop {n}", actor=SYSTEM, plan_id=small if n else None).id for n in range(3)]
+    fields = {"noun": "tenant", "verb": "plan", "plan": str(large)}
+    where = send(operator, "/bulk", fields, *map(str, some), "1", "999", "x")
+    page = plain(operator.get(where).text)
+    assert "3 would be changed, 0 are so already, 3 would be refused" in page
+    assert "Set the plan: Large" in page
+    assert re.search("It is about Shop 0 ?, Shop 1 ?, Shop 2", page)
+    assert "So far they have: Small (2), no plan (1)." in page
+    assert "What they have beyond the new plan's limits stays" in page
+    assert plans_of(office, some) == [None, small, small]
+    send(operator, f"{where}/start", {})
+    assert plans_of(office, some) == [large] * 3
+    with unit_of_work(office.engine) as session:
+        tenants.update(session, some[2], actor=SYSTEM, plan_id=None)
+    back = send(operator, f"{where}/undo", {})
+    assert plans_of(office, some) == [None, small, None]
+    assert "Shop 2 has been changed since: it stays as it is" in plain(operator.get(back).text)
+    where = send(operator, "/bulk", {"noun": "tenant", "verb": "plan", "plan": "", "all": "yes", "search": "shop"})
+    send(operator, f"{where}/start", {})
+    assert plans_of(office, some) == [None] * 3
+
+
+def plans_of(office: Office, numbers: list[int]) -> list[int | None]:
+    with reading(office.engine) as session:
+        return [session.get_one(Tenant, number).plan_id for number in numbers]
+
+
+def test_a_reseller_plans_for_those_below_him_only(office: Office, operator: Browser) -> None:
+    with unit_of_work(office.engine) as session:
+        mine = tenants.create(session, "Mine Ltd", "reseller", actor=SYSTEM).id
+        below = tenants.create(session, "Below", actor=SYSTEM, parent_id=mine).id
+        other = tenants.create(session, "Other", actor=SYSTEM).id
+        own = plans.create(session, "Own", actor=SYSTEM, tenant_id=mine).id
+        theirs = plans.create(session, "Theirs", actor=SYSTEM).id
+    office.account("mine", mine)
+    reseller = office.client().log_in("mine")
+    where = send(
+        reseller, "/bulk", {"noun": "tenant", "verb": "plan", "plan": str(own)}, *map(str, (mine, below, other))
+    )
+    assert "1 would be changed, 0 are so already, 2 would be refused" in plain(reseller.get(where).text)
+    send(reseller, f"{where}/start", {})
+    assert plans_of(office, [mine, below, other]) == [None, own, None]
+    where = send(reseller, "/bulk", {"noun": "tenant", "verb": "plan", "plan": str(own), "all": "yes", "search": ""})
+    assert "0 would be changed, 1 are so already, 0 would be refused" in plain(reseller.get(where).text)
+    reseller.get("/import")
+    assert (
+        reseller.post("/bulk", {"noun": "tenant", "verb": "plan", "plan": str(theirs), "name": str(below)}).status_code
+        == 404
+    )
 
 
 def test_what_is_so_already_is_not_touched(office: Office, operator: Browser) -> None:

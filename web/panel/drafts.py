@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from appliance.errors import ApplianceError, Conflict, Invalid, NotFound
-from appliance.services import jobs
+from appliance.services import bulk, jobs, new_passwords
 from web import labour
 from web.panel.desk import Desk
 from web.wiring import WAKE
@@ -87,18 +87,27 @@ def _read_on(desk: Desk, name: str, rows: Iterator[dict[str, Any]]) -> None:
         session.info[WAKE] = True
 
 
-def start(desk: Desk, name: str) -> None:
+def start(desk: Desk, name: str) -> str:
     """Have the draft called *name* done; at once, in one transaction, when that is quick.
+
+    Answers the key of the sheet, where new passwords are made; else nothing.
 
     Raises:
         ApplianceError: as `jobs.start`.
     """
+    private, request = "", None
     with desk.changing() as session:
-        job = jobs.start(session, name, actor=desk.actor, undo_days=desk.wiring.settings.limits.trash_days)
+        verb = labour.deed_of(jobs.get(session, name, actor=desk.actor)).get("verb")
+        days = 0 if verb in bulk.FINAL else desk.wiring.settings.limits.trash_days
+        if verb == "password":
+            private, public = new_passwords.make_keys()
+            request = {new_passwords.SEALED_TO: public}
+        job = jobs.start(session, name, actor=desk.actor, undo_days=days, request=request)
         number, is_quick = job.id, labour.is_quick(session, job, AT_ONCE)
         session.info[WAKE] = not is_quick
     if is_quick:
         labour.advance(desk.request.app, desk.wiring, number, AT_ONCE)
+    return private
 
 
 def go(desk: Desk, kind: str, what: dict[str, Any], deed: dict[str, Any]) -> str:

@@ -13,9 +13,9 @@ from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from appliance.errors import NotFound
-from appliance.services import authorisation, jobs, sheets
+from appliance.services import authorisation, jobs, new_passwords, sheets
 from appliance.services.jobs import Job
-from web import labour
+from web import labour, security
 from web.panel import drafts
 from web.panel.desk import Desk, Managing
 from web.panel.forms import Form
@@ -27,6 +27,7 @@ router = APIRouter(include_in_schema=False)
 
 FIRST = 10  # of what a draft would do
 _AT_ONCE = 500  # refusals that are read together
+SHEET_SECONDS = 24 * 3600  # so long a browser keeps the key of a sheet
 
 
 @router.get("/jobs")
@@ -51,7 +52,8 @@ def detail(desk: Managing, job: str, asked: Asked) -> Response:
         is_own=jobs.is_own(found, desk.actor), sample=[one for one in first if "fault" not in one],
         is_brief=found.kind in labour.BRIEF, is_at_work=found.state in (jobs.READING, *jobs.OPEN),
         may_undo=may_end and jobs.can_be_undone(found), part=_percent(found),
-        trash_days=desk.wiring.settings.limits.trash_days,
+        trash_days=desk.wiring.settings.limits.trash_days, has_sheet=new_passwords.is_waiting(found),
+        can_open=security.read_cookie(desk.request, _sheet_cookie(job)) is not None,
     )  # fmt: skip
     if is_fragment(desk.request) and found.state not in (jobs.READING, *jobs.OPEN):
         response.headers["HX-Refresh"] = "true"
@@ -64,9 +66,29 @@ def _percent(job: Job) -> int:
 
 @router.post("/jobs/{job}/start")
 def start(desk: Managing, job: str, form: Form) -> Response:
-    """Do what was shown."""
-    drafts.start(desk, job)
-    return desk.see_other(url("jobs", job))
+    """Do what was shown. New passwords are for this browser alone."""
+    key = drafts.start(desk, job)
+    response = desk.see_other(url("jobs", job))
+    if key:
+        security.set_cookie(desk.request, response, _sheet_cookie(job), key, max_age_seconds=SHEET_SECONDS)
+    return response
+
+
+def _sheet_cookie(job: str) -> str:
+    return f"{security.SHEET_COOKIE}_{job[:16]}"
+
+
+@router.post("/jobs/{job}/passwords")
+def passwords(desk: Managing, job: str, form: Form) -> Response:
+    """The sheet with the passwords that it made; it is made of them once."""
+    key = security.read_cookie(desk.request, _sheet_cookie(job)) or ""
+    with desk.changing() as session:
+        lines = new_passwords.take(session, job, key, actor=desk.actor)
+    headers = {"Content-Disposition": f'attachment; filename="passwords-{job[:16]}.csv"'}
+    text = "".join(sheets.line(one) for one in (("address", "password"), *lines))
+    response = Response(text, headers=headers, media_type="text/csv; charset=utf-8")
+    security.drop_cookie(desk.request, response, _sheet_cookie(job))
+    return response
 
 
 @router.post("/jobs/{job}/undo")
