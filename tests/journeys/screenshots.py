@@ -287,13 +287,13 @@ def _furnish_traces(office: Office) -> None:
     store.close()
 
 
-def log_in(page: Any, url: str, name: str = OPERATOR, password: str = PASSWORD) -> None:
-    """As a person does it."""
+def log_in(page: Any, url: str, name: str = OPERATOR, password: str = PASSWORD, until: str = "") -> None:
+    """As a person does it; to the end, or to the page *until* which it goes."""
     page.goto(f"{url}/login")
     page.fill("#name", name)
     page.fill("#password", password)
     page.click("button:has-text('Sign in')")
-    page.wait_for_url(lambda where: "/login" not in where)
+    page.wait_for_url(url + until if until else lambda where: "/login" not in where)
 
 
 def take(browser: Any, url: str, wanted: Callable[[Any, str], None], size: dict[str, int], scheme: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from appliance import audit_chain
 from tests.fixtures.panel import Office
+from web.panel.rendering import changes
 
 
 @pytest.fixture
@@ -47,3 +48,11 @@ def test_a_customer_exports_his_own_part(office: Office, api) -> None:
     customer = office.tenant("shop")
     api("POST", "/domains", {"name": "foreign.test"})
     assert "foreign.test" not in office.api(customer)("GET", "/audit/export").text
+
+
+def test_what_changed_is_told_in_days_sizes_and_words() -> None:
+    """Not as it is kept: that programs get from the API."""
+    before = {"enabled": True, "quota_bytes": 0, "note": "same"}
+    after = {"expires_at": 1_783_000_000, "quota_bytes": 1 << 30, "enabled": False, "note": "same", "max_mailboxes": 5}
+    told = "expires_at: 2026-07-02 13:46:40 UTC; quota_bytes: 0 → 1 GiB; enabled: yes → no; max_mailboxes: 5"
+    assert changes(after, before) == told

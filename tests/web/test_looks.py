@@ -2,29 +2,32 @@
 
 import contextlib
 import os
-import re
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.routing import iter_route_contexts
-from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import Response
 
-from appliance import consent_links
-from appliance.consent_links import Question
-from appliance.database.session import unit_of_work
-from appliance.models import ConsentRequest, Instance
-from appliance.services import aliases, domains
-from appliance.services.actor import Actor
 from tests.fixtures.browser import NARROW, WIDE, stumbling_blocks, unseen_stops
-from tests.fixtures.panel import SYSTEM, Office, make_office, served
+from tests.fixtures.panel import PASSWORD, Office, make_office, served
+from tests.journeys.pages import ANSWERS, begin_two_steps, send, strangers
 from tests.journeys.screenshots import OWNER, PAGES, furnish, log_in
+from web.panel.rendering import Renderer
 from web.panel.routes import router
 
 # What axe judges by colours and places; all else is the same in every look.
 BY_LOOK = ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"]
 TOO_WIDE = "document.documentElement.scrollWidth > window.innerWidth"
+LETTERS = "size => { document.documentElement.style.fontSize = size; }"
+# What has letters of its own that go beyond its edge and are not seen there.
+CUT_OFF = """() => [...document.querySelectorAll("main *, header *, footer *")]
+  .filter(one => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 1
+    && ["hidden", "clip"].includes(getComputedStyle(one).overflowX) && one.innerText)
+  .map(one => one.outerHTML.slice(0, 160))"""
 # Colours do not depend on the width, nor places on the colours: in small two looks see all that four do.
 OTHER_LOOKS = [(NARROW, "dark")]
 if os.environ.get("POSTERN_FULL") == "1":
@@ -34,14 +37,12 @@ OWNERS = {
     "setup": f"/mailboxes/{OWNER}/setup", "messages": "/messages",
 }  # fmt: skip
 RESELLERS = {"start": "/", "tenants": "/tenants", "tenant": "/tenants/3", "domains": "/domains"}
-ELSEWHERE = {
-    # Below, and tests/web/test_second_step.py.
-    "/login", "/login/link/{token}", "/login/code", "/consent/{token}",
-    "/recovery/reset/{token}", "/recovery/confirm/{token}",
-    # Files.
+# What a browser is told to keep, and no page.
+FILES = {
     "/domains/{name}/dns/zone", "/import/sheet", "/jobs/{job}/sheet", "/jobs/{job}/document", "/jobs/{job}/refused",
     "/audit/export",
 }  # fmt: skip
+TEMPLATES = Path(__file__).parents[2] / "web/templates"
 
 pytestmark = pytest.mark.browser
 
@@ -59,23 +60,6 @@ def furnished(office: Office) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def question(office: Office) -> str:
-    """Where somebody elsewhere is asked whether mail may be sent on to him."""
-    with unit_of_work(office.engine) as session:
-        tenant = domains.get(session, "northwind.example", actor=SYSTEM).tenant_id
-        customer = Actor("customer", "c", tenant)
-        aliases.create(
-            session, f"partners-{secrets.token_hex(4)}@northwind.example", ["ann@away.example"], actor=customer
-        )
-        row = session.scalars(select(ConsentRequest).order_by(ConsentRequest.id.desc())).first()
-        assert row is not None
-        key = session.scalars(select(Instance.consent_key)).one()
-        return (
-            f"/consent/{consent_links.token(key, Question(row.id, row.kind, row.holder_id, row.target, row.asked_at))}"
-        )
-
-
 @pytest.fixture(scope="module")
 def page(browser: Any, furnished: str) -> Iterator[Any]:
     """The operator's window; it becomes narrow and dark where a test looks so."""
@@ -84,15 +68,22 @@ def page(browser: Any, furnished: str) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def signed_in(browser: Any, url: str, *name: str) -> Iterator[Any]:
+def window(browser: Any) -> Iterator[Any]:
+    """Of somebody who has not signed in."""
     context = browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce")
     page = context.new_page()
     page.complaints = []
     page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    log_in(page, url, *name)
     yield page
     context.close()
+
+
+@contextlib.contextmanager
+def signed_in(browser: Any, url: str, *name: str) -> Iterator[Any]:
+    with window(browser) as page:
+        log_in(page, url, *name)
+        yield page
 
 
 def wrong(page: Any) -> list[str]:
@@ -107,10 +98,16 @@ def wrong(page: Any) -> list[str]:
         found += [f"{size['width']}, {scheme}: {one}" for one in stumbling_blocks(page, BY_LOOK)]
     if page.evaluate(TOO_WIDE):
         found.append("360: it has to be scrolled sideways")
-    # Everything twice as large (WCAG 1.4.4) is a window of half the size to the page.
+    # Everything twice as large (WCAG 1.4.4) is a window of half the size to the page; letters alone are not.
     page.set_viewport_size({name: pixels // 2 for name, pixels in WIDE.items()})
     if page.evaluate(TOO_WIDE):
         found.append("200 %: it has to be scrolled sideways")
+    page.set_viewport_size(WIDE)
+    page.evaluate(LETTERS, "200%")
+    if page.evaluate(TOO_WIDE):
+        found.append("letters of 200 %: it has to be scrolled sideways")
+    found += [f"letters of 200 %: cut off: {one}" for one in page.evaluate(CUT_OFF)]
+    page.evaluate(LETTERS, "")
     page.set_viewport_size(WIDE)
     page.emulate_media(color_scheme="light")
     return found
@@ -135,20 +132,63 @@ def test_pages_of_owners_and_resellers_are_too(browser: Any, furnished: str) -> 
                 seen(page, furnished + where)
 
 
-def test_every_page_there_is_is_looked_at() -> None:
-    """A new route is in PAGES of tests/journeys/screenshots.py, or it is no page."""
-    routes = [
-        (
-            str(route.path),
-            re.compile(re.sub(r"\{\w+:path\}", ".+", re.sub(r"\{\w+(:int)?\}", "[^/]+", str(route.path))) + r"\Z"),
-        )
-        for route in iter_route_contexts(router.routes)
-        if "GET" in (route.methods or ())
-    ]
-    shown = {
-        next((path for path, form in routes if form.match(where.partition("?")[0])), "") for where in PAGES.values()
+def test_every_page_there_is_is_looked_at(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new route or template is in PAGES of tests/journeys/screenshots.py, in tests/journeys/pages.py, or it is no page."""
+    drawn: set[tuple[str, str]] = set()
+    draw = Renderer.page
+
+    def note(renderer: Renderer, request: Request, template: str, *rest: Any, **more: Any) -> Response:
+        drawn.add((request.scope["route"].path, template))
+        return draw(renderer, request, template, *rest, **more)
+
+    monkeypatch.setattr(Renderer, "page", note)
+    operator, stranger = office.client().log_in(), office.client()
+    for where in PAGES.values():
+        operator.get(where)
+    for where in strangers(office).values():
+        stranger.get(where)
+    stranger.get("/login")
+    stranger.post("/login", {"name": begin_two_steps(office), "password": PASSWORD})
+    stranger.get("/login/code")
+    routes = {str(route.path) for route in iter_route_contexts(router.routes) if "GET" in (route.methods or ())}
+    assert routes - {route for route, _ in drawn} == FILES
+    pages = {
+        file.relative_to(TEMPLATES).as_posix()
+        for file in TEMPLATES.rglob("*.html")
+        if '{% extends "base.html" %}' in file.read_text()
     }
-    assert {path for path, _ in routes} - shown <= ELSEWHERE
+    assert pages - {template for _, template in drawn} == set(ANSWERS)
+
+
+@pytest.mark.parametrize("template", sorted(ANSWERS))
+def test_what_answers_a_form_is_readable_too(
+    browser: Any, page: Any, furnished: str, office: Office, template: str
+) -> None:
+    answer = ANSWERS[template]
+    with contextlib.ExitStack() as stack:
+        if not answer.is_operators:
+            name = f"one.{secrets.token_hex(4)}"
+            office.account(name, 1)
+            page = stack.enter_context(signed_in(browser, furnished, name))
+        send(page, furnished, answer)
+        assert wrong(page) == []
+
+
+def test_who_has_not_signed_in_reads_what_he_is_shown(browser: Any, furnished: str, office: Office) -> None:
+    """Also where links in mails lead, and between the two steps of signing in."""
+    with window(browser) as page:
+        for where in strangers(office).values():
+            seen(page, furnished + where)
+        page.goto(f"{furnished}/login/forgotten")
+        page.fill("#name", "nobody")
+        page.click("button:has-text('Send me a link')")
+        assert wrong(page) == []
+        log_in(page, furnished, begin_two_steps(office), until="/login/code")
+        assert wrong(page) == []
+        page.fill("#code", "000000")
+        page.click("button:has-text('Go on')")
+        assert page.locator("#code-error").is_visible()
+        assert wrong(page) == []
 
 
 def test_the_gate_and_a_refused_form_are_readable_too(page: Any, furnished: str) -> None:
@@ -166,10 +206,10 @@ def test_the_gate_and_a_refused_form_are_readable_too(page: Any, furnished: str)
     gate.context.close()
 
 
-def test_who_has_no_account_reads_what_he_is_asked(page: Any, furnished: str, question: str) -> None:
+def test_who_has_no_account_reads_what_he_is_asked(page: Any, furnished: str, office: Office) -> None:
     context = page.context.browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce")
     asked = context.new_page()
-    asked.goto(furnished + question)
+    asked.goto(furnished + strangers(office)["consent"])
     assert wrong(asked) == []
     asked.click("button:has-text('Yes, send it on to me')")
     assert wrong(asked) == []

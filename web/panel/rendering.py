@@ -227,18 +227,24 @@ def deed(action: str) -> str:
 
 
 def changes(after: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
-    """What changed, on one line: `quota_bytes: 0 → 1024`."""
+    """What changed, on one line: `quota_bytes: 0 → 1 KiB`."""
     told = []
     for name, value in after.items():
         former = (before or {}).get(name)
         if value not in (None, "", former):
-            told.append(
-                f"{name}: {_plain(former)} → {_plain(value)}" if former is not None else f"{name}: {_plain(value)}"
-            )
+            was = f"{_plain(name, former)} → " if former is not None else ""
+            told.append(f"{name}: {was}{_plain(name, value)}")
     return "; ".join(told)
 
 
-def _plain(value: object) -> str:
+def _plain(name: str, value: object) -> str:
+    """What was written down under *name*, for people: programs read it from the API as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and name.endswith("_at"):
+        return moment(value)
+    if isinstance(value, int) and name.endswith("_bytes") and value:
+        return octets(value)
     return some([str(part) for part in value]) if isinstance(value, list) else str(value)
 
 
