@@ -23,7 +23,7 @@ def index(desk: Managing, asked: Asked) -> Response:
     """Accounts by name, and below them who was appointed."""
     with desk.reading() as session:
         page = accounts.list_accounts(
-            session, actor=desk.actor, search=asked.search, limit=PAGE_LENGTH, cursor=asked.cursor
+            session, actor=desk.actor, search=asked.search, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor
         )
         found = appointments.list_appointments(session, actor=desk.actor, limit=MAX_APPOINTED).items
         appointed = [(row, appointments.holder_of(row)) for row in found]

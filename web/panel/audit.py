@@ -46,7 +46,9 @@ def index(desk: Managing, asked: Asked) -> Response:
     except ApplianceError as refusal:
         wanted, faults = Search(asked.search or None), faults_of(refusal, *FIELDS)
     with desk.reading() as session:
-        page = audit.list_entries(session, actor=desk.actor, search=wanted, limit=PAGE_LENGTH, cursor=asked.cursor)
+        page = audit.list_entries(
+            session, actor=desk.actor, search=wanted, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor
+        )
     return show_list(
         desk, asked, page, "/audit", ("audit/index.html", "audit/_list.html"), form, form=form, errors=faults, nouns=NOUNS,
         export=with_query("/audit/export", search=asked.search, **form),

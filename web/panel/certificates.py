@@ -9,8 +9,7 @@ from appliance.errors import ApplianceError
 from appliance.services import certificates
 from web.panel.desk import Desk, Managing
 from web.panel.forms import Form, faults_of
-from web.panel.links import with_query
-from web.panel.listing import PAGE_LENGTH, Asked, Wanted
+from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
 from web.panel.rendering import Typed
 
 router = APIRouter(include_in_schema=False)
@@ -24,11 +23,13 @@ def index(desk: Managing, asked: Asked) -> Response:
 
 def _index(desk: Desk, asked: Wanted, form: Typed, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
-        page = certificates.list_certificates(session, actor=desk.actor, limit=PAGE_LENGTH, cursor=asked.cursor)
+        page = certificates.list_certificates(
+            session, actor=desk.actor, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor
+        )
     faults = faults_of(refusal, "chain", "key") if refusal else Typed()
-    return desk.page(
-        "certificates/index.html", refusal=refusal, form=form, errors=faults, page=page, now=int(time.time()),
-        next=with_query("/certificates", cursor=page.next) if page.next else None, is_first=asked.cursor is None,
+    return show_list(
+        desk, asked, page, "/certificates", ("certificates/index.html", "certificates/index.html"), refusal=refusal,
+        form=form, errors=faults, now=int(time.time()),
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def index(desk: Managing, asked: Asked) -> Response:
     """All domains in one's part of the house."""
     with desk.reading() as session:
         page = domains.list_domains(
-            session, actor=desk.actor, search=asked.search, limit=PAGE_LENGTH, cursor=asked.cursor
+            session, actor=desk.actor, search=asked.search, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor
         )
         rows = shown(session, page.items)
     return show_list(desk, asked, page, "/domains", ("domains/index.html", "domains/_list.html"), rows=rows)
@@ -221,6 +221,7 @@ def _tab(
             actor=desk.actor,
             domain=domain.name,
             search=asked.search,
+            sort=asked.sort,
             limit=PAGE_LENGTH,
             cursor=asked.cursor,
         )

@@ -34,7 +34,7 @@ SHEET_SECONDS = 24 * 3600  # so long a browser keeps the key of a sheet
 def index(desk: Managing, asked: Asked) -> Response:
     """Those of one's part, newest first."""
     with desk.reading() as session:
-        page = jobs.list_jobs(session, actor=desk.actor, limit=PAGE_LENGTH, cursor=asked.cursor)
+        page = jobs.list_jobs(session, actor=desk.actor, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor)
     return show_list(desk, asked, page, "/jobs", ("jobs/index.html", "jobs/index.html"))
 
 

@@ -24,7 +24,7 @@ SCOPES = ("actions", "addresses", "networks")
 def index(desk: Managing, asked: Asked) -> Response:
     """All keys in one's part of the house."""
     with desk.reading() as session:
-        page = keys.list_keys(session, actor=desk.actor, limit=PAGE_LENGTH, cursor=asked.cursor)
+        page = keys.list_keys(session, actor=desk.actor, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor)
     return show_list(desk, asked, page, "/keys", ("keys/index.html", "keys/index.html"), now=int(time.time()))
 
 

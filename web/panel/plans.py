@@ -25,7 +25,7 @@ def index(desk: Managing, asked: Asked) -> Response:
     """All plans in one's part, with how many have each."""
     _require_reseller(desk)
     with desk.reading() as session:
-        page = plans.list_plans(session, actor=desk.actor, limit=PAGE_LENGTH, cursor=asked.cursor)
+        page = plans.list_plans(session, actor=desk.actor, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor)
         holders = plans.holders(session, page.items)
     return show_list(desk, asked, page, "/plans", ("plans/index.html", "plans/index.html"), holders=holders)
 

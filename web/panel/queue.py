@@ -52,13 +52,13 @@ def _index(desk: Desk, asked: Wanted, form: Typed, refusal: ApplianceError | Non
         with desk.reading() as session:
             page = waiting.list_messages(
                 session, desk.wiring.queued, actor=desk.actor, domain=form["domain"] or None, sender=form["sender"] or None,
-                limit=MAX_PAGE if form["by"] else PAGE_LENGTH, cursor=asked.cursor,
+                sort="" if form["by"] else asked.sort, limit=MAX_PAGE if form["by"] else PAGE_LENGTH, cursor=asked.cursor,
             )  # fmt: skip
     except ApplianceError as away:
         refusal = refusal or away
     return show_list(
         desk, asked, page, "/queue", ("queue/index.html", "queue/_list.html"), form, form=form, shapes=WAYS,
-        groups=_groups(page.items, form["by"]), errors=faults_of(refusal) if refusal else Typed(), refusal=refusal,
+        groups=_groups(page.items, form["by"]), errors=faults_of(refusal) if refusal else Typed(), refusal=refusal, most=MAX_PAGE,
         remove=with_query("/queue/remove", domain=form["domain"], sender=form["sender"]),
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ def index(desk: Managing, asked: Asked) -> Response:
 def _index(desk: Desk, asked: Wanted, refusal: ApplianceError | None) -> Response:
     with desk.reading() as session:
         page = removals.list_removals(
-            session, actor=desk.actor, search=asked.search, limit=PAGE_LENGTH, cursor=asked.cursor
+            session, actor=desk.actor, search=asked.search, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor
         )
     return show_list(
         desk, asked, page, "/removals", ("removals/index.html", "removals/_list.html"), refusal=refusal,

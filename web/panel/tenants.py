@@ -41,7 +41,7 @@ def index(desk: Signed, asked: Asked, under: Annotated[int | None, Query(ge=0, l
         top = tenants.own(session, desk.actor) if under is None else tenants.get(session, under, actor=desk.actor)
         page = tenants.list_tenants(
             session, actor=desk.actor, parent_id=None if asked.search else top.id, search=asked.search,
-            limit=PAGE_LENGTH if asked.search else BRANCHES, cursor=asked.cursor,
+            sort=asked.sort, limit=PAGE_LENGTH if asked.search else BRANCHES, cursor=asked.cursor,
         )  # fmt: skip
         tree = _tree(session, top, page.items, is_search=bool(asked.search))
     query = {} if under is None else {"under": str(under)}
