@@ -388,3 +388,41 @@ def test_a_mailbox_that_was_removed_comes_back_with_its_mail(town: Town, people:
     town.house.wait_until_known(anna, 30)
     town.write(anna, "three")
     town.wait(lambda: town.subjects(anna) == ["one", "three", "two"])
+
+
+def test_a_password_that_was_forgotten_is_chosen_anew_by_the_mail_that_came(
+    town: Town, people: People, customer: Customer
+) -> None:
+    """Each link is the one in a mail that lies in another mailbox of the house."""
+    anna, chiara, new = customer.at("anna"), customer.at("chiara"), "four other plain words"
+    with people() as owner:
+        owner.sign_in(town.url, anna, PASSWORD)
+        owner.press(owner.page.locator("details.who summary"))
+        owner.follow("Signing in", "details.who")
+        owner.follow("Recovery address")
+        owner.write("Address", chiara)
+        owner.write("Your password", PASSWORD)
+        owner.follow("Send a mail to confirm it")
+        (asked,) = town.wait(lambda: town.house.messages(chiara))
+        with people() as reader:
+            reader.open(link_in(asked.read_bytes()))
+            assert anna in reader.read()
+            reader.follow("Yes, this address is mine")
+            assert f"{chiara} is your recovery address." in reader.read()
+        owner.sign_out()
+        owner.follow("Forgotten your password?")
+        owner.write("Name or mail address", anna)
+        owner.follow("Send me a link")
+        assert "a mail is on its way there" in owner.read()
+        (sent,) = town.wait(lambda: set(town.house.messages(chiara)) - {asked})
+        owner.open(link_in(sent.read_bytes()))
+        assert anna in owner.read()
+        owner.write("New password", new)
+        owner.write("New password again", new)
+        owner.follow("Change password")
+        assert "Your password is changed" in owner.read()
+        town.wait(lambda: may_send(town, anna) == 535)  # programs had the old one, too
+        owner.sign_in(town.url, anna, PASSWORD)
+        assert owner.title() == "Postern"  # the gate
+        owner.sign_in(town.url, anna, new)
+        assert owner.title() == anna
