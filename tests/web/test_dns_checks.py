@@ -173,3 +173,21 @@ def test_programs_find_the_domains_whose_zone_is_wrong(shop: Office) -> None:
     assert [one["name"] for one in page["items"]] == ["house.test"]
     behind = key("GET", "/domains", params={"dns": "wrong", "limit": 1, "cursor": page["next"]}).json()
     assert ([one["name"] for one in behind["items"]], behind["next"]) == ([NAME], None)
+
+
+def test_the_list_shows_the_domains_whose_zone_is_wrong(shop: Office) -> None:
+    operator, admin = shop.client().log_in(), shop.client().log_in("shop-admin")
+    assert "Wrong in DNS" not in operator.get("/domains").text
+    right(shop)
+    for name in (NAME, "house.test"):
+        operator.get(f"/domains/{name}/dns?check=true")
+    page = operator.get("/domains?dns=wrong").text
+    assert '<a href="/domains/house.test">' in page
+    assert f'<a href="/domains/{NAME}">' not in page
+    assert "DNS: MX, SPF, DMARC" in page
+    assert "Change what is ticked" in page
+    assert "Change all" not in page, "that would change what the list does not show"
+    assert "Change all" in operator.get("/domains").text
+    assert "house.test" not in admin.get("/domains?dns=mx").text
+    assert "Of no domain this is wrong." in admin.get("/domains?dns=mx").text
+    assert operator.get("/domains?dns=nothing").status_code == 422

@@ -14,6 +14,7 @@ from appliance.services import (
     authorisation,
     bulk,
     dkim,
+    dns_checks,
     domains,
     forwardings,
     limits,
@@ -37,7 +38,7 @@ from web.panel.forms import (
 )
 from web.panel.guide import guide_for
 from web.panel.links import url
-from web.panel.listing import PAGE_LENGTH, Asked, Wanted, show_list
+from web.panel.listing import PAGE_LENGTH, Asked, Wanted, filters, show_list
 from web.panel.relaying import RELAY_FIELDS, as_typed, route_in, sources_for
 from web.panel.rendering import Typed
 
@@ -102,13 +103,31 @@ def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
 
 @router.get("/domains")
 def index(desk: Managing, asked: Asked) -> Response:
-    """All domains in one's part of the house."""
+    """All domains in one's part of the house; with `dns` those of which something is wrong there."""
+    form = filters(desk, "dns")
     with desk.reading() as session:
         page = domains.list_domains(
-            session, actor=desk.actor, search=asked.search, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor
+            session,
+            actor=desk.actor,
+            search=asked.search,
+            sort=asked.sort,
+            dns=form["dns"],
+            limit=PAGE_LENGTH,
+            cursor=asked.cursor,
         )
         rows = shown(session, page.items)
-    return show_list(desk, asked, page, "/domains", ("domains/index.html", "domains/_list.html"), rows=rows)
+        wrong = dns_checks.tally(session, actor=desk.actor)
+    return show_list(
+        desk, asked, page, "/domains", ("domains/index.html", "domains/_list.html"), query=form,
+        rows=rows, form=form, narrowings=_narrowings(wrong, form["dns"]),
+    )  # fmt: skip
+
+
+def _narrowings(wrong: dict[str, int], chosen: str) -> list[tuple[str, str, int]]:
+    """To what the list can be narrowed, and always to the *chosen*: the word in its address, what it is called, and of how many."""
+    called = {dns_checks.WRONG: "Wrong in DNS", **{kind: kind for kind in dns_checks.KINDS}}
+    found = [(key.lower(), words, wrong.get(key, 0)) for key, words in called.items()]
+    return [("", "All", 0), *(one for one in found if one[2] or one[0] == chosen)]
 
 
 @router.get("/domains/new")
