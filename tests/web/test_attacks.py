@@ -6,22 +6,30 @@ fails, and so does a text that no page shows any more (SHOWN): a walk that misse
 A reader would otherwise get wrong: who may do what to whose things is not asked here but in test_authorisation_matrix.py.
 """
 
+import csv
+import io
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode, urljoin
 
 import pytest
 from fastapi.routing import iter_route_contexts
-from sqlalchemy import MetaData, Table, func, select, update
+from sqlalchemy import JSON, MetaData, String, Table, func, select, update
 from starlette.testclient import TestClient
 
 from appliance.database.session import reading, unit_of_work
-from appliance.models import Route, Webhook, WebhookDelivery
+from appliance.models import Account, AliasTarget, ForwardingTarget, Passkey, Route, Sending, Webhook, WebhookDelivery
 from appliance.models.base import Base
-from appliance.services import audit, autoreplies, keys, senders
+from appliance.services import aliases, audit, autoreplies, forwardings, keys, mailboxes, senders
 from appliance.services.actor import Actor
+from appliance.services.dns_page import Found
+from mta.roles.journal import lines
+from mta.roles.tracer.gather import Gatherer
+from mta.roles.tracer.store import Store
+from mta.roles.tracer.tail import Place
 from tests.fakes.queue import FakeQueue
 from tests.fixtures.panel import OPERATOR, PASSWORD, SYSTEM, Browser, Office, make_office
 from tests.journeys import screenshots
@@ -35,8 +43,44 @@ HOSTILE = '"><svg onload=alert(1)><img src=x onerror=alert(1)>{{7*7}}'
 
 # Where a text of the database stands that people wrote, or programs of strangers: none of it may be believed.
 SHOWN = {
-    "access_rule.note", "api_key.name", "app_password.name", "autoreply.text", "login_attempt.program",
-    "login_session.program", "mailbox.display_name", "plan.name", "tenant.name", "webhook_delivery.detail", "route.login",
+    "access_rule.note", "alias.note", "alias_target.failure", "api_key.name", "app_password.name", "autoreply.subject",
+    "autoreply.text", "forwarding_target.failure", "job.failure", "login_attempt.program", "login_session.program",
+    "mailbox.display_name", "plan.name", "removal.removed_by", "route.login", "sending.brake_reason",
+    "tenant.name", "webhook.disabled_why", "webhook_delivery.detail",
+}  # fmt: skip
+# What nobody can write as he likes: it is looked at when it comes in (addresses, names of hosts, networks), or is one of our own
+# words, or a number of ours.
+SHAPED = {
+    "access_rule.pattern", "access_rule.verb", "account.kind", "account.name", "account.rights", "alias.folded", "alias.listed",
+    "alias.local_part", "alias.open_to", "alias_target.address", "api_key.actions", "api_key.addresses", "api_key.networks",
+    "api_key.public_id", "appointment.kind", "appointment.rights", "certificate.chain", "certificate.fingerprint",
+    "certificate.origin", "certificate_name.name", "change.key", "change.kind", "consent_request.kind", "consent_request.target",
+    "dkim_key.algorithm", "dkim_key.public_key", "dkim_key.selector", "dkim_key.state", "domain.catch_all", "domain.claim",
+    "domain.dns_faults", "domain.kind", "domain.language", "domain.local_only", "domain.name", "domain.next_hop", "domain.source",
+    "domain.source_settings", "domain.tag_separator", "domain.validation", "forwarding_target.address", "instance.host_name",
+    "instance.instance_id", "job.asked_by", "job.kind", "job.public_id", "job.source", "job.state", "login_attempt.how",
+    "login_attempt.source", "login_link.made_by", "login_session.source", "login_session.support_by", "login_step.back",
+    "login_step.how", "login_step.purpose", "mailbox.folded", "mailbox.local_part", "own_settings.recovery_address",
+    "own_settings.time_zone", "pattern.folded", "pattern.prefix", "recovery_mail.kind", "recovery_mail.target",
+    "relay_recipient.folded", "removal.key", "removal.kind", "removal.name", "route.key", "route.next_hop", "route.source_address",
+    "route.tls", "sender_grant.address", "store_task.domain", "store_task.local_part", "store_task.op", "tenant.kind",
+    "webhook.public_id", "webhook.types", "webhook.url",
+}  # fmt: skip
+# What no page shows: secrets, what proves them, and what is kept to be done or to be given back as it was.
+UNSEEN = {
+    "account.sealed_hash", "app_password.sealed_hash", "api_key.sha256", "backup_code.sha256", "certificate.sealed_key",
+    "dkim_key.sealed_key", "domain.sealed_secret", "forwarding.conditions", "given_answer.actor", "given_answer.body",
+    "given_answer.key",
+    "given_answer.request_hash", "instance.consent_key", "job.request", "login_link.token_sha256", "login_session.csrf",
+    "login_session.token_sha256", "login_step.challenge", "login_step.token_sha256", "mailbox.sealed_hash",
+    "own_settings.sealed_secret", "passkey.credential_id", "passkey.public_key", "publish_request.failure", "removed_rows.rows",
+    "removed_rows.table", "route.sealed_password", "srs_secret.secret", "webhook.old_sealed_secret", "webhook.sealed_secret",
+}  # fmt: skip
+# Written where they are made, below: of what happened nothing is changed afterwards, and others have a shape around them.
+OTHERWISE = {
+    "audit_entry.action", "audit_entry.actor", "audit_entry.actor_kind", "audit_entry.after", "audit_entry.before",
+    "audit_entry.digest", "audit_entry.source", "audit_entry.subject", "job.about", "job_part.operations", "job_result.body",
+    "passkey.name",
 }  # fmt: skip
 # Pages that end the walk, or that have no form of ours.
 NOT_WALKED = ("/logout", "/static/", "/api/", "/support/", "/login", "/theme", "/language")
@@ -133,9 +177,19 @@ def furnish_more(office: Office) -> None:
     with unit_of_work(office.engine) as session:
         senders.add_app_password(session, screenshots.OWNER, "phone", actor=SYSTEM, sealer=office.sealer)
         autoreplies.put(session, screenshots.OWNER, text="away", actor=SYSTEM)
+        aliases.create(session, "far@northwind.example", ["ann@away.example"], actor=SYSTEM)
+        forwardings.put(session, screenshots.OWNER, ["ann@away.example"], actor=SYSTEM)
+        for target in (AliasTarget, ForwardingTarget):
+            session.execute(
+                update(target).where(target.address == "ann@away.example").values(failed_at=1, confirmed_at=1)
+            )
+        owner = mailboxes.get(session, screenshots.OWNER, actor=SYSTEM)
+        session.add(Sending(mailbox_id=owner.id, braked_at=1, brake_reason="much"))
         keys.create(session, actor=SYSTEM, name="billing")
         session.add(Route(key="", next_hop="smarthost.example", login="us"))
-        hook = Webhook(public_id="h" * 16, tenant_id=1, url="https://hooks.example/in", sealed_secret="x")
+        hook = Webhook(
+            public_id="h" * 16, tenant_id=1, url="https://hooks.example/in", sealed_secret="x", disabled_why="gone"
+        )
         session.add(hook)
         session.flush()
         # Nothing that stands in the audit log is ever changed, so this is written at once.
@@ -144,6 +198,50 @@ def furnish_more(office: Office) -> None:
             session, liar, "domain.create", MARK % "audit.subject", tenant_id=1, after={"note": MARK % "audit.after"}
         )
         session.add(WebhookDelivery(webhook_id=hook.id, event_id=0, attempt=1, detail="refused"))
+    send_sheet(office)
+
+
+def send_sheet(office: Office) -> None:
+    """A file whose name and cells are hostile, looked at and begun: a line that is taken in, and some that are not."""
+    text = io.StringIO()
+    rows = [
+        ("mailbox", "one@northwind.example", "sheet.name"),
+        ("mailbox", "sheet.address", ""),
+        ("sheet.kind", "x@x.example", ""),
+    ]
+    marked = [[MARK % cell if cell.startswith("sheet.") else cell for cell in row] for row in rows]
+    csv.writer(text).writerows([("kind", "address", "display_name"), *marked])
+    browser = office.client().log_in()
+    browser.get("/import")
+    file = {"file": (MARK % "sheet.file", text.getvalue(), "text/csv")}
+    response = browser.client.post("/import", data={"csrf": browser.token}, files=file)
+    assert response.status_code == 303, response.text
+
+
+def tell_talks(office: Office, queue_ids: list[str]) -> None:
+    """What the trace knows of the last conversation about messages that wait."""
+    store, told = Store(office.app.state.wiring.traces), []
+    for queue_id in queue_ids:
+        to = {"queue_id": queue_id, "original_recipient": "ann@else.test", "final_recipient": "ann@else.test"}
+        said = {
+            **to,
+            "status": "4.4.1",
+            "diagnostic_code": MARK % "story.talk",
+            "remote_mta": "mx.else.test",
+            "stage": "rcpt",
+        }
+        taken = {"queue_id": queue_id, "session": "s", "reverse_path": "a@b.example", "forward_path": "ann@else.test"}
+        told += [("enqueuer", "accepted", taken), ("scheduler", "deferred", said)]
+    written = [lines.record(time.time() - 60, role, event, words) for role, event, words in told]
+    store.take(Gatherer(store, 1000).gather(written), Place("x", 1))
+    store.close()
+
+
+class HostileZone:
+    """Name servers that answer everything, and always in the same words."""
+
+    def look_up(self, questions: Sequence[tuple[str, str]]) -> list[Found]:
+        return [Found("answer", (MARK % "dns.answer",)) for _ in questions]
 
 
 def wait_with(words: bytes) -> FakeQueue:
@@ -168,7 +266,8 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         furnish(office)
         furnish_more(office)
         queue = wait_with((MARK % "queue.said").encode())
-        office.app.state.wiring = replace(office.app.state.wiring, scheduler=queue)
+        tell_talks(office, [queue_id.decode() for queue_id in queue.rig.hands.envelopes])
+        office.app.state.wiring = replace(office.app.state.wiring, scheduler=queue, resolver=HostileZone())
         office.client(headers={"User-Agent": "a browser"}).log_in()
         spoil(office)
         yield office
@@ -181,7 +280,23 @@ def operator(attacked: Office) -> Browser:
 
 @pytest.fixture(scope="module")
 def walked(operator: Browser) -> Walk:
-    return walk(operator, "/", "/account/sign-in", "/traffic", "/isolation", "/queue?by=error", "/nowhere")
+    story = f"/messages/{len(screenshots.STORIES) - 1:020x}"  # the last but one of those that `attacked` adds
+    asked = ("/isolation", "/queue?by=error", "/domains/northwind.example/dns?check=true", "/nowhere")
+    return walk(operator, "/", "/account/sign-in", "/traffic", *asked, f"/mailboxes/{screenshots.OWNER}/sending", story)
+
+
+def test_of_each_text_in_the_database_it_is_said_whether_pages_show_it() -> None:
+    """A new column of text is spoiled here, or it is said why nobody can write into it what he likes."""
+    tables: MetaData = Base.metadata
+    texts = {
+        f"{table.name}.{column.name}"
+        for table in tables.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, String | JSON)
+    }
+    parts = (SHOWN, SHAPED, UNSEEN, OTHERWISE)
+    assert texts == set.union(*parts)
+    assert len(texts) == sum(map(len, parts)), "one stands in two places"
 
 
 def harmful(text: str) -> list[str]:
@@ -194,9 +309,22 @@ def test_no_text_that_people_or_strangers_wrote_is_markup(walked: Walk) -> None:
     assert len(walked.pages) > 60
     wrong = {address: found for address, text in walked.pages.items() if (found := harmful(text))}
     assert wrong == {}
-    told = {f"audit.{part}" for part in ("actor", "source", "subject", "after")} | {"queue.said"}
-    wanted = SHOWN | told | {f"story.{part}" for part in ("sender", "said", "recipient", "reply")}
+    told = {f"audit.{part}" for part in ("actor", "source", "subject", "after")} | {"queue.said", "dns.answer"}
+    told |= {f"sheet.{part}" for part in ("address", "file")}
+    wanted = SHOWN | told | {f"story.{part}" for part in ("sender", "said", "recipient", "reply", "talk")}
     assert {name for name in wanted if f"id={name}" not in walked.text} == set()
+
+
+def test_the_name_of_a_passkey_is_no_markup(attacked: Office) -> None:
+    """Its owner's page alone shows it, and none of those above is his."""
+    attacked.account("keyed", 1)
+    browser = attacked.client().log_in("keyed")
+    with unit_of_work(attacked.engine) as session:
+        owner = session.scalars(select(Account).where(Account.name == "keyed")).one()
+        session.add(Passkey(account_id=owner.id, credential_id="c", public_key="k", name=MARK % "passkey.name"))
+    page = browser.get("/account/second-step").text
+    assert "id=passkey.name" in page
+    assert harmful(page) == []
 
 
 def test_nothing_that_is_asked_for_comes_back_as_markup(operator: Browser, walked: Walk) -> None:
