@@ -29,6 +29,7 @@ VERBS = {
         "what somebody may do besides what his account or mailbox gives him",
     ),
     "removal": ("appliance.cli.removal:app", "what was removed, and can be had back for a while"),
+    "job": ("appliance.cli.job:app", "what is worked off in the background"),
     "pattern": ("appliance.cli.pattern:app", "addresses of one beginning that are a mailbox's"),
     "route": ("appliance.cli.route:app", "where mail goes on to instead of by MX"),
     "rule": ("appliance.cli.rule:app", "whom the host, a domain or a mailbox lets in or keeps out"),
@@ -99,7 +100,11 @@ def _run(arguments: list[str]) -> int:
         app.command(place, name=verb, help=purpose)
     try:
         code = app(rest, exit_on_error=False, print_error=False, result_action="return_value")
-    except (CycloptsError, WrongUsage) as error:
+    except CycloptsError as error:
+        from appliance.cli.wrong_usage import sentence_of  # noqa: PLC0415 - of the same library
+
+        return _fail(sentence_of(error), WRONG_USAGE)
+    except WrongUsage as error:
         return _fail(" ".join(str(error).split()), WRONG_USAGE)
     return code if isinstance(code, int) else DONE
 

@@ -11,6 +11,10 @@ from argon2 import PasswordHasher
 
 from appliance.cli import VERBS
 from appliance.cli.doctor import lacks_journal
+from appliance.database.engine import open_engine
+from appliance.database.session import unit_of_work
+from appliance.services import jobs
+from appliance.services.actor import Actor
 from appliance.services.certificates import make_self_signed
 
 PHC = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("secret")
@@ -524,3 +528,52 @@ def test_sheets_limits_zone_and_appointments(postern, tmp_path):
     assert "a@example.org\tdomain" in postern("appointment", "list").out
     assert postern("appointment", "end", str(made["id"])).code == 0
     assert postern("appointment", "list").out == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("domain list foo bar", "`domain list` takes nothing more: foo bar (see: postern domain list --help)"),
+        (
+            "removal end 1 2 3 4 5 6 7",
+            "`removal end` takes nothing more: 2 3 4 5 6 … (see: postern removal end --help)",
+        ),
+        ("domain list --foo", "`domain list` has no option --foo (see: postern domain list --help)"),
+        ("domain show", "`domain show` wants DOMAIN (see: postern domain show --help)"),
+        ("domain list --search", "`domain list` wants a value behind --search (see: postern domain list --help)"),
+        ("removal end x", "`removal end`: REMOVAL is a whole number, not 'x' (see: postern removal end --help)"),
+        (
+            "domain add a.test --greylist=maybe",
+            "`domain add`: --greylist is yes or no, not 'maybe' (see: postern domain add --help)",
+        ),
+        ("domain bogus", "there is no command `domain bogus` (see: postern domain --help)"),
+        ("bogus", "there is no command `bogus` (see: postern --help)"),
+    ],
+)
+def test_what_is_written_wrong_is_said_in_one_sentence(postern, line, sentence):
+    wrong = postern(*line.split())
+    assert (wrong.code, wrong.out, wrong.err) == (2, "", f"postern: {sentence}\n")
+
+
+def test_jobs_are_listed_shown_and_ended(postern, house):
+    """Those that the API and the panel made; nobody works them off here."""
+    postern("domain", "add", "example.org")
+    assert postern("job", "list", "--json").data == []
+    engine = open_engine(f"sqlite:///{house}/var/postern.db")
+    somebody = Actor("system", "test")
+    with unit_of_work(engine) as session:
+        wanted = [{"method": "DELETE", "path": f"/domains/{name}.test"} for name in ("a", "b")]
+        job = jobs.create(session, "batch", wanted, actor=somebody)
+        number = job.public_id
+        jobs.note(session, job, [(404, {"code": "not_found", "detail": "there is no domain a.test"})])
+    engine.dispose()
+    assert postern("job", "list").out.startswith(f"{number}\tbatch\trunning\t1\t2\t1\t")
+    shown = postern("job", "show", number, "--json").data
+    assert {name: shown[name] for name in ("state", "total", "done", "failed", "failure")} == {
+        "state": "running", "total": 2, "done": 1, "failed": 1, "failure": None,
+    }  # fmt: skip
+    assert postern("job", "refusals", number).out == "0\t404\t-\tnot_found\tthere is no domain a.test\n"
+    assert postern("job", "end", number).out == f"ended job {number}: 1 of 2 were done\n"
+    assert postern("job", "show", number, "--json").data["state"] == "failed"
+    gone = postern("job", "show", "0123")
+    assert (gone.code, gone.err) == (1, "postern: there is no job 0123\n")
