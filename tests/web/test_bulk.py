@@ -335,6 +335,30 @@ def test_the_lists_have_boxes_to_tick_and_lead_to_the_choice(office: Office, ope
     assert "It is about 2 : box0@shop.test, box1@shop.test" in plain(chosen.text)
 
 
+def test_tenants_are_ticked_by_their_numbers_or_all_below_the_one_that_is_looked_at(
+    office: Office, operator: Browser
+) -> None:
+    with unit_of_work(office.engine) as session:
+        mine = tenants.create(session, "Mine Ltd", "reseller", actor=SYSTEM).id
+        below = [tenants.create(session, f"Below {number}", actor=SYSTEM, parent_id=mine).id for number in range(2)]
+        tenants.create(session, "Beside", actor=SYSTEM)
+        plan = plans.create(session, "Large", actor=SYSTEM).id
+    page = operator.get("/tenants").text
+    ticked = re.findall(r'name="name" value="(\d+)" form="ticked" aria-label="Tick ([^"]+)"', page)
+    assert (str(mine), "Mine Ltd") in ticked
+    assert "1" not in dict(ticked), "nobody chooses a plan for himself"
+    chosen = operator.post("/bulk/choose", {"noun": "tenant", "name": str(mine)})
+    assert "It is about 1 : Mine Ltd" in plain(chosen.text)
+    assert ">Large</option>" in chosen.text
+    page = operator.get(f"/tenants?under={mine}").text
+    assert f'name="domain" value="{mine}"' in page
+    fields = {"noun": "tenant", "domain": str(mine), "verb": "plan", "plan": str(plan), "all": "yes", "search": ""}
+    send(operator, f"{send(operator, '/bulk', fields)}/start", {})
+    assert plans_of(office, [mine, *below]) == [None, plan, plan]
+    nothing = send(operator, "/bulk/choose", {"noun": "tenant", "domain": str(mine)})
+    assert nothing == f"/tenants?under={mine}"
+
+
 def test_a_large_change_is_looked_at_and_done_in_the_background(
     office: Office, operator: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,9 +44,13 @@ def index(desk: Signed, asked: Asked, under: Annotated[int | None, Query(ge=0, l
             sort=asked.sort, limit=PAGE_LENGTH if asked.search else BRANCHES, cursor=asked.cursor,
         )  # fmt: skip
         tree = _tree(session, top, page.items, is_search=bool(asked.search))
+        own = tenants.own(session, desk.actor).id
+        tickable = {branch.tenant.id for branch in tree} - {own}  # nobody chooses a plan for himself
     query = {} if under is None else {"under": str(under)}
     templates = ("tenants/index.html", "tenants/_list.html")
-    return show_list(desk, asked, page, "/tenants", templates, query, tree=tree, top=top, under=under)
+    return show_list(
+        desk, asked, page, "/tenants", templates, query, tree=tree, top=top, under=under, tickable=tickable
+    )
 
 
 def _tree(
