@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from appliance.database.session import Session, reading, unit_of_work
+from appliance.database.session import Session, unit_of_work
 from appliance.models import Job, JobResult, Webhook, WebhookDelivery
 from appliance.services import (
     access_rules,
@@ -21,9 +21,7 @@ from appliance.services import (
     appointments,
     autoreplies,
     certificates,
-    client_setup,
     disposables,
-    dns_page,
     domains,
     forwardings,
     mailboxes,
@@ -42,6 +40,7 @@ from tests.fakes.supervisor import FakeSupervisor
 from tests.fixtures.browser import NARROW, WIDE, chromium
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Office, make_office, served
 from tests.mta.roles.scheduler._rig import envelope_of, queue_id_of
+from web import dns_checks
 
 PEOPLE = (
     ("anna", "Anna Lindqvist"), ("ben", "Ben Okafor"), ("chiara", "Chiara Moretti"), ("dmitri", "Dmitri Volkov"),
@@ -68,7 +67,8 @@ STORIES = (
 JOB, WEBHOOK = "0123456789abcdef", "whk0123456789"
 PAGES = {
     "start": "/", "traffic": "/traffic", "webhooks": "/webhooks", "webhook-new": "/webhooks/new",
-    "domains": "/domains", "domain-new": "/domains/new", "domain": "/domains/northwind.example",
+    "domains": "/domains", "domains-wrong": "/domains?dns=wrong", "domain-new": "/domains/new",
+    "domain": "/domains/northwind.example",
     "domain-empty": "/domains/empty.example", "mailboxes": "/domains/northwind.example/mailboxes",
     "mailboxes-empty": "/domains/empty.example/mailboxes", "forwards": "/domains/northwind.example/forwards",
     "forwards-empty": "/domains/empty.example/forwards", "dns": "/domains/northwind.example/dns?check=true",
@@ -227,15 +227,17 @@ def _furnish_queue(office: Office) -> None:
 
 
 def _furnish_dns(office: Office) -> None:
-    """Some records that are right, one that is not, and others that are not there."""
-    with reading(office.engine) as session:
-        domain = domains.get(session, "northwind.example", actor=SYSTEM)
-        setup = client_setup.setup_of(office.app.state.wiring.settings, domain.name)
-        wanted = dns_page.wanted(session, domain, actor=SYSTEM, setup=setup)
-    resolver = office.app.state.wiring.resolver
-    for record in wanted[:2]:
-        resolver.records[record.kind, record.name] = Found("answer", (record.value,))
-    resolver.records["TXT", "northwind.example"] = Found("answer", ("v=spf1 include:_spf.elsewhere.example -all",))
+    """Some records that are right, one that is not, and others that are not there; and what was found at the last look."""
+    wiring = office.app.state.wiring
+    with wiring.reading() as session:
+        found = [domains.get(session, f"{name}.example", actor=SYSTEM) for name in ("northwind", "orchard", "harbour")]
+        wanted = [dns_checks.records_of(wiring, session, domain, SYSTEM) for domain in found]
+    records = wiring.resolver.records
+    for right in (wanted[0][:2], wanted[1]):
+        records.update({(one.kind, one.name): Found("answer", (one.value,)) for one in right})
+    records["TXT", "northwind.example"] = Found("answer", ("v=spf1 include:_spf.elsewhere.example -all",))
+    for domain, those in zip(found, wanted, strict=True):
+        dns_checks.check(wiring, domain, those)
 
 
 def _furnish_house(office: Office) -> None:
