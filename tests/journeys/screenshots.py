@@ -7,7 +7,7 @@ for looking at.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from mta.roles.tracer.tail import Place
 from tests.fakes.supervisor import FakeSupervisor
 from tests.fixtures.browser import NARROW, WIDE, chromium
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD, SYSTEM, Office, make_office, served
+from tests.journeys.pages import ANSWERS, send, strangers
 from tests.mta.roles.scheduler._rig import envelope_of, queue_id_of
 from web import dns_checks
 
@@ -101,6 +102,17 @@ PAGES = {
     "second-step": "/account/second-step", "app": "/account/app", "time": "/account/time",
     "recovery": "/account/recovery", "forgotten": "/login/forgotten",
     "missing": "/domains/nowhere.example", "api": "/api/v1/docs",
+}  # fmt: skip
+
+OWNERS = {
+    "mailbox": f"/mailboxes/{OWNER}", "addresses": f"/mailboxes/{OWNER}/addresses", "away": f"/mailboxes/{OWNER}/away",
+    "sending": f"/mailboxes/{OWNER}/sending", "setup": f"/mailboxes/{OWNER}/setup", "messages": "/messages",
+    "sign-in": "/account/sign-in",
+}  # fmt: skip
+CUSTOMERS = {
+    "start": "/", "tenant": "/tenants/3", "domains": "/domains", "domain": "/domains/northwind.example",
+    "mailboxes": "/domains/northwind.example/mailboxes", "settings": "/domains/northwind.example/settings",
+    "mailbox": f"/mailboxes/{OWNER}", "messages": "/messages", "queue": "/queue", "keys": "/keys",
 }  # fmt: skip
 
 
@@ -294,15 +306,18 @@ def log_in(page: Any, url: str, name: str = OPERATOR, password: str = PASSWORD, 
     page.goto(f"{url}/login")
     page.fill("#name", name)
     page.fill("#password", password)
-    page.click("button:has-text('Sign in')")
+    page.click("form[action='/login'] button")
     page.wait_for_url(url + until if until else lambda where: "/login" not in where)
 
 
-def take(browser: Any, url: str, wanted: Callable[[Any, str], None], size: dict[str, int], scheme: str) -> None:
-    """Sign in with a fresh browser of this *size* and *scheme*, and let *wanted* take its pictures."""
-    context = browser.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+def take(
+    browser: Any, url: str, wanted: Callable[[Any, str], None], look: Mapping[str, Any], name: str = OPERATOR
+) -> None:
+    """Sign in as *name* (empty: as nobody) with a fresh browser of this *look*, and let *wanted* take its pictures."""
+    context = browser.new_context(reduced_motion="reduce", **look)
     page = context.new_page()
-    log_in(page, url)
+    if name:
+        log_in(page, url, name)
     wanted(page, url)
     context.close()
 
@@ -312,15 +327,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--all", action="store_true", help="every page, every size, both themes")
+    parser.add_argument("--language", default="en", help="as a browser asks for it")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, make_office(Path(folder)) as office, served(office.app) as url:
         furnish(office)
         with chromium() as browser:
             if asked.all:
-                take_all(browser, url, asked.folder)
+                take_all(office, browser, url, asked.folder, asked.language)
             for name, path, size, scheme in () if asked.all else PICTURES:
-                take(browser, url, picture(asked.folder, {name: path}, whole=False), size, scheme)
+                look = {"viewport": size, "color_scheme": scheme, "locale": asked.language}
+                take(browser, url, picture(asked.folder, {name: path}, whole=False), look)
 
 
 def picture(folder: Path, pages: dict[str, str], *, whole: bool, suffix: str = "") -> Callable[[Any, str], None]:
@@ -334,15 +351,34 @@ def picture(folder: Path, pages: dict[str, str], *, whole: bool, suffix: str = "
     return shoot
 
 
-def take_all(browser: Any, url: str, folder: Path) -> None:
-    """Every page in every look, and the gate before anybody has signed in."""
+def take_all(office: Office, browser: Any, url: str, folder: Path, locale: str) -> None:
+    """Every page in every look: the operator's, an owner's, a customer's, what a stranger sees, and what answers forms."""
+    office.account("northwind", 3)
     for size in (WIDE, NARROW):
         for scheme in ("light", "dark"):
+            look = {"viewport": size, "color_scheme": scheme, "locale": locale}
             suffix = f"-{size['width']}-{scheme}"
-            take(browser, url, picture(folder, PAGES, whole=True, suffix=suffix), size, scheme)
-            context = browser.new_context(viewport=size, color_scheme=scheme)
-            picture(folder, {"login": "/login"}, whole=True, suffix=suffix)(context.new_page(), url)
-            context.close()
+            for name, prefix, pages in (
+                (OPERATOR, "", PAGES), (OWNER, "owner-", OWNERS), ("northwind", "customer-", CUSTOMERS),
+                ("", "gate-", strangers(office)),
+            ):  # fmt: skip
+                shown = {prefix + key: where for key, where in pages.items()}
+                take(browser, url, picture(folder, shown, whole=True, suffix=suffix), look, name)
+            if locale == "en":  # else the buttons say other words
+                take(browser, url, answers(folder, suffix), look)
+
+
+def answers(folder: Path, suffix: str) -> Callable[[Any, str], None]:
+    """What takes a picture of each page that answers a form of the operator's."""
+
+    def shoot(page: Any, url: str) -> None:
+        for template, answer in ANSWERS.items():
+            if answer.is_operators:
+                send(page, url, answer)
+                name = template.removesuffix(".html").replace("/", "-")
+                page.screenshot(path=folder / f"answer-{name}{suffix}.png", full_page=True)
+
+    return shoot
 
 
 if __name__ == "__main__":
