@@ -234,7 +234,8 @@ def test_a_policy_is_not_forgotten_with_the_process(house, world):
     assert send(house, domain)["event"] == "relayed"
     world.webs[domain].close()
     world.hosts[domain].manners.context = Authority("Of nobody").give(f"mx.{domain}").context(world.folder, "wrong")
-    time.sleep(2.5)  # A policy stands in the file two seconds after it was fetched.
+    known = house.state / "policies/known"  # where a policy stands two seconds after it was fetched
+    wait_until(lambda: domain.encode() in known.read_bytes(), 30, house.said)
     former = house.pid("fetcher")
     [nursery] = children(house.pid("remotespawn"))
     for pid in (former, *children(nursery)):  # remotes too: one of them still has the connection that was proven

@@ -86,9 +86,9 @@ def test_nothing_answers_the_null_reverse_path_or_a_header_that_goes_on_unseen()
 
 @pytest.mark.parametrize("sender", [b"no" * 500 + b"@x", b"-" * 1000 + b"@x", b"a-request" * 100, b"@" * 1000])
 def test_no_sender_costs_time_worth_speaking_of(sender: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     against(sender=sender)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 def whom(*fields: bytes) -> list[bytes]:
@@ -111,9 +111,9 @@ def test_who_writes_to_a_crowd_is_not_answered() -> None:
 
 @pytest.mark.parametrize("body", [b"a" * 60_000, b"@" * 60_000, b"a@" * 30_000, b"a@b," * 15_000, b"<" * 60_000])
 def test_no_list_of_addressees_costs_time_worth_speaking_of(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     whom(b"To: " + body)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 def answer(**given: bytes) -> Answer:

@@ -42,9 +42,9 @@ def test_only_what_mail_is_written_in_is_decoded(charset: str) -> None:
 
 @pytest.mark.parametrize("piece", [b"=?", b"=?utf-8?q?", b"=?utf-8?q?a?= ", b"?= =?", b"=?a?b?=?", b" \r\n"])
 def test_no_subject_costs_time_worth_speaking_of(piece: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     decode(piece * 60_000)
-    assert time.perf_counter() - began < 0.25
+    assert time.process_time() - began < 0.25
 
 
 def test_what_is_beyond_the_bound_is_not_looked_at() -> None:

@@ -64,10 +64,10 @@ def test_more_fields_than_anybody_writes_are_not_looked_at_and_that_is_known() -
 
 @pytest.mark.parametrize("section", [b" x\r\n" * 15_000, b"A: b\r\n c\r\n" * 6_000, b":" * 60_000, b"\r" * 60_000, b""])
 def test_no_header_section_costs_time_worth_speaking_of(section: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     header = read_header(section)
     assert (header.subject, header.is_spam, header.is_forged) == ("", False, False)
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(

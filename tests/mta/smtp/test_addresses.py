@@ -145,7 +145,7 @@ def test_whatever_is_said_it_is_a_path_or_a_bad_path(text: bytes) -> None:
 
 def test_no_text_makes_the_patterns_slow() -> None:
     """Patterns that backtrack would take minutes on these."""
-    began = time.monotonic()
+    began = time.process_time()
     for text in (
         b"a" * 2000,
         b"a-" * 1000,
@@ -156,4 +156,4 @@ def test_no_text_makes_the_patterns_slow() -> None:
     ):
         with pytest.raises(BadPath):
             parse_forward_path(text, HOST)
-    assert time.monotonic() - began < 1.0
+    assert time.process_time() - began < 1.0
