@@ -21,7 +21,7 @@ router = APIRouter(include_in_schema=False)
 LIMITS = limits.OF_TENANTS
 KINDS = (("customer", "Customer"), ("reseller", "Reseller"))
 MAX_LISTED = 500
-BRANCHES = 25  # on a page of the tree
+BRANCHES = 15  # on a page of the tree, each with SHOWN_BELOW more: a first visit stays below 100 KiB
 SHOWN_BELOW = 4  # of a reseller's customers, in the tree; the others are a click away
 
 

@@ -24,7 +24,9 @@ MAX_OWNERS = 500
 def index(desk: Managing, asked: Asked) -> Response:
     """Those of one's part."""
     with desk.reading() as session:
-        page = webhooks.list_webhooks(session, actor=desk.actor, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor)
+        page = webhooks.list_webhooks(
+            session, actor=desk.actor, sort=asked.sort, limit=PAGE_LENGTH, cursor=asked.cursor
+        )
     return show_list(desk, asked, page, "/webhooks", ("webhooks/index.html", "webhooks/index.html"))
 
 
