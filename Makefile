@@ -7,6 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # More than twice the cores of a small machine: more than half of the time a test waits for a process or the disk.
 WORKERS ?= 5
 
+# Tests are put into another form before they run, and that form is kept: also for who has told Python to keep nothing.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help run test crowd prove check bench fuzz tcb fmt lock system-packages
 .DELETE_ON_ERROR:
@@ -38,8 +41,10 @@ test: $(VENV)/.locked-test system-packages  ## everything that checks this tree 
 	$(MAKE) --no-print-directory --jobs 2 check crowd
 	$(BIN)/python -m pytest -m alone
 
-# A file stays with one worker, so that its house is founded once; the long ones begin first (tests/fixtures/order.py).
+# A file stays with one worker, so that its house is founded once; the long ones begin first (tests/fixtures/order.py). All
+# workers read all files: one who reads them before saves each the same work.
 crowd: $(VENV)/.locked-test system-packages
+	-$(BIN)/python -m pytest --collect-only --quiet > /dev/null
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone"
 
 check: $(VENV)/.locked-test  ## lint, format, types, import contracts
