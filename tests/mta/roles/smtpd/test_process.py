@@ -189,14 +189,14 @@ def test_time_does_not_run_while_we_are_the_slow_ones(make_smtpd: Make) -> None:
 
 def test_the_tarpit_delays_one_client_only(make_smtpd: Make) -> None:
     """Whoever guesses waits; nobody else does."""
-    house = make_smtpd(limits__tarpit_seconds="1")
+    house = make_smtpd(limits__tarpit_seconds="3")
     with Client(house) as guesser, Client(house) as other:
         guesser.begin()
         other.begin()
         began = time.monotonic()
         guesser.socket.sendall(b"RCPT TO:<slow-down@example.test>\r\n")
         assert other.say(b"RCPT TO:<joe@example.test>").startswith(b"250")
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 2.9
         assert guesser.reply().startswith(b"421 4.7.0")
         assert time.monotonic() - began >= 0.9
 
