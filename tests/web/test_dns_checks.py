@@ -13,6 +13,7 @@ from appliance.services import attention, dns_checks, domains
 from appliance.services.dns_page import Found
 from tests.fixtures.panel import HOST, SYSTEM, Office
 from web.dns_checks import AT_ONCE, Stroll
+from web.worker import Worker
 
 NAME = "shop.test"
 
@@ -194,3 +195,16 @@ def test_the_list_shows_the_domains_whose_zone_is_wrong(shop: Office) -> None:
     assert "house.test" not in admin.get("/domains?dns=mx").text
     assert "Of no domain this is wrong." in admin.get("/domains?dns=mx").text
     assert operator.get("/domains?dns=nothing").status_code == 422
+
+
+def test_the_worker_goes_on_with_it_between_jobs_and_no_faster(shop: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_due(shop)
+    worker = Worker(shop.app, shop.app.state.wiring)
+    monkeypatch.setattr(worker, "work", worker.stop)
+    worker._run()
+    assert stored(shop).dns_checked_at is None, "the first step is half a minute after the beginning"
+    monkeypatch.setattr("web.dns_checks.STEP_SECONDS", 0.0)
+    worker = Worker(shop.app, shop.app.state.wiring)
+    monkeypatch.setattr(worker, "work", worker.stop)
+    worker._run()
+    assert stored(shop).dns_checked_at is not None
