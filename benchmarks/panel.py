@@ -54,6 +54,7 @@ TYPED = ("a", "an", "ann", "anna.m", "anna.meyer1", "domain77", "customer 1", "n
 _FIELD = re.compile(r"\{(\w+)(?::\w+)?\}")
 _ASSET = re.compile(r'(?:href|src)="(/static/[^"#]+)')
 _NEXT = re.compile(r'href="([^"]+)" rel="next"')
+_HEAD = re.compile(r'<a class="by"[^>]* href="([^"#]+)')
 _SEARCH = re.compile(r'name="search"[^>]*hx-get="([^"]+)"')
 _HTML = "text/html"
 _SHOWN = (
@@ -263,11 +264,16 @@ class _Measuring:
             page.took.append(took)
 
     def _beyond(self, address: str, text: str) -> None:
-        """Further pages of a list, and searches in it."""
+        """Further pages of a list, its other orders, and searches in it."""
         following = _NEXT.search(text)
         if following:
             page = Page(f"{address} …", self._role)
             self._repeat(page, [following[1].replace("&amp;", "&")] * self._reads)
+            self.pages.append(page)
+        orders = [path.replace("&amp;", "&") for path in _HEAD.findall(text)]
+        if orders:
+            page = Page(f"{address} ↕", self._role)
+            self._repeat(page, orders * max(1, self._reads // len(orders)))
             self.pages.append(page)
         box = _SEARCH.search(text)
         if box and address not in self._searched:
