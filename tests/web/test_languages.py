@@ -12,6 +12,7 @@ from appliance.services import domains, mailboxes
 from tests.fixtures.panel import SYSTEM, Browser, Office, make_office
 from tests.journeys.screenshots import PAGES, furnish
 from web.panel.languages import Language, load, preferred, runs, texts, trimmed
+from web.panel.rendering import deed
 
 ROOT = Path(__file__).parents[2]
 REFUSALS = {
@@ -54,6 +55,30 @@ def sentences(file: Path) -> Iterator[str]:
 def sentences_of(folder: Path) -> list[str]:
     """Those of all files in *folder*."""
     return [words for file in folder.glob("*.py") if file.name not in ELSEWHERE for words in sentences(file)]
+
+
+def test_every_deed_of_the_audit_log_has_its_german() -> None:
+    """As services write them down: a noun, and what became of it."""
+    told = {
+        words
+        for folder in ("appliance/services", "appliance/compile")
+        for file in (ROOT / folder).glob("*.py")
+        for words in re.findall(r'tell\([^"]*"([a-z_]+\.[a-z_]+)"', file.read_text())
+    }
+    assert len(told) > 40
+    assert {words for words in told if GERMAN.say(deed(words)) == deed(words)} == set()
+
+
+def test_what_somebody_gave_a_name_keeps_it(office: Office) -> None:
+    """Also where the catalogue knows the words: a plan called so is no example of one."""
+    browser = office.client(headers={"Accept-Language": "de"}).log_in()
+    api = office.api()
+    assert api("POST", "/plans", {"name": "Small business"}).status_code == 201
+    assert api("POST", "/domains", {"name": "named.test"}).status_code == 201
+    page = browser.get("/tenants/new").text
+    assert ">Small business</option>" in page
+    assert ">Kein Tarif</option>" in page
+    assert ">nie</label>" in browser.get("/domains/named.test/protection").text
 
 
 def test_no_label_is_put_together_in_a_template() -> None:

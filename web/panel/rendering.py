@@ -261,7 +261,7 @@ FILTERS = {
 
 
 def _german_octets(count: int) -> str:
-    return octets(count).replace(".", ",") if count else "keine Grenze"
+    return octets(count).replace(".", ",").replace("octets", "Oktette") if count else "keine Grenze"
 
 
 def _german_day(seconds: int) -> str:
