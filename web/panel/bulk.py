@@ -44,7 +44,8 @@ def _choose(desk: Desk, form: Typed, names: list[str], refusal: ApplianceError |
         return desk.see_other(_list_of(form), "Tick what shall be changed, then choose what shall be done.")
     return desk.page(
         "bulk/choose.html", refusal=refusal, form=form, errors=faults_of(refusal, *FIELDS) if refusal else Typed(),
-        noun=noun, verbs=DEEDS[noun], names=[] if is_all else names, shown=_shown(desk, noun, names), is_all=is_all, domain=domain, search=form["search"],
+        noun=noun, verbs=DEEDS[noun], names=[] if is_all else names,
+        shown=_shown(desk, noun, names), is_all=is_all, domain=domain, search=form["search"],
         stops=tuple(authorisation.STOPS), limits=bulk.LIMITS, back=_list_of(form), **_offered(desk, noun),
     )  # fmt: skip
 
