@@ -1,16 +1,21 @@
 """What the API does in a second, and how long it takes where there is a million of all."""
 
 import dataclasses
+import os
 
 import pytest
 
 from benchmarks import api
 
+FULL = bool(os.environ.get("POSTERN_FULL"))
+
 
 @pytest.mark.must_show
-@pytest.mark.alone
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "database",  # In small no time is asked for.
+    [pytest.param(each, marks=[pytest.mark.alone] * FULL) for each in ("sqlite", "postgresql")],
+)
 def test_the_api_at_a_million(tmp_path, figure, full_size: bool, database: str, request) -> None:
     """In full size the promised bounds are demanded; in small it is shown that all of it works and what came out."""
     for parent in (tmp_path, *tmp_path.parents[:2]):
