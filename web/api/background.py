@@ -17,7 +17,7 @@ from web.together import Operation
 from web.wiring import WAKE
 
 RESPOND_ASYNC = "respond-async"  # RFC 7240 4.1
-REMOVED_AT_ONCE = 5000  # mailboxes and aliases of a domain, while the caller waits: three quarters of a second
+REMOVED_AT_ONCE = 3000  # mailboxes and aliases of a domain, while the caller waits: at most a second
 
 Prefer = Annotated[
     str | None,

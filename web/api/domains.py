@@ -98,7 +98,7 @@ def change(asking: Changing, name: str, body: DomainChange, response: Response, 
 def remove(asking: Changing, name: str, dry_run: DryRun = False, prefer: Prefer = None) -> Removed | Response:
     """With all its mailboxes and aliases. Until the moment that is told, undoing the removal brings them back with their mail.
 
-    A large one is removed in the background: of more than 5,000 mailboxes and aliases the answer is 202 with the job, and the same
+    A large one is removed in the background: of more than 3,000 mailboxes and aliases the answer is 202 with the job, and the same
     job for whoever asks again while it works. When it is done, its result names the removal (`id`), and the domain is not found.
     """
     later = None if dry_run else background.remove_domain(asking, name, prefer)
