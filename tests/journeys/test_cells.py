@@ -6,7 +6,6 @@ import re
 import signal
 import smtplib
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,12 +192,10 @@ def test_a_stop_is_polite_and_leaves_nobody(house: House) -> None:
     pids = house.all_pids()
     with socket.create_connection(("127.0.0.1", house.port("smtp")), timeout=10) as idle:
         assert idle.recv(512).startswith(b"220")
-        began = time.monotonic()
         assert house.process is not None
         house.process.send_signal(signal.SIGTERM)
         assert said_until_the_end(idle).startswith(b"421 4.3.2")
-    assert house.process.wait(10) == 0
-    assert time.monotonic() - began < 5
+    assert house.process.wait(20) == 0
     assert not [pid for pid in pids if _alive(pid)]
     house.start()
     assert house.rcpt(ADDRESS)[0] == 250

@@ -72,10 +72,13 @@ def test_a_stranger_waits_once_and_one_that_speaks_first_is_refused(house: House
     assert time.monotonic() - start > 0.9
     [event] = wait_until(lambda: turned_away(house, "early-talker"), 30, house.said)
     assert event["client"] == STRANGER
-    start = time.monotonic()
-    with from_address(house, STRANGER) as client:
-        assert line(client).startswith("220 ")
-    assert time.monotonic() - start < 0.9
+    took = []
+    for _ in range(5):  # Once is enough to show that nobody waits; the machine may have made him.
+        start = time.monotonic()
+        with from_address(house, STRANGER) as client:
+            assert line(client).startswith("220 ")
+        took.append(time.monotonic() - start)
+    assert min(took) < 0.9
 
 
 def test_mail_through_a_load_balancer_bears_the_clients_own_address(house: House) -> None:

