@@ -110,7 +110,7 @@ def test_a_stuck_message_is_found_understood_and_tried_again(town: Town, people:
         operator.follow("Everything", "main")
         operator.write("Sent by", anna)
         operator.follow("Search", "main")
-        operator.follow(operator.page.locator("#list th a").first)
+        operator.follow(operator.page.locator("#list tbody th a").first)
         assert f"bob@{elsewhere}" in operator.title()
         told = town.wait(lambda: "The last conversation" in reread(operator) and operator.read())
         assert "is tried again later" in told
@@ -152,14 +152,14 @@ def test_whoever_sent_a_refused_message_reads_what_became_of_it(town: Town, peop
         town.wait(lambda: "refused" in reread(owner) and "failed" in owner.read())
         owner.write("To", nobody)
         owner.follow("Search", "main")
-        owner.follow(owner.page.locator("#list th a").first)
+        owner.follow(owner.page.locator("#list tbody th a").first)
         story = owner.read()
         assert "We refused it. Its sender was told at once; the answer was:" in story
         assert "5.1.1" in story
         owner.follow("Where is my mail?", "main")
         owner.write("To", f"bob@{elsewhere}")
         owner.follow("Search", "main")
-        owner.follow(owner.page.locator("#list th a").first)
+        owner.follow(owner.page.locator("#list tbody th a").first)
         story = owner.read()
         assert "Failed for good" in story
         assert "There is no such address." in story

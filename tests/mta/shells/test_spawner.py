@@ -164,7 +164,7 @@ def test_the_rehearsal_is_a_conversation_to_its_end() -> None:
     gc.collect()  # what earlier tests left
     before = open_descriptors()
     rehearse(roster.SMTPDSPAWN, cells.cell)
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def test_the_rehearsal_of_submission_logs_in_too() -> None:
@@ -174,7 +174,7 @@ def test_the_rehearsal_of_submission_logs_in_too() -> None:
     gc.collect()  # what earlier tests left
     before = open_descriptors()
     rehearse(roster.SUBMISSIONSPAWN, cells.cell)
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 def cells_channel(birth: Birth, peer: str) -> socket.socket:
@@ -224,4 +224,4 @@ def test_who_is_seldom_asked_meets_a_cell_at_its_first_word(outcome: str, monkey
         for message, descriptors in rig.directory.receive():
             assert message == m.Attach(b"s1")
             os.close(descriptors[0])
-        assert open_descriptors() == before
+        assert open_descriptors() <= before

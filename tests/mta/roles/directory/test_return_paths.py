@@ -43,6 +43,7 @@ RECORDS = {
 def house(tmp_path, monkeypatch):
     monkeypatch.setattr(desk, "LOOK_SECONDS", 0.0)
     whole = directory.Resolver
+    monkeypatch.setattr(whole, "_today", lambda _: TODAY)  # also when the tests go on past midnight
     monkeypatch.setattr(directory, "Resolver", lambda get, most, **_: whole(get, most, has_way_out=True))
     SnapshotWriter(tmp_path).publish_all(INSTANCE, 1, [(key, pack_record(value)) for key, value in RECORDS.items()])
     descriptor = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)

@@ -65,7 +65,7 @@ def test_its_descriptors_are_closed(rig):
     before = open_descriptors()
     one_round(far, store)
     store.rename_staged()
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,6 @@ def test_a_handshake_for_which_something_is_missing_leaves_nothing_behind(
             assert client.recv(10) == b""
             cell.close()
         assert uids.take() == 100
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
         assert not keeper.closed
         assert [event.name for event in house.hear(journal) if isinstance(event, m.Event)] == [b"handshake-failed"]
