@@ -22,6 +22,7 @@ MAX_ORDERS = 20  # at once
 MAX_LISTED = 1000  # messages that one list names
 MAX_SHOWN = 1000  # recipients that are shown of one message
 _KEPT = frozenset({b"hold", b"release", b"remove"})  # what is written down
+_BY_NAME = frozenset({b"domain", b"sender"})  # what an envelope that is meant holds as it stands
 _WHATS = _KEPT | {b"retry", b"flush", b"list", b"show"}
 
 
@@ -84,7 +85,7 @@ class Orders:
             if queue_id <= order.after or not self._owner.is_owed(queue_id):
                 continue
             yield
-            envelope = self._envelope(queue_id)
+            envelope = self._envelope(order, queue_id)
             if envelope is None or not _is_meant(order, envelope):
                 continue  # A walk past all the others' messages opens one file of each, not two.
             progress = self._progress(queue_id)
@@ -122,10 +123,12 @@ class Orders:
             return holds.remove(queue_id)
         return holds.retry(queue_id, is_held=is_held)
 
-    def _envelope(self, queue_id: bytes) -> Envelope | None:
+    def _envelope(self, order: m.QueueOrder, queue_id: bytes) -> Envelope | None:
         try:
             octets = self._hands.envelope(queue_id)
-            return None if octets is None else envelope_format.parse(octets)
+            if octets is None or (order.by in _BY_NAME and not envelope_format.holds(octets, order.value.lower())):
+                return None
+            return envelope_format.parse(octets)
         except (NotWholeError, UnknownVersionError, OSError):
             return None  # Nobody can say whose it is; it shows in the log when it is due.
 
