@@ -333,8 +333,32 @@ def is_in_force(session: Session, tenant_id: int) -> bool:
 
 def may_receive(session: Session, tenant_id: int) -> bool:
     """Is mail for the tenant taken, as far as it and those above it go?"""
-    tenants = [session.get(Tenant, number) for number in upward(session, tenant_id)]
-    return all(tenant is not None and not tenant.receiving_held for tenant in tenants)
+    return not without_mail(session, [tenant_id])
+
+
+def without_mail(session: Session, tenant_ids: Collection[int]) -> set[int]:
+    """Those of the tenants for whom no mail is taken, because of themselves or of somebody above them.
+
+    A question for each step upward, however many they are: a page may show the domains of fifty.
+    """
+    known: dict[int, tuple[int | None, bool]] = {}
+    asked = set(tenant_ids)
+    while asked:
+        wanted = select(Tenant.id, Tenant.parent_id, Tenant.receiving_held).where(Tenant.id.in_(asked))
+        found = {number: (parent, bool(held)) for number, parent, held in session.execute(wanted)}
+        known |= found | dict.fromkeys(asked - found.keys(), (None, True))  # Who is not there takes nothing.
+        asked = {parent for parent, _ in found.values() if parent is not None} - known.keys()
+    return {number for number in tenant_ids if _stands_still(known, number)}
+
+
+def _stands_still(known: Mapping[int, tuple[int | None, bool]], number: int) -> bool:
+    """Does the tenant with this *number*, or somebody above it? *known*: each one's parent, and whether it does by itself."""
+    way = list[int]()
+    current: int | None = number
+    while current is not None and current not in way:
+        way.append(current)
+        current = known[current][0]
+    return any(known[each][1] for each in way)
 
 
 # What can stand still on its own, and in which column of `Suspendable` it is noted.

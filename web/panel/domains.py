@@ -79,6 +79,7 @@ class Shown(NamedTuple):
 def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
     """*found* with what is counted and looked up beside it."""
     counts = domains.counts(session, found)
+    suspended = authorisation.without_mail(session, {domain.tenant_id for domain in found})
     return [
         Shown(
             name=domain.name,
@@ -87,7 +88,7 @@ def shown(session: Session, found: Sequence[domains.Domain]) -> list[Shown]:
             tenant=domain.tenant.name,
             suspended=domain.suspended,
             suspended_for=domain.suspended_for,
-            tenant_suspended=not authorisation.may_receive(session, domain.tenant_id),
+            tenant_suspended=domain.tenant_id in suspended,
             mailboxes=counts[domain.id][0],
             aliases=counts[domain.id][1],
             catch_all=domain.catch_all,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from appliance.database.session import unit_of_work
 from appliance.errors import ApplianceError, Forbidden, NotFound
@@ -269,3 +269,31 @@ def test_what_is_in_one_list_is_not_reached_through_another(world):
         with pytest.raises(NotFound):
             world.do(lambda s, scope=scope: access_rules.remove(s, rule, actor=world.customer, **scope))
     assert len(world.do(lambda s: access_rules.list_rules(s, domain="foreign.test", actor=OPERATOR))) == 1
+
+
+def test_who_takes_no_mail_is_seen_for_all_at_once(world) -> None:
+    """Whoever stands above stops it too; one question for each step upward, whether for two or for many."""
+    with unit_of_work(world.engine) as session:
+        top = tenants.create(session, "reseller", "reseller", actor=OPERATOR)
+        still = tenants.create(session, "still", "reseller", actor=OPERATOR)
+        flowing = [
+            tenants.create(session, f"c{number}", "customer", actor=OPERATOR, parent_id=top.id).id
+            for number in range(20)
+        ]
+        below = tenants.create(session, "below", "customer", actor=OPERATOR, parent_id=still.id).id
+        tenants.suspend(session, still.id, actor=OPERATOR)
+        tenants.suspend(session, flowing[3], actor=OPERATOR)
+        still_id = still.id
+    asked = list[str]()
+
+    def note(*told: Any) -> None:
+        asked.append(told[2])
+
+    event.listen(world.engine, "before_cursor_execute", note)
+    with unit_of_work(world.engine) as session:
+        before = len(asked)
+        found = authorisation.without_mail(session, {*flowing, below, still_id, 10**9})
+        count = len(asked) - before
+    event.remove(world.engine, "before_cursor_execute", note)
+    assert found == {flowing[3], below, still_id, 10**9}
+    assert count == 3
