@@ -119,7 +119,10 @@ def kill_child(house, role):
 
 def kill_roles(house, roles):
     """One process of each of *roles*, then wait until there is another of each."""
-    former = {role: house.kill(role) for role in roles if role not in CHILDREN}
+    named = [role for role in roles if role not in CHILDREN]
+    # Whoever lost his child a moment ago ended too, and may not be back yet.
+    wait_until(lambda: all(house.pids(role) for role in named), 30, house.said)
+    former = {role: house.kill(role) for role in named}
     for role in set(roles).intersection(CHILDREN):
         kill_child(house, role)
     for role, pid in former.items():
