@@ -5,12 +5,15 @@ modules' own `__pycache__`, which the same process loads at the same moment, bef
 write, things are made at each start, as modules are.
 """
 
+import contextlib
 import hashlib
+import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+log = logging.getLogger("postern.web")
 
 FOLDER = "__pycache__"
 # Of whose code it is what is kept: ours, and the libraries that speak in the description of the API.
@@ -26,14 +29,19 @@ def take(file: Path) -> bytes:
 
 
 def keep(file: Path, octets: bytes) -> None:
-    """Keep *octets* in *file*, whole or not at all: others may be starting at the same time."""
-    folder = file.parent
-    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
-        return
-    folder.mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as stream:
-        stream.write(octets)
-    Path(stream.name).replace(file)
+    """Keep *octets* in *file*, whole or not at all: others may be starting at the same time.
+
+    A disk that takes nothing, because it is full or not ours, is no reason to serve nobody: it is made anew next time.
+    """
+    beside = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(exist_ok=True)
+        beside.write_bytes(octets)
+        beside.replace(file)
+    except OSError as error:
+        log.info("%s is not kept: %s", file.name, error.strerror)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def kept(file: Path, make: Callable[[], bytes]) -> bytes:

@@ -238,12 +238,8 @@ def _results(session: Session, job: Job, least: int, limit: int, cursor: str | N
     return page_of(rows, limit, "position")
 
 
-def start(
-    session: Session, public_id: str, *, actor: Actor, undo_days: int = 0, request: dict[str, Any] | None = None
-) -> Job:
+def start(session: Session, public_id: str, *, actor: Actor, undo_days: int = 0) -> Job:
     """Have a draft done, as it was shown; what it changes many by can be taken back for so many days.
-
-    *request*: how it is to be done, as for `create`.
 
     Raises:
         NotFound: there is none.
@@ -257,7 +253,6 @@ def start(
         raise Conflict("this was begun already", code="job_begun")
     session.execute(delete(JobResult).where(JobResult.job_id == job.id))
     job.state, job.done, job.failed, job.created_at = "waiting", 0, 0, now()
-    job.request = {**(job.request or {}), **(request or {})}
     job.undo_until = now() + undo_days * _DAY if job.kind == BULK and undo_days > 0 else None
     job.version += 1
     _tell_created(session, actor, job)

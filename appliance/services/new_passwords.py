@@ -1,9 +1,9 @@
 """New passwords for many mailboxes at once, on a sheet that one browser alone can open, and once.
 
 A reader would otherwise get wrong: the passwords do wait in the database until the sheet is taken, and nobody can read them there,
-the panel included. Each is sealed to a key that is made when the change begins. Its public half waits with the job and is forgotten
-at the job's end; the private half has only the browser of who began it, and comes back with the wish for the sheet. So whoever
-copies the database has nothing, and whoever loses the browser has the passwords made anew.
+the panel included. Each is sealed to a key that is made when they are asked for, before anything is changed. Its public half waits
+with the job and is forgotten at the job's end; the private half has only the browser of who asked, and comes back with the wish for
+the sheet. So whoever copies the database has nothing, and whoever loses the browser has the passwords made anew.
 """
 
 import base64

@@ -1,5 +1,6 @@
 """What is kept from one start to the next."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,8 +50,16 @@ def test_what_is_not_of_these_sources_is_made_again(
     assert kept.kept(file, make) == b"made 2"
 
 
-def test_where_nothing_can_be_kept_it_is_made_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda *_: False)  # whoever runs this may write anywhere
+@pytest.mark.parametrize("step", ["mkdir", "write_bytes", "replace"])
+def test_where_nothing_can_be_kept_it_is_made_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A full disk, or one that is not ours, keeps nobody from starting, and nothing half-written stays behind."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     make, file = Maker(), tmp_path / "description"
+    monkeypatch.setattr(Path, step, refuse)
     assert [kept.kept(file, make) for _ in range(2)] == [b"made 1", b"made 2"]
     assert [*tmp_path.iterdir()] == []

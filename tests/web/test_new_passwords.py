@@ -98,9 +98,9 @@ def test_nobody_else_can_take_it(office: Office, operator: Browser) -> None:
     page = plain(elsewhere.get(where).text)
     assert "Only the browser in which this was begun can take the sheet" in page
     assert elsewhere.post(f"{where}/passwords").status_code == 409
-    elsewhere.client.cookies.set(f"postern_sheet_{where[6:]}", "0" * 64, domain="panel.test", path="/")
+    elsewhere.client.cookies.set(f"postern_sheet_{where[6:22]}", "0" * 64, domain="panel.test", path="/")
     assert elsewhere.post(f"{where}/passwords").status_code == 409
-    elsewhere.client.cookies.set(f"postern_sheet_{where[6:]}", "no key", domain="panel.test", path="/")
+    elsewhere.client.cookies.set(f"postern_sheet_{where[6:22]}", "no key", domain="panel.test", path="/")
     assert elsewhere.post(f"{where}/passwords").status_code == 409
     office.account("second", 1)
     second = office.client().log_in("second")
@@ -109,6 +109,23 @@ def test_nobody_else_can_take_it(office: Office, operator: Browser) -> None:
     told = office.api()("GET", f"/jobs/{where[6:]}/results").text
     made = sheet_of(operator, where)
     assert made[NAMES[0]] not in told
+
+
+@pytest.mark.must_show
+def test_the_key_is_in_the_browser_before_anything_is_changed(office: Office, operator: Browser) -> None:
+    """So a lost answer loses no password; and no browser without it can set passwords that nobody would ever read."""
+    where = draft(operator, "password", NAMES[0])
+    cookie = f"postern_sheet_{where[6:22]}"
+    assert operator.client.cookies[cookie]
+    elsewhere = office.client().log_in()
+    elsewhere.get(where)
+    assert elsewhere.post(f"{where}/start").status_code == 409
+    assert opens(office, NAMES[0], "a former password")
+    key = operator.client.cookies[cookie]
+    send(operator, f"{where}/start", {})
+    operator.client.cookies.delete(cookie)
+    operator.client.cookies.set(cookie, key, domain="panel.test", path="/")  # as if the answer had not come
+    assert opens(office, NAMES[0], sheet_of(operator, where)[NAMES[0]])
 
 
 def test_sessions_end_and_app_passwords_stay(office: Office, operator: Browser) -> None:

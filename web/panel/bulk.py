@@ -14,7 +14,7 @@ from starlette.responses import Response
 from appliance.errors import ApplianceError, Invalid, NotFound, Refused
 from appliance.services import authorisation, bulk, domains, new_passwords, plans, tenants
 from appliance.services.bulk import DEEDS, Deed
-from web.panel import drafts
+from web.panel import drafts, sheet_cookies
 from web.panel.desk import Desk, Managing
 from web.panel.forms import ChosenForm, day_in, faults_of, limits_in, number_in, size_in
 from web.panel.links import url, with_query
@@ -94,6 +94,8 @@ def draft(desk: Managing, chosen: ChosenForm) -> Response:
             raise Invalid(f"New passwords are made for at most {new_passwords.MOST} at once.", field="verb")
         with desk.reading() as session:
             about["called"] = bulk.called(session, deed, actor=desk.actor)
+        if deed.verb == "password":
+            return sheet_cookies.draft(desk, names, about)
         job = drafts.make(desk, bulk.KIND, iter(names), about)
     except Invalid as refusal:
         return _choose(desk, form, chosen.names, refusal)

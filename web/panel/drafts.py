@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from appliance.errors import ApplianceError, Conflict, Invalid, NotFound
-from appliance.services import bulk, jobs, new_passwords
+from appliance.services import bulk, jobs
 from web import labour
 from web.panel.desk import Desk
 from web.wiring import WAKE
@@ -24,8 +24,14 @@ CHUNK = 2000  # operations that are written down together
 AT_ONCE = 800  # as `labour.cost_of`: what is done while somebody waits
 
 
-def make(desk: Desk, kind: str, wanted: Iterable[dict[str, Any]], about: dict[str, Any]) -> str:
-    """A draft that would do *wanted*; answers its public id.
+def make(
+    desk: Desk,
+    kind: str,
+    wanted: Iterable[dict[str, Any]],
+    about: dict[str, Any],
+    request: dict[str, Any] | None = None,
+) -> str:
+    """A draft that would do *wanted*, with how in *request*; answers its public id.
 
     Raises:
         Invalid: there is nothing to be done.
@@ -36,7 +42,7 @@ def make(desk: Desk, kind: str, wanted: Iterable[dict[str, Any]], about: dict[st
     if not chunk:
         raise Invalid("There is nothing in it.", code="nothing_to_do")
     with desk.changing() as session:
-        job = jobs.create(session, kind, chunk, actor=desk.actor, about=about, state=jobs.READING)
+        job = jobs.create(session, kind, chunk, actor=desk.actor, request=request, about=about, state=jobs.READING)
         name = job.public_id
         is_quick = len(chunk) < CHUNK and labour.is_quick(session, job, AT_ONCE)
         if is_quick:
@@ -87,27 +93,20 @@ def _read_on(desk: Desk, name: str, rows: Iterator[dict[str, Any]]) -> None:
         session.info[WAKE] = True
 
 
-def start(desk: Desk, name: str) -> str:
+def start(desk: Desk, name: str) -> None:
     """Have the draft called *name* done; at once, in one transaction, when that is quick.
-
-    Answers the key of the sheet, where new passwords are made; else nothing.
 
     Raises:
         ApplianceError: as `jobs.start`.
     """
-    private, request = "", None
     with desk.changing() as session:
         verb = labour.deed_of(jobs.get(session, name, actor=desk.actor)).get("verb")
         days = 0 if verb in bulk.FINAL else desk.wiring.settings.limits.trash_days
-        if verb == "password":
-            private, public = new_passwords.make_keys()
-            request = {new_passwords.SEALED_TO: public}
-        job = jobs.start(session, name, actor=desk.actor, undo_days=days, request=request)
+        job = jobs.start(session, name, actor=desk.actor, undo_days=days)
         number, is_quick = job.id, labour.is_quick(session, job, AT_ONCE)
         session.info[WAKE] = not is_quick
     if is_quick:
         labour.advance(desk.request.app, desk.wiring, number, AT_ONCE)
-    return private
 
 
 def go(desk: Desk, kind: str, what: dict[str, Any], deed: dict[str, Any]) -> str:

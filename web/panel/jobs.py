@@ -12,11 +12,11 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from appliance.errors import NotFound
+from appliance.errors import Conflict, NotFound
 from appliance.services import authorisation, jobs, new_passwords, sheets
 from appliance.services.jobs import Job
-from web import labour, security
-from web.panel import drafts
+from web import labour
+from web.panel import drafts, sheet_cookies
 from web.panel.desk import Desk, Managing
 from web.panel.forms import Form
 from web.panel.links import url
@@ -27,7 +27,6 @@ router = APIRouter(include_in_schema=False)
 
 FIRST = 10  # of what a draft would do
 _AT_ONCE = 500  # refusals that are read together
-SHEET_SECONDS = 24 * 3600  # so long a browser keeps the key of a sheet
 
 
 @router.get("/jobs")
@@ -53,7 +52,7 @@ def detail(desk: Managing, job: str, asked: Asked) -> Response:
         is_brief=found.kind in labour.BRIEF, is_at_work=found.state in (jobs.READING, *jobs.OPEN),
         may_undo=may_end and jobs.can_be_undone(found), part=_percent(found),
         trash_days=desk.wiring.settings.limits.trash_days, has_sheet=new_passwords.is_waiting(found),
-        can_open=security.read_cookie(desk.request, _sheet_cookie(job)) is not None,
+        can_open=sheet_cookies.read(desk, job) is not None,
     )  # fmt: skip
     if is_fragment(desk.request) and found.state not in (jobs.READING, *jobs.OPEN):
         response.headers["HX-Refresh"] = "true"
@@ -66,28 +65,27 @@ def _percent(job: Job) -> int:
 
 @router.post("/jobs/{job}/start")
 def start(desk: Managing, job: str, form: Form) -> Response:
-    """Do what was shown. New passwords are for this browser alone."""
-    key = drafts.start(desk, job)
+    """Do what was shown. New passwords are for the browser alone that has their key already: nothing waits for this answer."""
+    with desk.reading() as session:
+        found = jobs.get(session, job, actor=desk.actor)
+        if new_passwords.SEALED_TO in (found.request or {}) and sheet_cookies.read(desk, job) is None:
+            raise Conflict("only the browser that asked for new passwords can have them made", code="other_browser")
+    drafts.start(desk, job)
     response = desk.see_other(url("jobs", job))
-    if key:
-        security.set_cookie(desk.request, response, _sheet_cookie(job), key, max_age_seconds=SHEET_SECONDS)
+    sheet_cookies.prolong(desk, job, response)
     return response
-
-
-def _sheet_cookie(job: str) -> str:
-    return f"{security.SHEET_COOKIE}_{job[:16]}"
 
 
 @router.post("/jobs/{job}/passwords")
 def passwords(desk: Managing, job: str, form: Form) -> Response:
     """The sheet with the passwords that it made; it is made of them once."""
-    key = security.read_cookie(desk.request, _sheet_cookie(job)) or ""
+    key = sheet_cookies.read(desk, job) or ""
     with desk.changing() as session:
         lines = new_passwords.take(session, job, key, actor=desk.actor)
     headers = {"Content-Disposition": f'attachment; filename="passwords-{job[:16]}.csv"'}
     text = "".join(sheets.line(one) for one in (("address", "password"), *lines))
     response = Response(text, headers=headers, media_type="text/csv; charset=utf-8")
-    security.drop_cookie(desk.request, response, _sheet_cookie(job))
+    sheet_cookies.drop(desk, job, response)
     return response
 
 
