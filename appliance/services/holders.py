@@ -66,40 +66,50 @@ def list_kind(
         Invalid: a bad limit or cursor.
         NotFound: there is no such domain, or it is not the actor's.
     """
-    wanted = authorisation.restrict(select(kind), actor, kind)
+    wanted, domain_id = authorisation.restrict(select(kind), actor, kind), None
     if domain is not None:
-        label = addresses.parse_domain(domain)
-        found = authorisation.require(
-            session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
-        )
-        wanted = wanted.where(kind.domain_id == found.id)
+        domain_id = _seen(session, actor, domain).id
+        wanted = wanted.where(kind.domain_id == domain_id)
     text = searching.text_of(search)
-    if sort is None or domain is None:
-        return _page_by_name(session, kind, wanted, text, limit, cursor)
+    if sort is None or domain_id is None:
+        return _page_by_name(session, kind, wanted, text, domain_id, limit, cursor)
     orders = _ORDERS[kind]
     offered = orders.offered(session, wanted)
     word = orders.chosen(sort, offered)
     if word == orders.default:
-        page = _page_by_name(session, kind, wanted, text, limit, cursor)
+        page = _page_by_name(session, kind, wanted, text, domain_id, limit, cursor)
     else:
-        page = page_behind(session, _holding(session, kind, wanted, text), orders, word, limit, cursor)
+        page = page_behind(session, _holding(session, kind, wanted, text, domain_id), orders, word, limit, cursor)
     return replace(page, sort=word, sorts=offered)
 
 
-def _holding(session: Session, kind: type[Holder], wanted: Select[Holder], text: str) -> Select[Holder]:
-    """Those of *wanted* that hold *text*, for any order."""
-    few = searching.few(session, kind, wanted, text) if text else None
+def _seen(session: Session, actor: Actor, name: str) -> Domain:
+    """The domain *name*, which the actor may see."""
+    label = addresses.parse_domain(name)
+    found = addresses.domain_named(session, label)
+    return authorisation.require(session, actor, "domain.see", found, f"domain {label}")
+
+
+def _holding(session: Session, kind: type[Holder], wanted: Select[Holder], text: str, domain_id: int) -> Select[Holder]:
+    """Those of *wanted*, all of one domain, that hold *text*, for any order."""
+    few = searching.few(session, kind, wanted, text, domain_id=domain_id) if text else None
     if few is not None:
         return wanted.where(kind.id.in_([found.id for found in few]))
     return wanted.where(searching.holds_in_walking(kind, text)) if text else wanted
 
 
 def _page_by_name(
-    session: Session, kind: type[Holder], wanted: Select[Holder], text: str, limit: int, cursor: str | None
+    session: Session,
+    kind: type[Holder],
+    wanted: Select[Holder],
+    text: str,
+    domain_id: int | None,
+    limit: int,
+    cursor: str | None,
 ) -> Page[Holder]:
     place = decode_cursor(cursor, int, str) if cursor else None
     if text:
-        few = searching.few(session, kind, wanted, text)
+        few = searching.few(session, kind, wanted, text, domain_id=domain_id)
         if few is not None:
             return _page_of_few(session, kind, few, check_limit(limit), place)
         wanted = wanted.where(searching.holds_in_walking(kind, text))
@@ -119,11 +129,7 @@ def names_of(
     """
     wanted = authorisation.restrict(select(kind), actor, kind).join(Domain, Domain.id == kind.domain_id)
     if domain is not None:
-        label = addresses.parse_domain(domain)
-        found = authorisation.require(
-            session, actor, "domain.see", addresses.domain_named(session, label), f"domain {label}"
-        )
-        wanted = wanted.where(kind.domain_id == found.id)
+        wanted = wanted.where(kind.domain_id == _seen(session, actor, domain).id)
     text = searching.text_of(search)
     if text:
         wanted = wanted.where(searching.holds_in_walking(kind, text))

@@ -39,17 +39,30 @@ def text_of(typed: str) -> str:
     return fold_local_part(typed.strip().partition("@")[0])
 
 
-def few(session: Session, kind: Kind, wanted: Select[Mailbox] | Select[Alias], text: str) -> list[Found] | None:
-    """The names in *wanted* that hold *text*, in their order; None: there are too many to fetch them all."""
+def few(
+    session: Session, kind: Kind, wanted: Select[Mailbox] | Select[Alias], text: str, *, domain_id: int | None
+) -> list[Found] | None:
+    """The names in *wanted* that hold *text*, in their order; None: there are too many to fetch them all.
+
+    *domain_id*: that of the only domain from which they can be.
+    """
     if any(unicodedata.category(character)[0] == "C" for character in text):
         return []  # No address has such a character, and neither database takes all of them.
-    held = _holds(session, kind, _needle(text))
-    some = select(literal_column("1")).select_from(kind).where(held).limit(FEW + 1).subquery()
-    if (session.scalar(select(func.count()).select_from(some)) or 0) > FEW:
-        return None
+    # The index knows nothing of domains: in a small one it would find names of all the others first.
+    if domain_id is not None and _are_few(session, kind, kind.domain_id == domain_id):
+        held = holds_in_walking(kind, text)
+    else:
+        held = _holds(session, kind, _needle(text))
+        if not _are_few(session, kind, held):
+            return None
     # Unsorted and without limit: what else could tempt a planner away from the index of grams?
     rows = session.execute(wanted.with_only_columns(kind.domain_id, kind.folded, kind.id).where(held))
     return sorted(Found(*row) for row in rows)
+
+
+def _are_few(session: Session, kind: Kind, held: ColumnElement[bool]) -> bool:
+    some = select(literal_column("1")).select_from(kind).where(held).limit(FEW + 1).subquery()
+    return (session.scalar(select(func.count()).select_from(some)) or 0) <= FEW
 
 
 def holds_in_walking(kind: Kind, text: str) -> ColumnElement[bool]:

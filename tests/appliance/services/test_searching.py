@@ -58,13 +58,17 @@ def walked(session: Session, kind: type[Mailbox] | type[Alias], typed: str) -> l
 
 
 def listed(
-    session: Session, kind: type[Mailbox] | type[Alias], typed: str, actor: Actor = OPERATOR
+    session: Session,
+    kind: type[Mailbox] | type[Alias],
+    typed: str,
+    actor: Actor = OPERATOR,
+    domain: str | None = None,
 ) -> Iterator[tuple[str, str]]:
     """All pages of three."""
     list_page = mailboxes.list_mailboxes if kind is Mailbox else aliases.list_aliases
     cursor = None
     while True:
-        page = list_page(session, actor=actor, search=typed, limit=3, cursor=cursor)
+        page = list_page(session, actor=actor, domain=domain, search=typed, limit=3, cursor=cursor)
         yield from ((row.domain.name, row.folded) for row in page.items)
         cursor = page.next
         if cursor is None:
@@ -89,6 +93,16 @@ def test_what_is_found_is_what_is_there(engine: Engine, monkeypatch: pytest.Monk
                 assert list(listed(session, Mailbox, typed)) == walked(session, Mailbox, typed), typed
             for typed in SPECIAL:
                 assert list(listed(session, Alias, typed)) == walked(session, Alias, typed), typed
+
+
+@pytest.mark.parametrize("few", [searching.FEW, 2])
+def test_in_one_domain_only_its_own_are_found(engine: Engine, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    """Whether it is small, and walked through, or large."""
+    monkeypatch.setattr(searching, "FEW", few)
+    with reading(engine) as session:
+        for typed in typed_by_somebody():
+            own = [found for found in walked(session, Mailbox, typed) if found[0] == "two.test"]
+            assert list(listed(session, Mailbox, typed, domain="two.test")) == own, typed
 
 
 def test_it_is_so_after_every_change(engine: Engine) -> None:
