@@ -17,10 +17,12 @@ from mta.spool.progress import Progress
 from mta.vocabulary import Action
 from mta.wire import messages as m
 
-STEP = 40  # messages looked at between two looks at the channels
+STEP = 400  # messages that are remembered, looked at between two looks at the channels: one or two milliseconds
+FILE = 10  # as many of them as one of which a file is opened
 MAX_ORDERS = 20  # at once
 MAX_LISTED = 1000  # messages that one list names
 MAX_SHOWN = 1000  # recipients that are shown of one message
+KEPT_OCTETS = 3 << 20  # of envelopes that were read, some ten thousand; of more the disk is asked each time
 _KEPT = frozenset({b"hold", b"release", b"remove"})  # what is written down
 _BY_NAME = frozenset({b"domain", b"sender"})  # what an envelope that is meant holds as it stands
 _WHATS = _KEPT | {b"retry", b"flush", b"list", b"show"}
@@ -52,7 +54,9 @@ class Orders:
 
     def __init__(self, owner: Owner, hands: Hands) -> None:
         self._owner, self._hands = owner, hands
-        self._walks: deque[Iterator[None]] = deque()
+        self._walks: deque[Iterator[int]] = deque()  # what they are about to cost, as STEP counts
+        self._read: dict[bytes, bytes] = {}  # envelopes, which are never written twice
+        self._room = KEPT_OCTETS
 
     def __bool__(self) -> bool:
         """Is anything left to be done?"""
@@ -71,23 +75,26 @@ class Orders:
 
     def step(self) -> None:
         """Do a little of what is left."""
-        for _ in range(STEP):
-            if not self._walks:
-                return
-            if next(self._walks[0], self) is self:
+        left = STEP
+        while self._walks and left > 0:
+            cost = next(self._walks[0], 0)
+            left -= cost
+            if not cost:
                 self._walks.popleft()
 
-    def _walk(self, order: m.QueueOrder) -> Iterator[None]:
+    def _walk(self, order: m.QueueOrder) -> Iterator[int]:
         done = 0
+        self._forget_finished()
         # Once for the walk: to look for one message among a hundred thousand takes as long as to look at all.
         planned = self._owner.planned() if order.what in (b"list", b"show") else {}
         for queue_id in [order.value] if order.by == b"id" else self._owner.owed():
-            if queue_id <= order.after or not self._owner.is_owed(queue_id):
+            if queue_id <= order.after:
                 continue
-            yield
-            envelope = self._envelope(order, queue_id)
+            yield 1 if queue_id in self._read else FILE
+            envelope = self._envelope(order, queue_id) if self._owner.is_owed(queue_id) else None
             if envelope is None or not _is_meant(order, envelope):
                 continue  # A walk past all the others' messages opens one file of each, not two.
+            yield FILE
             progress = self._progress(queue_id)
             if progress is None:
                 continue
@@ -125,12 +132,26 @@ class Orders:
 
     def _envelope(self, order: m.QueueOrder, queue_id: bytes) -> Envelope | None:
         try:
-            octets = self._hands.envelope(queue_id)
+            octets = self._octets(queue_id)
             if octets is None or (order.by in _BY_NAME and not envelope_format.holds(octets, order.value.lower())):
                 return None
             return envelope_format.parse(octets)
         except (NotWholeError, UnknownVersionError, OSError):
             return None  # Nobody can say whose it is; it shows in the log when it is due.
+
+    def _octets(self, queue_id: bytes) -> bytes | None:
+        """The envelope as it was written. To open a file behind walls takes ten times as long as to look who is named."""
+        octets = self._read.get(queue_id)
+        if octets is None:
+            octets = self._hands.envelope(queue_id)
+            if octets is not None and len(octets) <= self._room:
+                self._read[queue_id] = octets
+                self._room -= len(octets)
+        return octets
+
+    def _forget_finished(self) -> None:
+        for queue_id in [known for known in self._read if not self._owner.is_owed(known)]:
+            self._room += len(self._read.pop(queue_id))
 
     def _progress(self, queue_id: bytes) -> Progress | None:
         try:
