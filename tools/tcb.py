@@ -57,8 +57,13 @@ def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Async
     return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
 
 
-def imports_of(module: str, path: Path) -> Iterator[str]:
+@cache
+def imports_of(module: str, path: Path) -> frozenset[str]:
     """The dotted names that *module* imports anywhere in its source, ours or not; names inside modules among them."""
+    return frozenset(_imports_in(module, path))
+
+
+def _imports_in(module: str, path: Path) -> Iterator[str]:
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
