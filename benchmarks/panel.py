@@ -11,6 +11,7 @@ list's "next page" comes from the page itself. A route whose address names somet
 import argparse
 import contextlib
 import http.client
+import math
 import random
 import re
 import statistics
@@ -47,7 +48,7 @@ from web import security
 from web.panel.routes import router
 
 MOST_MS, MOST_KIB = 100.0, 100.0
-READS = 40
+READS = 100
 OPERATOR, RESELLER, CUSTOMER, OWNER, NOBODY = "operator", "reseller", "customer", "owner", "nobody"
 ROLES = (OPERATOR, RESELLER, CUSTOMER, OWNER, NOBODY)
 TYPED = ("a", "an", "ann", "anna.m", "anna.meyer1", "domain77", "customer 1", "nobody.at.all", "6")
@@ -81,8 +82,8 @@ class Page:
 
     @property
     def p99(self) -> float:
-        """Milliseconds."""
-        return statistics.quantiles(self.took, n=100)[98] if len(self.took) > 1 else self.took[0]
+        """Milliseconds, within which 99 of 100 answers came; of fewer than a hundred, all."""
+        return sorted(self.took)[math.ceil(0.99 * len(self.took)) - 1]
 
 
 @dataclass(frozen=True, slots=True)
