@@ -6,6 +6,7 @@ own fsync (or a syncfs), its name only after the folder's; ext4 gives more, and 
 
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,8 +109,8 @@ class Disk:
             _apply(self.sure, change)
             self.waiting.remove(change)
 
-    def after_power_cut(self, folder: Path, how: str, chance: random.Random) -> None:
-        """Write into *folder* what a reboot would show. *how*: which of what is not sure happened to reach the disk.
+    def remains(self, how: str, chance: random.Random) -> Iterator[tuple[str, bytes | None]]:
+        """What a reboot would show: each path and its octets, of a folder none. *how*: which of what is not sure is there.
 
         nothing, names (without octets), octets (without names), or some of both by *chance*.
         """
@@ -117,18 +118,30 @@ class Disk:
         for change in self.waiting:
             if how == "names" or (how == "some" and chance.random() < 0.5):
                 _apply(names, change)
-        self._store(folder, self.root, names, how, chance)
+        yield from _below("", self.root, names, how, chance)
 
-    def _store(self, folder: Path, inode: Inode, names, how: str, chance: random.Random) -> None:
+    def after_power_cut(self, folder: Path, how: str, chance: random.Random) -> None:
+        """Write into *folder* what remains."""
         folder.mkdir(exist_ok=True)
-        for name, child in names.get(inode, {}).items():
-            if child.is_folder:
-                self._store(folder / name, child, names, how, chance)
-                continue
-            kept = len(child.octets) if how == "octets" else child.sure
-            if how == "some":
-                kept = chance.choice([child.sure, len(child.octets), chance.randint(child.sure, len(child.octets))])
-            (folder / name).write_bytes(child.octets[:kept])
+        for path, octets in self.remains(how, chance):
+            if octets is None:
+                (folder / path).mkdir(exist_ok=True)
+            else:
+                (folder / path).write_bytes(octets)
+
+
+def _below(
+    path: str, inode: Inode, names: dict[Inode, dict[str, Inode]], how: str, chance: random.Random
+) -> Iterator[tuple[str, bytes | None]]:
+    for name, child in names.get(inode, {}).items():
+        if child.is_folder:
+            yield path + name, None
+            yield from _below(f"{path}{name}/", child, names, how, chance)
+            continue
+        kept = len(child.octets) if how == "octets" else child.sure
+        if how == "some":
+            kept = chance.choice([child.sure, len(child.octets), chance.randint(child.sure, len(child.octets))])
+        yield path + name, child.octets[:kept]
 
 
 def _apply(names: dict[Inode, dict[str, Inode]], change: Change) -> None:
