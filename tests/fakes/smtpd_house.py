@@ -5,10 +5,11 @@ the supervisor. A role that dies here stays dead until the test starts it again.
 """
 
 import ast
+import contextlib
 import os
+import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +21,9 @@ from mta.wire import messages as m
 from mta.wire import permits
 from mta.wire.channel import Channel, ChannelClosed, pair
 from mta.wire.control import CONTROL_FD
+from tests.fakes import nursery
+from tests.fixtures.trees import THE_PRODUCT, Tree
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 20.0
 FAKES = {role: f"tests.fakes.{role}" for role in ("journal", "directory", "enqueuer", "listener")}
 SHELLS = {"worker": "smtpd", "connection": "smtpdspawn"}  # smtpd.isolation: who holds the conversations
@@ -34,9 +36,17 @@ class SmtpdHouse:
     """Starts the five processes; `port` is where clients connect, `shell` who holds the conversations."""
 
     def __init__(
-        self, folder: Path, isolation: str = "worker", *, tls: bool = False, service: str = "smtp", **settings: str
+        self,
+        folder: Path,
+        isolation: str = "worker",
+        *,
+        tls: bool = False,
+        service: str = "smtp",
+        tree: Tree = THE_PRODUCT,
+        **settings: str,
     ) -> None:
         """With *tls* the real role stands beside it; its certificates must have been published in *folder*."""
+        self._tree = tree
         self.service = service
         self.shell = (SHELLS if service == "smtp" else SUBMISSION_SHELLS)[isolation]
         fakes, asked = dict(FAKES), ["journal", "directory", "enqueuer"]
@@ -63,6 +73,7 @@ class SmtpdHouse:
         }  # fmt: skip
         self.keys = {name: os.urandom(32) for name in (roster.TICKET_KEY, roster.SESSION_KEY)}
         self.pids: dict[str, int] = {}
+        self._watched: dict[str, int] = {}  # a pidfd of each
         self.controls: dict[str, Channel] = {}
         self.outputs: dict[str, int] = {}
 
@@ -91,17 +102,23 @@ class SmtpdHouse:
         # A pipe, not a file: a role that writes no files may have a limit of 0 octets for them.
         self.outputs[name], out = os.pipe()
         os.set_blocking(self.outputs[name], False)
-        actions = [
-            (os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL_FD),
-            (os.POSIX_SPAWN_DUP2, out, 1),
-            (os.POSIX_SPAWN_DUP2, out, 2),
-        ]
-        arguments = [sys.executable, "-m", self.modules[name]]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.pids[name] = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions)
+        module = self.modules[name]
+        self.pids[name] = (
+            nursery.born(module, theirs.fileno(), out)
+            if module.startswith("tests.")
+            else self._spawn(module, theirs.fileno(), out)
+        )
+        self._watched[name] = os.pidfd_open(self.pids[name])
         theirs.close()
         os.close(out)
         self.begin(name, Channel(ours, name, permits.TO_SUPERVISOR))
+
+    def _spawn(self, module: str, control: int, out: int) -> int:
+        actions = [(os.POSIX_SPAWN_DUP2, control, CONTROL_FD)] + [(os.POSIX_SPAWN_DUP2, out, n) for n in (1, 2)]
+        # Not from where we are, which is the product's own tree.
+        arguments = [self._tree.python, "-P", "-m", module]
+        environment = {**os.environ, "PYTHONPATH": str(self._tree.root)}
+        return os.posix_spawn(self._tree.python, arguments, environment, file_actions=actions)
 
     def begin(self, name: str, control: Channel) -> None:
         self.controls[name] = control
@@ -143,8 +160,13 @@ class SmtpdHouse:
         pid = self.pids.pop(name, None)
         if pid is not None:
             self.controls.pop(name).close()
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            watched = self._watched.pop(name)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(watched, signal.SIGKILL)
+            select.select([watched], [], [])
+            os.close(watched)
+            with contextlib.suppress(ChildProcessError):  # a fake is the nursery's
+                os.waitpid(pid, 0)
 
     def stop(self, name: str, seconds: float = 20.0) -> int:
         """Ask a role to stop; answers its exit status. It must be gone within *seconds*."""
@@ -152,13 +174,14 @@ class SmtpdHouse:
         return self.await_end(name, seconds)
 
     def await_end(self, name: str, seconds: float = 20.0) -> int:
-        """Wait until a role has ended; answers its exit status."""
+        """Wait until a role, not a fake one, has ended; answers its exit status."""
         pid = self.pids[name]
         deadline = time.monotonic() + seconds
         while True:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self.pids[name]
+                os.close(self._watched.pop(name))
                 self.controls.pop(name).close()
                 return os.waitstatus_to_exitcode(status)
             assert time.monotonic() < deadline, f"{name} does not end"
@@ -215,4 +238,4 @@ def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
+        time.sleep(0.02)

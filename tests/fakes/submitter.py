@@ -5,5 +5,11 @@ import sys
 from mta import roster
 from tests.fakes import enqueuer
 
+
+def main() -> int:
+    """Serve until told to stop."""
+    return enqueuer.main(roster.SUBMITTER, "submissiond")
+
+
 if __name__ == "__main__":
-    sys.exit(enqueuer.main(roster.SUBMITTER, "submissiond"))
+    sys.exit(main())

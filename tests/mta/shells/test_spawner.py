@@ -1,6 +1,5 @@
 """smtpdspawn's judgement without processes: uids, the bound, and what is said to clients and listener."""
 
-import gc
 import os
 import socket
 from collections.abc import Callable
@@ -161,7 +160,6 @@ def test_what_is_introduced_and_is_no_socket_ends_the_introducer_and_nobody_else
 def test_the_rehearsal_is_a_conversation_to_its_end() -> None:
     """Or every start of smtpdspawn would fail: it asserts the end of each itself."""
     cells = Cells(roster.SMTPDSPAWN, {"host.name": b"mx.example.test"})
-    gc.collect()  # what earlier tests left
     before = open_descriptors()
     rehearse(roster.SMTPDSPAWN, cells.cell)
     assert open_descriptors() <= before
@@ -171,7 +169,6 @@ def test_the_rehearsal_of_submission_logs_in_too() -> None:
     """TLS from the start, a log-in, a sender: what a user's cell will do."""
     settings = {"host.name": b"mx.example.test", "submission.mechanisms": b"PLAIN"}
     cells = Cells(roster.SUBMISSIONSPAWN, settings)
-    gc.collect()  # what earlier tests left
     before = open_descriptors()
     rehearse(roster.SUBMISSIONSPAWN, cells.cell)
     assert open_descriptors() <= before

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -78,7 +79,10 @@ def ssha(secret, salt=b"salt"):
     return base64.b64encode(hashlib.sha1(secret + salt).digest() + salt)
 
 
-RECORDS = [(key, pack_record(record)) for key, record in records().items()]
+@functools.cache
+def packed():
+    """Made by who first asks: all who gather tests would wait for these hashes."""
+    return [(key, pack_record(record)) for key, record in records().items()]
 
 
 @contextlib.contextmanager
@@ -103,7 +107,7 @@ def hurried(monkeypatch):
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("credentials")
-    SnapshotWriter(folder).publish_all(b"i" * 16, 1, RECORDS)
+    SnapshotWriter(folder).publish_all(b"i" * 16, 1, packed())
     return folder
 
 
@@ -195,7 +199,7 @@ def test_an_app_password_is_right_for_sending_and_not_for_the_panel(house):
 def test_whoever_has_a_second_factor_sends_by_app_passwords_alone(tmp_path):
     """From the next log-in on, by PLAIN and by SCRAM; at the panel the password stays the first of two things."""
     writer = SnapshotWriter(tmp_path)
-    writer.publish_all(b"i" * 16, 1, RECORDS)
+    writer.publish_all(b"i" * 16, 1, packed())
     own = Login(sealed(ANN), suspended=False, domain=b"one.example", tenant=b"", stops=OWN_PASSWORD)
     careful = pack_record(own)
     with serving(tmp_path) as house:
@@ -216,7 +220,7 @@ def test_whoever_has_a_second_factor_sends_by_app_passwords_alone(tmp_path):
 def test_a_revoked_app_password_is_wrong_at_once(tmp_path):
     """The next log-in already."""
     writer = SnapshotWriter(tmp_path)
-    writer.publish_all(b"i" * 16, 1, RECORDS)
+    writer.publish_all(b"i" * 16, 1, packed())
     with serving(tmp_path) as house:
         assert log_in(house, ANN, APP_SECRET).word == b"right"
         writer.publish_changes(b"i" * 16, 2, [(b"p:" + ANN, None)])
@@ -276,8 +280,8 @@ def test_that_a_password_was_used_is_told_once_in_hours(house):
     for secret in (APP_SECRET, APP_SECRET, SECRET, b"wrong"):
         log_in(house, ANN, secret)
     house.settle()
-    record = unpack_record(dict(RECORDS)[b"p:ann@one.example"])
-    own = unpack_record(dict(RECORDS)[b"m:ann@one.example"])
+    record = unpack_record(dict(packed())[b"p:ann@one.example"])
+    own = unpack_record(dict(packed())[b"m:ann@one.example"])
     told = [(message.identity, message.name) for message in house.hear(ledger)]
     assert told == [(ANN, name_of(record.sealed[1])), (ANN, name_of(own.sealed))]
 
@@ -286,7 +290,7 @@ def test_a_weaker_hash_is_replaced_by_way_of_the_ledger(house):
     """Sealed to ourselves; bound to what it replaces; told once."""
     ledger = house.server("ledger")
     (told,) = renewal(house, ledger, b"bob@one.example")
-    old = dict(RECORDS)[b"m:bob@one.example"]
+    old = dict(packed())[b"m:bob@one.example"]
     assert told.identity == b"bob@one.example"
     assert told.was == hashlib.sha256(records_login(old)).digest()
     stored, keys = scram.split(Opener(b"p" * 32, PASSWORD_HASH).open(told.sealed))
@@ -301,7 +305,7 @@ def test_a_good_hash_stays_and_gets_what_scram_needs(house):
     ledger = house.server("ledger")
     assert renewal(house, ledger, ANN) == []
     (told,) = renewal(house, ledger, b"bob+own@one.example")
-    before = Opener(b"p" * 32, PASSWORD_HASH).open(records_login(dict(RECORDS)[b"m:bob+own@one.example"]))
+    before = Opener(b"p" * 32, PASSWORD_HASH).open(records_login(dict(packed())[b"m:bob+own@one.example"]))
     stored, keys = scram.split(Opener(b"p" * 32, PASSWORD_HASH).open(told.sealed))
     assert stored == before
     assert keys is not None
@@ -453,7 +457,7 @@ def may_use(house, who, address, **changed):
     channel = house.client("submitter")
     expiry = int(time.time()) + 60
     asked = {"session": SESSION, "identity": who, "expiry": expiry}
-    logins = [unpack_record(octets) for key, octets in RECORDS if key == b"m:" + who]
+    logins = [unpack_record(octets) for key, octets in packed() if key == b"m:" + who]
     by = name_of(logins[0].sealed) if logins else b"password"
     ticket = tickets.login_ticket(TICKET_KEY, **asked, credential=by)
     if changed.get("expiry") == 1:
@@ -551,7 +555,7 @@ def still_may(house, answer):
 def test_a_log_in_ends_with_the_password_it_came_by(tmp_path, secret, changes):
     """A thief who is in when the password is changed is out with the next message."""
     writer = SnapshotWriter(tmp_path)
-    writer.publish_all(b"i" * 16, 1, RECORDS)
+    writer.publish_all(b"i" * 16, 1, packed())
     with serving(tmp_path) as house:
         answers = [log_in(house, ANN, secret), scram_in(house, ANN, secret)[0]]
         assert all(still_may(house, answer) for answer in answers)
@@ -563,7 +567,7 @@ def test_a_log_in_outlives_what_does_not_concern_it(tmp_path):
     """Another app password that is made or revoked, and a better hash of the same password that we asked for ourselves."""
     bob = b"bob@one.example"
     writer = SnapshotWriter(tmp_path)
-    writer.publish_all(b"i" * 16, 1, RECORDS)
+    writer.publish_all(b"i" * 16, 1, packed())
     with serving(tmp_path) as house:
         ledger, by_ann, by_bob = house.server("ledger"), log_in(house, ANN, SECRET), log_in(house, bob, SECRET)
         house.settle()
@@ -806,7 +810,7 @@ def test_behind_its_walls_it_checks_each_kind_of_hash(tmp_path, root):
         (b"m:" + name + b"@one.example", pack_record(login(name + b"@one.example", text)))
         for name, text in stored.items()
     ]
-    SnapshotWriter(tmp_path / "snapshot/credentials").publish_all(b"i" * 16, 1, RECORDS + logins)
+    SnapshotWriter(tmp_path / "snapshot/credentials").publish_all(b"i" * 16, 1, packed() + logins)
     settings = {roster.TICKET_KEY: TICKET_KEY, roster.SESSION_KEY: SESSION_KEY}
     role = LoneRole(roster.AUTHENTICATOR, tmp_path, root=root, settings=settings)
     ledger, submissiond, _ = role.as_server("ledger"), role.as_client("submissiond"), role.as_server("journal")
