@@ -1,7 +1,6 @@
 """Which files there are in a house, and how a taken-over role would try to come by those that are not its own."""
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,11 +19,12 @@ CLIMB = "../../../../../../../.."
 
 def foreign_files(state: Path, role: roster.Role) -> Iterator[str]:
     """Paths below *state* that *role* was promised nothing about."""
-    own = [rule.path for rule in role.paths]
-    for folder, _, names in os.walk(state):
+    own = (*PUBLIC, *(f"{rule.path}/" for rule in role.paths))
+    root = os.path.realpath(state)
+    for folder, _, names in os.walk(root):
         for name in names:
-            path = str(Path(folder, name).resolve().relative_to(state.resolve()))
-            if not path.startswith(PUBLIC) and not any(path.startswith(f"{rule}/") for rule in own):
+            path = os.path.realpath(f"{folder}/{name}").removeprefix(f"{root}/")
+            if not path.startswith(own):
                 yield path
 
 
@@ -48,19 +48,11 @@ def ways_to_make(victim: Injected, state: Path, path: str) -> Iterator[int]:
 
 
 def _ways(victim: Injected, state: Path, path: str, flags: int, mode: int) -> Iterator[int]:
-    names = [f"{state}/{path}", f"/{path}"]
-    for name in names:
+    for name in (f"{state}/{path}", f"/{path}"):
         yield _open(victim, -100, name, flags, mode)
-    for descriptor in folders_of(victim.pid):
-        yield _open(victim, descriptor, f"{CLIMB}{state}/{path}", flags, mode)
-        yield _open(victim, descriptor, f"{CLIMB}/{path}", flags, mode)
-        held = Path(os.readlink(f"/proc/{victim.pid}/fd/{descriptor}"))
-        yield _open(victim, descriptor, os.path.relpath(state / path, held), flags, mode)
-
-
-def folders_of(pid: int) -> list[int]:
-    """The descriptors of *pid* that are folders."""
-    return [int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir() if stat.S_ISDIR(entry.stat().st_mode)]
+    for descriptor, held in victim.folders.items():
+        for name in (f"{CLIMB}{state}/{path}", f"{CLIMB}/{path}", os.path.relpath(f"{state}/{path}", held)):
+            yield _open(victim, descriptor, name, flags, mode)
 
 
 def _open(victim: Injected, descriptor: int, name: str, flags: int, mode: int) -> int:

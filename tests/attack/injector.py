@@ -8,8 +8,10 @@ So what succeeds or fails is what code that took the process over could do.
 import contextlib
 import ctypes
 import errno
+import functools
 import os
 import signal
+import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +50,15 @@ class Injected:
         self._wait()
         _ptrace(_SETOPTIONS, pid, data=_TRACE_CHILDREN)
         _ptrace(_GETREGS, pid, data=ctypes.addressof(self._saved))
+
+    @functools.cached_property
+    def folders(self) -> dict[int, str]:
+        """Its descriptors that are folders, and where they are. While it is stopped they stay."""
+        held = {}
+        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+            if stat.S_ISDIR(entry.stat().st_mode):
+                held[int(entry.name)] = os.readlink(entry)
+        return held
 
     def syscall(self, number: int, *arguments: int | bytes) -> int:
         """The system call's answer: a value, or a negative errno. Bytes are put into its memory and passed by address."""

@@ -8,11 +8,13 @@ import errno
 import os
 import platform
 import shutil
+import smtplib
 import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -23,6 +25,7 @@ from tests.attack.injector import Injected, injected
 from tests.attack.probes import NUMBERS, PROBES, REFUSED
 from tests.attack.test_claims import channels_of
 from tests.attack.test_walls import ENTER, TAKEN_DOWN, UID_BASE, got_through, opened, plant, target_of
+from tests.fakes.smtpd_house import SmtpdHouse
 from tests.fixtures.house import House, children, wait_until
 from tests.fixtures.trees import Tree, copy_of_product
 
@@ -68,23 +71,59 @@ class Two:
     session: bytes  # the attacker's
 
 
+class Spawned(Protocol):
+    """As much of a house as two conversations need."""
+
+    def smtp(self) -> smtplib.SMTP:
+        """A conversation."""
+
+    def pid(self, role: str) -> int:
+        """The process of *role*."""
+
+    def said(self) -> str:
+        """What went wrong in it."""
+
+
+class BetweenFakes:
+    """A spawner of cells with nobody real around it: whom a cell could reach through no wall is the one beside it."""
+
+    def __init__(self, house: SmtpdHouse) -> None:
+        self._house = house
+
+    def smtp(self) -> smtplib.SMTP:
+        return smtplib.SMTP("127.0.0.1", self._house.port, local_hostname="client.test", timeout=30)
+
+    def pid(self, role: str) -> int:
+        return self._house.pids[role]
+
+    def said(self) -> str:
+        return self._house.output("smtpdspawn")
+
+
 @contextlib.contextmanager
-def two(house: House) -> Iterator[Two]:
-    """The attacker's conversation begins first, so its process is the first there is."""
+def neighbours(house: Spawned) -> Iterator[tuple[smtplib.SMTP, int, int]]:
+    """The attacker's conversation, its process, and the one beside it. It begins first, so it is the first there is."""
     wait_until(lambda: not children(house.pid("smtpdspawn")), 30, house.said)
-    refused = len(house.events("refused"))
     with contextlib.closing(house.smtp()) as one:
         one.ehlo()
         one.mail("someone@client.test")
-        one.rcpt("nobody@mx.house.test")  # the journal's line about it tells us its session
         [attacker] = children(house.pid("smtpdspawn"))
-        event = wait_until(lambda: house.events("refused")[refused:], 30, house.said)[-1]
         with house.smtp() as told:
             told.ehlo()
             [victim] = set(children(house.pid("smtpdspawn"))) - {attacker}
             told.mail("someone@client.test")
-            yield Two(attacker, victim, event["session"].encode())
+            yield one, attacker, victim
             assert told.rset()[0] == 250, "the conversation beside it went on as if nothing had been"
+
+
+@contextlib.contextmanager
+def two(house: House) -> Iterator[Two]:
+    """The same in a whole house, with the attacker's session."""
+    refused = len(house.events("refused"))
+    with neighbours(house) as (one, attacker, victim):
+        one.rcpt("nobody@mx.house.test")  # the journal's line about it tells us its session
+        event = wait_until(lambda: house.events("refused")[refused:], 30, house.said)[-1]
+        yield Two(attacker, victim, event["session"].encode())
 
 
 def peers_of(pid: int) -> list[int]:
@@ -141,14 +180,14 @@ REACHES: dict[str, tuple[Callable[[Injected, int], int], frozenset[str]]] = {
 }  # fmt: skip
 
 
-def reached(house: House, wall: str = "") -> dict[str, int]:
+def reached(house: Spawned, wall: str = "") -> dict[str, int]:
     """What got through from one conversation to another, of what *wall* should stop; of all of it when it is empty."""
     found = {}
-    with two(house) as pair, injected(pair.attacker) as cell:
+    with neighbours(house) as (_, attacker, victim), injected(attacker) as cell:
         for name, (attempt, walls) in REACHES.items():
             if wall and wall not in walls:
                 continue
-            answer = attempt(cell, pair.victim)
+            answer = attempt(cell, victim)
             if answer not in REFUSED | {-2}:
                 found[name] = answer
     return found
@@ -163,18 +202,17 @@ def place() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def a_house(folder: Path, tree: Tree | None = None) -> Iterator[House]:
-    made = House(folder, settings=SETTINGS, tree=tree) if tree else House(folder, settings=SETTINGS)
-    made.start()
-    with contextlib.ExitStack() as stack:
-        stack.callback(made.__exit__)
-        plant(made)
-        yield made
+def spawner_of(folder: Path, tree: Tree) -> Iterator[BetweenFakes]:
+    """As *tree* builds its walls."""
+    folder.mkdir(mode=0o711)
+    with SmtpdHouse(folder, "connection", tree=tree) as made:
+        yield BetweenFakes(made)
 
 
 @pytest.fixture(scope="module")
 def house(place: Path) -> Iterator[House]:
-    with a_house(place / "house") as made:
+    with House(place / "house", settings=SETTINGS) as made:
+        plant(made)
         made.wait_until_known(POSTMASTER)
         yield made
 
@@ -200,7 +238,7 @@ def test_a_taken_over_cell_opens_no_file(house: House) -> None:
         made = [
             f.path for f in roster.FOLDERS if any(a >= 0 for a in files.ways_to_make(cell, house.state, f"{f.path}/x"))
         ]
-        assert files.folders_of(pair.attacker) == []
+        assert cell.folders == {}
     assert len(foreign) > 10
     assert (read, made) == ([], [])
 
@@ -304,11 +342,11 @@ def test_a_taken_over_spawner_cannot_speak_for_its_cells(house: House) -> None:
 def test_each_wall_alone_keeps_conversations_apart(place: Path, wall: str) -> None:
     """The others are down, and what this one is for is still refused."""
     tree = without(place / f"only-{wall}", *(ALL_WALLS - {wall, "hardening"}))
-    with a_house(place / wall, tree) as made:
+    with spawner_of(place / wall, tree) as made:
         assert reached(made, wall) == {}
 
 
 def test_without_walls_one_conversation_reaches_another(place: Path) -> None:
     """Else the tests above would prove nothing."""
-    with a_house(place / "open", without(place / "no-walls", *ALL_WALLS)) as made:
+    with spawner_of(place / "open", without(place / "no-walls", *ALL_WALLS)) as made:
         assert sorted(set(REACHES) - set(reached(made))) == []

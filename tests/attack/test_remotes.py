@@ -151,7 +151,6 @@ def test_a_remote_says_where_it_calls_from_and_cannot_be_called(world: World) ->
 def test_the_nursery_holds_no_mail_and_no_key(world: World) -> None:
     """Remotes are copies of it: what is not there is in none of them. It opens nothing, and leaves its pool for no uid."""
     nursery, state = world.nursery, world.house.state
-    assert files.folders_of(nursery) == []
     key = (state / "keys" / "remotespawn.key").read_bytes()
     for pid in (nursery, world.victim):
         memory = list(memory_of(pid))
@@ -159,6 +158,7 @@ def test_the_nursery_holds_no_mail_and_no_key(world: World) -> None:
         if pid == nursery:
             assert not any(SECRET in region for region in memory)
     with injected(nursery) as taken:
+        assert taken.folders == {}
         paths = list(files.foreign_files(state, roster.NURSERY))
         read = [path for path in paths if any(answer >= 0 for answer in files.ways_to(taken, state, path))]
         uid = UID_BASE + roster.DOMAIN_UIDS_FROM

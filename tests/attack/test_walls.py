@@ -156,11 +156,7 @@ def opened(house: House, role: str) -> list[str]:
             found += [f"make {planted}"] * any(a >= 0 for a in files.ways_to_make(victim, house.state, planted))
         for path in ("etc/passwd", "etc/shadow", "proc/self/environ"):
             ways = (f"/{path}", f"{files.CLIMB}/{path}")
-            answers = [
-                files._open(victim, fd, way, os.O_RDONLY, 0)
-                for fd in (-100, *files.folders_of(victim.pid))
-                for way in ways
-            ]
+            answers = [files._open(victim, fd, way, os.O_RDONLY, 0) for fd in (-100, *victim.folders) for way in ways]
             found += [f"read /{path}"] * any(answer >= 0 for answer in answers)
     return found
 
