@@ -238,7 +238,7 @@ def test_nobody_elsewhere_gets_anything_before_he_agreed(house, stubs):
     count = sum(len(heard.contents) for heard in away.heard)
     tenant = json.loads(house.postern("--json", "tenant", "add", "Customer").stdout)["id"]
     house.postern("domain", "add", "customer.example", "--tenant", str(tenant))
-    key = json.loads(house.postern("--json", "key", "create", "--tenant", str(tenant)).stdout)["secret"]
+    key = house.api_key("--tenant", str(tenant))
     carl, target = "carl@customer.example", "Carl@away.example"
     call(house, key, "POST", "/mailboxes", {"address": carl})
     house.wait_until_known(carl)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.house import free_port, wait_until
-from tests.fixtures.served import content_of
+from tests.fixtures.house import House, free_port, wait_until
+from tests.fixtures.served import DOMAIN, PATIENT, content_of
 
 pytestmark = [pytest.mark.journey, pytest.mark.must_show]
 
@@ -26,6 +26,14 @@ AWKWARD = (
     + b"x" * 20_000
     + b"\r\n trailing  \t\r\n\r\n\r\n-- \r\nFrom here\r\n"
 )
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One that was started as an operator would, and has printed what it prints."""
+    with House(tmp_path_factory.mktemp("served") / "house", settings=PATIENT, by_command=True) as house:
+        house.add_domain(DOMAIN)
+        yield house
 
 
 def lf(octets):

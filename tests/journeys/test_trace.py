@@ -66,7 +66,7 @@ def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
             rcpt = next(each for each in told["dialog"] if each["command"].startswith("RCPT"))
             code, text = house.rcpt(address)
             assert rcpt["replies"] == [f"{code} {text}"]
-        key = json.loads(house.postern("key", "create", "--json").stdout)["secret"]
+        key = house.api_key()
         listed = api(house, key, "/messages?recipient=joe@gone.test&state=failed")["items"]
         assert [(each["id"], each["state"]) for each in listed] == [(original, "failed")]
         told = api(house, key, f"/messages/{original}")

@@ -23,8 +23,7 @@ class Api:
     """The REST API with the operator's key."""
 
     def __init__(self, house):
-        made = json.loads(house.postern("--json", "key", "create").stdout)
-        self._base, self._secret = f"http://127.0.0.1:{house.port('panel')}/api/v1", made["secret"]
+        self._base, self._secret = f"http://127.0.0.1:{house.port('panel')}/api/v1", house.api_key()
 
     def __call__(self, method, path, body=None):
         headers = {"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"}

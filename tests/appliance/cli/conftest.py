@@ -4,61 +4,22 @@ A reader would otherwise get wrong: `run` calls the command line's entry in this
 a process costs. `run_program` starts a process, for what only one shows: its exit code, its streams, that it ends by itself.
 """
 
-import io
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from appliance.cli import main
 from appliance.config import VARIABLE
+from tests.fixtures.command import Ran, run
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command said and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        assert self.out, f"nothing on standard output, exit code {self.code}: {self.err}"
-        return json.loads(self.out)
-
-
 Postern = Callable[..., Ran]
-
-
-def run(folder: Path, *arguments: str, stdin: str = "") -> Ran:
-    """`postern` *arguments* in *folder*, in this process."""
-    out, err = _stream("strict"), _stream("backslashreplace")
-    with pytest.MonkeyPatch.context() as patch, chdir(folder), redirect_stdout(out), redirect_stderr(err):
-        patch.delenv(VARIABLE, raising=False)
-        patch.setenv("COLUMNS", "200")
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
-        code = main(arguments)
-    return Ran(code, _written(out), _written(err))
-
-
-def _stream(errors: str) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors=errors, write_through=True)
-
-
-def _written(stream: io.TextIOWrapper) -> str:
-    stream.seek(0)
-    return stream.read()
 
 
 def run_program(folder: Path, *arguments: str, stdin: str = "") -> Ran:
