@@ -10,6 +10,7 @@ import pytest
 from tests.fixtures.browser import NARROW, WIDE, stumbling_blocks
 from tests.journeys.first_steps import PAGE, PICTURES, STEPS, Newcomers, Walk, picture_of
 from tests.journeys.hands import Keyboard, somebody
+from tests.web.test_looks import BY_LOOK
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser, pytest.mark.must_show]
 
@@ -31,12 +32,12 @@ def test_the_first_message_is_read_within_three_minutes(browser: Any, tmp_path: 
 
 
 def in_two_looks(page: Any) -> list[str]:
-    """What axe finds on *page*, and whether it fits its window, wide by day and narrow by night."""
+    """What axe finds on *page*, and whether it fits its window, wide by day and narrow by night: there what looks differ in."""
     found = []
-    for size, scheme in ((NARROW, "dark"), (WIDE, "light")):
+    for size, scheme, rules in ((NARROW, "dark", BY_LOOK), (WIDE, "light", ())):
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
-        found += stumbling_blocks(page)
+        found += stumbling_blocks(page, rules)
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             found.append(f"has to be scrolled sideways at {size}")
     return found

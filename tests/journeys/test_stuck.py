@@ -131,7 +131,8 @@ def test_a_stuck_message_is_found_understood_and_tried_again(town: Town, people:
 
 
 def reread(operator: Hand) -> str:
-    """What the page says by now."""
+    """What the page says by now. A page costs a hundred times what it takes to look for an event."""
+    operator.page.wait_for_timeout(200)
     operator.page.reload()
     return operator.read()
 

@@ -24,10 +24,18 @@ UID_BASE = 1_900_000_000
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root reads what other processes remember")
 
 
-@pytest.fixture(params=["worker", "connection"])
-def house(request, tmp_path: Path) -> Iterator[House]:
-    with House(tmp_path / "house", settings={"smtpd.isolation": f'"{request.param}"'}) as made:
+@pytest.fixture(scope="module", params=["worker", "connection"])
+def started(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """For the first time."""
+    folder = tmp_path_factory.mktemp("tls") / "house"
+    with House(folder, settings={"smtpd.isolation": f'"{request.param}"'}) as made:
         yield made
+
+
+@pytest.fixture
+def house(started: House) -> House:
+    started.turn_page()
+    return started
 
 
 def certificate(house: House) -> Certificate:
