@@ -8,6 +8,7 @@ A reader would otherwise get wrong: client and appliance share the machine, so w
 
 import argparse
 import contextlib
+import functools
 import http
 import http.client
 import itertools
@@ -27,7 +28,7 @@ from benchmarks import million, peers
 
 CHUNK = 50_000
 CLIENTS = 4
-BATCH = 500  # operations in one request
+BATCH = 500
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$U3cXsUXuE8jqgcqQ7AAjDKW7oR8Y5sLkO8gTJ5oY7Ok"
 FIRST = (
     "anna",
@@ -203,26 +204,25 @@ def _rate(house: House, seconds: float, act: Callable[[Call, int, int], int]) ->
     return sum(made) / (time.monotonic() - began)
 
 
+_SOLD = {"password_hash": HASH, "quota_bytes": 1 << 30}  # with what a billing system makes a mailbox
+
+
 def _single(call: Call, who: int, turn: int) -> int:
-    status, answer = call(
-        "POST", "/mailboxes", {"address": f"single{who}x{turn}@domain{who}.test", "password_hash": HASH}
-    )
+    status, answer = call("POST", "/mailboxes", {"address": f"single{who}x{turn}@domain{who}.test", **_SOLD})
     assert status == 201, answer
     return 1
 
 
-def _batch(call: Call, who: int, turn: int) -> int:
-    names = (f"batch{who}x{turn}x{number}@domain{(turn * 7 + who) % 10}.test" for number in range(BATCH))
-    operations = [
-        {"method": "POST", "path": "/mailboxes", "body": {"address": name, "password_hash": HASH}} for name in names
-    ]
+def _batch(size: int, call: Call, who: int, turn: int) -> int:
+    names = (f"batch{who}x{turn}x{number}@domain{(turn * 7 + who) % 10}.test" for number in range(size))
+    operations = [{"method": "POST", "path": "/mailboxes", "body": {"address": name, **_SOLD}} for name in names]
     status, answer = call("POST", "/batch", {"operations": operations})
     if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
         time.sleep(1)  # Others had the database for as long as anybody waits; a program comes again.
         return 0
     assert status == 200, answer
     assert all(result["status"] == 201 for result in answer["results"]), answer  # type: ignore[index]
-    return BATCH
+    return size
 
 
 def _p99_ms(call: Call, paths: list[str]) -> float:
@@ -257,24 +257,28 @@ def _search_paths(house: House, count: int, choose: random.Random) -> list[str]:
     return [f"/mailboxes?limit=50&search={name}" for name in found]
 
 
-def measure(
-    root: Path, domains: int, per_domain: int, *, postgresql: str | None = None, seconds: float = 10.0, reads: int = 400
-) -> Found:
+def measure(root: Path, domains: int, per_domain: int, *, postgresql: str | None = None) -> Found:
     """Make the house below *root* and measure it."""
     root.mkdir(parents=True, exist_ok=True)
-    house, choose = House(root, domains, per_domain, postgresql), random.Random(1)
+    house = House(root, domains, per_domain, postgresql)
     house.make()
     house.start()
     try:
-        with house.client() as call:
-            _wait(call)
-            listed = _p99_ms(call, _list_paths(house, call, reads, choose))
-            searched = _p99_ms(call, _search_paths(house, reads, choose))
-        single = _rate(house, seconds, _single)
-        batch = _rate(house, seconds, _batch)
-        return Found(single, batch, listed, searched, house.web_mib())
+        return ask(house)
     finally:
         house.stop()
+
+
+def ask(house: House, *, seconds: float = 10.0, reads: int = 400, size: int = BATCH) -> Found:
+    """Measure *house*, which runs; *size*: operations in one request."""
+    choose = random.Random(1)
+    with house.client() as call:
+        _wait(call)
+        listed = _p99_ms(call, _list_paths(house, call, reads, choose))
+        searched = _p99_ms(call, _search_paths(house, reads, choose))
+    single = _rate(house, seconds, _single)
+    batch = _rate(house, seconds, functools.partial(_batch, size))
+    return Found(single, batch, listed, searched, house.web_mib())
 
 
 def _wait(call: Call) -> None:

@@ -121,10 +121,9 @@ def running(peer: peers.Peer, load: Load, isolation: str = "worker") -> Any:  # 
         peer.stop()
 
 
-def run_once(peer: peers.Peer, way: Way, load: Load) -> Figures:
-    """One measured run from a fresh start."""
-    with running(peer, load, way.isolation):
-        figures = inbound.measure(peer.port, peer.mail, load, peer.pid)
+def run_once(peer: peers.Peer, load: Load) -> Figures:
+    """One measured run of *peer*, which is up."""
+    figures = inbound.measure(peer.port, peer.mail, load, peer.pid)
     noise = "" if figures.busy_before <= QUIET else f"  ({figures.busy_before:.0%} of the machine was busy before)"
     print(
         f"  {peer.name:<8} {figures.delivered_per_second:8.0f} delivered/s {figures.accepted_per_second:8.0f} accepted/s "
@@ -135,25 +134,29 @@ def run_once(peer: peers.Peer, way: Way, load: Load) -> Figures:
 
 
 def count_syncs(peer: peers.Peer, plan: Plan) -> dict[str, float]:
-    """Syncs a message, by kind, in a short run under strace."""
+    """Syncs a message, by kind, in a short run of *peer*, which is up, under strace."""
     load = Load(messages=min(COUNTING_MESSAGES, plan.messages), mailboxes=plan.mailboxes)
-    with running(peer, load):
-        inbound.discard_delivered(peer.mail)
-        with peers.counted_syncs(peer.pid) as counts:
-            inbound.send(peer.port, load)
-            inbound.wait_for_delivery(peer.mail, load.messages, patience_seconds=120)
-            time.sleep(inbound.SETTLE_SECONDS)
+    inbound.discard_delivered(peer.mail)
+    with peers.counted_syncs(peer.pid) as counts:
+        inbound.send(peer.port, load)
+        inbound.wait_for_delivery(peer.mail, load.messages, patience_seconds=120)
+        time.sleep(inbound.SETTLE_SECONDS)
     inbound.discard_delivered(peer.mail)
     return {name: round(calls / load.messages, 3) for name, calls in counts.items()}
 
 
-def compare(ours: peers.Peer, theirs: peers.Peer, plan: Plan, way: Way) -> Comparison:
-    """A B A B … of one way to send."""
+def compare(
+    ours: peers.Peer, theirs: peers.Peer, plan: Plan, way: Way, syncs: dict[str, dict[str, float]]
+) -> Comparison:
+    """A B A B … of one way to send, each from a fresh start. Whose *syncs* are not known yet has them counted afterwards."""
     result, load = Comparison(way), plan.load(way)
     for pair in range(plan.pairs):
         print(f"{way.name}, {load.messages:,} messages, pair {pair + 1} of {plan.pairs}", flush=True)
-        result.ours.append(run_once(ours, way, load))
-        result.theirs.append(run_once(theirs, way, load))
+        for peer, runs in ((ours, result.ours), (theirs, result.theirs)):
+            with running(peer, load, way.isolation):
+                runs.append(run_once(peer, load))
+                if peer.name not in syncs:
+                    syncs[peer.name] = count_syncs(peer, plan)
     return result
 
 
@@ -221,8 +224,8 @@ def measure_all(root: Path, plan: Plan, ways: Sequence[Way]) -> tuple[list[Compa
     for peer in (ours, theirs):
         print(f"{peer.name}: {plan.mailboxes:,} mailboxes", flush=True)
         peer.prepare(plan.mailboxes, pair, DOMAINS if any(way.spread for way in ways) else ())
-    syncs = {peer.name: count_syncs(peer, plan) for peer in (ours, theirs)}
-    return [compare(ours, theirs, plan, way) for way in ways], syncs
+    syncs: dict[str, dict[str, float]] = {}
+    return [compare(ours, theirs, plan, way, syncs) for way in ways], syncs
 
 
 def main() -> int:

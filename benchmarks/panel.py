@@ -302,6 +302,14 @@ def _busy_ms(pid: int) -> float:
 def measure(house: House, reads: int = READS, roles: tuple[str, ...] = ROLES) -> Found:
     """Start *house*, which is made, and ask it for everything."""
     house.start()
+    try:
+        return ask(house, reads, roles)
+    finally:
+        house.stop()
+
+
+def ask(house: House, reads: int = READS, roles: tuple[str, ...] = ROLES) -> Found:
+    """Ask *house*, which runs, for everything."""
     engine = open_engine(house.url)
     try:
         _wait(house)
@@ -315,7 +323,6 @@ def measure(house: House, reads: int = READS, roles: tuple[str, ...] = ROLES) ->
         return Found(pages, searches)
     finally:
         engine.dispose()
-        house.stop()
 
 
 def _wait(house: House) -> None:

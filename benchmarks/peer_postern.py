@@ -21,6 +21,7 @@ from tests.fixtures import bulk
 COMMAND = Path(sys.executable).parent / "postern"
 STOP_SECONDS = 10
 STORES_SECONDS = 300
+LOOK_SECONDS = 0.5
 
 
 class Postern:
@@ -32,6 +33,7 @@ class Postern:
         self.root = root
         self.port = peers.free_port()
         self._process: subprocess.Popen[str] | None = None
+        self._stores = 0  # that the first start has to make
 
     @property
     def settings(self) -> Path:
@@ -50,7 +52,7 @@ class Postern:
         return self._process.pid
 
     def prepare(self, mailboxes: int, pair: peers.KeyPair, domains: Sequence[str] = ()) -> None:
-        """Settings, database, mailboxes; started once, so that the stores exist before anything is measured."""
+        """Settings, database, mailboxes; their stores come with the first start."""
         self.root.mkdir(mode=0o711)
         self._run("init", "--state", str(self.root / "var"), "--hostname", peers.HOST, "--operator", "bench")
         self._run("tls", "install", str(pair.chain), str(pair.key))
@@ -63,19 +65,7 @@ class Postern:
         bulk.fill(engine, [DOMAIN], mailboxes + 1, prefix="", suffix="user", stores=True)  # 0user@ is never written to
         bulk.fill(engine, domains, MAILBOXES_PER_DOMAIN + 1, prefix="", suffix="user", stores=True)
         engine.dispose()
-        self._make_stores(mailboxes + len(domains) * MAILBOXES_PER_DOMAIN)
-
-    def _make_stores(self, mailboxes: int) -> None:
-        """Run until every mailbox has its folders: made once, before anything is measured, as it is for Postfix."""
-        self.start()
-        try:
-            deadline = time.monotonic() + STORES_SECONDS
-            while sum(1 for _ in self.mail.glob("*/*/Maildir/new")) < mailboxes:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"after {STORES_SECONDS} seconds not every mailbox has a store")
-                time.sleep(1)
-        finally:
-            self.stop()
+        self._stores = mailboxes + len(domains) * MAILBOXES_PER_DOMAIN
 
     def relay(self, domain: str, sink: int) -> None:
         """From now on take mail of 127.0.0.0/8 for *domain*, and send it to 127.0.0.1:*sink*."""
@@ -87,13 +77,26 @@ class Postern:
         self._run("publish")  # Else the first messages would come before the route is known, and ask DNS.
 
     def start(self, isolation: str = "worker") -> None:
-        """Start it and wait for its greeting."""
+        """Start it and wait for its greeting; the first time also for the stores, which Postfix has by now."""
         text = re.sub(r"^isolation = .*$", f'isolation = "{isolation}"', self.settings.read_text(), flags=re.MULTILINE)
         self.settings.write_text(text)
         with (self.root / "up.log").open("a") as log:
             command = [str(COMMAND), "--config", str(self.settings), "up"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=self.root)
         peers.wait_until_listening(self.port)
+        try:
+            self._wait_for_stores()
+        except TimeoutError:
+            self.stop()
+            raise
+
+    def _wait_for_stores(self) -> None:
+        deadline = time.monotonic() + STORES_SECONDS
+        while self._stores and sum(1 for _ in self.mail.glob("*/*/Maildir/new")) < self._stores:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {STORES_SECONDS} seconds not every mailbox has a store")
+            time.sleep(LOOK_SECONDS)
+        self._stores = 0
 
     def stop(self) -> None:
         """SIGTERM to the supervisor; what is left after that is killed by its number."""

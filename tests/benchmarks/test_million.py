@@ -19,7 +19,7 @@ def test_publishing_asking_and_changing_at_a_million(tmp_path: Path, figure, ful
     if full_size:
         found = million.measure(tmp_path / "house", 10_000, 100, churned=200_000)
     else:
-        found = million.measure(tmp_path / "house", 50, 40, churned=5_000, seconds=0.5)
+        found = million.measure(tmp_path / "house", 50, 40, churned=5_000, seconds=0.2)
     for name, value in dataclasses.asdict(found).items():
         figure(name, round(value, 2))
     assert found.worst_change_ms < 1000
