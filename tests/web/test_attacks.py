@@ -18,7 +18,6 @@ from urllib.parse import quote, urlencode, urljoin
 import pytest
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import JSON, MetaData, String, Table, func, select, update
-from starlette.testclient import TestClient
 
 from appliance.database.session import reading, unit_of_work
 from appliance.models import Account, AliasTarget, ForwardingTarget, Passkey, Route, Sending, Webhook, WebhookDelivery
@@ -385,15 +384,14 @@ def test_the_name_that_a_browser_calls_us_by_stands_in_no_link(attacked: Office)
     told = walk(browser, "/", "/login", headers=lying, most=1)
     assert [address for address, text in told.pages.items() if EVIL in text] == []
     for path in ("/", "/domains", "/nowhere", "/login"):
-        response = TestClient(attacked.app, base_url=f"http://{EVIL}", follow_redirects=False).get(path)
+        response = attacked.client(base_url=f"http://{EVIL}").client.get(path)
         assert EVIL not in response.headers.get("location", "") + response.text
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_no_cookie_can_be_read_by_a_script_or_set_by_a_neighbour(attacked: Office, scheme: str) -> None:
     """On every answer that sets one; under TLS bound to this host as well."""
-    client = TestClient(attacked.app, base_url=f"{scheme}://panel.test", follow_redirects=False)
-    browser = Browser(client)
+    browser = attacked.client(base_url=f"{scheme}://panel.test")
     set_by = [browser.get("/login")]
     set_by += [browser.post("/login", {"name": OPERATOR, "password": PASSWORD}), browser.get("/domains/new")]
     set_by += [

@@ -670,10 +670,9 @@ def stage(cheap_secrets: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         names = (name for name in given.__dataclass_fields__)
         app.state.wiring = Rehearsal(**{name: getattr(given, name) for name in names})
         more = {"host_rule": host_rule, "static": "panel.css", "consent": consent}
-        with TestClient(app, base_url="http://panel.test", follow_redirects=False) as client:
-            made = Stage(office, client, actors, sides, more)
-            _seat(made)
-            yield made
+        made = Stage(office, office.client().client, actors, sides, more)
+        _seat(made)
+        yield made
 
 
 def _seat(stage: Stage) -> None:

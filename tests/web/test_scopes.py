@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from starlette.testclient import TestClient
 
 from appliance.database.session import unit_of_work
 from appliance.models import ApiKey
@@ -29,7 +28,7 @@ def limited(shop: tuple[Office, Api], client: str = "192.0.2.1", **limits: objec
     office, api = shop
     made = api("POST", "/keys", limits)
     assert made.status_code == 201, made.text
-    test_client = TestClient(office.app, base_url="http://panel.test", client=(client, 1234))
+    test_client = office.client(client=(client, 1234), follow_redirects=True).client
     test_client.headers["Authorization"] = f"Bearer {made.json()['secret']}"
     return Api(test_client)
 
