@@ -70,7 +70,7 @@ def by_cli(house, _api):
         house.add_mailbox(address)
 
     def remove(address):
-        house.postern("mailbox", "remove", address)
+        house.program("mailbox", "remove", address)
 
     return add, remove
 
@@ -113,9 +113,9 @@ def test_suspending_a_tenant_with_all_of_them_is_in_force_within_a_second(full):
     for domain in DOMAINS:
         assert api.ask("PATCH", f"/domains/{domain}", {"tenant_id": big["id"]}) == 200
     addresses = [f"user0@{DOMAINS[0]}", f"user1@{DOMAINS[-1]}"]
-    full.postern("tenant", "suspend", "big")
+    full.program("tenant", "suspend", "big")
     assert seconds_until(lambda: all(full.rcpt(a)[1].startswith("5.2.1") for a in addresses)) < IN_FORCE_SECONDS
-    full.postern("tenant", "resume", "big")
+    full.program("tenant", "resume", "big")
     assert seconds_until(lambda: all(full.rcpt(a)[0] == 250 for a in addresses)) < IN_FORCE_SECONDS
 
 

@@ -1,22 +1,20 @@
 """Crash at any step: whatever is killed when, what got 250 is in a mailbox, or at the host it was for.
 
-Every role in turn under the load of strangers and of users, the supervisor, everything at once; then every row of the spool's
-state table. A mailbox has each message once. Another host may have one twice, when who sent it was killed as it was taken.
+Every role in turn under the load of strangers and of users, the supervisor, everything at once; test_kill_rows.py has every row
+of the spool's state table. A mailbox has each message once. Another host may have one twice, when who sent it was killed as it
+was taken.
 """
 
 import contextlib
 import os
 import random
 import signal
-import socket
 import time
 
 import pytest
 
 from mta import roster
 from mta.roles.localspawn.together import MANY_DOMAINS
-from mta.spool.progress import Outcome, line_of
-from mta.vocabulary import Action
 from tests.crash._load import Load, UserLoad, tokens_in
 from tests.fakes.mx import Manners
 from tests.fakes.zone import Zone
@@ -129,20 +127,10 @@ def kill_roles(house, roles):
         house.wait_for_restart(role, pid, 30)
 
 
-def kill_everything(house):
-    """Every process in one moment, and a new start."""
-    pids = house.all_pids()
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    house.process.wait(10)
-    house.process = None
-    house.start()
-
-
-def found_in(house):
+def found_in(house, addresses):
+    """How often each token is in the mailboxes."""
     found = {}
-    for address in MAILBOXES:
+    for address in addresses:
         for token, count in tokens_in(house.maildir(address) / "new").items():
             found[token] = found.get(token, 0) + count
     return found
@@ -155,7 +143,7 @@ def spool_of(house):
 
 def arrived(house, sink):
     """Tokens, and how often each is somewhere."""
-    return found_in(house) | {token: len(moments) for token, moments in sink.moments().items()}
+    return found_in(house, MAILBOXES) | {token: len(moments) for token, moments in sink.moments().items()}
 
 
 def drain(house, sink, accepted):
@@ -168,7 +156,17 @@ def drain(house, sink, accepted):
     wait_until(lambda: spool_of(house) == [0, 0, 0], 60, lambda: str(spool_of(house)))
 
 
-def kill_all_in_turn(house, loads, victims, chance, at_once):
+@contextlib.contextmanager
+def calmly(loads, seconds):
+    """So long each client waits after a message: who is away is sought by a few of them, too."""
+    for load in loads:
+        load.pause = seconds
+    yield
+    for load in loads:
+        load.pause = 0.0
+
+
+def kill_all_in_turn(house, loads, victims, chance, at_once, pause):
     """*at_once* of *victims* at a random moment, again and again; answers the moments at which who sends was killed."""
     senders_killed = []
     for start in range(0, len(victims), at_once):
@@ -178,7 +176,8 @@ def kill_all_in_turn(house, loads, victims, chance, at_once):
         roles = victims[start : start + at_once]
         if SENDERS.intersection(roles):
             senders_killed.append(time.time())
-        kill_roles(house, roles)
+        with calmly(loads, pause):
+            kill_roles(house, roles)
     return senders_killed
 
 
@@ -187,7 +186,7 @@ def kill_all_in_turn(house, loads, victims, chance, at_once):
 def test_every_message_that_got_250_is_where_it_was_to_go_whoever_was_killed(house, sink, full_size, figure):
     """2,000 messages in full size: each role in turn, the supervisor, and everything at once, at random moments.
 
-    In small three at once, so that it is over sooner.
+    In small three at once, so that it is over sooner, and the load is calm from the kill until whoever was killed is back.
     """
     wanted = 2000 if full_size else 300
     victims = VICTIMS * (2 if full_size else 1)
@@ -201,21 +200,25 @@ def test_every_message_that_got_250_is_where_it_was_to_go_whoever_was_killed(hou
         threads=3 if full_size else 2,
         first=FIRST_OF_USER,
     )
+    loads, pause = (strangers, users), 0.0 if full_size else 0.25
     with strangers, users:
-        senders_killed = kill_all_in_turn(house, (strangers, users), victims, chance, 1 if full_size else 3)
+        senders_killed = kill_all_in_turn(house, loads, victims, chance, 1 if full_size else 3, pause)
         for _ in range(3 if full_size else 1):
             strangers.wait_for(len(strangers.accepted) + 20, 60)
             senders_killed.append(time.time())
-            house.kill_all()  # The supervisor: everybody ends with it.
-            house.start()
+            with calmly(loads, pause):
+                house.kill_all()  # The supervisor: everybody ends with it.
+                house.start()
             strangers.wait_for(len(strangers.accepted) + 20, 60)
             senders_killed.append(time.time())
-            kill_everything(house)
+            with calmly(loads, pause):
+                house.kill_all(at_once=True)
+                house.start()
         strangers.wait_for(wanted, 300)
         users.wait_for(wanted // 10, 300)
     accepted = set(strangers.accepted) | set(users.accepted)
     drain(house, sink, accepted)
-    found = {token: count for token, count in found_in(house).items() if token < one_token(0)}
+    found = found_in(house, MAILBOXES)
     sent = sink.moments()
     twice = sum(count - 1 for count in found.values())
     figure("messages that got 250 under kill -9", len(accepted))
@@ -232,112 +235,3 @@ def test_every_message_that_got_250_is_where_it_was_to_go_whoever_was_killed(hou
             assert reasons, (
                 f"{token} was taken at {moment} and sent again, and who sends was killed at {senders_killed}"
             )
-
-
-# --- every row of the state table
-
-
-def one_token(number):
-    """A token that no load has."""
-    return f"token-{90_000_000 + number}-token"
-
-
-def content_with(token):
-    return f"Subject: x\r\n\r\n{token}\r\n".encode()
-
-
-def one(house, number):
-    """A message with a token, accepted."""
-    house.send(MAILBOXES[0], content_with(one_token(number)))
-    return one_token(number)
-
-
-def wait_delivered(house, token, count=1):
-    """Until *token* is in *count* mailboxes and the spool is empty."""
-    wait_until(lambda: found_in(house).get(token) == count, 30, lambda: f"{token}: {found_in(house).get(token)}")
-    wait_until(lambda: spool_of(house) == [0, 0, 0], 30, lambda: str(spool_of(house)))
-
-
-def all_messages(house):
-    return sum(found_in(house).values())
-
-
-def test_s1_a_message_that_was_still_coming_is_gone_and_nobody_was_told_250(house):
-    """Content without envelope: the client is told nothing good, and no file stays."""
-    before = all_messages(house)
-    with socket.create_connection(("127.0.0.1", house.port("smtp")), 10) as client:
-        reader = client.makefile("rb")
-        reader.readline()
-        for line in ("HELO client.test", "MAIL FROM:<a@client.test>", f"RCPT TO:<{MAILBOXES[0]}>", "DATA"):
-            client.sendall(line.encode() + b"\r\n")
-            reader.readline()
-        client.sendall((b"y" * 76 + b"\r\n") * 10_000)
-        wait_until(lambda: spool_of(house)[0] == 1, 30)
-        assert spool_of(house) == [1, 0, 0]
-        kill_everything(house)
-        reader.close()
-    wait_until(lambda: spool_of(house) == [0, 0, 0], 30, lambda: str(spool_of(house)))
-    assert all_messages(house) == before
-
-
-@contextlib.contextmanager
-def still(house, role):
-    """*role* stands still, and is then killed with everybody else."""
-    house.kill(role, number=signal.SIGSTOP)
-    yield
-    kill_everything(house)
-
-
-def test_s2_an_accepted_message_is_delivered_after_the_start(house):
-    """Content and envelope; the scheduler never saw it."""
-    with still(house, "scheduler"):
-        token = one(house, 1)
-        assert spool_of(house) == [1, 1, 0]
-    wait_delivered(house, token)
-
-
-def put(house, part, name, octets):
-    """A file in the spool as the role that owns the folder would have left it."""
-    path = house.state / "spool" / part / name
-    path.write_bytes(octets)
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def test_s3_a_message_with_progress_goes_on_with_what_is_undecided(house):
-    """Two recipients, one of them delivered according to progress: only the other gets it."""
-    house.wait_ready()
-    house.kill("scheduler", number=signal.SIGSTOP)
-    token, recipients = one_token(2), [MAILBOXES[0], MAILBOXES[2]]
-    with house.smtp() as client:
-        client.sendmail("a@client.test", recipients, content_with(token))
-    (content,) = (house.state / "spool/content").iterdir()
-    house.kill_all()
-    line = Outcome(0, recipients[0].encode(), Action.DELIVERED, b"2.0.0", 1, int(time.time()), b"", completes=1)
-    put(house, "progress", content.name, line_of(line))
-    house.start()
-    wait_delivered(house, token)
-    assert tokens_in(house.maildir(recipients[1]) / "new")[token] == 1
-
-
-@pytest.mark.parametrize(("row", "left"), [(4, ("progress", "content")), (5, ("content",))])
-def test_s4_and_s5_what_a_stopped_cleaner_left_goes_and_is_not_delivered_again(house, row, left):
-    """The envelope was unlinked, and then everything died."""
-    with still(house, "scheduler"):
-        former = one(house, row)
-        (content,) = (house.state / "spool/content").iterdir()
-        octets = content.read_bytes()
-    wait_delivered(house, former)
-    house.kill_all()
-    for part in left:
-        put(house, part, content.name, octets)
-    (
-        house.maildir(MAILBOXES[0])
-        / "new"
-        / next(p.name for p in house.messages(MAILBOXES[0]) if content.name in p.name)
-    ).unlink()
-    house.start()
-    wait_until(lambda: spool_of(house) == [0, 0, 0], 20, lambda: str(spool_of(house)))
-    wait_delivered(house, one(house, row + 10))
-    assert former not in found_in(house)
