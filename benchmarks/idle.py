@@ -34,6 +34,8 @@ PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.005
 MOST_KIB_EACH = 60.0
 MOST_SECONDS = 1.0
+CALM_SECONDS = 2.0  # until those who came are nobody's work any more; fewer of them need less
+CALMED_PER_SECOND = 1000
 TRIES = 10  # fresh messages measured in each state; the worst one counts
 
 
@@ -186,7 +188,7 @@ def measure_slow(house: House, senders: int) -> float:
         crowd.drip(PATIENCE_SECONDS)
         os._exit(0)
     try:
-        time.sleep(2.0)
+        time.sleep(min(CALM_SECONDS, senders / CALMED_PER_SECOND + 0.5))
         return fresh_seconds(house)
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -210,7 +212,7 @@ def measure(folder: Path, connections: int, slow: int) -> Figures:
         crowd, start = Crowd(house.port("smtp")), time.monotonic()
         crowd.gather(connections)
         connected = time.monotonic() - start
-        time.sleep(2.0)
+        time.sleep(min(CALM_SECONDS, connections / CALMED_PER_SECOND))
         held = sum(1 for smtpd in house.pids("smtpd") for _ in Path(f"/proc/{smtpd}/fd").iterdir())
         if held < connections:
             raise ConnectionError(f"smtpd holds {held} descriptors for {connections} connections")

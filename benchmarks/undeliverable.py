@@ -45,7 +45,7 @@ CONTENT = b"Received: from client.bench.test\r\nSubject: waits\r\n\r\n" + b"x" *
 PAUSE_SECONDS = 0.05  # between two fresh messages
 PATIENCE_SECONDS = 60.0
 SETTLE_SECONDS = 20.0  # after a start, for the old mail to be tried; less of it needs less
-SETTLED_PER_SECOND = 100
+SETTLED_PER_SECOND = 200
 MOST_SECONDS, MOST_TIMES, MOST_MIB, MOST_START_SECONDS = 1.0, 2.0, 200.0, 10.0
 
 

@@ -681,12 +681,13 @@ def test_publishing_once_says_in_the_appliances_words_what_is_wrong(place, monke
 
 @pytest.mark.of_a_file
 @pytest.mark.alone
-def test_with_a_hundred_thousand_mailboxes_a_new_one_is_known_within_a_second(place, figure):
-    """Made, published, and accepted by a resolver over an open reader; removed, and refused."""
-    fill(place.engine, [f"d{number}.test" for number in range(100)], 1000)
+def test_with_a_hundred_thousand_mailboxes_a_new_one_is_known_within_a_second(place, figure, full_size):
+    """Made, published, and accepted by a resolver over an open reader; removed, and refused. In small with a fifth of them."""
+    domains_filled = 100 if full_size else 20
+    fill(place.engine, [f"d{number}.test" for number in range(domains_filled)], 1000)
     began = time.monotonic()
     place.step()
-    figure("100,000 mailboxes compiled, seconds", round(time.monotonic() - began, 1))
+    figure(f"{domains_filled},000 mailboxes compiled, seconds", round(time.monotonic() - began, 1))
     reader = Snapshot.open(place.snapshot / "recipients")
     resolver = Resolver(reader.get)
     assert resolver.judge(b"new@d7.test").word is Word.UNKNOWN

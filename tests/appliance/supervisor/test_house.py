@@ -142,23 +142,6 @@ def _greeting(house: House) -> bytes:
         return sock.recv(1000)
 
 
-def test_a_stop_leaves_nobody_and_takes_less_than_five_seconds(tmp_path: Path) -> None:
-    """With a conversation open and a `local` alive; status 0; the status file is gone."""
-    house = House(tmp_path / "house")
-    house.start()
-    house.send(f"postmaster@{'mx.house.test'}", b"Subject: hi\r\n\r\n.\r\n")
-    wait_until(lambda: house.pids("local"), 30, house.said)
-    pids = house.all_pids()
-    standing = house.smtp()
-    began = time.monotonic()
-    assert house.stop() == 0
-    took = time.monotonic() - began
-    standing.close()
-    assert [pid for pid in pids if _alive(pid)] == []
-    assert house.status() == {}
-    assert took < 15.0  # With the machine for itself five: tests/journeys/test_stop.py.
-
-
 def test_a_stuck_role_is_killed_in_time(tmp_path: Path) -> None:
     """A role that does not heed Stop is not waited for longer than the others need."""
     house = House(tmp_path / "house")
@@ -169,17 +152,6 @@ def test_a_stuck_role_is_killed_in_time(tmp_path: Path) -> None:
     house.stop()
     assert time.monotonic() - began < 5.0
     assert [pid for pid in pids if _alive(pid)] == []
-
-
-def test_when_the_supervisor_is_killed_every_role_ends(tmp_path: Path) -> None:
-    """Nobody is left, not even a `local`; the next start serves."""
-    house = House(tmp_path / "house")
-    house.start()
-    house.send("postmaster@mx.house.test", b"Subject: hi\r\n\r\n.\r\n")
-    wait_until(lambda: house.pids("local"), 30, house.said)
-    house.kill_all()
-    with house:
-        assert house.rcpt("postmaster@mx.house.test")[0] == 250
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
