@@ -199,6 +199,12 @@ class Host(Section):
         1000,
         4_000_000_000,
     )
+    wake_all: bool = Field(
+        False,
+        title="start every process at once; otherwise some sleep, and take no memory, until they are first asked.\n"
+        "Needs a new start",
+        description="true or false",
+    )
 
 
 class Database(Section):

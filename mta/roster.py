@@ -66,6 +66,7 @@ class Role:
     instances: str = ""  # the setting that says how many there are; empty = one
     only_with: tuple[str, str] = ("", "")  # the setting, and its value (empty = any), with which this process exists
     listens: tuple[str, ...] = ()  # with sockets of one of these services this process exists; empty = always
+    when_asked: bool = False  # the first time it is started when somebody asks it something; until then it sleeps
     pool: tuple[int, int] = (0, 0)  # whom its children may be: the first uid above host.uid_base, and how many
 
 
@@ -203,7 +204,7 @@ TLSSPAWN = _role(
     "tlsspawn", 17, Promise.CLIENT_SOCKETS, Promise.SPAWN,
     only_with=("smtpd.isolation", "connection"), pool=(TLS_CELL_UIDS_FROM, CELL_UIDS), open_files=_EACH_CELL,
 )  # fmt: skip
-BOUNCER = _role("bouncer", 11)
+BOUNCER = _role("bouncer", 11, when_asked=True)
 CLEANER = _role(
     "cleaner", 12, Promise.WRITE_FILES, trusted=True,
     paths=tuple(PathRule(f"spool/{part}", _WRITE) for part in ("envelope", "progress", "content")),
@@ -211,10 +212,10 @@ CLEANER = _role(
 SIGNER = _role(
     # Trusted: its keys sign in the name of every domain, and the ticket key that it checks with could also make tickets.
     "signer", 26, Promise.READ_FILES, trusted=True, listens=SUBMISSION,
-    paths=(PathRule("snapshot/signing", _READ),), secrets=(TICKET_KEY,), memory_mib=512,
+    paths=(PathRule("snapshot/signing", _READ),), secrets=(TICKET_KEY,), memory_mib=512, when_asked=True,
 )  # fmt: skip
 SUBMITTER = _role(
-    "submitter", 25, listens=SUBMISSION, memory_mib=1024, open_files=_EACH_CELL,  # whole messages, see its desk
+    "submitter", 25, listens=SUBMISSION, memory_mib=1024, open_files=_EACH_CELL, when_asked=True,  # whole messages, see its desk
 )  # fmt: skip
 COMPILER = _role(
     "compiler", 13, Promise.WRITE_FILES, Promise.THREADS, module="appliance.compile",
@@ -229,19 +230,22 @@ WEB = _role(
     paths=(PathRule("db", _WRITE), PathRule("figures", _READ), PathRule("trace", _READ)),
 )  # fmt: skip
 
-RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096)
+RESOLVER = _role("resolver", 19, Promise.NAME_SERVERS, open_files=4096, when_asked=True)
 SOURCE = _role(
     "source", 20, Promise.CALL_OUT, Promise.CALL_HOOKS, Promise.READ_FILES,
-    paths=(PathRule("snapshot/sources", _READ), PathRule("hooks", _READ)), open_files=4096,
+    paths=(PathRule("snapshot/sources", _READ), PathRule("hooks", _READ)), open_files=4096, when_asked=True,
 )  # fmt: skip
 
-FETCHER = _role("fetcher", 29, Promise.CALL_OUT, open_files=1024, file_mib=16)  # its one file, opened before the walls
+FETCHER = _role(
+    "fetcher", 29, Promise.CALL_OUT, open_files=1024, file_mib=16, when_asked=True,  # its one file, opened before the walls
+)  # fmt: skip
 
 REPORTER = _role("reporter", 33, only_with=("outbound.tls_reports", ""), file_mib=8)  # its one file, as fetcher's
 
 REMOTESPAWN = _role(
     "remotespawn", 27, Promise.READ_FILES, trusted=True,
     paths=(PathRule("spool/content", _READ), PathRule("snapshot/routes", _READ)), memory_mib=512, open_files=4096,
+    when_asked=True,
 )  # fmt: skip
 
 # In the order they start: who is asked comes before who asks.

@@ -6,6 +6,8 @@ from appliance.cli import living
 from appliance.cli.house import say, settings
 from appliance.errors import Unable
 
+_STATES = {"asleep": "asleep: starts when it is first asked"}
+
 
 def status() -> None:
     """Show roles, pids, uids, restarts, ports and the queue's size; exit code 1 when the appliance does not serve."""
@@ -31,7 +33,7 @@ def status() -> None:
 
 
 def _checked(role: dict[str, Any]) -> dict[str, Any]:
-    pid = int(role.get("pid") or 0)
+    pid, told = int(role.get("pid") or 0), role.get("state", "running")
     alive = living.is_alive(pid)
     return {
         "role": role.get("role"),
@@ -39,7 +41,7 @@ def _checked(role: dict[str, Any]) -> dict[str, Any]:
         "pid": pid if alive else None,
         "uid": living.owner_of(pid) if alive else role.get("uid"),
         "restarts": role.get("restarts", 0),
-        "state": role.get("state", "running") if alive else "down",
+        "state": told if alive or told == "asleep" else "down",
     }
 
 
@@ -49,7 +51,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     lines = [f"{'ready' if report['ready'] else 'starting'}\tsupervisor {report['supervisor']['pid']}"]
     lines += [
         f"{role['role']}\tinstance {role['instance']}\tpid {role['pid']}\tuid {role['uid']}"
-        f"\trestarts {role['restarts']}\t{role['state']}"
+        f"\trestarts {role['restarts']}\t{_STATES.get(role['state'], role['state'])}"
         for role in report["roles"]
     ]
     lines += [f"port {service}\t{' '.join(map(str, where))}" for service, where in _ports(report["ports"])]

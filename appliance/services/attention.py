@@ -49,7 +49,7 @@ def of_house(house: House) -> list[Need]:
     """The same of the processes: walls that do not stand, roles that do not serve or keep ending."""
     found = [Need("wall", room.name) for room in house.alarms]
     for room in house.rooms:
-        if any(process.state != "running" for process in room.processes):
+        if room.is_down:
             found.append(Need("down", room.name))
         elif any(one.restarts >= OFTEN and one.since > now() - RECENT_SECONDS for one in room.processes):
             found.append(Need("restarting", room.name, max(process.restarts for process in room.processes)))

@@ -74,6 +74,16 @@ class Room:
         return tuple(dict.fromkeys(fault for process in self.processes for fault in process.faults))
 
     @property
+    def is_down(self) -> bool:
+        """Does one of its processes not serve? One that sleeps until it is asked would."""
+        return any(process.state not in ("running", "asleep") for process in self.processes)
+
+    @property
+    def is_asleep(self) -> bool:
+        """Has nobody asked it anything yet, and is it not started before?"""
+        return all(process.state == "asleep" for process in self.processes)
+
+    @property
     def is_alarming(self) -> bool:
         """Does a wall of it not stand, as far as anybody knows?"""
         return bool(self.broken or self.faults or self.whole is False)

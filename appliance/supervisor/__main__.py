@@ -189,7 +189,7 @@ def _waiting_for_a_start(started: Plan, read: Plan) -> list[str]:
     changed = sorted(name for name in names if started["settings"][name] != read["settings"][name])
     # A plan has tuples where JSON has lists; both plans came through JSON.
     changed += [f"listen.{service}" for service in SERVICES if started["listen"][service] != read["listen"][service]]
-    changed += ["host.state"] if started["state"] != read["state"] else []
+    changed += [f"host.{name}" for name in ("state", "wake_all") if started[name] != read[name]]
     return changed + (["host.uid_base"] if started["uid_base"] != read["uid_base"] else [])
 
 

@@ -79,6 +79,7 @@ class Plan(TypedDict):
     state: str
     config: str
     uid_base: int
+    wake_all: bool
     listen: dict[str, list[tuple[str, int]]]
     instances: dict[str, int]
     settings: dict[str, str]
@@ -103,6 +104,7 @@ def plan_of(settings: SettingsLike) -> Plan:
         "state": str(settings.state),
         "config": str(settings.file),
         "uid_base": settings.host.uid_base,
+        "wake_all": settings.host.wake_all,
         "listen": listen,
         "instances": {"smtpd": settings.smtpd.workers, "submissiond": settings.submission.workers},
         "settings": values,

@@ -1,15 +1,19 @@
 """All processes of the house and the channels between them: made, replaced one by one, and ended together.
 
 A reader would otherwise get wrong: a channel is never mended. When a role ends, each of its neighbours gets a fresh
-channel to its successor, and the successor fresh ones to all of them.
+channel to its successor, and the successor fresh ones to all of them. And a role that sleeps has channels already: its
+clients have their ends, and may ask at any time; the other ends are held here until one of them does.
 """
 
 import contextlib
+import functools
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping
 
+from appliance.supervisor.bells import Bells, Client
 from appliance.supervisor.plan import SERVICES, Plan
 from appliance.supervisor.ports import Listening
 from appliance.supervisor.restart import Restarts
@@ -25,6 +29,7 @@ KEY_OCTETS = 32
 LAST_WORDS_SECONDS = 1.0  # for a role that hung up to end by itself, and to say why
 STOP_SECONDS = 4.0  # Then SIGKILL: a stop may take five in all.
 STAGE_SECONDS = 1.5  # How long the roles that ask may keep those they ask from being told to stop.
+SPAWN_AGAIN_SECONDS = 1.0  # after the kernel refused a process
 CONFIGURED = ("web", "compiler")  # They may know where the settings file is.
 
 
@@ -39,10 +44,13 @@ class Member:
     ready: bool = False
     since: float = 0.0
     restarts: Restarts = field(default_factory=Restarts)
+    bells: Bells | None = None  # of one that sleeps: nobody has asked it anything yet
 
     @property
     def state(self) -> str:
         """How it is with it, in a word."""
+        if self.bells is not None:
+            return "asleep"
         return "running" if self.ready else "starting" if self.pid else "down"
 
     @property
@@ -64,6 +72,9 @@ class Tree:
             for role in roster.started_with(plan["settings"])
             for instance in range(plan["instances"].get(role.name, 1) if role.instances else 1)
         ]
+        for member in self.members:
+            if member.role.when_asked and not plan["wake_all"]:
+                member.bells = Bells(loop, functools.partial(self._start, member))
         self.served = False  # Has everything been ready at once, ever?
         self.stopping = False
         self._plan, self._sockets, self._loop, self._changed = plan, sockets, loop, changed
@@ -74,8 +85,8 @@ class Tree:
 
     @property
     def ready(self) -> bool:
-        """Does every process serve?"""
-        return all(member.ready for member in self.members)
+        """Does every process serve, or would it as soon as it is asked?"""
+        return all(member.ready or member.bells is not None for member in self.members)
 
     @property
     def alive(self) -> bool:
@@ -83,9 +94,10 @@ class Tree:
         return any(member.pid for member in self.members)
 
     def start(self) -> None:
-        """Start all; the channels carry what is said before the other end listens."""
+        """Start all but those that sleep; the channels carry what is said before the other end listens."""
         for member in self.members:
-            self._start(member)
+            if member.bells is None:
+                self._start(member)
 
     def reap(self) -> None:
         """Take note of every process that ended, ours or inherited from a role that ended before its children."""
@@ -138,12 +150,20 @@ class Tree:
         if self.stopping or member.pid:
             return
         ours, theirs = pair()
+        with theirs:
+            try:
+                member.pid = spawn(member.role.module, theirs, self.streams.of(member.role.name))
+            except OSError as error:
+                ours.close()
+                if not self.served:
+                    raise
+                # The kernel has no process to give. Of a house that serves, the rest goes on, and this one is tried again.
+                self._complain(f"{member.label} cannot be started: {error.strerror}")
+                self._loop.call_later(SPAWN_AGAIN_SECONDS, lambda: self._start(member))
+                return
         member.control = Channel(ours, member.label, permits.to_supervisor(member.role.name), member.instance)
-        try:
-            member.pid = spawn(member.role.module, theirs, self.streams.of(member.role.name))
-        finally:
-            theirs.close()
         member.since, member.ready = time.monotonic(), False
+        bells, member.bells = member.bells, None
         self._loop.add_channel(
             member.control, lambda _channel, packet: self._heed(member, packet), lambda _channel: self._hung_up(member)
         )
@@ -152,24 +172,41 @@ class Tree:
             if SERVICES[listening.service] == member.role.name:
                 message = m.ListeningSocket(listening.service.encode(), listening.address.encode())
                 self._say(member, message, listening.socket.fileno())
-        self._connect(member)
+        self._connect(member, {} if bells is None else bells.take())
 
-    def _connect(self, member: Member) -> None:
-        """A fresh channel for each edge between *member* and those that run."""
-        for edge in roster.EDGES:
-            for other in self.members:
-                if not other.pid or other is member:
-                    continue
-                if (edge.client, edge.server) == (member.role.name, other.role.name):
-                    self._introduce(member, other)
-                elif (edge.client, edge.server) == (other.role.name, member.role.name):
+    def _connect(self, member: Member, kept: dict[Client, socket.socket]) -> None:
+        """A channel for each edge between *member* and those that run, or sleep until they are asked.
+
+        *kept*: the ends at which it was asked already. It gets them last, when it knows whom it may have to ask itself.
+        """
+        neighbours = [(edge, other) for edge in roster.EDGES for other in self.members if other is not member]
+        for edge, other in neighbours:
+            if (edge.client, edge.server) == (member.role.name, other.role.name):
+                self._introduce(member, other)
+        for edge, other in neighbours:
+            if (edge.client, edge.server) == (other.role.name, member.role.name) and other.pid:
+                end = kept.pop((other.role.name, other.instance), None)
+                if end is None:
                     self._introduce(other, member)
+                else:
+                    self._hand_over(other, member, end)
+        for end in kept.values():
+            end.close()  # Who asked has ended meanwhile.
 
     def _introduce(self, client: Member, server: Member) -> None:
+        if not server.pid and server.bells is None:
+            return  # It is restarted, and meets everybody then.
         asking, serving = pair()
-        with asking, serving:
+        with asking:
             self._say(client, m.Peer(server.role.name.encode(), server.instance, serving=False), asking.fileno())
-            self._say(server, m.Peer(client.role.name.encode(), client.instance, serving=True), serving.fileno())
+        if server.bells is not None:
+            server.bells.hang((client.role.name, client.instance), serving)
+        else:
+            self._hand_over(client, server, serving)
+
+    def _hand_over(self, client: Member, server: Member, end: socket.socket) -> None:
+        with end:
+            self._say(server, m.Peer(client.role.name.encode(), client.instance, serving=True), end.fileno())
 
     def settings(self) -> dict[str, bytes]:
         """What everybody is told."""
@@ -211,10 +248,12 @@ class Tree:
         self._loop.call_later(delay, lambda: self._start(member))
 
     def _tell_journal(self, member: Member, status: int) -> None:
+        self._complain(f"{member.label} ended with status {os.waitstatus_to_exitcode(status)} and is started again")
+
+    def _complain(self, line: str) -> None:
         # Over the journal's own standard input: the supervisor has no channel to it, as it has none to anybody.
-        line = f"{member.label} ended with status {os.waitstatus_to_exitcode(status)} and is started again\n"
         with contextlib.suppress(BlockingIOError):
-            os.write(self.streams.complaining, line.encode())
+            os.write(self.streams.complaining, f"{line}\n".encode())
 
     def _say(self, member: Member, message: m.Message, *descriptors: int) -> None:
         # It may be gone already: then its end is reaped, and its successor told everything.

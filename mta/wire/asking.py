@@ -9,12 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from mta import roster
 from mta.record import dataclass
 from mta.wire import messages as m
 from mta.wire.channel import Channel, Packet
 from mta.wire.loop import Loop
 
 SWEEP_SECONDS = 0.1
+WAKING_SECONDS = (
+    3.0  # more for who may sleep and has not answered anything yet: this very question may be what starts it
+)
+_MAY_SLEEP = frozenset(role.name for role in roster.ROLES if role.when_asked)
 
 Hear = Callable[[m.Message | None], None]
 
@@ -46,13 +51,18 @@ class Asking:
         self._tag = 0
         self._aside: dict[int, _Aside] = {}
         self._is_sweeping = False
+        self._heard: set[str] = set()  # peers that are awake, for they answered once
 
     def ask(self, peer: str, make: Callable[[int], m.Message], seconds: float, hear: Hear) -> bool:
-        """Send what *make* makes of a tag; *hear* gets the answer, or None after *seconds*. False: the peer is away."""
+        """Send what *make* makes of a tag; *hear* gets the answer, or None after *seconds*. False: the peer is away.
+
+        Who may sleep until it is asked, and was not heard of since its channel was made, has WAKING_SECONDS more.
+        """
         self._tag += 1
         if not self.peers.tell(peer, make(self._tag)):
             return False
-        self._aside[self._tag] = _Aside(peer, hear, time.monotonic() + seconds)
+        patience = seconds + (WAKING_SECONDS if peer in _MAY_SLEEP and peer not in self._heard else 0.0)
+        self._aside[self._tag] = _Aside(peer, hear, time.monotonic() + patience)
         if not self._is_sweeping:
             self._is_sweeping = True
             self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -60,6 +70,7 @@ class Asking:
 
     def answered(self, channel: Channel, packet: Packet) -> None:
         """An answer of a peer; the permits say which messages those are, and a late one is for nobody."""
+        self._heard.add(channel.peer)
         tag = getattr(packet[0], "tag", None)
         aside = self._aside.get(tag) if isinstance(tag, int) else None
         if aside is not None and aside.peer == channel.peer:
@@ -68,6 +79,7 @@ class Asking:
 
     def lost(self, peer: str) -> None:
         """Nobody there will answer any more."""
+        self._heard.discard(peer)
         self._give_up(lambda aside: aside.peer == peer)
 
     def _sweep(self) -> None:

@@ -39,7 +39,7 @@ def house() -> Iterator[House]:
         tree = copy_of_product(folder / "copy")
         # Each lie costs an smtpd its life, and one that keeps ending would have to wait longer each time.
         tree.replace("appliance/supervisor/restart.py", "LONGEST_DELAY = 10.0", "LONGEST_DELAY = 0.0")
-        with House(folder / "house", tree=tree) as made:
+        with House(folder / "house", tree=tree, awake=True) as made:
             yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -72,7 +72,7 @@ def world() -> Iterator[World]:
     folder.chmod(0o711)
     made = None
     try:
-        with House(folder / "house") as house:
+        with House(folder / "house", awake=True) as house:
             made = World(house)
             yield made
     finally:

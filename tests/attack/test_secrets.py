@@ -52,7 +52,7 @@ class Busy:
             "listen.qmtp": f'["127.0.0.1:{free_port()}"]', "smtpd.qmtp_clients": '["127.0.0.1/32"]',
             **REPORTING,
         }  # fmt: skip
-        self.isolation, self.house = isolation, House(folder, settings=settings, submission=True)
+        self.isolation, self.house = isolation, House(folder, settings=settings, submission=True, awake=True)
         self.house.start()
         self.house.add_domain("example.test")
         self.house.add_mailbox(JOE, password=PASSWORD)

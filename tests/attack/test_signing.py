@@ -37,7 +37,7 @@ def house() -> Iterator[House]:
         tree = copy_of_product(folder / "copy")
         # Each lie costs a submitter its life, and one that keeps ending would have to wait longer each time.
         tree.replace("appliance/supervisor/restart.py", "LONGEST_DELAY = 10.0", "LONGEST_DELAY = 0.0")
-        with House(folder / "house", tree=tree, submission=True) as made:
+        with House(folder / "house", tree=tree, submission=True, awake=True) as made:
             made.add_domain("example.test")
             made.add_mailbox(JOE, password=PASSWORD)
             made.add_mailbox(ANN)

@@ -32,7 +32,7 @@ def house() -> Iterator[House]:
     folder = Path(tempfile.mkdtemp(prefix="postern-tls-cells-"))
     folder.chmod(0o711)
     try:
-        with House(folder / "house", settings={"smtpd.isolation": '"connection"'}) as made:
+        with House(folder / "house", settings={"smtpd.isolation": '"connection"'}, awake=True) as made:
             yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)

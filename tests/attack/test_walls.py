@@ -90,7 +90,7 @@ def place() -> Iterator[Path]:
 
 def start(folder: Path, tree: Tree | None = None) -> House:
     """A house with something in it to want."""
-    made = {"submission": True, "panel": True, "settings": REPORTING}
+    made = {"submission": True, "panel": True, "settings": REPORTING, "awake": True}
     house = House(folder, tree=tree, **made) if tree else House(folder, **made)
     house.start()
     plant(house)

@@ -50,7 +50,7 @@ def house() -> Iterator[House]:
     folder = Path(tempfile.mkdtemp(prefix="postern-web-"))
     folder.chmod(0o711)
     try:
-        with House(folder / "house", submission=True, panel=True) as made:
+        with House(folder / "house", submission=True, panel=True, awake=True) as made:
             made.add_domain("example.test")
             made.add_mailbox(JOE, password=PASSWORD)
             made.wait_until_known(JOE)

@@ -27,9 +27,8 @@ LEFT_OUT = shutil.ignore_patterns(
 ORDINARY = 41_234  # a uid that nobody has
 READY_SECONDS = 5  # the second start
 STOP_SECONDS = 5
-# Proportional set size of all processes together: 423 on a machine of their own, more than a quarter of it web, 40 for what serves
-# users alone.
-IDLE_MIB = 440
+# Proportional set size of all processes together: 300 on a machine of their own, more than a third of it web.
+IDLE_MIB = 350
 
 pytestmark = [
     pytest.mark.alone,

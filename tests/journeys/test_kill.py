@@ -91,7 +91,9 @@ def world(sink):
 def house(tmp_path_factory, world):
     """One for all: it is killed and started again anyway. Each test has tokens of its own."""
     settings = SETTINGS | {"dns.servers": f'["{world.zone.address}"]', "outbound.port": str(world.port)}
-    with House(tmp_path_factory.mktemp("killed") / "house", settings=settings, submission=True, panel=True) as house:
+    with House(
+        tmp_path_factory.mktemp("killed") / "house", settings=settings, submission=True, panel=True, awake=True
+    ) as house:
         for domain in DOMAINS:
             house.add_domain(domain)
         for address in MAILBOXES:

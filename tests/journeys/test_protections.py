@@ -42,7 +42,7 @@ def house(tmp_path_factory):
     """Four domains that differ in what they want, each with a mailbox joe@."""
     with Zone() as zone:
         settings = {"smtpd.dnsbl": '["bl.test"]', "dns.servers": f'["{zone.address}"]'}
-        with House(tmp_path_factory.mktemp("protections") / "house", settings=settings) as made:
+        with House(tmp_path_factory.mktemp("protections") / "house", settings=settings, awake=True) as made:
             made.postern("domain", "add", "late.test", "--validation", "data")
             made.postern("domain", "add", "grey.test", "--greylist")
             made.postern("domain", "add", "free.test", "--no-dnsbl")

@@ -20,7 +20,7 @@ ACCEPTED, UNKNOWN, LATER = 250, 550, 451
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    with House(tmp_path_factory.mktemp("relayed") / "house") as made:
+    with House(tmp_path_factory.mktemp("relayed") / "house", awake=True) as made:
         yield made
 
 

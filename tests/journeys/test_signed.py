@@ -22,7 +22,7 @@ PASSWORD = "correct horse"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory) -> Iterator[House]:
     """Joe may log in; Ann reads what he sends."""
-    with House(tmp_path_factory.mktemp("signed") / "house", settings=PATIENT, submission=True) as house:
+    with House(tmp_path_factory.mktemp("signed") / "house", settings=PATIENT, submission=True, awake=True) as house:
         house.add_domain(DOMAIN)
         house.add_mailbox(JOE, password=PASSWORD)
         house.add_mailbox(ANN)

@@ -153,7 +153,7 @@ def house(world, tmp_path_factory):
             "dns.servers": f'["{names.address}"]', "outbound.authorities": f'"{authorities}"',
             "smtpd.relay_clients": '["127.0.0.1/32"]',
         }  # fmt: skip
-        with House(tmp_path_factory.mktemp("validated") / "house", settings=settings) as house:
+        with House(tmp_path_factory.mktemp("validated") / "house", settings=settings, awake=True) as house:
             house.add_domain("house.example")
             house.add_mailbox(SENDER)
             house.wait_until_known(SENDER)

@@ -114,6 +114,19 @@ def test_a_role_that_does_not_serve_or_keeps_ending_is_told_at_the_start(
     assert "does not serve" in operator.get("/isolation/ledger").text
 
 
+def test_a_role_that_sleeps_until_it_is_asked_is_no_trouble(operator: Browser, supervisor: FakeSupervisor) -> None:
+    """The start page is silent about it; the pages of the walls say it in words, and draw it with broken lines."""
+    supervisor.of["source"] = {"state": "asleep", "pid": "0", "since": "0", "Uid": "", "Groups": "", "Seccomp": ""}
+    assert "source" not in plain(operator.get("/").text)
+    page = operator.get("/isolation").text
+    assert '<span class="quiet">asleep</span>' in page
+    assert page.count("room-asleep") == 1
+    assert "does not serve" not in page
+    told = plain(operator.get("/isolation/source").text)
+    assert "asleep: starts when it is first asked" in told
+    assert "Since" not in told
+
+
 def test_nobody_but_the_operator_sees_the_house(office: Office, supervisor: FakeSupervisor) -> None:
     """To everybody else the page is not there."""
     office.account("ann", office.tenant("Ann's"))

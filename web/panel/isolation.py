@@ -121,6 +121,7 @@ class Box(NamedTuple):
     x: float
     y: float
     look: str  # plain, trusted, down, bad
+    is_asleep: bool = False
 
 
 class Drawing(NamedTuple):
@@ -180,7 +181,7 @@ def drawing_of(house: House) -> Drawing:
     boxes: dict[str, Box] = {}
     for room in sorted(house.rooms, key=lambda room: list(JOBS).index(room.name) if room.name in JOBS else len(JOBS)):
         column = JOBS.get(room.name, (2, ""))[0]
-        boxes[room.name] = Box(room.name, COLUMNS[column][1], HEAD + rows[column] * LINE, _look(room))
+        boxes[room.name] = Box(room.name, COLUMNS[column][1], HEAD + rows[column] * LINE, _look(room), room.is_asleep)
         rows[column] += 1
     lines = [_line(boxes[client], boxes[server]) for client, server in house.edges]
     return Drawing(list(boxes.values()), lines, HEAD + max(rows) * LINE)
@@ -189,7 +190,7 @@ def drawing_of(house: House) -> Drawing:
 def neighbours_of(room: Room) -> Drawing:
     """Who asks *room* on the left, itself in the middle, whom it asks on the right."""
     rows = max(len(room.is_asked_by), len(room.asks), 1)
-    middle = Box(room.name, COLUMNS[1][1], HEAD + (rows - 1) * LINE / 2, _look(room))
+    middle = Box(room.name, COLUMNS[1][1], HEAD + (rows - 1) * LINE / 2, _look(room), room.is_asleep)
     left = [Box(name, COLUMNS[0][1], HEAD + row * LINE, "plain") for row, name in enumerate(room.is_asked_by)]
     right = [Box(name, COLUMNS[2][1], HEAD + row * LINE, "plain") for row, name in enumerate(room.asks)]
     lines = [*(_line(box, middle) for box in left), *(_line(middle, box) for box in right)]
@@ -199,7 +200,7 @@ def neighbours_of(room: Room) -> Drawing:
 def _look(room: Room) -> str:
     if room.is_alarming:
         return "bad"
-    if any(process.state != "running" for process in room.processes):
+    if room.is_down:
         return "down"
     return "trusted" if room.trusted else "plain"
 

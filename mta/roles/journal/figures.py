@@ -43,7 +43,7 @@ _HELP: Final = {
     "postern_deliveries_total": "Attempts at copies, by what became of them.",
     "postern_events_total": "Lines of the journal, by who said it and what.",
     "postern_queue_messages": "Messages that are owed.",
-    "postern_role_up": "Processes of a role that the journal hears.",
+    "postern_role_up": "Processes of a role that the journal hears; none of one that sleeps until it is asked.",
     "postern_role_restarts_total": "Processes of a role that came in the place of one that ended.",
 }
 

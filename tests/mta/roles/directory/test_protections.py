@@ -184,6 +184,7 @@ def test_a_resolver_that_is_away_slow_or_ends_lets_the_client_pass(make_house, m
     """Each question is answered once, within its time."""
     monkeypatch.setattr(clients, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(asking, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(asking, "WAKING_SECONDS", 0.0)
     house = make_house(smtpd__dnsbl=b"bl.example", smtpd__reverse_dns=b"require")
     smtpd = house.client("smtpd")
     assert word(house, smtpd, b"bob@mx.example", client=b"192.0.2.2") is Word.ACCEPT
@@ -303,6 +304,7 @@ def test_a_source_that_is_away_or_slow_is_try_later_never_a_no(make_house, monke
     """A false 550 is mail that is lost."""
     monkeypatch.setattr(desk, "SOURCE_SECONDS", 0.05)
     monkeypatch.setattr(asking, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(asking, "WAKING_SECONDS", 0.0)
     house = make_house()
     smtpd = house.client("smtpd")
     assert word(house, smtpd, b"joe@hook.example") is Word.TRY_LATER
