@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tests.fixtures.browser import NARROW, WIDE, stumbling_blocks, unseen_stops
+from tests.fixtures.browser import AXE, NARROW, WIDE, stumbling_blocks, unseen_stops
 from tests.fixtures.panel import PASSWORD, Office, make_office, served
 from tests.journeys.pages import ANSWERS, begin_two_steps, send, strangers
 from tests.journeys.screenshots import OWNER, OWNERS, PAGES, furnish, log_in
@@ -70,6 +70,8 @@ def page(browser: Any, furnished: str) -> Iterator[Any]:
 def window(browser: Any) -> Iterator[Any]:
     """Of somebody who has not signed in."""
     context = browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce")
+    # Kept by the browser as it was read; given to a page that is there already, it is sent and read anew for each.
+    context.add_init_script(path=AXE)
     page = context.new_page()
     page.complaints = []
     page.on("console", lambda message: message.type == "error" and page.complaints.append(message.text))

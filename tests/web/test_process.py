@@ -138,7 +138,7 @@ def sign_in(web: Web) -> None:
     assert response.headers["location"] == "/", response.text
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -159,7 +159,9 @@ def look_at_all_pages(web: Web) -> None:
         assert web.browser.get(path).status_code == 200, path
 
 
-def test_every_page_works_inside_the_sandbox(web: Web, figure: Callable[[str, object], None]) -> None:
+def test_every_page_works_inside_the_sandbox_and_it_stops_when_it_is_told_to(
+    web: Web, figure: Callable[[str, object], None]
+) -> None:
     """No library may want a file on first use: in here there are none but the database's."""
     sign_in(web)
     web.post("/domains", "/domains/new", {"name": "bücher.test"})
@@ -193,6 +195,8 @@ def test_every_page_works_inside_the_sandbox(web: Web, figure: Callable[[str, ob
     resident = int(web.status("VmRSS").split()[0]) / 1024
     figure("web: resident MiB after every page", round(resident, 1))
     assert resident < MAX_RESIDENT_MIB
+    web.role.control.send(m.Stop())
+    assert web.role.process.wait(20) == 0
 
 
 def test_batches_jobs_and_documents_work_inside_the_sandbox(shared_web: Web) -> None:
@@ -244,26 +248,22 @@ def test_the_process_holds_nothing_but_the_database(shared_web: Web) -> None:
         assert "Seccomp:\t2" in (thread / "status").read_text()
 
 
-def test_the_authenticators_end_is_told_and_its_successor_is_asked(web: Web) -> None:
+def test_the_authenticators_end_is_told_and_its_successor_is_asked(shared_web: Web) -> None:
     """Nobody waits for an answer that will never come."""
-    former = web.role.channels[1]
-    token = web.token("/login")
+    former = next(each for each in reversed(shared_web.role.channels) if each.peer == "authenticator")
+    shared_web.browser.cookies.clear()
+    token = shared_web.token("/login")
     former.close()
     started = time.monotonic()
     fields = {"csrf": token, "name": OPERATOR, "password": PASSWORD}
-    assert web.browser.post("/login", data=fields).status_code == 503
+    assert shared_web.browser.post("/login", data=fields).status_code == 503
     assert time.monotonic() - started < ANSWER_WITHIN_SECONDS
-    engine = open_engine(f"sqlite:///{web.state / 'db/postern.db'}")
-    authenticator = FakeAuthenticator(engine, (web.state / PRIVATE_KEY).read_bytes())
-    successor = web.role.as_server("authenticator")
+    engine = open_engine(f"sqlite:///{shared_web.state / 'db/postern.db'}")
+    authenticator = FakeAuthenticator(engine, (shared_web.state / PRIVATE_KEY).read_bytes())
+    successor = shared_web.role.as_server("authenticator")
     threading.Thread(target=answer, args=(successor, authenticator), daemon=True).start()
-    assert wait_for(lambda: web.browser.post("/login", data=fields).status_code == 303)
+    assert wait_for(lambda: shared_web.browser.post("/login", data=fields).status_code == 303)
     engine.dispose()
-
-
-def test_it_stops_when_it_is_told_to(web: Web) -> None:
-    web.role.control.send(m.Stop())
-    assert web.role.process.wait(20) == 0
 
 
 def test_it_ends_when_the_supervisor_is_gone(web: Web) -> None:
