@@ -211,7 +211,7 @@ def spawner_of(folder: Path, tree: Tree) -> Iterator[BetweenFakes]:
 
 @pytest.fixture(scope="module")
 def house(place: Path) -> Iterator[House]:
-    with House(place / "house", settings=SETTINGS) as made:
+    with House(place / "house", settings=SETTINGS, awake=True) as made:
         plant(made)
         made.wait_until_known(POSTMASTER)
         yield made
