@@ -5,7 +5,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,8 @@ from mta import roster
 from mta.wire import messages as m
 from mta.wire.channel import Channel, ChannelClosed
 from tests.fakes.authenticator import FakeAuthenticator
-from tests.fixtures.lone_role import TREE, LoneRole, readable, receive
+from tests.fixtures.command import run
+from tests.fixtures.lone_role import LoneRole, readable, receive
 from tests.fixtures.panel import HOST, OPERATOR, PASSWORD
 from tests.journeys.screenshots import PAGES
 
@@ -82,11 +82,8 @@ def answer(channel: Channel, authenticator: FakeAuthenticator) -> None:
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `postern init` makes, once; every test has a copy."""
     folder = tmp_path_factory.mktemp("first")
-    subprocess.run(
-        [sys.executable, "-m", "appliance.cli", "--config", folder / "postern.toml", "init", "--hostname", HOST,
-         "--operator-password-stdin"],
-        input=f"{PASSWORD}\n", text=True, check=True, cwd=TREE, capture_output=True,
-    )  # fmt: skip
+    made = run(folder, "init", "--hostname", HOST, "--operator-password-stdin", stdin=f"{PASSWORD}\n")
+    assert made.code == 0, made.err
     return folder
 
 
