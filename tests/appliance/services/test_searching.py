@@ -11,7 +11,7 @@ from appliance.models import Alias, Domain, Mailbox
 from appliance.services import aliases, domains, mailboxes, many_mailboxes, searching
 from appliance.services.actor import Actor
 from appliance.services.many_mailboxes import NewMailbox
-from tests.fixtures.database import OPERATOR
+from tests.fixtures.database import FURNISHED, OPERATOR
 
 NAMES = (
     "anna", "hanna", "an", "a", "n.a", "na.an", "bob+anna", "o'hara", 'say"hi', "per%cent", "under_score", "back\\slash",
@@ -36,17 +36,27 @@ SPECIAL = (
 )
 
 
-@pytest.fixture
-def engine(engine: Engine) -> Engine:
+def furnish(session: Session) -> None:
     """Two domains with the same names, and one with aliases."""
-    with unit_of_work(engine) as session:
-        for name in ("one.test", "two.test", "three.test"):
-            domains.create(session, name, actor=OPERATOR)
-        quoted = ['"{}"'.format(name.replace("\\", "\\\\").replace('"', '\\"')) for name in NAMES]
-        wanted = [NewMailbox(f"{name}@{domain}") for domain in ("one.test", "two.test") for name in quoted]
-        many_mailboxes.create_each(session, wanted, actor=OPERATOR)
-        for name in quoted:
-            aliases.create(session, f"{name}@three.test", ["anna@one.test"], actor=OPERATOR)
+    for name in ("one.test", "two.test", "three.test"):
+        domains.create(session, name, actor=OPERATOR)
+    quoted = ['"{}"'.format(name.replace("\\", "\\\\").replace('"', '\\"')) for name in NAMES]
+    wanted = [NewMailbox(f"{name}@{domain}") for domain in ("one.test", "two.test") for name in quoted]
+    many_mailboxes.create_each(session, wanted, actor=OPERATOR)
+    for name in quoted:
+        aliases.create(session, f"{name}@three.test", ["anna@one.test"], actor=OPERATOR)
+
+
+FURNISHED["names_to_find"] = furnish
+
+
+@pytest.fixture
+def names_to_find(furniture: None) -> None:
+    """Made once: see tests/fixtures/database.py."""
+
+
+@pytest.fixture
+def engine(engine: Engine, names_to_find: None) -> Engine:
     return engine
 
 
