@@ -132,9 +132,9 @@ def target_of(house: House, pid: int, pool: tuple[int, int] = (0, 0)) -> Target:
 def got_through(house: House, role: str, probes: tuple[Probe, ...] = PROBES) -> dict[str, int]:
     """The probes that no wall stopped when *role* made them, and the kernel's answer."""
     pid = house.pid(role)
-    target = target_of(house, pid, roster.role_named(role).pool)
     found = {}
     with injected(pid) as victim:
+        target = target_of(house, pid, roster.role_named(role).pool)  # now that it stands still, its descriptors too
         for probe in probes:
             if role in probe.unless:
                 continue  # It may, and would be another than it was for whoever asks next.
