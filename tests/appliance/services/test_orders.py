@@ -26,7 +26,8 @@ from appliance.services import (
     webhooks,
 )
 from appliance.services.audit import Search
-from tests.fixtures.database import OPERATOR
+from tests.fixtures.database import FURNISHED, OPERATOR
+from tests.fixtures.world import people
 
 DOMAIN = "own.test"
 NEVER = 1 << 62
@@ -58,6 +59,21 @@ def furnish(session: Session, tenant_id: int) -> None:
             not_after=number % 2, rows=names,
         )  # fmt: skip
         session.add_all((hook, shown))
+
+
+def furnished_world(session: Session) -> tuple[int, ...]:
+    """People, and what is theirs."""
+    ids = people(session)
+    furnish(session, ids[1])
+    return ids
+
+
+FURNISHED["rows_to_sort"] = furnished_world
+
+
+@pytest.fixture(autouse=True)
+def rows_to_sort(furniture: tuple[int, ...]) -> None:
+    """Made once: see tests/fixtures/database.py."""
 
 
 class Sorted(NamedTuple):
@@ -136,7 +152,6 @@ def walked(list_page: Callable[..., paging.Page[Any]], session: Session, word: s
 
 def test_every_order_holds_every_row_once(world):
     """Both ways, and the id decides among those that are alike."""
-    world.do(lambda session: furnish(session, world.customer_id))
     with world.engine.connect() as connection, Session(connection) as session:
         for noun, (list_page, by) in lists(session).items():
             offered = list_page(session, actor=OPERATOR, sort="", limit=1).sorts
@@ -153,7 +168,6 @@ def test_every_order_holds_every_row_once(world):
 
 def test_a_cursor_leads_on_in_its_own_order_alone(world):
     """From another one it would skip rows, and show others twice."""
-    world.do(lambda session: furnish(session, world.customer_id))
     for noun in ("domains", "mailboxes", "removals"):
         with world.engine.connect() as connection, Session(connection) as session:
             list_page, by = lists(session)[noun]
@@ -170,7 +184,6 @@ def test_a_cursor_leads_on_in_its_own_order_alone(world):
 
 def test_what_cannot_be_sorted_is_in_its_own_order(world, monkeypatch):
     """An unknown word; one for so many rows that it is not offered; and whoever asks for none is told of none."""
-    world.do(lambda session: furnish(session, world.customer_id))
     monkeypatch.setattr(paging, "MOST_SORTED", 4)
     monkeypatch.setattr(domains, "MOST_SORTED", 4)
     with world.engine.connect() as connection, Session(connection) as session:
