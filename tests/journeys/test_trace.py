@@ -67,10 +67,16 @@ def test_a_message_is_followed_until_its_sender_was_told(tmp_path) -> None:
             code, text = house.rcpt(address)
             assert rcpt["replies"] == [f"{code} {text}"]
         key = house.api_key()
-        listed = api(house, key, "/messages?recipient=joe@gone.test&state=failed")["items"]
+        failed = "/messages?recipient=joe@gone.test&state=failed"
+        # tracer reads the log now and then.
+        listed = wait_until(lambda: api(house, key, failed)["items"], 30, house.said)
         assert [(each["id"], each["state"]) for each in listed] == [(original, "failed")]
-        told = api(house, key, f"/messages/{original}")
-        assert [each["event"] for each in told["events"]] == ["connected", "accepted", "failed", "bounced"]
+
+        def events() -> list[str]:
+            return [each["event"] for each in api(house, key, f"/messages/{original}")["events"]]
+
+        wait_until(lambda: "bounced" in events(), 30, house.said)
+        assert events() == ["connected", "accepted", "failed", "bounced"]
         nothing = house.postern("trace", "--to", "never@nowhere.test", check=False)
         assert (nothing.returncode, nothing.stdout) == (1, "")
         assert house.stop() == 0
