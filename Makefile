@@ -17,18 +17,18 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## this list
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The stamp, not the directory, is the target: pip that broke off half way leaves a directory too.
+# The lists name everything, so there is nothing to resolve (--no-deps). The stamp, not the directory, is the target: pip that broke off half way leaves a directory too.
 .venv: $(VENV)/.locked  ## the virtualenv with what a serving machine needs, from requirements.txt
 
 $(VENV)/.locked: requirements.txt tools/link-project
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements.txt
+	$(PIP) install --quiet --no-deps --require-hashes --only-binary :all: -r requirements.txt
 	tools/link-project $(VENV)
 	touch $@
 
 $(VENV)/.locked-test: requirements-test.txt $(VENV)/.locked
 	# dkimpy is published as source alone.
-	$(PIP) install --quiet --require-hashes --only-binary :all: --no-binary dkimpy -r requirements-test.txt
+	$(PIP) install --quiet --no-deps --require-hashes --only-binary :all: --no-binary dkimpy -r requirements-test.txt
 	touch $@
 
 run: $(VENV)/.locked  ## set up what is missing, then serve in the foreground (Ctrl-C or SIGTERM stops it)
