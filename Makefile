@@ -17,7 +17,8 @@ export PYTHONDONTWRITEBYTECODE :=
 help:  ## this list
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The lists name everything, so there is nothing to resolve (--no-deps). The stamp, not the directory, is the target: pip that broke off half way leaves a directory too.
+# The stamp, not the directory, is the target: pip that broke off half way leaves a directory too. --no-deps: the lists name
+# everything, so there is nothing to resolve.
 .venv: $(VENV)/.locked  ## the virtualenv with what a serving machine needs, from requirements.txt
 
 $(VENV)/.locked: requirements.txt tools/link-project
