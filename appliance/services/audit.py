@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, event, select
+from sqlalchemy import Select, event, select, true
 from sqlalchemy.orm import SessionTransaction
 
 from appliance import audit_chain
@@ -23,7 +23,7 @@ from appliance.models import AuditEntry
 from appliance.models.base import now
 from appliance.services import authorisation
 from appliance.services.actor import Actor
-from appliance.services.paging import Orders, Page, page_in_order
+from appliance.services.paging import Orders, Page, check_limit, decode_cursor, page_in_order
 
 __all__ = ["AuditEntry", "Search", "Verdict", "difference", "export", "list_entries", "record", "verify"]
 
@@ -33,6 +33,7 @@ _ORDERS = Orders(AuditEntry.id, "-at", {"-at": AuditEntry.id})
 _NEWEST = select(AuditEntry.digest).order_by(AuditEntry.id.desc()).limit(1)
 _END = "audit-end"  # in a session: the digest of its newest entry
 _PIECE = 2000
+T = TypeVar("T")
 _ACTION = re.compile(r"[a-z_]{1,50}\.[a-z_]{0,50}\Z")
 
 
@@ -124,8 +125,31 @@ def list_entries(
     Raises:
         Invalid: a bad limit or cursor.
     """
-    wanted = _wanted(actor, search or Search(subject))
+    search = search or Search(subject)
+    wanted = _wanted(actor, search)
+    if _ORDERS.chosen(sort, _ORDERS.offered(session, wanted)) == _ORDERS.default:
+        wanted = _newest_of_each(session, wanted, search, actor, limit, cursor)
     return page_in_order(session, wanted, _ORDERS, sort, limit, cursor)
+
+
+def _newest_of_each(
+    session: Session, wanted: Select[AuditEntry], search: Search, actor: Actor, limit: int, cursor: str | None
+) -> Select[AuditEntry]:
+    """*wanted*, less what cannot be on the page: of each tenant no more than a page is looked at.
+
+    PostgreSQL would walk through everybody's entries, the newest first, until it had met enough of the actor's: seconds
+    for somebody of whom nothing was heard lately.
+    """
+    tenants = authorisation.tenants_of(actor)
+    if tenants is None or session.get_bind().dialect.name != "postgresql":
+        return wanted
+    tenant, newest = tenants.subquery(), AuditEntry.id.desc()
+    some = _searched(select(AuditEntry.id).where(AuditEntry.tenant_id == tenant.c.id), search)
+    if cursor:
+        some = some.where(AuditEntry.id < decode_cursor(cursor, int)[0])
+    of_each = some.order_by(newest).limit(check_limit(limit) + 1).lateral()
+    found = select(of_each.c.id).select_from(tenant.join(of_each, true())).order_by(of_each.c.id.desc())
+    return wanted.where(AuditEntry.id.in_(session.scalars(found.limit(limit + 1)).all()))
 
 
 def export(session: Session, *, actor: Actor, search: Search | None = None) -> Iterator[str]:
@@ -170,7 +194,10 @@ def _anchor(folder: Path | None) -> Anchor | None:
 
 
 def _wanted(actor: Actor, search: Search) -> Select[AuditEntry]:
-    wanted = authorisation.restrict(select(AuditEntry), actor, AuditEntry)
+    return _searched(authorisation.restrict(select(AuditEntry), actor, AuditEntry), search)
+
+
+def _searched(wanted: Select[T], search: Search) -> Select[T]:
     if search.subject is not None:
         wanted = wanted.where(AuditEntry.subject == search.subject)
     if search.actor is not None:

@@ -265,6 +265,14 @@ def subtree(tenant_id: int, called: str = "subtree") -> Select[int]:
     return select(tree.c.id)
 
 
+def tenants_of(actor: Actor) -> Select[int] | None:
+    """Ids of the tenants that make up the actor's part, where it is tenants and nothing less; None: it is another."""
+    parts = actor.parts
+    if actor.addresses is not None or len(parts) != 1 or parts[0].tenant_id is None:
+        return None
+    return subtree(parts[0].tenant_id, "tenants") if parts[0].kind in ("reseller", "customer") else None
+
+
 def restrict(wanted: S, actor: Actor, model: type[Any]) -> S:
     """*wanted*, a select from *model*, less what is not in the actor's part."""
     if actor.actions is not None and f"{_NOUNS.get(model, model.__tablename__)}.see" not in actor.actions:

@@ -63,6 +63,22 @@ def test_entries_are_found_by_who_what_whom_and_when(world):
         deeds(world, action="%")
 
 
+@pytest.mark.parametrize("search", [Search(), Search(action="mailbox."), Search(subject="joe@own.test")])
+@pytest.mark.parametrize("who", ["reseller", "customer"])
+def test_page_by_page_he_reads_what_is_his_however_it_is_found(world, who, search):
+    """The newest first, none left out and none twice, whatever others did in between."""
+    actor, read, cursor = getattr(world, who), [], None
+    with reading(world.engine) as session:
+        own = [json.loads(line)["id"] for line in audit.export(session, actor=actor, search=search)]
+        while cursor or not read:
+            page = audit.list_entries(session, actor=actor, search=search, limit=2, cursor=cursor)
+            read += [entry.id for entry in page.items]
+            cursor = page.next
+            if cursor is None:
+                break
+    assert read == sorted(own, reverse=True) != []
+
+
 def test_an_actor_exports_his_own_part_alone(world):
     with reading(world.engine) as session:
         lines = [json.loads(line) for line in audit.export(session, actor=world.customer)]
