@@ -50,7 +50,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
         return ["down", f"queue\t{'unknown' if report['queue'] is None else report['queue']}"]
     lines = [f"{'ready' if report['ready'] else 'starting'}\tsupervisor {report['supervisor']['pid']}"]
     lines += [
-        f"{role['role']}\tinstance {role['instance']}\tpid {role['pid']}\tuid {role['uid']}"
+        f"{role['role']}\tinstance {role['instance']}\tpid {role['pid'] or '-'}\tuid {role['uid']}"
         f"\trestarts {role['restarts']}\t{_STATES.get(role['state'], role['state'])}"
         for role in report["roles"]
     ]

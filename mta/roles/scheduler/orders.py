@@ -94,7 +94,6 @@ class Orders:
             envelope = self._envelope(order, queue_id) if self._owner.is_owed(queue_id) else None
             if envelope is None or not _is_meant(order, envelope):
                 continue  # A walk past all the others' messages opens one file of each, not two.
-            yield FILE
             progress = self._progress(queue_id)
             if progress is None:
                 continue
@@ -102,6 +101,7 @@ class Orders:
                 self._end(order, b"more", b"1")
                 return
             done += self._carry_out(order, queue_id, envelope, progress, planned)
+            yield FILE  # Paid afterwards: nobody finishes it between the look whether it is owed and the deed.
         # Who was told `done` need not look again after a power cut.
         if done and order.what in _KEPT and not self._hands.settle():
             self._end(order, b"refused", b"the disk does not take it; what was changed may not outlast a power cut")

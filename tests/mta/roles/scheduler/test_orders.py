@@ -197,6 +197,28 @@ def test_a_walk_through_a_large_queue_lets_others_work(rig):
     assert rig.queue.orders
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_between_the_look_and_the_word_nobody_finishes_a_message(rig, monkeypatch, turns):
+    """However the turns of a walk fall: what is finished is not told of any more."""
+
+    def told():
+        return [
+            dict(zip(each.pairs[::2], each.pairs[1::2], strict=True)).get(b"queue_id") for each in rig.hands.answers
+        ]
+
+    monkeypatch.setattr(orders, "STEP", 1)
+    rig.hands.answers.clear()
+    rig.queue.orders.take(m.QueueOrder(1, b"list", b"all", b"", b"", 10), rig.now)
+    for _ in range(turns):
+        rig.queue.orders.step()
+    was_told = queue_id_of(1) in told()
+    rig.queue.finish(queue_id_of(1))
+    while rig.queue.orders:
+        rig.queue.orders.step()
+    assert (queue_id_of(1) in told()) == was_told
+    assert queue_id_of(4) in told()
+
+
 def test_an_envelope_is_read_once_until_its_message_is_finished(rig):
     """They are never written twice; and of a queue that is too large for the memory the rest is read each time."""
     read = []
