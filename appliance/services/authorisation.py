@@ -13,7 +13,7 @@ import enum
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, bindparam, false, or_, select
+from sqlalchemy import CompoundSelect, Select, and_, bindparam, false, or_, select
 from sqlalchemy.orm import object_session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -265,12 +265,13 @@ def subtree(tenant_id: int, called: str = "subtree") -> Select[int]:
     return select(tree.c.id)
 
 
-def tenants_of(actor: Actor) -> Select[int] | None:
-    """Ids of the tenants that make up the actor's part, where it is tenants and nothing less; None: it is another."""
-    parts = actor.parts
-    if actor.addresses is not None or len(parts) != 1 or parts[0].tenant_id is None:
+def tenants_of(actor: Actor) -> CompoundSelect[int] | None:
+    """Ids of the tenants that make up the actor's part, each once, where it is tenants and nothing less; None: it is another."""
+    tops = [part.tenant_id for part in actor.parts if part.kind in ("reseller", "customer")]
+    if actor.addresses is not None or len(tops) < len(actor.parts):
         return None
-    return subtree(parts[0].tenant_id, "tenants") if parts[0].kind in ("reseller", "customer") else None
+    trees = [subtree(top, f"tenants_{number}") for number, top in enumerate(tops) if top is not None]
+    return trees[0].union(*trees[1:]) if len(trees) == len(tops) else None
 
 
 def restrict(wanted: S, actor: Actor, model: type[Any]) -> S:
@@ -281,7 +282,8 @@ def restrict(wanted: S, actor: Actor, model: type[Any]) -> S:
         wanted = wanted.where(_listed(actor.addresses, model))
     if any(part.kind in ("system", "operator") for part in actor.parts):
         return wanted
-    return wanted.where(or_(*(_in_part(part, model) for part in actor.parts)))
+    named = enumerate(actor.parts)  # somebody may be appointed at several tenants
+    return wanted.where(or_(*(_in_part(part, model, f"subtree_{number}") for number, part in named)))
 
 
 def _listed(addresses: frozenset[str], model: type[Any]) -> ColumnElement[bool]:
@@ -301,14 +303,14 @@ def _listed(addresses: frozenset[str], model: type[Any]) -> ColumnElement[bool]:
     return or_(whole, *single)
 
 
-def _in_part(part: Part, model: type[Any]) -> ColumnElement[bool]:
+def _in_part(part: Part, model: type[Any], called: str) -> ColumnElement[bool]:
     if part.kind == "mailbox":
         return Mailbox.id == part.mailbox_id if model is Mailbox else false()
     if part.kind == "domain":
         return _in_domain(part, model)
     if part.tenant_id is None:
         return false()
-    tenants = subtree(part.tenant_id)
+    tenants = subtree(part.tenant_id, called)
     if model is Tenant:
         return Tenant.id.in_(tenants)
     if model in (Mailbox, Alias):

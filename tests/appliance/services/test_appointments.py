@@ -1,5 +1,7 @@
 """Several duties of one person, a choice of rights, support, and that nobody gains power over somebody above him."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.errors import ApplianceError, Conflict, Invalid, LimitReached, NotFound
@@ -243,3 +245,13 @@ def test_an_account_that_has_another_kind_of_name_is_nobodys(world):
     """set_password is for oneself alone."""
     with pytest.raises(NotFound):
         world.do(lambda s: accounts.set_password(s, "own-admin", "x", actor=world.customer))
+
+
+def test_somebody_at_several_tenants_lists_what_all_of_them_have(world):
+    """Nothing twice, and nothing of others: also where one of them is within another."""
+    parts = (Part("customer", world.foreign_customer_id), Part("customer", world.customer_id))
+    several = replace(world.reseller, others=parts)
+    found = world.do(lambda s: [row.name for row in domains.list_domains(s, actor=several).items])
+    assert sorted(found) == ["foreign.test", "own.test"]
+    held = world.do(lambda s: [row.folded for row in mailboxes.list_mailboxes(s, actor=several).items])
+    assert len(held) == 2

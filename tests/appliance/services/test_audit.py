@@ -1,6 +1,7 @@
 """The audit log: found again, given out, and tied so that nobody changes it behind everybody's back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text
@@ -14,6 +15,7 @@ from appliance.database.session import reading, unit_of_work
 from appliance.errors import Invalid
 from appliance.models import AuditEntry
 from appliance.services import audit, domains, mailboxes
+from appliance.services.actor import Part
 from appliance.services.audit import Search
 from tests.fixtures.database import OPERATOR
 
@@ -64,10 +66,14 @@ def test_entries_are_found_by_who_what_whom_and_when(world):
 
 
 @pytest.mark.parametrize("search", [Search(), Search(action="mailbox."), Search(subject="joe@own.test")])
-@pytest.mark.parametrize("who", ["reseller", "customer"])
+@pytest.mark.parametrize("who", ["reseller", "customer", "both"])
 def test_page_by_page_he_reads_what_is_his_however_it_is_found(world, who, search):
     """The newest first, none left out and none twice, whatever others did in between."""
-    actor, read, cursor = getattr(world, who), [], None
+    theirs = Part(
+        "customer", world.foreign_customer_id
+    )  # of "both": appointed there too, and within his own part again
+    several = replace(world.reseller, others=(theirs, Part("customer", world.customer_id)))
+    actor, read, cursor = several if who == "both" else getattr(world, who), [], None
     with reading(world.engine) as session:
         own = [json.loads(line)["id"] for line in audit.export(session, actor=actor, search=search)]
         while cursor or not read:
